@@ -33,7 +33,7 @@ class Card:
     parameters: int | None = None  # weights and biases of the int8 model
     arena_bytes: int | None = None  # what TFLite Micro's interpreter uses on the PC
     sha256: str | None = None  # of model_int8.tflite
-    # stage ("float", "legalized", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
+    # stage ("float", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
     accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = SCHEMA
 

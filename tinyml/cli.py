@@ -1,4 +1,4 @@
-"""What all commands share: one-line errors with exit code 2, and outputs that are never half-written."""
+"""What all commands share: one-line errors with exit code 2, outputs that are never half-written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_command(command: Callable[[], int | None]) -> int:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` if the block succeeds, else remove it.
+    """Yield a temporary name beside `path`; rename it to `path` on success, else remove it.
 
     A reader sees the old file or the new one, never a part of it. Raises UserError when the folder
     cannot be written (missing rights, no space).

@@ -41,7 +41,7 @@ def open_upright(path: Path) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow mode to RGB; 16-bit greyscale keeps its upper 8 bits, transparency turns white."""
+    """Any Pillow mode → RGB; 16-bit grey keeps its upper 8 bits, transparency turns white."""
     if image.mode.startswith(
         "I"
     ):  # Pillow's own convert() clips 16-bit values instead of scaling them
@@ -62,12 +62,12 @@ def resize(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]
 
 
 def load_pixels(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Image file → (height, width, 3) uint8 pixels. Raises UserError when the file cannot be read."""
+    """Image file → (height, width, 3) uint8 pixels. Raises UserError if it cannot be read."""
     return resize(open_upright(path), height, width)
 
 
 def to_int8(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    """Pixels → the int8 input of every quantised model: exactly pixel - 128, as one XOR would give."""
+    """Pixels → the int8 input of every quantised model: exactly pixel - 128, made by one XOR."""
     return (pixels ^ np.uint8(0x80)).view(np.int8)
 
 

@@ -1,0 +1,46 @@
+# The words people and CI use. Every target sets up what it needs first.
+#   make demo    leaves → teacher → student → int8 → C → emulated Cortex-M7 → table   (about 10 minutes)
+#   make test    the tests        make test-long   the slow ones too
+#   make check   format, lint, types
+# DATA=folder names your own images, RUN=name your own experiment.
+
+PY := .venv/bin/python
+RUN ?= small-96
+DATA ?= $(SWIN2MCU_DATA)
+export SWIN2MCU_DATA := $(DATA)
+
+.PHONY: setup setup-dev demo test test-long check format teacher reproduce bench-mcu clean
+
+setup:
+	@./setup.sh
+
+setup-dev:
+	@./setup.sh dev
+
+demo: setup
+
+test: setup-dev
+	$(PY) -m pytest -q -m "not slow"
+
+test-long: setup-dev
+	$(PY) -m pytest -q
+
+check: setup-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	git ls-files '*.c' '*.cc' '*.h' | xargs clang-format --dry-run -Werror
+
+format: setup-dev
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+	git ls-files '*.c' '*.cc' '*.h' | xargs clang-format -i
+
+teacher: setup
+	$(PY) -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
+
+bench-mcu: setup
+	$(PY) host_tools/bench_mcu.py
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
