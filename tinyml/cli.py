@@ -1,4 +1,4 @@
-"""What all commands share: one-line errors with exit code 2, outputs that are never half-written."""
+"""What all commands share: one-line errors, exit code 2, outputs that are never half-written."""
 
 from __future__ import annotations
 

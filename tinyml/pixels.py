@@ -42,9 +42,8 @@ def open_upright(path: Path) -> Image.Image:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode → RGB; 16-bit grey keeps its upper 8 bits, transparency turns white."""
-    if image.mode.startswith(
-        "I"
-    ):  # Pillow's own convert() clips 16-bit values instead of scaling them
+    if image.mode.startswith("I"):
+        # Pillow's own convert() clips 16-bit values instead of scaling them.
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

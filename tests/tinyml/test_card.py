@@ -1,0 +1,47 @@
+"""The card survives a round trip and refuses what it cannot vouch for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinyml.card import Card, load_card, save_card
+from tinyml.cli import UserError
+
+CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3), macs=11_000_000)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_card(CARD, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == CARD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"colour": "green"}, "unknown keys colour"),
+        ({"classes": ["only one"]}, "at least two"),
+        ({"input_shape": [96, 96]}, "input_shape"),
+        ({"input_shape": [96, -1, 3]}, "input_shape"),
+    ],
+)
+def test_a_card_that_is_wrong_says_where(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "card.json"
+    save_card(CARD, path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=message):
+        load_card(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", "\x00"])
+def test_a_file_that_is_no_card(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"card\.json"):
+        load_card(path)
+    with pytest.raises(UserError, match="missing"):
+        load_card(tmp_path / "none.json")
