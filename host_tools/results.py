@@ -1,0 +1,112 @@
+"""results.json: what every target made of one model. Each tool merges its own targets in.
+
+{"schema": 1, "model_sha256": hex, "name": str, "targets": {target name: {
+   "kind": "board" | "pc" | "phone" | "estimate", "engine", "precision", "hardware", "versions",
+   "threads", "command", "date", "accuracy": {...} | null, "cost": {"unit", "p50", ...},
+   "memory": {...}, "parity": {...} | null, "link": {...}, "profile": [...]}}}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyml.cli import UserError, write_atomic
+
+SCHEMA = 1
+RESULTS_NAME = "results.json"
+
+
+@dataclass(frozen=True)
+class Results:
+    """One model's results; `targets` maps a target's name to its measurements."""
+
+    model_sha256: str  # hex, of model_int8.tflite
+    name: str  # the run's or the zoo entry's name
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def load_results(path: Path) -> Results:
+    """Read a results.json. Raises UserError for a missing, malformed or foreign file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run bench_pc.py or serial_eval.py first") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a results file: {error}") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        found = values.get("schema") if isinstance(values, dict) else None
+        raise UserError(
+            f"{path} has schema {found}, this version reads {SCHEMA}: move it away and measure again"
+        )
+    sha256, name, targets = (values.get(key) for key in ("model_sha256", "name", "targets"))
+    if not (
+        isinstance(sha256, str)
+        and isinstance(name, str)
+        and isinstance(targets, dict)
+        and all(isinstance(target, dict) for target in targets.values())
+    ):
+        raise UserError(f"{path} lacks model_sha256, name or targets: move it away, measure again")
+    return Results(sha256, name, targets)
+
+
+def merge_target(
+    run_dir: Path, model_sha256: str, name: str, target_name: str, target: dict[str, Any]
+) -> Path:
+    """Put one target's measurements into `run_dir`/results.json, in one step; return its path.
+
+    Raises UserError when the file there belongs to another model or schema: nothing is overwritten.
+    """
+    path = run_dir / RESULTS_NAME
+    results = load_results(path) if path.exists() else Results(model_sha256, name)
+    if results.model_sha256 != model_sha256:
+        raise UserError(
+            f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, this one "
+            f"is {model_sha256[:12]}…): move it away and measure again"
+        )
+    merged = Results(model_sha256, name, {**results.targets, target_name: target})
+    write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
+    return path
+
+
+def summarize_cost(values: Sequence[float], unit: str) -> dict[str, Any]:
+    """The `cost` record of a target. Percentiles are nearest-rank: each is a value that was seen."""
+    ordered = sorted(values)
+
+    def rank(percent: float) -> float:
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+    return {
+        "unit": unit,
+        "p50": rank(50),
+        "p95": rank(95),
+        "p99": rank(99),
+        "min": ordered[0],
+        "mean": sum(ordered) / len(ordered),
+        "runs": len(ordered),
+    }
+
+
+def summarize_accuracy(
+    labels: Sequence[int], predictions: Sequence[int], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Top-1, per-class recall and confusion (row: true class, column: predicted class)."""
+    confusion = [[0] * len(classes) for _ in classes]
+    for label, prediction in zip(labels, predictions, strict=True):
+        confusion[label][prediction] += 1
+    correct = sum(confusion[i][i] for i in range(len(classes)))
+    return {
+        "images": len(labels),
+        "top1": correct / len(labels),
+        "confusion": confusion,
+        "per_class_recall": {
+            name: confusion[i][i] / sum(confusion[i])
+            for i, name in enumerate(classes)
+            if sum(confusion[i])
+        },
+    }
