@@ -42,7 +42,7 @@ def load_results(path: Path) -> Results:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         found = values.get("schema") if isinstance(values, dict) else None
         raise UserError(
-            f"{path} has schema {found}, this version reads {SCHEMA}: move it away and measure again"
+            f"{path} has schema {found}, this version reads {SCHEMA}: move it away, measure again"
         )
     sha256, name, targets = (values.get(key) for key in ("model_sha256", "name", "targets"))
     if not (
@@ -75,7 +75,7 @@ def merge_target(
 
 
 def summarize_cost(values: Sequence[float], unit: str) -> dict[str, Any]:
-    """The `cost` record of a target. Percentiles are nearest-rank: each is a value that was seen."""
+    """The `cost` record of a target. Percentiles are nearest-rank, so each was seen."""
     ordered = sorted(values)
 
     def rank(percent: float) -> float:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from host_tools.results import load_results, merge_target, summarize_accuracy, summarize_cost
 from tinyml.cli import UserError
 
