@@ -1,0 +1,132 @@
+// Int8 kernels of the ahead-of-time engine: one contract, three variants chosen at link time.
+//
+//   portable/  plain C, any core
+//   dsp/       Cortex-M4, M7, M33: dual 16-bit multiply-accumulate
+//   helium/    Cortex-M55, M85: MVE vectors
+//
+// Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
+// NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
+// and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
+//
+// What the build computes offline, the same for every variant:
+//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c).
+//     Sums wrap modulo 2^32, as TensorFlow Lite Micro's do.
+//   - a table replaces every pointwise function of the output: a clamp narrower than int8, a
+//     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL is
+//     identity.
+//
+// Weights are packed for the variant; see "Packing" at each kernel. round4(n) is n rounded up to a
+// multiple of 4, and every byte added by padding is zero.
+#ifndef FIRMWARE_LIB_KERNELS_KERNELS_H_
+#define FIRMWARE_LIB_KERNELS_KERNELS_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// From an int32 accumulator of channel c to int8:
+//   q = divide_by_power_of_two(doubling_high_multiply((sum + bias[c]) << left, multiplier[c]),
+//   right)
+//       + zero_point, clamped to [-128, 127], then through the table,
+// with left = max(shift[c], 0), right = max(-shift[c], 0); the product is rounded half up, the
+// division half away from zero: TensorFlow Lite's double rounding.
+typedef struct {
+  const int32_t* bias;        // [channels]
+  const int32_t* multiplier;  // [channels], 0 or in [2^30, 2^31)
+  const int8_t* shift;        // [channels], -31 .. 30
+  const int8_t* table;        // 256 entries or NULL
+  int32_t zero_point;         // of the output, -128 .. 127
+  // 1 promises for every channel: -22 <= shift <= -1, and |sum + bias| < 2^30 whatever the input.
+  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
+  // given shift -1.) 0 promises nothing.
+  int32_t simple;
+} Requant;
+
+// One output row of a windowed kernel reads kernel_height input rows through row pointers. A NULL
+// row lies outside the image; left and right of it, and there, the input is pad_value (its zero
+// point).
+typedef struct {
+  uint16_t in_width;
+  uint16_t out_width;
+  uint16_t in_channels;
+  uint16_t out_channels;  // equals in_channels for a depthwise kernel
+  uint8_t kernel_height;
+  uint8_t kernel_width;
+  uint8_t stride;    // horizontal; the caller steps the rows
+  uint8_t pad_left;  // columns outside the image on the left of the first window
+  int8_t pad_value;
+} Window;
+
+// 1x1 convolution of `pixels` contiguous pixels; with pixels = 1 a fully connected layer.
+// out must not overlap in.
+// Packing   portable, helium: [cout][cin], as in the .tflite.
+//           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
+// Scratch   portable, helium: 0.  dsp: 8 * round4(cin) bytes.
+void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
+                    const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
+
+// General convolution, one output row of out_width * out_channels bytes. out must not overlap rows.
+// Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
+//           OHWI order flattened.
+// Scratch   k = kernel_height * kernel_width * in_channels. portable, helium: round4(k) bytes.
+//           dsp: 8 * round4(k) bytes.
+void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
+                     const Requant* requant, int8_t* out, void* scratch);
+
+// Depthwise convolution (depth multiplier 1), one output row of out_width * out_channels bytes. If
+// sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
+// out must not overlap rows.
+// Packing   portable, helium, dsp: [kernel_height][kernel_width][channels], as in the .tflite.
+// Scratch   portable, helium: round4(channels) + 4 * kernel_height * kernel_width bytes, pointers
+//           of 8 bytes (a PC): round4(channels) + 4 + 8 * kernel_height * kernel_width.
+//           dsp: the same for now.
+void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
+                          const Requant* requant, int8_t* out, int32_t* sums, void* scratch);
+
+// sums[c] += the pixels' bytes of channel c.
+void kernel_sum(const int8_t* in, int32_t pixels, int32_t channels, int32_t* sums);
+
+// Mean over the pixels whose bytes were added to sums. bias is -zero_point_in * pixels, multiplier
+// and shift those of TensorFlow Lite Micro's MEAN for that number of pixels.
+typedef struct {
+  int32_t bias;
+  int32_t multiplier;
+  int32_t shift;
+  int32_t zero_point;
+  const int8_t* table;
+} MeanParams;
+void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out);
+
+// Sum of two tensors: each input less its zero point, times 2^20, rescaled to the common scale;
+// then the sum rescaled to the output's. Shifts are <= 0. out may be a or b.
+typedef struct {
+  int32_t a_zero_point, a_multiplier, a_shift;
+  int32_t b_zero_point, b_multiplier, b_shift;
+  int32_t multiplier, shift, zero_point;
+  const int8_t* table;
+} AddParams;
+void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
+                int8_t* out);
+
+// Product of two tensors, and of a tensor with one value per channel (the gate of squeeze and
+// excite). out may be a or b; of kernel_mul_gate it may be in.
+typedef struct {
+  int32_t a_zero_point, b_zero_point;  // the gate is b
+  int32_t multiplier, shift, zero_point;
+  const int8_t* table;
+} MulParams;
+void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
+                int8_t* out);
+void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
+                     const MulParams* params, int8_t* out);
+
+// out[i] = table[in[i] + 128]. out may be in.
+void kernel_lookup(const int8_t* in, int32_t count, const int8_t* table, int8_t* out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // FIRMWARE_LIB_KERNELS_KERNELS_H_
