@@ -1,0 +1,167 @@
+"""One frozen record of every choice a run makes; an experiment is a small TOML file of differences.
+
+    base = "small-96.toml"     # optional: start from that file (a path beside this one)
+    beta = 0.0                 # any field of Config
+
+`--set key=value` on the command line comes last and wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from tinyml.cli import UserError, write_atomic
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every choice of a run, with why its default is what it is."""
+
+    seed: int = 0  # of the split (where none is given), the views, the order and the weights
+
+    # Networks
+    student: str = "tf_mobilenetv3_small_100"  # any timm tf_mobilenetv3_*
+    student_size: int = 96  # 96…160 fits boards with 256 KB…512 KB of RAM
+    student_init: str = ""  # weights to start from: 5 points over random ones on 12,000 leaves
+    teacher: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin" takes teacher_arguments
+    teacher_arguments: dict[str, Any] = field(default_factory=dict)  # of timm's SwinTransformer
+    teacher_size: int = 224  # what the teacher's windows are made for
+    teacher_init: str = ""  # weights to start from, or of the finished teacher when distilling
+    teacher_input: str = "half"  # its weights expect "half": (p - 127.5) / 127.5, or "imagenet"
+    pretrained: bool = False  # timm's own weights; asks for the network
+
+    # Views: what a training image may look like
+    views: int = 0  # cached views an image has (knowledge); 0 = a fresh one every epoch
+    view_area_min: float = 0.5  # smaller crops lose the lesion that decides the class
+    view_aspect: float = 0.2  # ± share of width to height: leaves are seen at a slant
+    view_colour: float = 0.3  # ± share of brightness, contrast and saturation: other cameras
+    view_any_angle: float = 0.5  # share of views turned by any angle; the rest by quarter turns
+    val_share: float = 0.12  # of each class, used only where the folder has no split.csv
+    test_share: float = 0.12
+
+    # Optimisation
+    epochs: int = 40
+    batch: int = 96  # global: shared out among processes
+    learning_rate: float = 1.5e-3
+    warmup_epochs: float = 2.0  # AdamW's second moments are noise in the first hundred steps
+    weight_decay: float = 0.03  # convolution and linear weights alone
+    clip_norm: float = 5.0  # an odd batch must not throw a Swin off; 0 = never clip
+    dropout: float = 0.2  # before the classifier
+    drop_path: float = 0.0  # of the teacher
+    label_smoothing: float = 0.1
+    ema: float = 0.9995  # the averaged weights score about a point above the last ones; 0 = off
+    bf16: bool = False  # training; 2.5 times faster for a Swin on CPUs that have it, not for CNNs
+
+    # Knowledge: loss = (1 - alpha) * CE + alpha * temperature² * logit loss + beta * attention
+    alpha: float = 0.0  # 0 and beta = 0: cross-entropy alone, no teacher needed
+    temperature: float = 2.0
+    logit_loss: str = "kl"  # "kl", "dkd" or "dist"
+    beta: float = 0.0
+    attention_map: str = "self"  # of the teacher: "self" (attention received) or "energy"
+    attention_formula: str = "paper"  # Zagoruyko & Komodakis as in their "paper" or their "code"
+    # [student stage, teacher stage] whose maps are compared; stages count from 0
+    attention_pairs: tuple[tuple[int, int], ...] = ((3, 2), (5, 3))
+    alignment: bool = True  # learned 1x1 projection of the student's features; off = the ablation
+    attention_grid: int = 14  # stored maps are no finer: 196 bytes each
+    teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
+    knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a TOML file of differences (and its bases), then apply `key=value` overrides.
+
+    Raises UserError for an unknown key or a value of the wrong type.
+    """
+    values = _read(path) if path else {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text}: write it as key=value")
+        values[key.strip()] = _parse(value.strip())
+    return config_from(values, str(path) if path else "--set")
+
+
+def config_from(values: dict[str, Any], source: str) -> Config:
+    """Check names and types of `values` and make a Config. Raises UserError naming `source`."""
+    hints = get_type_hints(Config)
+    known = {f.name: f for f in dataclasses.fields(Config)}
+    if unknown := sorted(set(values) - set(known)):
+        raise UserError(
+            f"{source}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    return Config(**{key: _typed(source, key, value, hints[key]) for key, value in values.items()})
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved config as JSON, every field spelled out."""
+    write_atomic(path, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+
+
+def read_saved_config(path: Path) -> Config:
+    """Read a run's config.json back. Raises UserError when it is missing or foreign."""
+    try:
+        return config_from(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; name the folder of a training run"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"cannot read config {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"config {path} is not TOML: {error}") from error
+    base = values.pop("base", None)
+    return (_read(path.parent / base) if base else {}) | values
+
+
+def _parse(text: str) -> Any:
+    """A TOML value, or the bare text: `--set student=tf_…` needs no quotes."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
+    if key == "attention_pairs":
+        pairs = tuple(tuple(pair) for pair in value) if isinstance(value, list) else ()
+        if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
+            raise UserError(f"{source}: {key} must be a list of [student stage, teacher stage]")
+        return pairs
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    kind = dict if key == "teacher_arguments" else wanted
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UserError(f"{source}: {key} must be {kind.__name__}, not {value!r}")
+    return value
+
+
+def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """The options all training commands share; `out` names the default run folder."""
+    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument(
+        "--data", type=Path, default=None, help="folder of class folders (default: $SWIN2MCU_DATA)"
+    )
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"run folder (default: {out})")
+
+
+def data_folder(given: Path | None) -> Path:
+    """The data set's folder: --data, else the environment's SWIN2MCU_DATA, else a UserError."""
+    text = str(given) if given else os.environ.get("SWIN2MCU_DATA", "")
+    if not text:
+        raise UserError("no images named: give --data FOLDER or set SWIN2MCU_DATA")
+    return Path(text)

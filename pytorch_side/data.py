@@ -1,0 +1,176 @@
+"""A folder of class folders, with an optional split.csv → files, labels and splits.
+
+    leaves/healthy/a.jpg          split.csv:  file,class,source,split
+    leaves/early_blight/b.jpg                 healthy/a.jpg,healthy,camera 1,train
+
+Without a split.csv each class is cut by a seeded draw. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.cli import UserError
+from tinyml.pixels import IMAGE_SUFFIXES, load_pixels
+
+SPLITS = ("train", "val", "test")
+CORRUPT_SHARE_MAX = 0.05  # more than this and it is the folder that is wrong, not a few files
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """What is where. Arrays run over the images in the order of `files`."""
+
+    root: Path
+    classes: tuple[str, ...]  # sorted folder names = the order of the network's outputs
+    files: tuple[str, ...]  # relative to root, with forward slashes
+    labels: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.str_]  # "train", "val" or "test"
+    sources: tuple[str, ...]  # the photo's origin where split.csv tells, else ""
+
+    def indices(self, split: str) -> npt.NDArray[np.int64]:
+        """Positions of one split's images. Raises UserError when it has none."""
+        found = np.flatnonzero(self.splits == split)
+        if not len(found):
+            raise UserError(f"{self.root} has no {split} images: check its split.csv")
+        return found.astype(np.int64)
+
+    def without(self, positions: set[int]) -> ImageFolder:
+        """The same folder with some images left out; an error above 5 % of it.
+
+        Raises UserError also when nothing is left of a class.
+        """
+        if not positions:
+            return self
+        if len(positions) > CORRUPT_SHARE_MAX * len(self.files):
+            raise UserError(
+                f"{len(positions)} of {len(self.files)} images in {self.root} cannot be read "
+                f"(first: {self.files[min(positions)]}): more than {CORRUPT_SHARE_MAX:.0%}, "
+                "so mend the folder first"
+            )
+        keep = np.array([i for i in range(len(self.files)) if i not in positions], dtype=np.int64)
+        labels = self.labels[keep]
+        for number, name in enumerate(self.classes):
+            if not (labels == number).any():
+                raise UserError(f"{self.root}/{name} holds no readable image: mend or remove it")
+        return ImageFolder(
+            self.root,
+            self.classes,
+            tuple(self.files[i] for i in keep),
+            labels,
+            self.splits[keep],
+            tuple(self.sources[i] for i in keep),
+        )
+
+
+def scan_folder(
+    root: Path, seed: int = 0, val_share: float = 0.12, test_share: float = 0.12
+) -> ImageFolder:
+    """List a data set without decoding its images.
+
+    Raises UserError for a missing folder, one without images, fewer than two classes, or a
+    split.csv that names a missing file, an unknown split or another class than the file's folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder: name a folder that holds one folder per class")
+    files = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.glob("*/*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.parent.name.startswith(".")
+    )
+    if not files:
+        raise UserError(
+            f"{root} holds no image: expected {root}/<class>/<image>"
+            f" with {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    table = _read_split(root, set(files)) if (root / "split.csv").is_file() else None
+    if table is not None:
+        files = sorted(table)
+    classes = tuple(sorted({file.split("/")[0] for file in files}))
+    if len(classes) < 2:
+        raise UserError(f"{root} has one class only ({classes[0]}): at least two are needed")
+    number = {name: i for i, name in enumerate(classes)}
+    labels = np.array([number[file.split("/")[0]] for file in files], dtype=np.int64)
+    if table is not None:
+        splits = np.array([table[file][0] for file in files])
+        sources = tuple(table[file][1] for file in files)
+    else:
+        splits = _draw_split(labels, seed, val_share, test_share)
+        sources = ("",) * len(files)
+    return ImageFolder(root, classes, tuple(files), labels, splits, sources)
+
+
+def load_split_pixels(
+    folder: ImageFolder, split: str, size: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Evaluation pixels of one split: (N, size, size, 3) uint8, labels, files, corrupt files.
+
+    The pixels are tinyml.pixels' and no other. Corrupt images are left out, and are an error above
+    5 % of the folder.
+    """
+    pixels, positions, corrupt = [], [], []
+    for position in folder.indices(split):
+        try:
+            pixels.append(load_pixels(folder.root / folder.files[position], size, size))
+            positions.append(int(position))
+        except UserError:
+            corrupt.append(int(position))
+    folder.without(set(corrupt))
+    if not pixels:
+        raise UserError(f"{folder.root}: no {split} image can be read")
+    return (
+        np.stack(pixels),
+        folder.labels[positions],
+        tuple(folder.files[i] for i in positions),
+        tuple(folder.files[i] for i in corrupt),
+    )
+
+
+def _read_split(root: Path, present: set[str]) -> dict[str, tuple[str, str]]:
+    """split.csv → {file: (split, source)}. Files it does not name are not used."""
+    path = root / "split.csv"
+    table: dict[str, tuple[str, str]] = {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if missing := {"file", "class", "split"} - set(reader.fieldnames or ()):
+            raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}")
+        for row in reader:
+            line, file, split = reader.line_num, row["file"], row["split"]
+            if file not in present:
+                raise UserError(f"{path}, line {line}: {file} is missing from {root}")
+            if split not in SPLITS:
+                raise UserError(f"{path}, line {line}: split {split!r} is none of {SPLITS}")
+            if file in table:
+                raise UserError(f"{path}, line {line}: {file} is named twice")
+            if file.split("/")[0] != row["class"]:
+                raise UserError(
+                    f"{path}, line {line}: {file} is not in the folder of class {row['class']}"
+                )
+            table[file] = (split, row.get("source") or "")
+    if not table:
+        raise UserError(f"{path} names no image: fill it or remove it")
+    return table
+
+
+def _draw_split(
+    labels: npt.NDArray[np.int64], seed: int, val_share: float, test_share: float
+) -> npt.NDArray[np.str_]:
+    """Cut every class by one seeded draw, so that small classes reach each split."""
+    splits = np.full(len(labels), "train", dtype="<U5")
+    generator = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        positions = generator.permutation(np.flatnonzero(labels == label))
+        val, test = (max(1, round(share * len(positions))) for share in (val_share, test_share))
+        if val + test >= len(positions):
+            raise UserError(
+                f"a class has {len(positions)} images, too few for train, val and test: "
+                "add images or a split.csv"
+            )
+        splits[positions[:val]] = "val"
+        splits[positions[val : val + test]] = "test"
+    return splits

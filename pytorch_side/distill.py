@@ -1,0 +1,138 @@
+"""Train a MobileNetV3 student: on labels alone, or with a Swin's logits and attention beside them.
+
+    python -m pytorch_side.distill --config configs/small-96.toml --out runs/small-96
+
+With `alpha` or `beta` above 0 the teacher is asked once for all (see knowledge.py) before training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from pytorch_side.attention import energy_map
+from pytorch_side.batches import Batch, TrainBatches
+from pytorch_side.cache import decode_images
+from pytorch_side.config import Config, add_arguments, data_folder, load_config
+from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.knowledge import make_knowledge
+from pytorch_side.losses import hybrid_loss
+from pytorch_side.models import make_student, save_weights, student_features
+from pytorch_side.train import Losses, fit, top1
+from tinyml.cli import run_command
+
+
+class WatchedStudent(nn.Module):
+    """A student that also returns its attention maps, and the projections that only training needs.
+
+    Adaptive alignment: a learned 1x1 projection brings a student stage to the channel count of the
+    teacher's before its energy is taken. Without `alignment` the stage's own energy is taken.
+    """
+
+    def __init__(
+        self, student: nn.Module, pairs: tuple[tuple[int, int], ...], channels: dict[int, int]
+    ) -> None:
+        """`channels` holds the width of each teacher stage; empty means no alignment."""
+        super().__init__()
+        self.student, self.pairs = student, pairs
+        self.projections = nn.ModuleDict()
+        for own, theirs in pairs if channels else ():
+            self.projections[f"{own}-{theirs}"] = nn.Conv2d(
+                _width(student, own), channels[theirs], 1, bias=False
+            )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor]]:
+        """Images → logits and one map (batch, h, w) for each pair."""
+        logits, features = student_features(self.student, images, tuple(s for s, _ in self.pairs))
+        maps = {}
+        for own, theirs in self.pairs:
+            name = f"{own}-{theirs}"
+            x = features[own]
+            maps[own, theirs] = energy_map(
+                self.projections[name](x) if name in self.projections else x
+            )
+        return logits, maps
+
+
+def _width(student: nn.Module, stage: int) -> int:
+    """Channels that come out of one of the student's stages."""
+    convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
+    return int(convolutions[-1].out_channels)
+
+
+def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
+    """Train the student that `config` describes into `run`; returns the last row of the log."""
+    torch.manual_seed(config.seed)
+    accelerator = Accelerator()
+    images = decode_images(folder)
+    taught = config.alpha > 0 or config.beta > 0
+    knowledge = None
+    if taught:
+        place = Path(config.knowledge) if config.knowledge else run / "knowledge"
+        with accelerator.main_process_first():
+            knowledge = make_knowledge(images, config, place)
+    student = make_student(config, len(folder.classes))
+    pairs = config.attention_pairs if config.beta > 0 else ()
+    channels = knowledge.channels if knowledge and config.alignment else {}
+    model = WatchedStudent(student, pairs, channels)
+    pixels, labels, _, _ = load_split_pixels(folder, "val", config.student_size)
+
+    def loss_of_batch(watched: nn.Module, batch: Batch) -> Losses:
+        logits, maps = watched(batch.images)
+        both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
+        return hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)
+
+    def save(watched: nn.Module) -> None:
+        metadata = {
+            "student": config.student,
+            "size": config.student_size,
+            "classes": list(folder.classes),
+        }
+        save_weights(watched.student, run / "student.safetensors", metadata)
+
+    batches = TrainBatches(
+        images,
+        config,
+        config.student_size,
+        knowledge,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+    return fit(
+        model,
+        batches,
+        loss_of_batch,
+        lambda watched: {"val_top1": top1(watched.student, pixels, labels)},
+        save,
+        config,
+        run,
+        accelerator,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser, "runs/student")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        config = load_config(arguments.config, arguments.overrides)
+        folder = scan_folder(
+            data_folder(arguments.data), config.seed, config.val_share, config.test_share
+        )
+        row = distill(config, folder, arguments.out)
+        print(f"{arguments.out}/student.safetensors: {float(row['val_top1']):.2%} on val")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

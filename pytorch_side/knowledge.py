@@ -1,0 +1,229 @@
+"""Ask the teacher once: for K seeded views of each training image, store its logits and maps.
+
+    python -m pytorch_side.knowledge --config configs/small-96.toml --out runs/small-96/knowledge
+
+Killed and started again it goes on where it stopped; finished, it returns at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from numpy.lib.format import open_memmap
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from pytorch_side.attention import teacher_maps
+from pytorch_side.batches import to_images, view_settings
+from pytorch_side.cache import DecodedImages, decode_images
+from pytorch_side.config import Config, add_arguments, data_folder, load_config
+from pytorch_side.data import ImageFolder, scan_folder
+from pytorch_side.knowledge_store import (
+    Knowledge,
+    check_same,
+    open_knowledge,
+    quantise_logits,
+    quantise_maps,
+)
+from pytorch_side.models import make_teacher, read_weights, teacher_input
+from pytorch_side.views import make_view, view_seed
+from tinyml.card import sha256_of
+from tinyml.cli import UserError, run_command, write_atomic
+
+SHARD = 64  # images between two saves
+CPU_BATCH = 16  # a Swin's windows are copied a lot: batches that stay in the cache are faster
+
+
+def stages_of(config: Config) -> tuple[int, ...]:
+    """The teacher stages whose maps a config compares."""
+    return tuple(sorted({teacher for _, teacher in config.attention_pairs}))
+
+
+def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
+    """What knowledge must have been made for to be usable with this config and these images."""
+    files = [folder.files[i] for i in folder.indices("train")]
+    if not config.teacher_init:
+        raise UserError("teacher_init is empty: name the teacher's .safetensors in the config")
+    return {
+        "split": hashlib.sha256("\n".join(files).encode()).hexdigest(),
+        "classes": list(folder.classes),
+        "teacher": sha256_of(Path(config.teacher_init)),
+        "views": {
+            "count": config.views,
+            "seed": config.seed,
+            **dataclasses.asdict(view_settings(config)),
+        },
+        "map": {
+            "kind": config.attention_map,
+            "stages": list(stages_of(config)),
+            "grid_max": config.attention_grid,
+        },
+    }
+
+
+def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
+    """The finished teacher in eval mode. Raises UserError when it knows other classes."""
+    _, metadata = read_weights(Path(config.teacher_init))
+    known = metadata.get("classes", "")
+    if known.startswith("[") and tuple(json.loads(known)) != classes:
+        raise UserError(
+            f"{config.teacher_init} tells {', '.join(json.loads(known))} apart, the images are "
+            f"{', '.join(classes)}: train a teacher on these images"
+        )
+    model = make_teacher(config, len(classes)).eval()
+    head = model.get_classifier()
+    if not isinstance(head, nn.Linear) or head.out_features != len(classes):
+        raise UserError(f"{config.teacher_init} has no classifier for {len(classes)} classes")
+    return model
+
+
+@torch.inference_mode()
+def ask(
+    teacher: nn.Module, views: npt.NDArray[np.uint8], config: Config
+) -> tuple[npt.NDArray[np.float16], dict[int, npt.NDArray[np.uint8]]]:
+    """The teacher's answer to (batch, h, w, 3) views, as it is stored."""
+    device = next(teacher.parameters()).device
+    images = teacher_input(to_images(views).to(device), config.teacher_input)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.teacher_bf16):
+        logits, maps = teacher_maps(teacher, images, stages_of(config), config.attention_map)
+    stored = {stage: quantise_maps(m, config.attention_grid) for stage, m in maps.items()}
+    return quantise_logits(logits), stored
+
+
+def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledge:
+    """Store the teacher's answers to `config.views` views of each image, or go on doing so.
+
+    Raises UserError when `out` holds knowledge made for something else.
+    """
+    if config.views < 1:
+        raise UserError(
+            "views is 0: set the number of views that the teacher answers, for example 10"
+        )
+    cv2.setNumThreads(1)
+    folder, settings = images.folder, view_settings(config)
+    positions = folder.indices("train")
+    files = [folder.files[i] for i in positions]
+    expected = expectation(config, folder)
+    path = out / "knowledge.json"
+    about: dict[str, Any] = {}
+    if path.is_file():
+        about = json.loads(path.read_text(encoding="utf-8"))
+        check_same(out, about, expected)
+        if about["done"] == len(files):
+            return open_knowledge(out, expected)
+    teacher = load_teacher(config, folder.classes)
+    teacher.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def render(start: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        chosen = range(start, min(start + SHARD, len(files)))
+        seeds = [[view_seed(config.seed, files[i], k) for k in range(config.views)] for i in chosen]
+        size = (config.teacher_size,)
+        views = [
+            [make_view(images[int(positions[i])], s, settings, size)[0] for s in row]
+            for i, row in zip(chosen, seeds, strict=True)
+        ]
+        return np.array(seeds, dtype=np.uint64), np.array(views)
+
+    starts = range(about.get("done", 0), len(files), SHARD)
+    arrays = _open_arrays(out, about, teacher, render(0)[1][:1, 0], config, len(files))
+    if not about:
+        write_atomic(out / "files.json", json.dumps(files))
+    about = {**expected, "channels": {str(s): _channels(teacher, s) for s in stages_of(config)}}
+    with (
+        Progress(console=Console(stderr=True)) as bar,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        task = bar.add_task("asking the teacher", total=len(files), completed=starts.start)
+        coming = pool.submit(render, starts.start)
+        for start in starts:
+            seeds, views = coming.result()
+            coming = pool.submit(render, start + SHARD)
+            rows = slice(start, start + len(seeds))
+            arrays["seeds"][rows] = seeds
+            for name, answers in _ask_all(teacher, views, config).items():
+                arrays[name][rows] = answers
+            for array in arrays.values():
+                array.flush()
+            # Counted only after the answers are on disk: a kill in between repeats them.
+            write_atomic(path, json.dumps({**about, "done": start + len(seeds)}, indent=2) + "\n")
+            bar.advance(task, len(seeds))
+    return open_knowledge(out, expected)
+
+
+def _ask_all(
+    teacher: nn.Module, views: npt.NDArray[np.uint8], config: Config
+) -> dict[str, npt.NDArray[Any]]:
+    """Answers to (images, views, h, w, 3), by the name of the array they go to."""
+    flat = views.reshape(-1, *views.shape[2:])
+    step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else len(flat)
+    parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
+    found: dict[str, npt.NDArray[Any]] = {"logits": np.concatenate([part[0] for part in parts])}
+    for stage in parts[0][1]:
+        found[f"maps-{stage}"] = np.concatenate([part[1][stage] for part in parts])
+    return {
+        name: array.reshape(*views.shape[:2], *array.shape[1:]) for name, array in found.items()
+    }
+
+
+def _channels(teacher: nn.Module, stage: int) -> int:
+    return int(teacher.layers[stage].blocks[0].norm1.normalized_shape[0])
+
+
+def _open_arrays(
+    out: Path,
+    about: dict[str, Any],
+    teacher: nn.Module,
+    view: npt.NDArray[np.uint8],
+    config: Config,
+    count: int,
+) -> dict[str, Any]:
+    """The arrays on disk: opened where a part is done, else created in the shapes of one answer."""
+    out.mkdir(parents=True, exist_ok=True)
+    logits, maps = ask(teacher, view, config)
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+        "seeds": ((), np.uint64),
+        "logits": (logits.shape[1:], np.float16),
+        **{f"maps-{stage}": (stored.shape[1:], np.uint8) for stage, stored in maps.items()},
+    }
+    if about:
+        return {name: open_memmap(out / f"{name}.npy", mode="r+") for name in shapes}
+    return {
+        name: open_memmap(
+            out / f"{name}.npy", mode="w+", dtype=kind, shape=(count, config.views, *shape)
+        )
+        for name, (shape, kind) in shapes.items()
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser, "runs/knowledge")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        config = load_config(arguments.config, arguments.overrides)
+        folder = scan_folder(
+            data_folder(arguments.data), config.seed, config.val_share, config.test_share
+        )
+        made = make_knowledge(decode_images(folder), config, arguments.out)
+        print(f"{arguments.out}: {len(made.row)} images, {made.seeds.shape[1]} views each")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

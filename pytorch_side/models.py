@@ -1,0 +1,177 @@
+"""Networks by timm's names: MobileNetV3 students, Swin teachers, and their weights on disk."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pytorch_side.config import Config
+from tinyml.cli import UserError, atomic_path
+
+CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
+
+
+@cache
+def timm_package() -> ModuleType:
+    """Import timm beside any build of torchvision.
+
+    PyPI's torchvision is compiled for CUDA; beside a CPU torch its operators do not load and its
+    import fails for want of two schemas. timm uses neither operator, so declaring them is enough.
+    """
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in (
+        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    ):
+        if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
+            library.define(schema)
+    import timm
+
+    timm_package.library = library  # type: ignore[attr-defined]  # dropped, it would undefine them
+    return timm
+
+
+def make_student(config: Config, class_count: int) -> nn.Module:
+    """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator."""
+    if "mobilenetv3" not in config.student:
+        raise UserError(f"student {config.student} is no MobileNetV3: try tf_mobilenetv3_small_100")
+    same = {} if config.student.startswith("tf_") else {"pad_type": "same"}
+    model = _create(
+        config.student,
+        pretrained=config.pretrained and not config.student_init,
+        num_classes=class_count,
+        drop_rate=config.dropout,
+        **same,
+    )
+    if config.student_init:
+        load_weights(model, Path(config.student_init))
+    return model
+
+
+def make_teacher(config: Config, class_count: int) -> nn.Module:
+    """A Swin: one of timm's by name, or "swin" with `teacher_arguments` for SwinTransformer."""
+    timm = timm_package()
+    common: dict[str, Any] = {
+        "img_size": config.teacher_size,
+        "num_classes": class_count,
+        "drop_path_rate": config.drop_path,
+    }
+    if config.teacher == "swin":
+        try:
+            model: nn.Module = timm.models.swin_transformer.SwinTransformer(
+                **common, **config.teacher_arguments
+            )
+        except (TypeError, AssertionError, ValueError) as error:
+            raise UserError(f"teacher_arguments do not make a SwinTransformer: {error}") from error
+    elif config.teacher.startswith("swin"):
+        pretrained = config.pretrained and not config.teacher_init
+        model = _create(config.teacher, pretrained=pretrained, **common, **config.teacher_arguments)
+    else:
+        raise UserError(f"teacher {config.teacher} is no Swin: try swin_tiny_patch4_window7_224")
+    if config.teacher_init:
+        load_weights(model, Path(config.teacher_init))
+    return model
+
+
+def teacher_input(images: Tensor, kind: str) -> Tensor:
+    """Re-normalise images from our contract, (p - 128) / 128, to what a teacher expects."""
+    pixels = images * 128.0 + 128.0
+    if kind == "half":
+        return (pixels - 127.5) / 127.5
+    if kind == "imagenet":
+        mean = pixels.new_tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+        deviation = pixels.new_tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        return (pixels / 255.0 - mean) / deviation
+    raise UserError(f"teacher_input {kind!r}: known are 'half' and 'imagenet'")
+
+
+def student_features(
+    student: nn.Module, images: Tensor, stages: tuple[int, ...]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits, and what the chosen `student.blocks` stages put out, (batch, channels, h, w) each."""
+    x = student.bn1(student.conv_stem(images))
+    features = {}
+    for number, stage in enumerate(student.blocks):
+        x = stage(x)
+        if number in stages:
+            features[number] = x
+    return student.forward_head(x), features
+
+
+def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
+    """Fill `model` from a .safetensors file and return the file's metadata.
+
+    A classifier that is missing or made for other classes keeps its fresh weights; anything else
+    that does not fit raises UserError naming it.
+    """
+    weights, metadata = read_weights(path)
+    own = model.state_dict()
+    for name in [n for n in weights if n.startswith(CLASSIFIERS)]:
+        if name in own and weights[name].shape != own[name].shape:
+            del weights[name]
+    unknown = [name for name in weights if name not in own]
+    missing = [n for n in own if n not in weights and not n.startswith(CLASSIFIERS)]
+    shapes = [n for n in weights if n in own and weights[n].shape != own[n].shape]
+    for wrong, text in (
+        (unknown, "holds weights the network has not"),
+        (missing, "lacks weights of the network"),
+        (shapes, "holds weights of another shape"),
+    ):
+        if wrong:
+            raise UserError(
+                f"{path} {text}: {', '.join(wrong[:3])}{' …' if len(wrong) > 3 else ''}; "
+                "name the file that belongs to this network and input size"
+            )
+    model.load_state_dict(
+        {name: value.to(own[name].dtype) for name, value in weights.items()}, strict=False
+    )
+    return metadata
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a .safetensors file. Raises UserError if it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read weights {path}: {error}") from error
+
+
+def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a .safetensors file in one step; metadata values are stored as JSON unless text."""
+    tensors = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, texts)
+
+
+def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
+    """A finished student from its student.safetensors: network (eval mode), input size, classes."""
+    _, metadata = read_weights(path)
+    if missing := {"student", "size", "classes"} - set(metadata):
+        raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
+    classes = tuple(json.loads(metadata["classes"]))
+    config = Config(student=metadata["student"], student_init=str(path))
+    return make_student(config, len(classes)).eval(), int(metadata["size"]), classes
+
+
+def _create(name: str, **arguments: Any) -> nn.Module:
+    timm = timm_package()
+    if not timm.is_model(name):
+        raise UserError(f"timm has no model {name!r}: see timm.list_models('*mobilenetv3*')")
+    try:
+        model: nn.Module = timm.create_model(name, **arguments)
+    except OSError as error:  # what huggingface_hub raises without a network
+        raise UserError(
+            f"cannot download weights of {name} ({error}): set student_init or teacher_init to a "
+            ".safetensors file, or pretrained = false"
+        ) from error
+    return model

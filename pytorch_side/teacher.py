@@ -1,0 +1,89 @@
+"""Train a Swin teacher on labels, from random or given weights.
+
+    python -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
+
+The result, teacher.safetensors, is what a student's config names as `teacher_init`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from pytorch_side.batches import Batch, TrainBatches
+from pytorch_side.cache import decode_images
+from pytorch_side.config import Config, add_arguments, data_folder, load_config
+from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.losses import hybrid_loss
+from pytorch_side.models import make_teacher, save_weights, teacher_input
+from pytorch_side.train import Losses, fit, top1
+from tinyml.cli import UserError, run_command
+
+
+def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
+    """Train the teacher that `config` describes into `run`; returns the last row of the log."""
+    if config.alpha or config.beta:
+        raise UserError("a teacher learns from labels: leave alpha and beta at 0 in its config")
+    torch.manual_seed(config.seed)
+    accelerator = Accelerator()
+    teacher = make_teacher(config, len(folder.classes))
+    pixels, labels, _, _ = load_split_pixels(folder, "val", config.teacher_size)
+
+    def prepare(images: Tensor) -> Tensor:
+        return teacher_input(images, config.teacher_input)
+
+    def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
+        return hybrid_loss(model(prepare(batch.images)), batch.labels, config)
+
+    def score(model: nn.Module) -> dict[str, float]:
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+            return {"val_top1": top1(model, pixels, labels, prepare)}
+
+    def save(model: nn.Module) -> None:
+        metadata = {
+            "teacher": config.teacher,
+            "arguments": config.teacher_arguments,
+            "size": config.teacher_size,
+            "input": config.teacher_input,
+            "classes": list(folder.classes),
+        }
+        save_weights(model, run / "teacher.safetensors", metadata)
+
+    with accelerator.main_process_first():
+        images = decode_images(folder)
+    batches = TrainBatches(
+        images,
+        config,
+        config.teacher_size,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    return fit(teacher, batches, loss_of_batch, score, save, config, run, accelerator)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser, "runs/teacher")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        config = load_config(arguments.config, arguments.overrides)
+        folder = scan_folder(
+            data_folder(arguments.data), config.seed, config.val_share, config.test_share
+        )
+        row = train_teacher(config, folder, arguments.out)
+        print(f"{arguments.out}/teacher.safetensors: {float(row['val_top1']):.2%} on val")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,230 @@
+"""The one training loop; teacher, student and quantisation-aware runs all go through it.
+
+Every epoch ends with a checkpoint of everything, written in one step, and an epoch's batches depend
+on its number only: a run that is killed at any moment and started again ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from pytorch_side.batches import Batch, TrainBatches, to_images
+from pytorch_side.config import Config, save_config
+from tinyml.cli import UserError, atomic_path, write_atomic
+
+Losses = dict[str, Tensor]
+
+
+def fit(
+    model: nn.Module,
+    batches: TrainBatches,
+    loss_of_batch: Callable[[nn.Module, Batch], Losses],
+    score: Callable[[nn.Module], dict[str, float]],
+    save: Callable[[nn.Module], None],
+    config: Config,
+    run: Path,
+    accelerator: Accelerator | None = None,
+) -> dict[str, Any]:
+    """Train `model` in place for `config.epochs` and return the last row of the log.
+
+    `loss_of_batch(model, batch)` returns a dict whose "loss" is minimised and whose other entries
+    are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
+    the plain ones when `config.ema` is 0, go through `score(model)` (eval mode, no gradients; its
+    dict is logged) and `save(model)`. Writes config.json, log.csv and checkpoint.pt into `run`, and
+    goes on from checkpoint.pt when there is one. Ends with `model` holding the averaged weights.
+
+    Raises UserError when a loss is not finite, or the checkpoint belongs to another config.
+    """
+    accelerator = accelerator or Accelerator()
+    main = accelerator.is_main_process
+    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
+    averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
+    checkpoint = run / "checkpoint.pt"
+    model = model.to(accelerator.device, memory_format=torch.channels_last)
+    first, rows = 0, []
+    if checkpoint.is_file():
+        first, rows = _resume(checkpoint, config, model, averaged, optimizer)
+    elif main:
+        save_config(config, run / "config.json")
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    row: dict[str, Any] = rows[-1] if rows else {}
+    with Progress(console=Console(stderr=True), disable=not main) as bar:
+        task = bar.add_task(run.name, total=config.epochs * batches.steps)
+        bar.advance(task, first * batches.steps)
+        for epoch in range(first, config.epochs):
+            started, waited = time.perf_counter(), batches.waited_s
+            sums: dict[str, float] = {}
+            wrapped.train()
+            for step, batch in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
+                rate = learning_rate(step, batches.steps, config)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                batch = _to(batch, accelerator.device)
+                with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+                    losses = loss_of_batch(wrapped, batch)
+                values = {name: value.item() for name, value in losses.items()}
+                if not all(math.isfinite(value) for value in values.values()):
+                    raise _not_finite(values, step, epoch, batch, rate, run)
+                accelerator.backward(losses["loss"])
+                if config.clip_norm:
+                    accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+                _average(averaged, model, config.ema, step)
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                bar.advance(task)
+            trained_s = time.perf_counter() - started
+            row = {"epoch": epoch + 1, "learning_rate": f"{rate:.6g}"}
+            row |= {name: f"{total / batches.steps:.5f}" for name, total in sums.items()}
+            with torch.inference_mode():
+                row |= {name: f"{value:.5f}" for name, value in score(averaged).items()}
+            row["seconds"] = f"{trained_s:.1f}"
+            row["waiting_share"] = f"{(batches.waited_s - waited) / trained_s:.3f}"
+            rows.append(row)
+            if main:
+                save(averaged)
+                _write_checkpoint(checkpoint, config, model, averaged, optimizer, rows)
+                _write_log(run / "log.csv", rows)
+                bar.console.print("  ".join(f"{name} {value}" for name, value in row.items()))
+            accelerator.wait_for_everyone()
+    model.load_state_dict(averaged.state_dict())
+    return row
+
+
+def top1(
+    model: nn.Module,
+    pixels: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    prepare: Callable[[Tensor], Tensor] = lambda images: images,
+    batch: int = 128,
+) -> float:
+    """Share of evaluation pixels (N, h, w, 3) that `model` gets right; `prepare` re-normalises."""
+    device = next(model.parameters()).device
+    right = 0
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(labels), batch):
+            images = to_images(pixels[start : start + batch]).to(device)
+            answers = model(prepare(images)).argmax(dim=1).cpu().numpy()
+            right += int((answers == labels[start : start + batch]).sum())
+    return right / len(labels)
+
+
+def learning_rate(step: int, steps_per_epoch: int, config: Config) -> float:
+    """Linear warm-up, then half a cosine down to zero at the last step."""
+    warmup = config.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1.0, config.epochs * steps_per_epoch - warmup)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _groups(model: nn.Module, config: Config) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels; norms and biases go without it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """EMA of weights and batch-norm statistics; young averages follow faster."""
+    decay = min(decay, (1.0 + step) / (10.0 + step)) if decay else 0.0
+    new, old = model.state_dict(), averaged.state_dict()
+    floats = [name for name, value in old.items() if value.is_floating_point()]
+    torch._foreach_lerp_([old[n] for n in floats], [new[n] for n in floats], 1.0 - decay)
+    for name, value in old.items():
+        if not value.is_floating_point():
+            value.copy_(new[name])
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    logits = batch.teacher_logits
+    return Batch(
+        batch.images.to(device, non_blocking=True),
+        batch.labels.to(device),
+        batch.files,
+        None if logits is None else logits.to(device),
+        {stage: maps.to(device) for stage, maps in batch.teacher_maps.items()},
+    )
+
+
+def _not_finite(
+    values: dict[str, float], step: int, epoch: int, batch: Batch, rate: float, run: Path
+) -> UserError:
+    shown = ", ".join(f"{name} = {value}" for name, value in values.items())
+    return UserError(
+        f"{shown} at step {step} (epoch {epoch + 1}, learning rate {rate:.3g}, batch of "
+        f"{batch.files[0]} …), config {run / 'config.json'}: lower learning_rate, or set bf16 = "
+        f"false; {run / 'checkpoint.pt'} still holds the last whole epoch"
+    )
+
+
+def _write_checkpoint(
+    path: Path,
+    config: Config,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimizer: Any,
+    rows: list[dict[str, Any]],
+) -> None:
+    state = {
+        "config": asdict(config),
+        "epoch": len(rows),
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rows": rows,
+        "random": torch.get_rng_state(),  # of dropout; views and order come from seeds
+    }
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _resume(
+    path: Path, config: Config, model: nn.Module, averaged: nn.Module, optimizer: Any
+) -> tuple[int, list[dict[str, Any]]]:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({error}): remove it to start anew") from error
+    wanted = asdict(config)
+    if differing := [k for k in wanted if state["config"].get(k) != wanted[k]]:
+        raise UserError(
+            f"{path} is of another config ({', '.join(differing)} differ): "
+            "use another --out, or remove the folder to start anew"
+        )
+    model.load_state_dict(state["model"])
+    averaged.load_state_dict(state["averaged"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    return state["epoch"], state["rows"]
+
+
+def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
