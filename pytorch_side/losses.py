@@ -91,7 +91,7 @@ def hybrid_loss(
     teacher_logits: Tensor | None = None,
     maps: Mapping[tuple[int, int], tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
-    """(1 - alpha)·CE + alpha·T²·logit loss + beta·attention, as {"loss": …, and each part unweighted}.
+    """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
 
     `maps` holds (student map, teacher map) for each pair of stages; their distances are averaged.
     """

@@ -1,0 +1,67 @@
+"""Tiny data sets and configs: seconds of training, no weights, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pytorch_side.config import Config, config_from
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images go to the test's own folder."""
+    monkeypatch.setenv("SWIN2MCU_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a data set of coloured noise: each class has its own hue."""
+
+    def make(classes: int = 3, images: int = 12, size: int = 40, name: str = "images") -> Path:
+        draw = np.random.default_rng(7)
+        root = tmp_path / name
+        for label in range(classes):
+            folder = root / f"class_{label}"
+            folder.mkdir(parents=True)
+            for number in range(images):
+                pixels = draw.integers(0, 90, (size, size, 3))
+                pixels[..., label % 3] += 120
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., Config]:
+    """A function that makes a config whose teacher and student train in seconds."""
+
+    def make(**changes: object) -> Config:
+        values: dict[str, object] = {
+            "student": "tf_mobilenetv3_small_minimal_100",
+            "student_size": 32,
+            "teacher": "swin",
+            "teacher_size": 32,
+            "teacher_arguments": {
+                "patch_size": 4,
+                "window_size": 4,
+                "embed_dim": 8,
+                "depths": [1, 2],
+                "num_heads": [1, 2],
+            },
+            "attention_pairs": [[1, 0], [2, 1]],
+            "epochs": 2,
+            "batch": 6,
+            "views": 2,
+        }
+        return config_from(values | changes, "test")
+
+    return make

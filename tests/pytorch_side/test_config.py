@@ -1,0 +1,57 @@
+"""A config is a small file of differences; what it does not know it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytorch_side.config import Config, load_config, read_saved_config, save_config
+from tinyml.cli import UserError
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+def test_differences_bases_and_overrides_come_in_that_order(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text("alpha = 0.5\nbeta = 0.25\nviews = 3\n")
+    (tmp_path / "child.toml").write_text('base = "base.toml"\nbeta = 1\n')
+    config = load_config(tmp_path / "child.toml", ["views=7", "student=tf_mobilenetv3_large_100"])
+    assert (config.alpha, config.beta, config.views) == (0.5, 1.0, 7)
+    assert config.student == "tf_mobilenetv3_large_100"
+    assert config.epochs == Config().epochs
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("alhpa = 0.5", "alhpa"),
+        ('epochs = "ten"', "epochs"),
+        ("epochs = 1.5", "epochs"),
+        ("epochs = true", "epochs"),
+        ("attention_pairs = [[1]]", "attention_pairs"),
+        ("alpha =", "TOML"),
+        ('base = "gone.toml"', "gone.toml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, names: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=names):
+        load_config(path)
+
+
+def test_an_override_without_a_value_is_named() -> None:
+    with pytest.raises(UserError, match="key=value"):
+        load_config(None, ["epochs"])
+
+
+def test_a_saved_config_reads_back_the_same(tmp_path: Path) -> None:
+    config = load_config(None, ["beta=0.5", "attention_pairs=[[1, 2]]"])
+    save_config(config, tmp_path / "config.json")
+    assert read_saved_config(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_of_the_project_loads(path: Path) -> None:
+    if not path.stem.startswith("table"):
+        assert load_config(path).epochs > 0

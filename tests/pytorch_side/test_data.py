@@ -1,0 +1,206 @@
+"""Listing a data set, its splits, its corrupt files, and the views made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pytorch_side.batches import TrainBatches, view_settings
+from pytorch_side.cache import decode_images
+from pytorch_side.config import Config
+from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.views import ViewSettings, make_view
+from tinyml.cli import UserError
+from tinyml.pixels import load_pixels
+
+STILL = ViewSettings(area_min=1.0, aspect=0.0, colour=0.0, any_angle=0.0)
+
+
+def test_without_a_table_the_split_is_seeded_and_reaches_every_class(
+    make_folder: Callable[..., Path],
+) -> None:
+    root = make_folder(classes=3, images=20)
+    first, again, other = scan_folder(root, 1), scan_folder(root, 1), scan_folder(root, 2)
+    assert (first.splits == again.splits).all()
+    assert (first.splits != other.splits).any()
+    for split in ("train", "val", "test"):
+        assert set(first.labels[first.indices(split)]) == {0, 1, 2}
+
+
+def test_split_csv_decides_and_unnamed_files_are_not_used(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(classes=2, images=3)
+    lines = ["file,class,source,split"]
+    for label in range(2):
+        for number, split in enumerate(["train", "val"]):
+            lines.append(f"class_{label}/{number:02}.png,class_{label},camera {label},{split}")
+    (root / "split.csv").write_text("\n".join(lines))
+    folder = scan_folder(root)
+    assert folder.files == (
+        "class_0/00.png",
+        "class_0/01.png",
+        "class_1/00.png",
+        "class_1/01.png",
+    )
+    assert list(folder.splits) == ["train", "val"] * 2
+    assert folder.sources[3] == "camera 1"
+    with pytest.raises(UserError, match="no test images"):
+        folder.indices("test")
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ("class_0/gone.png,class_0,s,train", "gone.png is missing"),
+        ("class_0/00.png,class_0,s,holdout", "holdout"),
+        ("class_0/00.png,class_1,s,train", "class_1"),
+        ("class_0/00.png,class_0,s,train\nclass_0/00.png,class_0,s,val", "twice"),
+        ("", "names no image"),
+    ],
+)
+def test_a_wrong_split_csv_is_named(make_folder: Callable[..., Path], row: str, names: str) -> None:
+    root = make_folder(classes=2, images=2)
+    (root / "split.csv").write_text(f"file,class,source,split\n{row}\n")
+    with pytest.raises(UserError, match=names):
+        scan_folder(root)
+
+
+def test_a_folder_that_cannot_be_learnt_from_is_refused(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        scan_folder(tmp_path / "gone")
+    (tmp_path / "empty" / "class_0").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds no image"):
+        scan_folder(tmp_path / "empty")
+    with pytest.raises(UserError, match="one class only"):
+        scan_folder(make_folder(classes=1, name="single"))
+
+
+def test_corrupt_images_are_named_counted_and_left_out(
+    make_folder: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder(classes=3, images=20)
+    folder = scan_folder(root)
+    victim = folder.files[folder.indices("train")[0]]
+    (root / victim).write_bytes(b"no image")
+    with caplog.at_level(logging.WARNING):
+        images = decode_images(scan_folder(root))
+    assert images.corrupt == (victim,)
+    assert victim in caplog.text
+    assert "1 of" in caplog.text
+    assert len(images.folder.files) == len(folder.files) - 1
+    assert victim not in images.folder.files
+    for position in images.folder.indices("train"):  # the others kept their own pixels
+        name = images.folder.files[position]
+        assert (images[int(position)] == np.asarray(Image.open(root / name))).all()
+
+
+def test_many_corrupt_images_are_an_error(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(classes=2, images=20)
+    for number in range(6):
+        (root / f"class_0/{number:02}.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="more than 5%"):
+        decode_images(scan_folder(root))
+
+
+def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(classes=2, images=20)
+    position = int(scan_folder(root).indices("train")[0])
+    before = decode_images(scan_folder(root))[position].copy()
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(root / scan_folder(root).files[position])
+    after = decode_images(scan_folder(root))[position]
+    assert (before != after).any()
+    assert (after == (1, 2, 3)).all()
+
+
+def test_evaluation_pixels_are_those_of_tinyml(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(classes=2, images=20)
+    folder = scan_folder(root)
+    pixels, labels, files, corrupt = load_split_pixels(folder, "test", 24)
+    assert corrupt == ()
+    assert len(pixels) == len(labels) == len(files) == len(folder.indices("test"))
+    assert (pixels[1] == load_pixels(root / files[1], 24, 24)).all()
+
+
+def test_a_view_is_its_seed() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3)).astype(np.uint8)
+    settings = ViewSettings(0.5, 0.2, 0.3, 0.5)
+    for seed in range(20):
+        first = make_view(image, seed, settings, (32, 24))
+        assert [view.shape for view in first] == [(32, 32, 3), (24, 24, 3)]
+        again = make_view(image, seed, settings, (32, 24))
+        assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    views = {make_view(image, seed, settings, (16,))[0].tobytes() for seed in range(50)}
+    assert len(views) == 50
+
+
+def test_a_view_that_changes_nothing_is_the_evaluation_image_turned(tmp_path: Path) -> None:
+    """The same antialiased frequencies in training and in use: equal but for eight symmetries."""
+    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    plain = load_pixels(tmp_path / "image.png", 20, 20)
+    turned = [np.rot90(plain, k) for k in range(4)]
+    symmetries = {x.tobytes() for t in turned for x in (t, t[:, ::-1])}
+    seen = {make_view(image, seed, STILL, (20,))[0].tobytes() for seed in range(100)}
+    assert seen == symmetries
+
+
+def test_a_full_turn_by_any_angle_keeps_the_picture_in_place() -> None:
+    """A disc turned about its centre is itself: the centre is right to a fraction of a pixel."""
+    y, x = np.mgrid[:64, :64] - 31.5
+    disc = np.repeat(((x**2 + y**2 < 200) * 200).astype(np.uint8)[..., None], 3, axis=2)
+    settings = dataclasses.replace(STILL, any_angle=1.0)
+    plain = make_view(disc, 0, STILL, (64,))[0].astype(int)
+    for seed in range(10):
+        turned = make_view(disc, seed, settings, (64,))[0].astype(int)
+        assert np.abs(turned - plain).mean() < 2.0
+        weights = turned[..., 0] / turned[..., 0].sum()
+        assert abs((weights * x).sum()) < 0.1
+        assert abs((weights * y).sum()) < 0.1
+
+
+def test_colour_moves_brightness_within_its_bounds() -> None:
+    grey = np.full((32, 32, 3), 100, dtype=np.uint8)
+    settings = dataclasses.replace(STILL, colour=0.3)
+    means = [make_view(grey, seed, settings, (16,))[0].mean() for seed in range(200)]
+    assert 69 <= min(means) < 75
+    assert 125 < max(means) <= 131
+
+
+def test_an_epoch_depends_on_its_number_only(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
+) -> None:
+    images = decode_images(scan_folder(make_folder()))
+    config = tiny_config(views=0)
+    batches = TrainBatches(images, config, 32)
+    list(batches.epoch(0))
+    later = list(batches.epoch(3))
+    alone = list(TrainBatches(images, config, 32).epoch(3))
+    assert len(later) == batches.steps == len(images.folder.indices("train")) // config.batch
+    for a, b in zip(later, alone, strict=True):
+        assert a.files == b.files
+        assert (a.images == b.images).all()
+    assert (later[0].images != next(iter(batches.epoch(4))).images).any()
+
+
+def test_two_processes_share_one_global_batch(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
+) -> None:
+    images = decode_images(scan_folder(make_folder()))
+    config = tiny_config()
+    whole = next(iter(TrainBatches(images, config, 32).epoch(1)))
+    halves = [
+        next(iter(TrainBatches(images, config, 32, rank=rank, processes=2).epoch(1)))
+        for rank in range(2)
+    ]
+    assert halves[0].files + halves[1].files == whole.files
+
+
+def test_the_config_decides_how_views_look(tiny_config: Callable[..., Config]) -> None:
+    assert view_settings(tiny_config(view_colour=0.1)).colour == 0.1

@@ -1,0 +1,84 @@
+"""Losses on numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from pytorch_side.config import Config
+from pytorch_side.losses import dist_loss, dkd_loss, hybrid_loss, kl_loss
+from tinyml.cli import UserError
+
+LABELS = torch.tensor([0])
+
+
+def logits(*probabilities: float) -> torch.Tensor:
+    return torch.tensor([probabilities]).log()
+
+
+def test_kl_by_hand() -> None:
+    """KL((½, ½) ‖ (¾, ¼)) = ½ ln(½ / ¾) + ½ ln(½ / ¼)."""
+    expected = 0.5 * math.log(2 / 3) + 0.5 * math.log(2)
+    assert kl_loss(logits(0.75, 0.25), logits(0.5, 0.5), LABELS, 1.0).item() == pytest.approx(
+        expected
+    )
+
+
+def test_temperature_divides_the_logits() -> None:
+    warm = kl_loss(2 * logits(0.75, 0.25), 2 * logits(0.5, 0.5), LABELS, 2.0)
+    plain = kl_loss(logits(0.75, 0.25), logits(0.5, 0.5), LABELS, 1.0)
+    assert warm.item() == pytest.approx(plain.item())
+
+
+def test_dkd_by_hand() -> None:
+    """Student (½, ¼, ¼), teacher (½, ⅜, ⅛), true class 0: the two-way part is equal, and the
+    others are (½, ½) against (¾, ¼)."""
+    student, teacher = logits(0.5, 0.25, 0.25), logits(0.5, 0.375, 0.125)
+    others = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert dkd_loss(student, teacher, LABELS, 1.0, 1.0, 8.0).item() == pytest.approx(8 * others)
+    student, teacher = logits(0.5, 0.25, 0.25), logits(0.8, 0.1, 0.1)
+    target = 0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)
+    assert dkd_loss(student, teacher, LABELS, 1.0, 1.0, 8.0).item() == pytest.approx(
+        target, abs=1e-6
+    )
+
+
+def test_dist_by_hand() -> None:
+    """Rows and columns that rise together correlate by 1, opposed ones by -1."""
+    up = torch.tensor([[0.8, 0.2], [0.4, 0.6]]).log()
+    same = torch.tensor([[0.6, 0.4], [0.45, 0.55]]).log()
+    labels = torch.tensor([0, 1])
+    assert dist_loss(up, same, labels, 1.0).item() == pytest.approx(0.0, abs=1e-5)
+    assert dist_loss(up, up.flip(1), labels, 1.0).item() == pytest.approx(4.0, abs=1e-5)
+
+
+def test_the_hybrid_loss_is_its_weighted_parts() -> None:
+    config = Config(alpha=0.25, temperature=2.0, beta=3.0, label_smoothing=0.0)
+    student, teacher = logits(0.75, 0.25), logits(0.5, 0.5)
+    maps = {
+        (0, 0): (torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[3.0, 4.0]]])),
+        (1, 1): (torch.ones(1, 1, 2), torch.ones(1, 1, 2)),
+    }
+    parts = hybrid_loss(student, LABELS, config, teacher, maps)
+    assert set(parts) == {"loss", "cross_entropy", "logit", "attention"}
+    hard, soft = -math.log(0.75), kl_loss(student, teacher, LABELS, 2.0).item()
+    attention = 0.25 * math.sqrt(0.8)  # the mean over the two pairs, the second of which agrees
+    assert parts["attention"].item() == pytest.approx(attention, abs=1e-5)
+    assert parts["loss"].item() == pytest.approx(
+        0.75 * hard + 0.25 * 4 * soft + 3 * attention, abs=1e-5
+    )
+
+
+def test_label_smoothing_by_hand() -> None:
+    config = Config(label_smoothing=0.2)
+    parts = hybrid_loss(logits(0.75, 0.25), LABELS, config)
+    assert parts["loss"].item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))
+    assert set(parts) == {"loss", "cross_entropy"}
+
+
+def test_an_unknown_logit_loss_is_named() -> None:
+    with pytest.raises(UserError, match="mse"):
+        config = Config(alpha=0.5, logit_loss="mse")
+        hybrid_loss(logits(0.5, 0.5), LABELS, config, logits(0.5, 0.5))
