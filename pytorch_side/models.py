@@ -157,7 +157,8 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """A finished student from its student.safetensors: network (eval mode), input size, classes."""
     _, metadata = read_weights(path)
     if missing := {"student", "size", "classes"} - set(metadata):
-        raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
+        names = ", ".join(sorted(missing))
+        raise UserError(f"{path} is no student of ours: its metadata lacks {names}")
     classes = tuple(json.loads(metadata["classes"]))
     config = Config(student=metadata["student"], student_init=str(path))
     return make_student(config, len(classes)).eval(), int(metadata["size"]), classes

@@ -1,0 +1,65 @@
+"""The watched student: maps for each pair, projections that learn and are not saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from pytorch_side import distill, knowledge, teacher
+from pytorch_side.attention import energy_map
+from pytorch_side.config import Config
+from pytorch_side.distill import WatchedStudent
+from pytorch_side.models import make_student, student_features
+
+
+def test_alignment_brings_stages_to_the_teachers_width(
+    tiny_config: Callable[..., Config],
+) -> None:
+    student = make_student(tiny_config(), 3).eval()
+    watched = WatchedStudent(student, ((1, 0), (2, 1)), {0: 8, 1: 16})
+    images = torch.randn(2, 3, 32, 32)
+    logits, maps = watched(images)
+    assert torch.equal(logits, student(images))
+    projection = watched.projections["2-1"]
+    assert projection.out_channels == 16
+    _, features = student_features(student, images, (2,))
+    assert torch.allclose(maps[2, 1], energy_map(projection(features[2])))
+    maps[2, 1].sum().backward()
+    assert projection.weight.grad is not None
+    assert not any("projection" in name for name in watched.student.state_dict())
+
+
+def test_without_alignment_the_students_own_energy_is_taken(
+    tiny_config: Callable[..., Config],
+) -> None:
+    student = make_student(tiny_config(), 3).eval()
+    watched = WatchedStudent(student, ((2, 1),), {})
+    images = torch.randn(2, 3, 32, 32)
+    _, maps = watched(images)
+    _, features = student_features(student, images, (2,))
+    assert torch.equal(maps[2, 1], energy_map(features[2]))
+
+
+@pytest.mark.parametrize("module", [distill, knowledge, teacher])
+def test_a_mistake_is_one_line_and_exit_2(
+    module: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(tmp_path / "gone"), "--out", str(tmp_path / "run")]
+    assert module.main(arguments) == 2  # type: ignore[attr-defined]
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "gone" in error
+    assert module.main([*arguments, "--set", "no_such_key=1"]) == 2  # type: ignore[attr-defined]
+    assert "no_such_key" in capsys.readouterr().err
+
+
+def test_without_data_the_error_says_how_to_name_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
+    assert distill.main([]) == 2
+    assert "SWIN2MCU_DATA" in capsys.readouterr().err

@@ -1,0 +1,167 @@
+"""Stored answers are the teacher's own and belong to the pixels replayed; no others are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pytorch_side import knowledge
+from pytorch_side.batches import TrainBatches, to_images, view_settings
+from pytorch_side.cache import DecodedImages, decode_images
+from pytorch_side.config import Config
+from pytorch_side.data import scan_folder
+from pytorch_side.knowledge import ask, load_teacher, make_knowledge
+from pytorch_side.knowledge_store import quantise_logits, quantise_maps
+from pytorch_side.models import make_teacher, save_weights
+from pytorch_side.views import make_view
+from tinyml.cli import UserError
+
+
+@pytest.fixture
+def taught(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> tuple[DecodedImages, Config]:
+    """Images, and a config that names an untrained teacher for them."""
+    torch.manual_seed(0)
+    images = decode_images(scan_folder(make_folder()))
+    config = tiny_config(alpha=0.5, beta=0.1, views=3)
+    teacher = make_teacher(config, 3)
+    path = tmp_path / "teacher.safetensors"
+    save_weights(teacher, path, {"classes": list(images.folder.classes)})
+    return images, replace(config, teacher_init=str(path))
+
+
+def test_replayed_pixels_and_answers_belong_together(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    """Every replayed view, remade at the teacher's size and asked again, has the stored answer."""
+    images, config = taught
+    made = make_knowledge(images, config, tmp_path / "knowledge")
+    teacher = load_teacher(config, images.folder.classes)
+    sizes = (config.student_size, config.teacher_size)
+    where = {file: i for i, file in enumerate(images.folder.files)}
+    for epoch in (0, 1):
+        for batch in TrainBatches(images, config, config.student_size, made).epoch(epoch):
+            for i, file in enumerate(batch.files):
+                row = made.row[file]
+                seed = int(made.seeds[row, (epoch + row) % config.views])
+                small, large = make_view(images[where[file]], seed, view_settings(config), sizes)
+                assert torch.equal(batch.images[i], to_images(small[None])[0])
+                logits, maps = ask(teacher, large[None], config)
+                assert np.allclose(batch.teacher_logits[i], logits[0], atol=1e-3)
+                assert np.allclose(batch.teacher_maps[1][i] * 255, maps[1][0], atol=1.01)
+
+
+def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    images, config = taught
+    made = make_knowledge(images, config, tmp_path / "knowledge")
+    teacher = load_teacher(config, images.folder.classes)
+    positions = images.folder.indices("train")
+    views = np.array(
+        [
+            make_view(images[int(p)], int(s), view_settings(config), (config.teacher_size,))[0]
+            for p, row in zip(positions, made.seeds, strict=True)
+            for s in row
+        ]
+    )
+    logits, maps = [], []
+    for start in range(0, len(views), knowledge.CPU_BATCH):
+        answer = ask(teacher, views[start : start + knowledge.CPU_BATCH], config)
+        logits.append(answer[0])
+        maps.append(answer[1][1])
+    assert np.concatenate(logits).tobytes() == made.logits.tobytes()
+    assert np.concatenate(maps).tobytes() == made.maps[1].tobytes()
+
+
+def test_stored_maps_are_small_and_close() -> None:
+    maps = torch.rand(4, 28, 28) * 0.01
+    stored = quantise_maps(maps, 14)
+    assert stored.shape == (4, 14, 14)
+    assert stored[0].nbytes <= 200
+    pooled = torch.nn.functional.avg_pool2d(maps, 2)
+    scale = pooled.flatten(1).amax(1)[:, None, None]
+    assert np.abs(stored / 255 - (pooled / scale).numpy()).max() <= 0.5 / 255 + 1e-6
+    assert quantise_maps(torch.zeros(1, 2, 2), 14).max() == 0
+    assert quantise_logits(torch.tensor([[1e9, 0.125]])).tolist() == [[65504.0, 0.125]]
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, config = taught
+    whole = make_knowledge(images, config, tmp_path / "whole")
+    monkeypatch.setattr(knowledge, "SHARD", 8)
+    asked = []
+
+    def die_later(*arguments: object) -> object:
+        asked.append(True)
+        if len(asked) > 6:
+            raise RuntimeError("killed")
+        return ask(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(knowledge, "ask", die_later)
+    with pytest.raises(RuntimeError, match="killed"):
+        make_knowledge(images, config, tmp_path / "killed")
+    with pytest.raises(UserError, match="unfinished"):
+        knowledge.open_knowledge(tmp_path / "killed", {})
+    monkeypatch.setattr(knowledge, "ask", ask)
+    resumed = make_knowledge(images, config, tmp_path / "killed")
+    assert (resumed.seeds == whole.seeds).all()
+    assert np.allclose(resumed.logits, whole.logits, atol=1e-3)
+    # Finished knowledge needs no teacher any more.
+    monkeypatch.setattr(knowledge, "load_teacher", None)
+    make_knowledge(images, config, tmp_path / "killed")
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"views": 2}, "another views"),
+        ({"seed": 1}, "another views"),
+        ({"view_colour": 0.1}, "another views"),
+        ({"attention_map": "energy"}, "another map"),
+        ({"attention_pairs": ((1, 0),)}, "another map"),
+    ],
+)
+def test_knowledge_made_for_other_views_or_maps_is_refused(
+    taught: tuple[DecodedImages, Config],
+    tmp_path: Path,
+    change: dict[str, object],
+    names: str,
+) -> None:
+    images, config = taught
+    make_knowledge(images, config, tmp_path / "knowledge")
+    with pytest.raises(UserError, match=names):
+        make_knowledge(images, replace(config, **change), tmp_path / "knowledge")  # type: ignore[arg-type]
+
+
+def test_knowledge_of_another_split_or_teacher_is_refused(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    images, config = taught
+    make_knowledge(images, config, tmp_path / "knowledge")
+    other = decode_images(scan_folder(images.folder.root, seed=9))
+    with pytest.raises(UserError, match="another split"):
+        make_knowledge(other, config, tmp_path / "knowledge")
+    save_weights(make_teacher(config, 3), Path(config.teacher_init), {})
+    with pytest.raises(UserError, match="another teacher"):
+        make_knowledge(images, config, tmp_path / "knowledge")
+
+
+def test_a_teacher_of_other_classes_is_refused(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    _, config = taught
+    with pytest.raises(UserError, match=r"tells class_0, class_1, class_2 apart.*x, y, z"):
+        load_teacher(config, ("x", "y", "z"))
+    with pytest.raises(UserError, match="teacher_init is empty"):
+        make_knowledge(taught[0], replace(config, teacher_init=""), tmp_path / "k")
+    with pytest.raises(UserError, match="views is 0"):
+        make_knowledge(taught[0], replace(config, views=0), tmp_path / "k")

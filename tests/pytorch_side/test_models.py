@@ -1,0 +1,161 @@
+"""Networks by name, their padding, and weights that fit or are refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pytorch_side.config import Config
+from pytorch_side.models import (
+    load_student,
+    load_weights,
+    make_student,
+    make_teacher,
+    save_weights,
+    student_features,
+    teacher_input,
+    timm_package,
+)
+from tinyml.cli import UserError
+
+MINIMAL = "tf_mobilenetv3_small_minimal_100"
+
+
+def paddings(model: nn.Module) -> set[str]:
+    """Kinds of padding of the strided convolutions."""
+    return {
+        type(m).__name__ for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)
+    }
+
+
+@pytest.mark.parametrize("name", [MINIMAL, "mobilenetv3_small_050"])
+def test_every_student_has_tensorflow_padding(name: str) -> None:
+    """TensorFlow's SAME is asymmetric at stride 2; symmetric padding would become PAD operators."""
+    assert paddings(make_student(Config(student=name), 3)) == {"Conv2dSame"}
+    plain = timm_package().create_model("mobilenetv3_small_050")
+    assert paddings(plain) == {"Conv2d"}
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (Config(student="resnet18"), "no MobileNetV3"),
+        (Config(student="tf_mobilenetv3_huge"), "tf_mobilenetv3_huge"),
+        (Config(student=MINIMAL, student_init="gone.safetensors"), r"gone\.safetensors"),
+    ],
+)
+def test_a_wrong_student_is_named(config: Config, names: str) -> None:
+    with pytest.raises(UserError, match=names):
+        make_student(config, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (Config(teacher="vit_tiny_patch16_224"), "no Swin"),
+        (Config(teacher="swin", teacher_arguments={"depht": 2}), "depht"),
+    ],
+)
+def test_a_wrong_teacher_is_named(config: Config, names: str) -> None:
+    with pytest.raises(UserError, match=names):
+        make_teacher(config, 3)
+
+
+def test_a_timm_swin_takes_another_input_size() -> None:
+    config = Config(
+        teacher="swin_tiny_patch4_window7_224",
+        teacher_size=64,
+        teacher_arguments={"depths": [1, 1], "embed_dim": 8, "num_heads": [1, 2], "window_size": 4},
+    )
+    assert make_teacher(config, 3).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_pretrained_weights_come_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The download itself is stood in for: what it brings must arrive, and its failure be told."""
+    import timm.models._builder as builder
+
+    source = make_student(Config(student="mobilenetv3_small_050"), 1000).state_dict()
+    arrived = []
+
+    def download(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        arrived.append(True)
+        return dict(source)
+
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", download)
+    monkeypatch.setattr(builder, "load_state_dict_from_url", download)
+    model = make_student(Config(student="mobilenetv3_small_050", pretrained=True), 3)
+    assert arrived
+    assert torch.equal(model.conv_stem.weight, source["conv_stem.weight"])
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", fail)
+    monkeypatch.setattr(builder, "load_state_dict_from_url", fail)
+    with pytest.raises(UserError, match="student_init"):
+        make_student(Config(student="mobilenetv3_small_050", pretrained=True), 3)
+
+
+def test_the_teacher_sees_its_own_normalisation() -> None:
+    images = (torch.tensor([0.0, 128.0, 255.0]) - 128) / 128
+    images = images.view(1, 1, 1, 3).expand(1, 3, 1, 3)
+    half = teacher_input(images, "half")[0, 0, 0]
+    assert half.tolist() == pytest.approx([-1.0, 0.5 / 127.5, 1.0])
+    imagenet = teacher_input(images, "imagenet")[0, 2, 0]
+    assert imagenet.tolist() == pytest.approx([(p / 255 - 0.406) / 0.225 for p in (0, 128, 255)])
+    with pytest.raises(UserError, match="cifar"):
+        teacher_input(images, "cifar")
+
+
+def test_features_are_those_of_the_forward_pass() -> None:
+    student = make_student(Config(student=MINIMAL), 3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    logits, features = student_features(student, images, (2, 3))
+    assert torch.equal(logits, student(images))
+    assert features[3].shape[2:] == (4, 4)
+    assert set(features) == {2, 3}
+
+
+def test_a_classifier_for_other_classes_is_left_fresh(tmp_path: Path) -> None:
+    source = make_student(Config(student=MINIMAL), 7)
+    save_weights(source, tmp_path / "seven.safetensors", {})
+    path = str(tmp_path / "seven.safetensors")
+    other = make_student(Config(student=MINIMAL, student_init=path), 3)
+    assert torch.equal(other.conv_stem.weight, source.conv_stem.weight)
+    assert other.classifier.out_features == 3
+    same = make_student(Config(student=MINIMAL, student_init=path), 7)
+    assert torch.equal(same.classifier.weight, source.classifier.weight)
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3))
+    save_weights(model, tmp_path / "model.safetensors", {})
+    with pytest.raises(UserError, match=r"0\.weight"):
+        load_weights(nn.Sequential(nn.Conv2d(3, 8, 3)), tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"lacks weights.*1\.weight"):
+        load_weights(
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), tmp_path / "model.safetensors"
+        )
+    with pytest.raises(UserError, match="has not"):
+        load_weights(nn.Linear(3, 4), tmp_path / "model.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(UserError, match="cannot read weights"):
+        load_weights(model, tmp_path / "text.safetensors")
+
+
+def test_a_saved_student_comes_back(tmp_path: Path, tiny_config: Callable[..., Config]) -> None:
+    student = make_student(tiny_config(), 3).eval()
+    metadata = {"student": MINIMAL, "size": 32, "classes": ["a", "b", "c"]}
+    save_weights(student, tmp_path / "student.safetensors", metadata)
+    loaded, size, classes = load_student(tmp_path / "student.safetensors")
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(loaded(images), student(images))
+    assert (size, classes) == (32, ("a", "b", "c"))
+    save_weights(student, tmp_path / "bare.safetensors", {"classes": json.dumps(["a"])})
+    with pytest.raises(UserError, match="size, student"):
+        load_student(tmp_path / "bare.safetensors")

@@ -1,0 +1,208 @@
+"""The loop: schedule, averages, resume after a kill, and the errors that must lose nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pytorch_side.batches import Batch
+from pytorch_side.config import Config
+from pytorch_side.data import scan_folder
+from pytorch_side.distill import distill
+from pytorch_side.teacher import train_teacher
+from pytorch_side.train import Losses, fit, learning_rate
+from tinyml.cli import UserError
+
+
+class Killed(Exception):
+    """Stands in for a kill: nothing of ours catches it."""
+
+
+class FakeBatches:
+    """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
+
+    steps, waited_s = 4, 0.0
+
+    def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
+        self.kill_at = kill_at
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        for step in range(self.steps):
+            if (number, step) == self.kill_at:
+                raise Killed
+            draw = torch.Generator().manual_seed(100 * number + step)
+            images = torch.randn(8, 3, 4, 4, generator=draw)
+            labels = (images.mean(dim=(1, 2, 3)) > 0).long()
+            yield Batch(images, labels, ("a.png",) * 8)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3), nn.Flatten(), nn.Linear(16, 2)
+    )
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> Losses:
+    return {"loss": nn.functional.cross_entropy(model(batch.images), batch.labels)}
+
+
+def run_fit(
+    run: Path,
+    config: Config,
+    batches: FakeBatches,
+    loss: Callable[[nn.Module, Batch], Losses] = cross_entropy,
+) -> nn.Module:
+    model = network()
+    torch.manual_seed(config.seed)
+    fit(model, batches, loss, lambda m: {"val_top1": 0.5}, lambda m: None, config, run)  # type: ignore[arg-type]
+    return model
+
+
+CONFIG = Config(epochs=4, warmup_epochs=1, learning_rate=0.01, ema=0.9)
+
+
+def test_the_schedule_warms_up_and_ends_at_zero() -> None:
+    config = replace(CONFIG, epochs=10, warmup_epochs=2.0, learning_rate=1.0)
+    rates = [learning_rate(step, 5, config) for step in range(51)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[30] == pytest.approx(0.5)
+    assert rates[50] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("kill_at", [(0, 2), (2, 0), (2, 3)])
+def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, kill_at: tuple[int, int]) -> None:
+    whole = run_fit(tmp_path / "whole", CONFIG, FakeBatches())
+    with pytest.raises(Killed):
+        run_fit(tmp_path / "killed", CONFIG, FakeBatches(kill_at))
+    torch.rand(17)  # whatever happened in between must not matter
+    resumed = run_fit(tmp_path / "killed", CONFIG, FakeBatches())
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    logs = [_log(tmp_path / name) for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 4
+
+
+def _log(run: Path) -> list[dict[str, str]]:
+    """The log but for the times in it."""
+    with (run / "log.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return [{k: v for k, v in r.items() if k not in ("seconds", "waiting_share")} for r in rows]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = run_fit(tmp_path, CONFIG, FakeBatches())
+    again = run_fit(tmp_path, CONFIG, FakeBatches(kill_at=(0, 0)))
+    assert torch.equal(first[4].weight, again[4].weight)
+
+
+def test_the_average_follows_by_hand(tmp_path: Path) -> None:
+    """Frozen but for one bias whose slope is 1: the weights are known, so the average is."""
+    config = Config(epochs=1, warmup_epochs=0, learning_rate=0.1, ema=0.05, weight_decay=0.0)
+    seen = []
+
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(torch.zeros(1))
+
+        def forward(self, _: torch.Tensor) -> torch.Tensor:
+            seen.append(self.x.item())
+            return self.x
+
+    model = One()
+    fit(
+        model,
+        FakeBatches(),  # type: ignore[arg-type]
+        lambda m, batch: {"loss": m(batch.images).sum()},
+        lambda m: {},
+        lambda m: None,
+        config,
+        tmp_path,
+    )
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    after = [*seen[1:], state["model"]["x"].item()]
+    average = 0.0
+    for value in after:
+        average = 0.05 * average + 0.95 * value
+    assert model.x.item() == pytest.approx(average, rel=1e-5)
+    assert after[-1] < after[0] < 0
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_epoch(tmp_path: Path) -> None:
+    steps = iter(range(100))
+
+    def turns_bad(model: nn.Module, batch: Batch) -> Losses:
+        return {
+            "loss": cross_entropy(model, batch)["loss"] * (float("nan") if next(steps) > 5 else 1)
+        }
+
+    with pytest.raises(UserError, match=r"loss = nan at step 6 \(epoch 2.*a\.png.*checkpoint\.pt"):
+        run_fit(tmp_path, CONFIG, FakeBatches(), turns_bad)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["epoch"] == 1
+    assert all(v.isfinite().all() for v in state["model"].values())
+    run_fit(tmp_path, CONFIG, FakeBatches())
+
+
+def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(UserError, match=r"another config \(learning_rate differ"):
+        run_fit(tmp_path, replace(CONFIG, learning_rate=0.02), FakeBatches())
+    (tmp_path / "checkpoint.pt").write_bytes(before[:1000])
+    with pytest.raises(UserError, match="cannot be read"):
+        run_fit(tmp_path, CONFIG, FakeBatches())
+
+
+def test_a_disk_without_space_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_fit(tmp_path, replace(CONFIG, epochs=2), FakeBatches())
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left"):
+        run_fit(tmp_path / "new", replace(CONFIG, epochs=2), FakeBatches())
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert not list((tmp_path / "new").glob(".checkpoint*"))
+
+
+def test_a_teacher_and_a_student_learn_the_hues(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """The whole of both commands on coloured noise, where colour decides and is not changed."""
+    folder = scan_folder(make_folder(images=24))
+    config = tiny_config(epochs=4, learning_rate=0.005, view_colour=0.0, ema=0.5, dropout=0.0)
+    row = train_teacher(config, folder, tmp_path / "teacher")
+    assert float(row["val_top1"]) >= 0.9
+    taught = replace(
+        config,
+        teacher_init=str(tmp_path / "teacher/teacher.safetensors"),
+        alpha=0.5,
+        beta=0.1,
+        epochs=10,
+    )
+    row = distill(taught, folder, tmp_path / "student")
+    assert float(row["val_top1"]) >= 0.9
+    assert {"cross_entropy", "logit", "attention"} <= set(row)
+    names = {path.name for path in (tmp_path / "student").iterdir()}
+    assert {"student.safetensors", "log.csv", "config.json", "checkpoint.pt"} <= names
+
+
+def test_a_teacher_with_distillation_weights_is_refused(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="alpha and beta"):
+        train_teacher(tiny_config(alpha=0.5), scan_folder(make_folder()), tmp_path)
