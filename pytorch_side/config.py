@@ -33,6 +33,8 @@ class Config:
     student_init: str = ""  # weights to start from: 5 points over random ones on 12,000 leaves
     teacher: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin" takes teacher_arguments
     teacher_arguments: dict[str, Any] = field(default_factory=dict)  # of timm's SwinTransformer
+    teacher_stem: str = ""  # a timm MobileNetV3 whose stages to stride 16 replace patch embedding
+    teacher_stem_init: str = ""  # its weights; the point of a stem is that they are pretrained
     teacher_size: int = 224  # what the teacher's windows are made for
     teacher_init: str = ""  # weights to start from, or of the finished teacher when distilling
     teacher_input: str = "half"  # its weights expect "half": (p - 127.5) / 127.5, or "imagenet"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pytorch_side.config import Config
+from pytorch_side.stem import STRIDE, ConvStem
 from tinyml.cli import UserError, atomic_path
 
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
@@ -65,6 +66,10 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
         "drop_path_rate": config.drop_path,
     }
     if config.teacher == "swin":
+        if config.teacher_stem:
+            trunk = _trunk(config)
+            common["embed_layer"] = partial(ConvStem, trunk)
+            common["patch_size"] = STRIDE
         try:
             model: nn.Module = timm.models.swin_transformer.SwinTransformer(
                 **common, **config.teacher_arguments
@@ -79,6 +84,15 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
     if config.teacher_init:
         load_weights(model, Path(config.teacher_init))
     return model
+
+
+def _trunk(config: Config) -> nn.Module:
+    """The MobileNetV3 that lends a teacher its first stages; weights of its own are not needed."""
+    path = config.teacher_stem_init if not config.teacher_init else ""
+    lender = Config(
+        student=config.teacher_stem, student_init=path, pretrained=config.pretrained and not path
+    )
+    return make_student(lender, 2)
 
 
 def teacher_input(images: Tensor, kind: str) -> Tensor:

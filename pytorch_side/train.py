@@ -55,6 +55,9 @@ def fit(
     main = accelerator.is_main_process
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        # A process sees a share of the batch only, too few images for statistics of its own.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     checkpoint = run / "checkpoint.pt"
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     first, rows = 0, []
@@ -78,7 +81,7 @@ def fit(
                 batch = _to(batch, accelerator.device)
                 with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
                     losses = loss_of_batch(wrapped, batch)
-                values = {name: value.item() for name, value in losses.items()}
+                values = _mean_over_processes(losses, accelerator)
                 if not all(math.isfinite(value) for value in values.values()):
                     raise _not_finite(values, step, epoch, batch, rate, run)
                 accelerator.backward(losses["loss"])
@@ -102,7 +105,9 @@ def fit(
                 save(averaged)
                 _write_checkpoint(checkpoint, config, model, averaged, optimizer, rows)
                 _write_log(run / "log.csv", rows)
-                bar.console.print("  ".join(f"{name} {value}" for name, value in row.items()))
+                bar.console.print(
+                    "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
+                )
             accelerator.wait_for_everyone()
     model.load_state_dict(averaged.state_dict())
     return row
@@ -157,6 +162,13 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> 
             value.copy_(new[name])
 
 
+def _mean_over_processes(losses: Losses, accelerator: Accelerator) -> dict[str, float]:
+    """Plain numbers, the same in every process: all of them stop where one is not finite."""
+    stacked = torch.stack([value.detach().float() for value in losses.values()])
+    mean = accelerator.reduce(stacked, "mean") if accelerator.num_processes > 1 else stacked
+    return dict(zip(losses, mean.tolist(), strict=True))
+
+
 def _to(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
@@ -209,8 +221,8 @@ def _resume(
         state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise UserError(f"{path} cannot be read ({error}): remove it to start anew") from error
-    wanted = asdict(config)
-    if differing := [k for k in wanted if state["config"].get(k) != wanted[k]]:
+    wanted, had = asdict(config), asdict(Config()) | state["config"]
+    if differing := [k for k in wanted if had[k] != wanted[k]]:
         raise UserError(
             f"{path} is of another config ({', '.join(differing)} differ): "
             "use another --out, or remove the folder to start anew"

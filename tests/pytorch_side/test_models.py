@@ -159,3 +159,27 @@ def test_a_saved_student_comes_back(tmp_path: Path, tiny_config: Callable[..., C
     save_weights(student, tmp_path / "bare.safetensors", {"classes": json.dumps(["a"])})
     with pytest.raises(UserError, match="size, student"):
         load_student(tmp_path / "bare.safetensors")
+
+
+def test_a_stem_brings_its_weights_and_its_stages(tmp_path: Path) -> None:
+    """Up to stride 16 the images go through the lender's own layers; then Swin stages take over."""
+    torch.manual_seed(1)
+    lender = make_student(Config(student=MINIMAL), 1000)
+    path = tmp_path / "lender.safetensors"
+    save_weights(lender, path, {})
+    config = Config(
+        teacher="swin",
+        teacher_stem=MINIMAL,
+        teacher_stem_init=str(path),
+        teacher_size=64,
+        teacher_arguments={"window_size": 2, "embed_dim": 8, "depths": [2, 1], "num_heads": [1, 2]},
+    )
+    teacher = make_teacher(config, 3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    assert teacher(images).shape == (2, 3)
+    tokens = teacher.patch_embed(images)
+    assert tokens.shape == (2, 4, 4, 8)
+    _, features = student_features(lender.eval(), images, (3,))
+    assert features[3].shape[2:] == (4, 4)
+    own = teacher.patch_embed.norm(teacher.patch_embed.project(features[3]).permute(0, 2, 3, 1))
+    assert torch.allclose(tokens, own, atol=1e-5)
