@@ -79,9 +79,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 // sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
 // out must not overlap rows.
 // Packing   portable, helium, dsp: [kernel_height][kernel_width][channels], as in the .tflite.
-// Scratch   portable, helium: round4(channels) + 4 * kernel_height * kernel_width bytes, pointers
-//           of 8 bytes (a PC): round4(channels) + 4 + 8 * kernel_height * kernel_width.
-//           dsp: the same for now.
+// Scratch   portable, helium, dsp: kernel_height * kernel_width * sizeof(void*) + round4(channels).
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);
 

@@ -1,6 +1,5 @@
 // Convolutions as products of weight rows with columns of contiguous input bytes.
-#include <string.h>
-
+#include "../gather.h"
 #include "../kernels.h"
 #include "../requantize.h"
 
@@ -24,29 +23,6 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
   (void)scratch;
   for (int32_t p = 0; p < pixels; ++p, in += cin, out += cout) {
     multiply_column(in, cin, cout, weights, requant, out);
-  }
-}
-
-// The inputs under one window, in the order of its weights.
-static void gather_column(const int8_t* const* rows, const Window* window, int32_t first_column,
-                          int8_t* column) {
-  const int32_t depth = window->in_channels;
-  const int32_t line = window->kernel_width * depth;
-  int32_t skip = first_column < 0 ? -first_column : 0;
-  if (skip > window->kernel_width) skip = window->kernel_width;
-  int32_t inside = window->in_width - first_column;
-  if (inside > window->kernel_width) inside = window->kernel_width;
-  inside -= skip;
-  for (int32_t y = 0; y < window->kernel_height; ++y, column += line) {
-    if (!rows[y] || inside <= 0) {
-      memset(column, window->pad_value, (size_t)line);
-      continue;
-    }
-    const int32_t before = skip * depth;
-    const int32_t copied = inside * depth;
-    memset(column, window->pad_value, (size_t)before);
-    memcpy(column + before, rows[y] + (first_column + skip) * depth, (size_t)copied);
-    memset(column + before + copied, window->pad_value, (size_t)(line - before - copied));
   }
 }
 

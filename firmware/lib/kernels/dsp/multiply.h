@@ -1,0 +1,125 @@
+// Products of a pair of weight rows with one, two or three columns, the heart of every convolution
+// here. A word of four int8 is widened by SXTB16 to two pairs of int16, the even bytes and
+// (rotated) the odd ones; done to weights and inputs alike the pairs match without reordering.
+//
+// Weights   [blocks][2][4]: four weights of the first row, four of the second.
+// Columns   [blocks][2][P] words: the even pairs of P pixels, then their odd pairs.
+#ifndef FIRMWARE_LIB_KERNELS_DSP_MULTIPLY_H_
+#define FIRMWARE_LIB_KERNELS_DSP_MULTIPLY_H_
+
+#include <arm_acle.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t load_word(const int8_t* p) {
+  uint32_t word;
+  memcpy(&word, p, 4);
+  return word;
+}
+
+static inline int16x2_t even_bytes(uint32_t word) { return __sxtb16(word); }
+
+// GCC does not fold a rotation into its SXTB16 intrinsic.
+static inline int16x2_t odd_bytes(uint32_t word) {
+  int16x2_t result;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
+  return result;
+}
+
+// sums[row][pixel] += row . column, for the 2 x 1, 2 x 2 and 2 x 3 cases.
+static inline void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t* sums) {
+  int32_t a = sums[0], b = sums[1];
+  do {
+    const uint32_t word_a = load_word(weights), word_b = load_word(weights + 4);
+    const int16x2_t even = columns[0], odd = columns[1];
+    weights += 8;
+    columns += 2;
+    a = __smlad(even_bytes(word_a), even, a);
+    b = __smlad(even_bytes(word_b), even, b);
+    a = __smlad(odd_bytes(word_a), odd, a);
+    b = __smlad(odd_bytes(word_b), odd, b);
+  } while (--blocks);
+  sums[0] = a;
+  sums[1] = b;
+}
+
+static inline void multiply_2x2(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t* sums) {
+  int32_t a0 = sums[0], a1 = sums[1], b0 = sums[2], b1 = sums[3];
+  do {
+    const uint32_t word_a = load_word(weights), word_b = load_word(weights + 4);
+    weights += 8;
+    int16x2_t a = even_bytes(word_a), b = even_bytes(word_b);
+    a0 = __smlad(a, columns[0], a0);
+    a1 = __smlad(a, columns[1], a1);
+    b0 = __smlad(b, columns[0], b0);
+    b1 = __smlad(b, columns[1], b1);
+    a = odd_bytes(word_a);
+    b = odd_bytes(word_b);
+    a0 = __smlad(a, columns[2], a0);
+    a1 = __smlad(a, columns[3], a1);
+    b0 = __smlad(b, columns[2], b0);
+    b1 = __smlad(b, columns[3], b1);
+    columns += 4;
+  } while (--blocks);
+  sums[0] = a0;
+  sums[1] = a1;
+  sums[2] = b0;
+  sums[3] = b1;
+}
+
+// Six sums, two weight words, an unpacked one, three inputs and two pointers fill all 14 registers,
+// so the end is compared from the stack; a compiler would spill more than that.
+#define MULTIPLY_2X3_BLOCK             \
+  "ldrd r8, r9, [%[weights]], #8\n"    \
+  "ldm %[columns]!, {r10, r11, r12}\n" \
+  "sxtb16 lr, r8\n"                    \
+  "smlad %[a0], lr, r10, %[a0]\n"      \
+  "smlad %[a1], lr, r11, %[a1]\n"      \
+  "smlad %[a2], lr, r12, %[a2]\n"      \
+  "sxtb16 lr, r9\n"                    \
+  "smlad %[b0], lr, r10, %[b0]\n"      \
+  "smlad %[b1], lr, r11, %[b1]\n"      \
+  "smlad %[b2], lr, r12, %[b2]\n"      \
+  "ldm %[columns]!, {r10, r11, r12}\n" \
+  "sxtb16 r8, r8, ror #8\n"            \
+  "smlad %[a0], r8, r10, %[a0]\n"      \
+  "smlad %[a1], r8, r11, %[a1]\n"      \
+  "smlad %[a2], r8, r12, %[a2]\n"      \
+  "sxtb16 r9, r9, ror #8\n"            \
+  "smlad %[b0], r9, r10, %[b0]\n"      \
+  "smlad %[b1], r9, r11, %[b1]\n"      \
+  "smlad %[b2], r9, r12, %[b2]\n"
+
+static inline void multiply_2x3(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t* sums) {
+  int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], b0 = sums[3], b1 = sums[4], b2 = sums[5];
+  const int8_t* const end = weights + 8 * blocks;
+  const int8_t* const end_of_pairs = weights + 16 * (blocks / 2);
+  if (blocks > 1) {
+    __asm__ volatile("1:\n" MULTIPLY_2X3_BLOCK MULTIPLY_2X3_BLOCK
+                     "ldr lr, %[end]\n"
+                     "cmp %[weights], lr\n"
+                     "bne 1b"
+                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [b0] "+r"(b0), [b1] "+r"(b1),
+                       [b2] "+r"(b2), [weights] "+r"(weights), [columns] "+r"(columns)
+                     : [end] "m"(end_of_pairs)
+                     : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+  }
+  if (weights != end) {
+    __asm__ volatile(MULTIPLY_2X3_BLOCK
+                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [b0] "+r"(b0), [b1] "+r"(b1),
+                       [b2] "+r"(b2), [weights] "+r"(weights), [columns] "+r"(columns)
+                     :
+                     : "r8", "r9", "r10", "r11", "r12", "lr", "memory");
+  }
+  sums[0] = a0;
+  sums[1] = a1;
+  sums[2] = a2;
+  sums[3] = b0;
+  sums[4] = b1;
+  sums[5] = b2;
+}
+
+#endif  // FIRMWARE_LIB_KERNELS_DSP_MULTIPLY_H_

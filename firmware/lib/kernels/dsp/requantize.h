@@ -1,0 +1,49 @@
+// Requantisation in five instructions, for channels that keep the promise of Requant.simple.
+//
+// With e = -shift >= 1 the exact result is
+//   y = (sum * multiplier + 2^30) >> 31             the doubling high multiply, rounded half up
+//   q = (y - (y < 0) + 2^(e-1)) >> e                half away from zero
+// and q + zero_point = (y - (y < 0) + 2^(e-1) + zero_point * 2^e) >> e. SMMLAR(2 * sum, multiplier,
+// a) is y + a, so everything else goes into its addend; the sign of y may be taken from sum,
+// because where they differ y is 0, and 0 - 1 + 2^(e-1) >> e is 0 as well. The last bit of the
+// shift comes with SSAT.
+#ifndef FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
+#define FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
+
+#include <stdint.h>
+
+#include "../requantize.h"
+
+// a + round(b * c / 2^32)
+static inline int32_t multiply_add_high(int32_t a, int32_t b, int32_t c) {
+  int32_t result;
+  __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(b), "r"(c), "r"(a));
+  return result;
+}
+
+// x / 2, rounded down, clamped to int8
+static inline int32_t halve_to_int8(int32_t x) {
+  int32_t result;
+  __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+  return result;
+}
+
+// The part that a channel's outputs share.
+typedef struct {
+  int32_t multiplier;
+  int32_t addend;  // (2 * zero_point + 1) * 2^(e - 1)
+  int32_t shift;   // e - 1
+} SimpleRequant;
+
+static inline SimpleRequant simple_requant(int32_t multiplier, int32_t shift,
+                                           int32_t odd_zero_point) {
+  const int32_t less_one = ~shift;
+  return (SimpleRequant){multiplier, (int32_t)((uint32_t)odd_zero_point << less_one), less_one};
+}
+
+static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
+  const int32_t addend = requant.addend + (sum >> 31);
+  return halve_to_int8(multiply_add_high(addend, sum + sum, requant.multiplier) >> requant.shift);
+}
+
+#endif  // FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_

@@ -1,0 +1,27 @@
+// portable and helium: weights as they are in the .tflite.
+#include <string.h>
+
+#include "pack.h"
+
+void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
+  memcpy(packed, weights, (size_t)(cout * k));
+}
+
+void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed) {
+  memcpy(packed, weights,
+         (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
+}
+
+int32_t conv1x1_scratch_bytes(int32_t cin) {
+  (void)cin;
+  return 0;
+}
+
+int32_t conv_row_scratch_bytes(const Window* window) {
+  return (window->kernel_height * window->kernel_width * window->in_channels + 3) / 4 * 4;
+}
+
+int32_t depthwise_scratch_bytes(const Window* window) {
+  const int32_t taps = window->kernel_height * window->kernel_width;
+  return (window->in_channels + 3) / 4 * 4 + (int32_t)sizeof(void*) * taps;
+}
