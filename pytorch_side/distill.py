@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from pytorch_side.attention import energy_map
@@ -129,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             data_folder(arguments.data), config.seed, config.val_share, config.test_share
         )
         row = distill(config, folder, arguments.out)
-        print(f"{arguments.out}/student.safetensors: {float(row['val_top1']):.2%} on val")
+        if PartialState().is_main_process:
+            print(f"{arguments.out}/student.safetensors: {float(row['val_top1']):.2%} on val")
 
     return run_command(command)
 
