@@ -1,0 +1,190 @@
+"""Writes small int8 .tflite files, for tests that need graphs no converter would make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
+_OPS = schema.BuiltinOperator
+
+
+class GraphWriter:
+    """Collects tensors and operators; activations are tensor indices."""
+
+    def __init__(self) -> None:
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.buffers = [schema.BufferT()]
+        self.model.operatorCodes = []
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        self.graph.inputs, self.graph.outputs = [], []
+        self.model.subgraphs = [self.graph]
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        scales: Sequence[float] = (),
+        zero_points: Sequence[int] = (),
+        dtype: int = INT8,
+        data: np.ndarray | None = None,
+        dimension: int = 0,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.shape, tensor.type = list(shape), dtype
+        tensor.name = f"t{len(self.graph.tensors)}".encode()
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+            tensor.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        if len(scales):
+            quantization = schema.QuantizationParametersT()
+            quantization.scale = [float(s) for s in scales]
+            quantization.zeroPoint = [int(z) for z in zero_points]
+            quantization.quantizedDimension = dimension
+            tensor.quantization = quantization
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def activation(self, shape: Sequence[int], scale: float, zero_point: int) -> int:
+        return self.tensor(shape, [scale], [zero_point])
+
+    def input(self, shape: Sequence[int], scale: float, zero_point: int) -> int:
+        self.graph.inputs = [self.activation(shape, scale, zero_point)]
+        return self.graph.inputs[0]
+
+    def constant(self, data: np.ndarray, scales: Sequence[float] = (), dimension: int = 0) -> int:
+        dtype = {np.dtype("int8"): INT8, np.dtype("int32"): INT32}[data.dtype]
+        return self.tensor(data.shape, scales, [0] * len(scales), dtype, data, dimension)
+
+    def operator(
+        self, op: str, inputs: Sequence[int], output: int, options: Any = None, kind: int = 0
+    ) -> int:
+        number = getattr(_OPS, op)
+        codes = [code.builtinCode for code in self.model.operatorCodes]
+        if number not in codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = number
+            code.deprecatedBuiltinCode = min(number, 127)
+            code.version = 1
+            self.model.operatorCodes.append(code)
+            codes.append(number)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = codes.index(number)
+        operator.inputs, operator.outputs = list(inputs), [output]
+        operator.builtinOptionsType, operator.builtinOptions = kind, options
+        self.graph.operators.append(operator)
+        return output
+
+    def conv(
+        self,
+        x: int,
+        weights: np.ndarray,
+        scales: Sequence[float],
+        bias: np.ndarray | None,
+        output: int,
+        stride: tuple[int, int] = (1, 1),
+        padding: int = 0,
+        activation: int = 0,
+        dilation: int = 1,
+    ) -> int:
+        """`weights` [out, height, width, in]; stride (down, right); padding 0 SAME, 1 VALID."""
+        options = schema.Conv2DOptionsT()
+        self._window(options, stride, padding, activation, dilation)
+        return self._weighted("CONV_2D", x, weights, scales, bias, output, options, 1, 0)
+
+    def depthwise(
+        self,
+        x: int,
+        weights: np.ndarray,
+        scales: Sequence[float],
+        bias: np.ndarray | None,
+        output: int,
+        stride: tuple[int, int] = (1, 1),
+        padding: int = 0,
+        activation: int = 0,
+        multiplier: int = 1,
+    ) -> int:
+        """`weights` [1, height, width, channels * multiplier]."""
+        options = schema.DepthwiseConv2DOptionsT()
+        self._window(options, stride, padding, activation, 1)
+        options.depthMultiplier = multiplier
+        return self._weighted("DEPTHWISE_CONV_2D", x, weights, scales, bias, output, options, 2, 3)
+
+    def fully_connected(
+        self,
+        x: int,
+        weights: np.ndarray,
+        scales: Sequence[float],
+        bias: np.ndarray | None,
+        output: int,
+        activation: int = 0,
+    ) -> int:
+        """`weights` [out, in]."""
+        options = schema.FullyConnectedOptionsT()
+        options.fusedActivationFunction = activation
+        return self._weighted("FULLY_CONNECTED", x, weights, scales, bias, output, options, 8, 0)
+
+    def _window(
+        self, options: Any, stride: tuple[int, int], padding: int, activation: int, dilation: int
+    ) -> None:
+        options.strideH, options.strideW = stride
+        options.padding, options.fusedActivationFunction = padding, activation
+        options.dilationHFactor = options.dilationWFactor = dilation
+
+    def _weighted(
+        self,
+        op: str,
+        x: int,
+        weights: np.ndarray,
+        scales: Sequence[float],
+        bias: np.ndarray | None,
+        output: int,
+        options: Any,
+        kind: int,
+        dimension: int,
+    ) -> int:
+        inputs = [x, self.constant(weights, scales, dimension)]
+        if bias is not None:
+            in_scale = self.graph.tensors[x].quantization.scale[0]
+            inputs.append(self.constant(bias, [in_scale * s for s in scales]))
+        return self.operator(op, inputs, output, options, kind)
+
+    def pair(self, op: str, a: int, b: int, output: int, activation: int = 0) -> int:
+        """ADD or MUL."""
+        kind = {"ADD": 11, "MUL": 21}[op]
+        options = {"ADD": schema.AddOptionsT, "MUL": schema.MulOptionsT}[op]()
+        options.fusedActivationFunction = activation
+        return self.operator(op, [a, b], output, options, kind)
+
+    def mean(self, x: int, output: int, keep_dims: bool = True) -> int:
+        options = schema.ReducerOptionsT()
+        options.keepDims = keep_dims
+        axes = self.constant(np.array([1, 2], np.int32))
+        return self.operator("MEAN", [x, axes], output, options, 27)
+
+    def hard_swish(self, x: int, output: int) -> int:
+        return self.operator("HARD_SWISH", [x], output, schema.HardSwishOptionsT(), 91)
+
+    def reshape(self, x: int, shape: Sequence[int], output: int) -> int:
+        options = schema.ReshapeOptionsT()
+        options.newShape = list(shape)
+        target = self.constant(np.array(shape, np.int32))
+        return self.operator("RESHAPE", [x, target], output, options, 17)
+
+    def finish(self, output: int, change: Callable[[Any], None] | None = None) -> bytes:
+        """The file. `change` may break the model first, for tests of bad input."""
+        self.graph.outputs = [output]
+        if change is not None:
+            change(self.model)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())

@@ -1,0 +1,50 @@
+"""From the bytes of a .tflite file to C source, and what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyml.aot.emit import Emitter, Source
+from tinyml.aot.fuse import FUSIONS, fuse
+from tinyml.aot.lower import lower
+from tinyml.aot.schedule import Scheduler, arena_plan
+from tinyml.cli import UserError
+from tinyml.tflite import Graph
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The generated files and the figures of the plan."""
+
+    source: Source
+    arena_bytes: int
+    bound_bytes: int  # no placement of these steps can need less
+    steps: int
+    macs: int
+
+
+def compile_graph(
+    graph: Graph,
+    sha256: str,
+    core: str,
+    labels: Sequence[str] | None = None,
+    fusions: frozenset[str] = frozenset(FUSIONS),
+) -> Compiled:
+    """Raises UserError naming the operator and tensor that cannot be carried."""
+    program = lower(graph)
+    classes = program.output_shape.size
+    if classes > 65535:
+        raise UserError(f"the model has {classes} outputs; at most 65535 are supported")
+    if labels is not None and len(labels) != classes:
+        raise UserError(
+            f"the card names {len(labels)} classes, but the model has {classes} outputs: "
+            "they belong to different models"
+        )
+    fuse(program, fusions)
+    steps = Scheduler(program, core, fusions).steps()
+    plan, bound = arena_plan(program, steps)
+    names = [str(i) for i in range(classes)] if labels is None else labels
+    source = Emitter(program, steps, plan, core).source(sha256, names)
+    macs = sum(node.macs for node in program.nodes)
+    return Compiled(source, plan.size, bound, len(steps), macs)

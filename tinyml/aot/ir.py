@@ -1,0 +1,167 @@
+"""The compiler's own view of a network: values (what lies in the arena) and nodes (kernel calls).
+
+Everything a node needs is an integer here: scales have become multipliers, activations tables,
+zero points are folded into biases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.aot.quantize import Int64Array, Table
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One image, NHWC without N."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.width * self.channels
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+    @property
+    def size(self) -> int:
+        return self.height * self.row_bytes
+
+
+@dataclass(frozen=True)
+class Value:
+    """Something a node writes. int8, but for the int32 sums a mean is made of."""
+
+    name: str
+    shape: Shape
+    item_bytes: int = 1
+
+    @property
+    def row_bytes(self) -> int:
+        return self.shape.row_bytes * self.item_bytes
+
+    @property
+    def size(self) -> int:
+        return self.shape.size * self.item_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Requant:
+    """From accumulator to int8, per output channel; see Requant in kernels.h."""
+
+    bias: Int64Array
+    multiplier: Int64Array
+    shift: Int64Array
+    zero_point: int
+    table: Table | None
+    simple: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel slides. Padding on the right and below follows from the shapes."""
+
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    pad_top: int
+    pad_left: int
+    pad_value: int
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """A convolution (weights [out, height, width, in]) or, with weights [height, width, channel],
+    a depthwise one."""
+
+    weights: npt.NDArray[np.int8]
+    requant: Requant
+    window: Window
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    bias: int
+    multiplier: int
+    shift: int
+    zero_point: int
+    table: Table | None
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    a: tuple[int, int, int]  # zero point, multiplier, shift
+    b: tuple[int, int, int]
+    out: tuple[int, int, int]
+    table: Table | None
+
+
+@dataclass(frozen=True, eq=False)
+class Mul:
+    a_zero_point: int
+    b_zero_point: int
+    out: tuple[int, int, int]
+    table: Table | None
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    table: Table
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds its input's pixels to the sums it writes."""
+
+
+Work = Conv | Mean | Add | Mul | Lookup | Sum
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A value as a node sees it; a RESHAPE changes the shape and nothing else."""
+
+    value: int
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One kernel call per row, or for a whole tensor."""
+
+    kind: str  # conv1x1 conv depthwise sum mean add mul gate lookup
+    operators: tuple[str, ...]  # of the .tflite, that it stands for
+    inputs: tuple[Operand, ...]
+    output: int
+    work: Work
+    sums: int | None = None  # the int32 value a depthwise convolution adds its output to
+    macs: int = 0
+
+
+@dataclass(eq=False)
+class Program:
+    """A network ready to be scheduled. Nodes are in an order that runs."""
+
+    values: dict[int, Value]
+    nodes: list[Node]
+    input: int
+    output: int
+    output_shape: Shape
+    storage: dict[int, int] = field(default_factory=dict)  # value → the value whose bytes it shares
+
+    def stored(self, value: int) -> int:
+        """The value in whose place `value` lies."""
+        while self.storage.get(value, value) != value:
+            value = self.storage[value]
+        return value
+
+    def consumers(self, value: int) -> list[int]:
+        return [i for i, n in enumerate(self.nodes) if any(o.value == value for o in n.inputs)]
