@@ -1,4 +1,4 @@
-"""Compiles generated models for the PC, under sanitizers, and runs them; and the oracle they must equal."""
+"""Compiles generated models for the PC, under sanitizers, runs them, and asks the oracle."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ FIRMWARE = Path(__file__).resolve().parents[2] / "firmware" / "lib"
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
 # The names model.h fixes; with a number behind them many models fit into one program.
-NAMES = (
-    "sha256 input_height input_width input_channels class_count labels arena_bytes input output "
-    "steps step_count run"
-).split()
+NAMES = [
+    "sha256",
+    "input_height",
+    "input_width",
+    "input_channels",
+    "class_count",
+    "labels",
+    "arena_bytes",
+    "input",
+    "output",
+    "steps",
+    "step_count",
+    "run",
+]
 
 _MAIN = """
 #include <stdio.h>

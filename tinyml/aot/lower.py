@@ -27,7 +27,6 @@ from tinyml.aot.requant import requantization
 from tinyml.cli import UserError
 from tinyml.tflite import Graph, Operator, Tensor
 
-
 # Above this a multiplier would shift an int32 accumulator out of its register.
 LARGEST_FACTOR = float(1 << 30)
 

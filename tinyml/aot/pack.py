@@ -12,7 +12,7 @@ CORES = ("portable", "dsp", "helium")
 
 
 def round4(n: int) -> int:
-    return -(-n // 4) * 4
+    return (n + 3) // 4 * 4
 
 
 def pack_weights(node: Node, core: str) -> npt.NDArray[np.int8]:
@@ -36,7 +36,7 @@ def scratch_bytes(node: Node, core: str) -> int:
     weights = node.work.weights
     if node.kind == "depthwise":
         return round4(weights.shape[2]) + 4 + 8 * weights.shape[0] * weights.shape[1]
-    depth = round4(weights[0].size)
+    depth = round4(int(weights[0].size))
     if core == "dsp":
         return 8 * depth
     return 0 if node.kind == "conv1x1" else depth
