@@ -78,8 +78,13 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 // Depthwise convolution (depth multiplier 1), one output row of out_width * out_channels bytes. If
 // sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
 // out must not overlap rows.
-// Packing   portable, helium, dsp: [kernel_height][kernel_width][channels], as in the .tflite.
-// Scratch   portable, helium, dsp: kernel_height * kernel_width * sizeof(void*) + round4(channels).
+// Packing   portable, helium: [kernel_height][kernel_width][channels], as in the .tflite.
+//           dsp: [channels][ceil(entries / 2)][4]. An entry is two taps: for each pair of rows 2y
+//           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
+//           the taps x and x + 1 of x = 0, 2, 4 .. (0 past its end). Entries 2i and 2i + 1 share
+//           the word (first of 2i, first of 2i + 1, second of 2i, second of 2i + 1).
+// Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
+//           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);
 

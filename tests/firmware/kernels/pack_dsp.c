@@ -14,9 +14,31 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
   }
 }
 
+// Two taps of one channel, put where kernels.h wants entry number `entry`.
+static void put_entry(int8_t* packed, int32_t entry, int8_t first, int8_t second) {
+  packed[entry / 2 * 4 + entry % 2] = first;
+  packed[entry / 2 * 4 + entry % 2 + 2] = second;
+}
+
 void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed) {
-  memcpy(packed, weights,
-         (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
+  const int32_t height = window->kernel_height, width = window->kernel_width;
+  const int32_t channels = window->in_channels;
+  const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
+  const int32_t bytes = (entries + 1) / 2 * 4;
+  memset(packed, 0, (size_t)(channels * bytes));
+  for (int32_t c = 0; c < channels; ++c, packed += bytes) {
+    int32_t entry = 0;
+    for (int32_t y = 0; y < height; y += 2) {
+      const int32_t paired = y + 1 < height;
+      for (int32_t x = 0; x < width; x += paired ? 1 : 2, ++entry) {
+        const int8_t first = weights[(y * width + x) * channels + c];
+        int8_t second = 0;
+        if (paired) second = weights[((y + 1) * width + x) * channels + c];
+        if (!paired && x + 1 < width) second = weights[(y * width + x + 1) * channels + c];
+        put_entry(packed, entry, first, second);
+      }
+    }
+  }
 }
 
 int32_t conv1x1_scratch_bytes(int32_t cin) { return 8 * round4(cin); }
@@ -26,6 +48,6 @@ int32_t conv_row_scratch_bytes(const Window* window) {
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {
-  const int32_t taps = window->kernel_height * window->kernel_width;
-  return round4(window->in_channels) + (int32_t)sizeof(void*) * taps;
+  const int32_t columns = (window->out_width - 1) * window->stride + window->kernel_width;
+  return (window->kernel_height + 1) / 2 * columns * 16;
 }

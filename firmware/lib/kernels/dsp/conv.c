@@ -2,16 +2,11 @@
 // multiplied by pairs of weight rows.
 #include "../gather.h"
 #include "../kernels.h"
+#include "identity.h"
 #include "multiply.h"
 #include "requantize.h"
 
 enum { kMaxPixels = 3 };
-
-static const int8_t identity_table[256] = {
-#define FOUR(n) n, n + 1, n + 2, n + 3
-#define SIXTEEN(n) FOUR(n), FOUR(n + 4), FOUR(n + 8), FOUR(n + 12)
-#define SIXTY_FOUR(n) SIXTEEN(n), SIXTEEN(n + 16), SIXTEEN(n + 32), SIXTEEN(n + 48)
-    SIXTY_FOUR(-128), SIXTY_FOUR(-64), SIXTY_FOUR(0), SIXTY_FOUR(64)};
 
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
 // the end of a column are zero, so what stands there only has to be readable.
@@ -53,7 +48,7 @@ static inline __attribute__((always_inline)) void multiply(const int16x2_t* colu
                                                            const Requant* shared_requant,
                                                            int8_t* out) {
   Requant requant = *shared_requant;  // a copy that the stores to out cannot change
-  if (!requant.table) requant.table = identity_table;
+  if (!requant.table) requant.table = kernel_identity_table;
   for (int32_t c = 0; c < cout; c += 2, weights += 8 * blocks) {
     const int32_t second = c + 1 < cout ? c + 1 : c;
     int32_t sums[2 * kMaxPixels];

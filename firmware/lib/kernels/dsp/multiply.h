@@ -9,22 +9,8 @@
 
 #include <arm_acle.h>
 #include <stdint.h>
-#include <string.h>
 
-static inline uint32_t load_word(const int8_t* p) {
-  uint32_t word;
-  memcpy(&word, p, 4);
-  return word;
-}
-
-static inline int16x2_t even_bytes(uint32_t word) { return __sxtb16(word); }
-
-// GCC does not fold a rotation into its SXTB16 intrinsic.
-static inline int16x2_t odd_bytes(uint32_t word) {
-  int16x2_t result;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
-  return result;
-}
+#include "words.h"
 
 // sums[row][pixel] += row . column, for the 2 x 1, 2 x 2 and 2 x 3 cases.
 static inline void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
