@@ -86,31 +86,51 @@ static void pair_with_itself(const int8_t* row, const Window* window, int32_t co
   put_same(outside, end - x, pairs);
 }
 
-// What the tiles of one channel share.
+// Up to four channels of one output row, their pairs lying in scratch.
 typedef struct {
+  const Window* window;
+  const Requant* requant;  // its table is never NULL here
+  const int16x2_t* pairs;
   const int8_t* weights;
-  const Requant* requant;
-  int32_t channel;
-  int32_t channels;
-  int32_t columns;
+  int32_t weight_bytes;  // of one channel
+  int32_t pair_words;    // of one pair of rows
+  int32_t first;         // channel
+  int32_t count;
   int8_t* out;
-  int32_t* sum;
-} Channel;
+  int32_t* sums;
+} Group;
 
-// `tile` outputs of one channel from the pair at the first one's first column. size and tile are
-// constants where this is inlined.
-ALWAYS_INLINE void convolve_tile(const Channel* channel, const int16x2_t* pairs, int32_t height,
-                                 int32_t width, int32_t stride, int32_t tile, int8_t* out) {
-  const int8_t* weights = channel->weights;
-  const int32_t c = channel->channel;
-  const Requant* requant = channel->requant;
-  int32_t sums[4];
+// Requantises, writes and adds up `tile` outputs of channel c.
+ALWAYS_INLINE int32_t store(const int32_t* sums, int32_t tile, const Requant* requant, int32_t c,
+                            SimpleRequant simple, int32_t step, int8_t* out) {
+  int32_t total = 0;
+  if (requant->simple) {
+    const int8_t* const table = requant->table;
 #pragma GCC unroll 4
-  for (int32_t t = 0; t < tile; ++t) sums[t] = requant->bias[c];
+    for (int32_t t = 0; t < tile; ++t, out += step) {
+      const int8_t q = table[requantize_simple(sums[t], simple) + 128];
+      total += q;
+      *out = q;
+    }
+    return total;
+  }
+  for (int32_t t = 0; t < tile; ++t, out += step) {
+    *out = finish(rescale(sums[t], requant->multiplier[c], requant->shift[c]), requant->zero_point,
+                  requant->table);
+    total += *out;
+  }
+  return total;
+}
+
+// `tile` outputs of one channel. All sizes are constants where this is inlined, except in
+// convolve_any.
+ALWAYS_INLINE void convolve_tile(const int8_t* weights, const int16x2_t* pairs, int32_t pair_words,
+                                 int32_t height, int32_t width, int32_t stride, int32_t tile,
+                                 int32_t* sums) {
   uint32_t word = 0;
   int32_t entry = 0;
 #pragma GCC unroll 4
-  for (int32_t y = 0; y < height; y += 2, pairs += channel->columns * kGroup) {
+  for (int32_t y = 0; y < height; y += 2, pairs += pair_words) {
     const int32_t step = y + 1 < height ? 1 : 2;
 #pragma GCC unroll 8
     for (int32_t x = 0; x < width; x += step, ++entry) {
@@ -122,75 +142,63 @@ ALWAYS_INLINE void convolve_tile(const Channel* channel, const int16x2_t* pairs,
       }
     }
   }
-  int32_t total = 0;
-  if (requant->simple) {
+}
+
+// A row in tiles of up to `widest` outputs, five and six as 3 + 2 and 3 + 3.
+ALWAYS_INLINE void convolve_group(const Group* group, int32_t height, int32_t width, int32_t stride,
+                                  int32_t widest) {
+  const Requant* const requant = group->requant;
+  const int32_t step = group->window->in_channels, pair_words = group->pair_words;
+  const int8_t* weights = group->weights;
+  for (int32_t i = 0; i < group->count; ++i, weights += group->weight_bytes) {
+    const int32_t c = group->first + i;
+    const int32_t bias = requant->bias[c];
     const SimpleRequant simple =
         simple_requant(requant->multiplier[c], requant->shift[c], 2 * requant->zero_point + 1);
-#pragma GCC unroll 4
-    for (int32_t t = 0; t < tile; ++t, out += channel->channels) {
-      const int8_t q = requant->table[requantize_simple(sums[t], simple) + 128];
-      total += q;
-      *out = q;
+    const int16x2_t* pairs = group->pairs + i;
+    int8_t* out = group->out + c;
+    int32_t total = 0;
+    for (int32_t left = group->window->out_width; left > 0;) {
+      int32_t sums[4] = {bias, bias, bias, bias};
+      int32_t tile = left == 5 || left == 6 ? 3 : smaller(left, 4);
+      if (widest >= 4 && tile == 4) {
+        convolve_tile(weights, pairs, pair_words, height, width, stride, 4, sums);
+        total += store(sums, 4, requant, c, simple, step, out);
+      } else if (widest >= 3 && tile == 3) {
+        convolve_tile(weights, pairs, pair_words, height, width, stride, 3, sums);
+        total += store(sums, 3, requant, c, simple, step, out);
+      } else if (widest >= 2 && tile == 2) {
+        convolve_tile(weights, pairs, pair_words, height, width, stride, 2, sums);
+        total += store(sums, 2, requant, c, simple, step, out);
+      } else {
+        tile = 1;
+        convolve_tile(weights, pairs, pair_words, height, width, stride, 1, sums);
+        total += store(sums, 1, requant, c, simple, step, out);
+      }
+      out += tile * step;
+      pairs += tile * stride * kGroup;
+      left -= tile;
     }
-  } else {
-    for (int32_t t = 0; t < tile; ++t, out += channel->channels) {
-      *out = finish(rescale(sums[t], requant->multiplier[c], requant->shift[c]),
-                    requant->zero_point, requant->table);
-      total += *out;
-    }
-  }
-  if (channel->sum) *channel->sum += total;
-}
-
-// The outputs of one channel, in tiles of up to four whose sizes differ little.
-ALWAYS_INLINE void convolve_channel(const Channel* channel, const int16x2_t* pairs,
-                                    const Window* window, int32_t height, int32_t width,
-                                    int32_t stride) {
-  int8_t* out = channel->out;
-  int32_t left = window->out_width;
-  while (left > 0) {
-    const int32_t tile = left == 5 || left == 6 ? 3 : smaller(left, 4);
-    if (tile == 4) {
-      convolve_tile(channel, pairs, height, width, stride, 4, out);
-    } else if (tile == 3) {
-      convolve_tile(channel, pairs, height, width, stride, 3, out);
-    } else if (tile == 2) {
-      convolve_tile(channel, pairs, height, width, stride, 2, out);
-    } else {
-      convolve_tile(channel, pairs, height, width, stride, 1, out);
-    }
-    out += tile * channel->channels;
-    pairs += tile * stride * kGroup;
-    left -= tile;
+    if (group->sums) group->sums[c] += total;
   }
 }
 
-static __attribute__((noinline)) void convolve_3x3(const Channel* channel, const int16x2_t* pairs,
-                                                   const Window* window) {
-  if (window->stride == 1) {
-    convolve_channel(channel, pairs, window, 3, 3, 1);
-  } else {
-    convolve_channel(channel, pairs, window, 3, 3, 2);
-  }
+static void convolve_3x3(const Group* group) { convolve_group(group, 3, 3, 1, 4); }
+static void convolve_3x3_stride_2(const Group* group) { convolve_group(group, 3, 3, 2, 4); }
+static void convolve_5x5(const Group* group) { convolve_group(group, 5, 5, 1, 4); }
+static void convolve_5x5_stride_2(const Group* group) { convolve_group(group, 5, 5, 2, 4); }
+static void convolve_any(const Group* group) {
+  const Window* const w = group->window;
+  convolve_group(group, w->kernel_height, w->kernel_width, w->stride, 1);
 }
 
-static __attribute__((noinline)) void convolve_5x5(const Channel* channel, const int16x2_t* pairs,
-                                                   const Window* window) {
-  if (window->stride == 1) {
-    convolve_channel(channel, pairs, window, 5, 5, 1);
-  } else {
-    convolve_channel(channel, pairs, window, 5, 5, 2);
-  }
-}
-
-static __attribute__((noinline)) void convolve_any(const Channel* channel, const int16x2_t* pairs,
-                                                   const Window* window) {
-  int8_t* out = channel->out;
-  for (int32_t i = 0; i < window->out_width; ++i, out += channel->channels) {
-    convolve_tile(channel, pairs, window->kernel_height, window->kernel_width, window->stride, 1,
-                  out);
-    pairs += window->stride * kGroup;
-  }
+static void (*choose(const Window* window))(const Group*) {
+  const int32_t size = window->kernel_height;
+  const int known = size == window->kernel_width && (size == 3 || size == 5);
+  if (known && window->stride == 1) return size == 3 ? convolve_3x3 : convolve_5x5;
+  if (known && window->stride == 2)
+    return size == 3 ? convolve_3x3_stride_2 : convolve_5x5_stride_2;
+  return convolve_any;
 }
 
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
@@ -200,33 +208,29 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
   if (!requant.table) requant.table = kernel_identity_table;
   const int32_t height = window->kernel_height, width = window->kernel_width;
   const int32_t columns = (window->out_width - 1) * window->stride + width;
-  const int32_t entries = height / 2 * width + height % 2 * (width + 1) / 2;
-  const int known = height == width && (height == 3 || height == 5) && window->stride <= 2;
-  Channel channel = {
-      .weights = weights, .requant = &requant, .channels = window->in_channels, .columns = columns};
-  for (int32_t first = 0; first < channel.channels; first += kGroup) {
-    const int32_t count = smaller(kGroup, channel.channels - first);
+  const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
+  void (*const convolve)(const Group*) = choose(window);
+  Group group = {.window = window,
+                 .requant = &requant,
+                 .pairs = scratch,
+                 .weights = weights,
+                 .weight_bytes = (entries + 1) / 2 * 4,
+                 .pair_words = columns * kGroup,
+                 .out = out,
+                 .sums = sums};
+  for (; group.first < window->in_channels; group.first += kGroup) {
+    group.count = smaller(kGroup, window->in_channels - group.first);
     int16x2_t* pairs = scratch;
-    for (int32_t y = 0; y < height; y += 2, pairs += columns * kGroup) {
-      const int8_t* row = rows[y] ? rows[y] + first : 0;
+    for (int32_t y = 0; y < height; y += 2, pairs += group.pair_words) {
+      const int8_t* row = rows[y] ? rows[y] + group.first : 0;
       if (y + 1 < height) {
-        pair_rows(row, rows[y + 1] ? rows[y + 1] + first : 0, window, columns, count, pairs);
+        const int8_t* below = rows[y + 1] ? rows[y + 1] + group.first : 0;
+        pair_rows(row, below, window, columns, group.count, pairs);
       } else {
-        pair_with_itself(row, window, columns, count, pairs);
+        pair_with_itself(row, window, columns, group.count, pairs);
       }
     }
-    for (int32_t i = 0; i < count; ++i, channel.weights += (entries + 1) / 2 * 4) {
-      channel.channel = first + i;
-      channel.out = out + channel.channel;
-      channel.sum = sums ? sums + channel.channel : 0;
-      pairs = (int16x2_t*)scratch + i;
-      if (known && height == 3) {
-        convolve_3x3(&channel, pairs, window);
-      } else if (known) {
-        convolve_5x5(&channel, pairs, window);
-      } else {
-        convolve_any(&channel, pairs, window);
-      }
-    }
+    convolve(&group);
+    group.weights += kGroup * group.weight_bytes;
   }
 }

@@ -12,27 +12,40 @@
 
 #include "words.h"
 
+enum { kMaxPixels = 3 };
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 // sums[row][pixel] += row . column, for the 2 x 1, 2 x 2 and 2 x 3 cases.
-static inline void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
-                                int32_t* sums) {
-  int32_t a = sums[0], b = sums[1];
-  do {
-    const uint32_t word_a = load_word(weights), word_b = load_word(weights + 4);
-    const int16x2_t even = columns[0], odd = columns[1];
-    weights += 8;
-    columns += 2;
-    a = __smlad(even_bytes(word_a), even, a);
-    b = __smlad(even_bytes(word_b), even, b);
-    a = __smlad(odd_bytes(word_a), odd, a);
-    b = __smlad(odd_bytes(word_b), odd, b);
-  } while (--blocks);
-  sums[0] = a;
-  sums[1] = b;
+ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t sums[2][kMaxPixels]) {
+  int32_t a = sums[0][0], b = sums[1][0];
+  const int16x2_t* const end = columns + 2 * blocks;
+  const int16x2_t* const end_of_pairs = columns + 4 * (blocks / 2);
+#define MULTIPLY_2X1_BLOCK(i)                               \
+  {                                                         \
+    const uint32_t word_a = load_word(weights + 8 * i);     \
+    const uint32_t word_b = load_word(weights + 8 * i + 4); \
+    a = __smlad(even_bytes(word_a), columns[2 * i], a);     \
+    b = __smlad(even_bytes(word_b), columns[2 * i], b);     \
+    a = __smlad(odd_bytes(word_a), columns[2 * i + 1], a);  \
+    b = __smlad(odd_bytes(word_b), columns[2 * i + 1], b);  \
+  }
+  while (columns != end_of_pairs) {
+    MULTIPLY_2X1_BLOCK(0)
+    MULTIPLY_2X1_BLOCK(1)
+    weights += 16;
+    columns += 4;
+  }
+  if (columns != end) MULTIPLY_2X1_BLOCK(0)
+#undef MULTIPLY_2X1_BLOCK
+  sums[0][0] = a;
+  sums[1][0] = b;
 }
 
-static inline void multiply_2x2(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
-                                int32_t* sums) {
-  int32_t a0 = sums[0], a1 = sums[1], b0 = sums[2], b1 = sums[3];
+ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t sums[2][kMaxPixels]) {
+  int32_t a0 = sums[0][0], a1 = sums[0][1], b0 = sums[1][0], b1 = sums[1][1];
   do {
     const uint32_t word_a = load_word(weights), word_b = load_word(weights + 4);
     weights += 8;
@@ -49,10 +62,10 @@ static inline void multiply_2x2(const int8_t* weights, const int16x2_t* columns,
     b1 = __smlad(b, columns[3], b1);
     columns += 4;
   } while (--blocks);
-  sums[0] = a0;
-  sums[1] = a1;
-  sums[2] = b0;
-  sums[3] = b1;
+  sums[0][0] = a0;
+  sums[0][1] = a1;
+  sums[1][0] = b0;
+  sums[1][1] = b1;
 }
 
 // Six sums, two weight words, an unpacked one, three inputs and two pointers fill all 14 registers,
@@ -78,9 +91,10 @@ static inline void multiply_2x2(const int8_t* weights, const int16x2_t* columns,
   "smlad %[b1], r9, r11, %[b1]\n"      \
   "smlad %[b2], r9, r12, %[b2]\n"
 
-static inline void multiply_2x3(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
-                                int32_t* sums) {
-  int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], b0 = sums[3], b1 = sums[4], b2 = sums[5];
+ALWAYS_INLINE void multiply_2x3(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+                                int32_t sums[2][kMaxPixels]) {
+  int32_t a0 = sums[0][0], a1 = sums[0][1], a2 = sums[0][2];
+  int32_t b0 = sums[1][0], b1 = sums[1][1], b2 = sums[1][2];
   const int8_t* const end = weights + 8 * blocks;
   const int8_t* const end_of_pairs = weights + 16 * (blocks / 2);
   if (blocks > 1) {
@@ -100,12 +114,12 @@ static inline void multiply_2x3(const int8_t* weights, const int16x2_t* columns,
                      :
                      : "r8", "r9", "r10", "r11", "r12", "lr", "memory");
   }
-  sums[0] = a0;
-  sums[1] = a1;
-  sums[2] = a2;
-  sums[3] = b0;
-  sums[4] = b1;
-  sums[5] = b2;
+  sums[0][0] = a0;
+  sums[0][1] = a1;
+  sums[0][2] = a2;
+  sums[1][0] = b0;
+  sums[1][1] = b1;
+  sums[1][2] = b2;
 }
 
 #endif  // FIRMWARE_LIB_KERNELS_DSP_MULTIPLY_H_
