@@ -259,7 +259,9 @@ class Emitter:
 
     def _scratch(self, node: Node, scratch: int | None) -> str:
         return (
-            f"arena + {scratch}" if scratch is not None and scratch_bytes(node, self.core) else "0"
+            f"arena + {scratch}"
+            if scratch is not None and scratch_bytes(self.program, node, self.core)
+            else "0"
         )
 
     def _constants(self, index: int, node: Node) -> None:

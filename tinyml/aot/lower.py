@@ -29,6 +29,7 @@ from tinyml.tflite import Graph, Operator, Tensor
 
 # Above this a multiplier would shift an int32 accumulator out of its register.
 LARGEST_FACTOR = float(1 << 30)
+LARGEST_WEIGHTS = 64 << 20
 
 
 class Lowering:
@@ -56,6 +57,8 @@ class Lowering:
             )
         if tensor.dtype != dtype:
             raise refusal(operator, tensor, f"is {tensor.dtype}; {dtype} is needed here")
+        if tensor.dynamic or any(n < 1 for n in tensor.shape):
+            raise refusal(operator, tensor, f"has the impossible shape {tensor.shape}")
         return tensor
 
     def tensor(self, operator: Operator, position: int) -> Tensor:
@@ -223,7 +226,7 @@ def _dilated(operator: Operator, weights: npt.NDArray[np.int8]) -> npt.NDArray[n
     n, height, width, channels = weights.shape
     if not (1 <= down <= 64 and 1 <= right <= 64):
         raise UserError(f"{operator}: dilation {down}x{right} is not supported")
-    wide = np.zeros((n, (height - 1) * down + 1, (width - 1) * right + 1, channels), np.int8)
+    wide = _zeros(operator, (n, (height - 1) * down + 1, (width - 1) * right + 1, channels))
     wide[:, ::down, ::right] = weights
     return wide
 
@@ -238,16 +241,25 @@ def _conv(lowering: Lowering, operator: Operator) -> None:
     if weights.shape[0] % groups:
         raise refusal(operator, weights, f"{weights.shape} does not fit {groups} groups")
     factors = _weight_factors(operator, source, weights, result, 0)
-    dense = _ungrouped(_dilated(operator, weights.data), groups)
+    dense = _ungrouped(operator, _dilated(operator, weights.data), groups)
     _convolution(lowering, operator, operand, dense, factors, source, result)
 
 
-def _ungrouped(weights: npt.NDArray[np.int8], groups: int) -> npt.NDArray[np.int8]:
+def _zeros(operator: Operator, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """Room for weights written out with their zeros."""
+    if math.prod(shape) > LARGEST_WEIGHTS:
+        raise UserError(f"{operator}: its weights, written out as {shape}, do not fit any board")
+    return np.zeros(shape, np.int8)
+
+
+def _ungrouped(
+    operator: Operator, weights: npt.NDArray[np.int8], groups: int
+) -> npt.NDArray[np.int8]:
     """A grouped convolution's weights as a plain one's, zero across groups."""
     if groups == 1:
         return weights
     out, height, width, each = weights.shape
-    dense = np.zeros((out, height, width, each * groups), np.int8)
+    dense = _zeros(operator, (out, height, width, each * groups))
     for channel in range(out):
         group = channel // (out // groups)
         dense[channel, :, :, group * each : (group + 1) * each] = weights[channel]
@@ -312,7 +324,13 @@ def _depthwise(lowering: Lowering, operator: Operator) -> None:
         # Several filters per channel: as a grouped, and that as a plain convolution.
         grouped = np.transpose(wide, (3, 1, 2, 0))
         _convolution(
-            lowering, operator, operand, _ungrouped(grouped, channels), factors, source, result
+            lowering,
+            operator,
+            operand,
+            _ungrouped(operator, grouped, channels),
+            factors,
+            source,
+            result,
         )
         return
     zero_point = _affine(operator, source)[1]
@@ -352,7 +370,8 @@ def _fully_connected(lowering: Lowering, operator: Operator) -> None:
         # One scale for all: the interpreter multiplies in float32 here, and only here.
         if weights.zero_points.any():
             raise refusal(operator, weights, "has a zero point; symmetric weights are needed")
-        product = np.float32(source.scales[0]) * np.float32(weights.scales[0])
+        with np.errstate(over="ignore"):
+            product = np.float32(source.scales[0]) * np.float32(weights.scales[0])
         factors = [float(product) / _affine(operator, result)[0]] * outputs
         _multiplier(operator, result, factors[0])
     else:
@@ -415,7 +434,13 @@ def _mean(lowering: Lowering, operator: Operator) -> None:
             (str(operator),),
             (Operand(sums, Shape(1, 1, shape.channels)),),
             lowering.define(result, Shape(1, 1, shape.channels)),
-            Mean(-in_zero_point * shape.pixels, multiplier, shift, out_zero_point, None),
+            Mean(
+                int(quantize.wrap32(-in_zero_point * shape.pixels)),
+                multiplier,
+                shift,
+                out_zero_point,
+                None,
+            ),
         )
     )
 

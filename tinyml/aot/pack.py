@@ -6,36 +6,64 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tinyml.aot.ir import Conv, Node
+from tinyml.aot.ir import Conv, Node, Program
 
 CORES = ("portable", "dsp", "helium")
+
+Bytes = npt.NDArray[np.int8]
 
 
 def round4(n: int) -> int:
     return (n + 3) // 4 * 4
 
 
-def pack_weights(node: Node, core: str) -> npt.NDArray[np.int8]:
+def pack_weights(node: Node, core: str) -> Bytes:
     """The bytes of a convolution's weights in the order `core` reads them."""
     assert isinstance(node.work, Conv)
     weights = node.work.weights
-    if node.kind == "depthwise" or core != "dsp":
+    if core != "dsp":
         return weights.ravel()
-    rows = weights.reshape(weights.shape[0], -1)
-    outputs, depth = rows.shape
+    return _paired_taps(weights) if node.kind == "depthwise" else _paired_rows(weights)
+
+
+def _paired_rows(weights: Bytes) -> Bytes:
+    """[ceil(out / 2)][round4(depth) / 4][2][4]: four weights of each of two outputs in turn."""
+    outputs, depth = weights.shape[0], weights[0].size
     padded = np.zeros((-(-outputs // 2) * 2, round4(depth)), np.int8)
-    padded[:outputs, :depth] = rows
-    pairs = padded.reshape(-1, 2, round4(depth) // 4, 4).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(pairs).ravel()
+    padded[:outputs, :depth] = weights.reshape(outputs, depth)
+    return padded.reshape(-1, 2, round4(depth) // 4, 4).transpose(0, 2, 1, 3).ravel()
 
 
-def scratch_bytes(node: Node, core: str) -> int:
+def _paired_taps(weights: Bytes) -> Bytes:
+    """[channels][ceil(entries / 2)][4]: entries of two taps, one above the other where a row has
+    one below, side by side in an odd last row; two entries share a word."""
+    height, width, channels = weights.shape
+    nothing = np.zeros(channels, np.int8)
+    entries: list[tuple[Bytes, Bytes]] = []
+    for y in range(0, height - 1, 2):
+        entries += [(weights[y, x], weights[y + 1, x]) for x in range(width)]
+    if height % 2:
+        last = [*weights[-1], nothing]
+        entries += [(last[x], last[x + 1]) for x in range(0, width, 2)]
+    if len(entries) % 2:
+        entries.append((nothing, nothing))
+    words = [
+        np.stack([a[0], b[0], a[1], b[1]]) for a, b in zip(entries[::2], entries[1::2], strict=True)
+    ]
+    return np.stack(words).transpose(2, 0, 1).ravel()  # [words][4][channels] before
+
+
+def scratch_bytes(program: Program, node: Node, core: str) -> int:
     """What the node's kernel needs besides its operands, for any pointer size up to 8 bytes."""
     if not isinstance(node.work, Conv):
         return 0
-    weights = node.work.weights
+    weights, window = node.work.weights, node.work.window
     if node.kind == "depthwise":
-        return round4(weights.shape[2]) + 4 + 8 * weights.shape[0] * weights.shape[1]
+        if core == "dsp":
+            out_width = program.values[node.output].shape.width
+            columns = (out_width - 1) * window.stride_width + window.kernel_width
+            return 16 * ((window.kernel_height + 1) // 2) * columns
+        return round4(weights.shape[2]) + 8 * weights.shape[0] * weights.shape[1]
     depth = round4(int(weights[0].size))
     if core == "dsp":
         return 8 * depth

@@ -70,7 +70,9 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
 
     def quantized(real: float) -> int:
         # float32 division, halves away from zero, as in the interpreter
-        value = float(np.float32(real) / np.float32(scale))
+        with np.errstate(over="ignore"):
+            value = float(np.float32(real) / np.float32(scale))
+        value = min(max(value, -1e9), 1e9)
         return zero_point + int(math.copysign(math.floor(abs(value) + 0.5), value))
 
     match activation:
@@ -104,9 +106,13 @@ def hard_swish_table(
 ) -> Table | None:
     """x * relu6(x + 3) / 6 in the interpreter's 16-bit steps; None where it refuses the scales."""
     hires = np.float32(1.0 / 128.0) * np.float32(in_scale)
-    out_multiplier, out_shift = quantize_multiplier(float(hires / np.float32(out_scale)))
-    relu_scale = np.float32(3.0) / np.float32(32768.0)
-    relu_multiplier, relu_shift = quantize_multiplier(float(hires / relu_scale))
+    with np.errstate(over="ignore"):
+        out_factor = float(hires / np.float32(out_scale))
+        relu_factor = float(hires / (np.float32(3.0) / np.float32(32768.0)))
+    if out_factor >= 1.0 or math.isinf(relu_factor):
+        return None
+    out_multiplier, out_shift = quantize_multiplier(out_factor)
+    relu_multiplier, relu_shift = quantize_multiplier(relu_factor)
     if out_shift > 0:
         return None
     value = (ALL_INT8 - in_zero_point) << 7
@@ -118,10 +124,17 @@ def hard_swish_table(
     if relu_shift > 0:
         relu = _saturating_shift_left(relu, 1)
     if relu_shift < 0:
-        relu = rounding_shift_right(relu, -relu_shift)
+        relu = _rounding_shift_right16(relu, -relu_shift)
     relu = (relu + (1 << 15)) >> 1
     product = np.trunc(relu * preshift / (1 << 15)).astype(np.int64)  # exact: below 2^53
-    return to_int8(rounding_shift_right(product, -out_shift) + out_zero_point)
+    return to_int8(_rounding_shift_right16(product, -out_shift) + out_zero_point)
+
+
+def _rounding_shift_right16(values: Int64Array, shift: int) -> Int64Array:
+    """rounding_shift_right in int16 registers, where the mask of a shift above 15 becomes -1."""
+    if shift <= 15:
+        return rounding_shift_right(values, shift)
+    return (values >> shift) + (values > -1 + (values < 0))
 
 
 def _to_int16_multiplier(multiplier: int) -> int:

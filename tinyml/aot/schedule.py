@@ -248,7 +248,7 @@ class Scheduler:
                 size = step.rings[at] * program.values[at].row_bytes
             step.buffers.append(Buffer(at, size, step.first, step.end - 1))
         scratch = max(
-            scratch_bytes(program.nodes[i], self.core) for i in range(step.first, step.end)
+            scratch_bytes(program, program.nodes[i], self.core) for i in range(step.first, step.end)
         )
         if scratch:
             step.buffers.append(Buffer(SCRATCH, scratch, step.first, step.end - 1))
