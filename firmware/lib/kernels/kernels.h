@@ -4,6 +4,8 @@
 //   dsp/       Cortex-M4, M7, M33: dual 16-bit multiply-accumulate
 //   helium/    Cortex-M55, M85: MVE vectors
 //
+// A build compiles the .c files of this folder and of one variant.
+//
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
@@ -15,8 +17,8 @@
 //     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL is
 //     identity.
 //
-// Weights are packed for the variant; see "Packing" at each kernel. round4(n) is n rounded up to a
-// multiple of 4, and every byte added by padding is zero.
+// Weights are packed for the variant and aligned to 8 bytes; see "Packing". round4(n) is n rounded
+// up to a multiple of 4, and every byte added by padding is zero.
 #ifndef FIRMWARE_LIB_KERNELS_KERNELS_H_
 #define FIRMWARE_LIB_KERNELS_KERNELS_H_
 

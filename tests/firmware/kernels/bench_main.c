@@ -11,7 +11,7 @@
 enum { kChannels = 1024, kScratch = 65536 };
 
 static int8_t input[5][24 * 96 * 8];
-static int8_t weights[600 * 1024];
+static int8_t weights[600 * 1024] __attribute__((aligned(8)));
 static int8_t output[24 * 1024];
 static int32_t scratch[kScratch / 4] __attribute__((aligned(8)));
 static int32_t bias[kChannels], multiplier[kChannels], sums[kChannels];

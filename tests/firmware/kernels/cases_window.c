@@ -12,7 +12,7 @@ enum { kMaxRows = 7, kMaxScratch = 40000 };
 static RandomRequant random_channels;
 static int8_t image[kMaxRows][kMaxImage];
 static int8_t weights[kMaxWeights];
-static int8_t packed_storage[kMaxPackedBytes];
+static int8_t packed_storage[kMaxPackedBytes] __attribute__((aligned(8)));
 static int8_t out_storage[kMaxImage + 2 * kGuard];
 static int8_t scratch_storage[kMaxScratch + 2 * kGuard] __attribute__((aligned(8)));
 static int8_t wanted[kMaxImage];

@@ -38,7 +38,7 @@ def sources(variant: str, main: str) -> list[Path]:
     """What one program consists of: its main, the shared test code and the variant's kernels."""
     pack = "pack_dsp.c" if variant == "dsp" else "pack_plain.c"
     shared = [HERE / name for name in [main, pack, *SHARED]]
-    return [*shared, *sorted((KERNELS / variant).glob("*.c"))]
+    return [*shared, KERNELS / "shared.c", *sorted((KERNELS / variant).glob("*.c"))]
 
 
 def build_host(program: Path, files: list[Path], defines: Sequence[str] = ()) -> None:

@@ -58,7 +58,7 @@ static __attribute__((noinline)) void multiply_last(const int16x2_t* columns, in
     const int16x2_t* column = columns + p;
     sums[p] = requant->bias[cout - 1];
     for (int32_t i = 0; i < blocks; ++i, column += 2 * pixels) {
-      const uint32_t word = load_word(weights + 8 * i);
+      const uint32_t word = load_weights(weights + 8 * i);
       sums[p] = __smlad(even_bytes(word), column[0], sums[p]);
       sums[p] = __smlad(odd_bytes(word), column[pixels], sums[p]);
     }

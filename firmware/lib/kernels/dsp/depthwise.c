@@ -134,7 +134,7 @@ ALWAYS_INLINE void convolve_tile(const int8_t* weights, const int16x2_t* pairs, 
     const int32_t step = y + 1 < height ? 1 : 2;
 #pragma GCC unroll 8
     for (int32_t x = 0; x < width; x += step, ++entry) {
-      if (entry % 2 == 0) word = load_word(weights + 2 * entry);
+      if (entry % 2 == 0) word = load_weights(weights + 2 * entry);
       const int16x2_t weight = entry % 2 ? odd_bytes(word) : even_bytes(word);
 #pragma GCC unroll 4
       for (int32_t t = 0; t < tile; ++t) {

@@ -22,14 +22,14 @@ ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns,
   int32_t a = sums[0][0], b = sums[1][0];
   const int16x2_t* const end = columns + 2 * blocks;
   const int16x2_t* const end_of_pairs = columns + 4 * (blocks / 2);
-#define MULTIPLY_2X1_BLOCK(i)                               \
-  {                                                         \
-    const uint32_t word_a = load_word(weights + 8 * i);     \
-    const uint32_t word_b = load_word(weights + 8 * i + 4); \
-    a = __smlad(even_bytes(word_a), columns[2 * i], a);     \
-    b = __smlad(even_bytes(word_b), columns[2 * i], b);     \
-    a = __smlad(odd_bytes(word_a), columns[2 * i + 1], a);  \
-    b = __smlad(odd_bytes(word_b), columns[2 * i + 1], b);  \
+#define MULTIPLY_2X1_BLOCK(i)                                  \
+  {                                                            \
+    const uint32_t word_a = load_weights(weights + 8 * i);     \
+    const uint32_t word_b = load_weights(weights + 8 * i + 4); \
+    a = __smlad(even_bytes(word_a), columns[2 * i], a);        \
+    b = __smlad(even_bytes(word_b), columns[2 * i], b);        \
+    a = __smlad(odd_bytes(word_a), columns[2 * i + 1], a);     \
+    b = __smlad(odd_bytes(word_b), columns[2 * i + 1], b);     \
   }
   while (columns != end_of_pairs) {
     MULTIPLY_2X1_BLOCK(0)
@@ -47,7 +47,7 @@ ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns,
                                 int32_t sums[2][kMaxPixels]) {
   int32_t a0 = sums[0][0], a1 = sums[0][1], b0 = sums[1][0], b1 = sums[1][1];
   do {
-    const uint32_t word_a = load_word(weights), word_b = load_word(weights + 4);
+    const uint32_t word_a = load_weights(weights), word_b = load_weights(weights + 4);
     weights += 8;
     int16x2_t a = even_bytes(word_a), b = even_bytes(word_b);
     a0 = __smlad(a, columns[0], a0);

@@ -13,6 +13,13 @@ static inline uint32_t load_word(const int8_t* p) {
   return word;
 }
 
+// A word of packed weights, which are aligned: pairs of them load as one LDRD.
+static inline uint32_t load_weights(const int8_t* p) {
+  uint32_t word;
+  memcpy(&word, __builtin_assume_aligned(p, 4), 4);
+  return word;
+}
+
 // A word of which only `count` bytes may be read; the others are 0.
 static inline uint32_t load_bytes(const int8_t* p, int32_t count) {
   uint32_t word = 0;

@@ -1,20 +1,6 @@
-// Kernels that take one element at a time: sums and means, add, multiply, table lookup.
+// Addition and multiplication, one element at a time.
 #include "../kernels.h"
 #include "../requantize.h"
-
-void kernel_sum(const int8_t* in, int32_t pixels, int32_t channels, int32_t* sums) {
-  for (int32_t p = 0; p < pixels; ++p, in += channels) {
-    for (int32_t c = 0; c < channels; ++c) sums[c] += in[c];
-  }
-}
-
-void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
-  for (int32_t c = 0; c < channels; ++c) {
-    const int32_t sum = wrapping_add(sums[c], params->bias);
-    out[c] =
-        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
-  }
-}
 
 void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
                 int8_t* out) {
@@ -43,8 +29,4 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
   for (int32_t p = 0; p < pixels; ++p, in += channels, out += channels) {
     for (int32_t c = 0; c < channels; ++c) out[c] = product(in[c], gate[c], params);
   }
-}
-
-void kernel_lookup(const int8_t* in, int32_t count, const int8_t* table, int8_t* out) {
-  for (int32_t i = 0; i < count; ++i) out[i] = table[in[i] + 128];
 }
