@@ -36,6 +36,7 @@ class Step:
     inputs: tuple[str, ...]
     activation: Activation = "none"  # fused: the operator's own clamp
     stride: int = 1
+    groups: int = 1  # depthwise: as many as channels
 
     @property
     def has_weights(self) -> bool:
@@ -49,14 +50,13 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, step: Step, pad: float = 0) -> Tensor:
-    """A convolution with TensorFlow's SAME padding by `pad`. x (N, C, H, W), weight (O, C/g, k, k)."""
+    """A convolution, padded SAME with `pad`. x is (N, C, H, W), weight (O, C/groups, k, k)."""
     kernel = weight.shape[-1]
     (top, bottom), (left, right) = (same_padding(n, kernel, step.stride) for n in x.shape[-2:])
-    groups = weight.shape[0] if step.operator == "depthwise" else 1
     if (top, left) == (bottom, right) and pad == 0:
-        return functional.conv2d(x, weight, bias, step.stride, (top, left), groups=groups)
+        return functional.conv2d(x, weight, bias, step.stride, (top, left), groups=step.groups)
     x = functional.pad(x, (left, right, top, bottom), value=pad)
-    return functional.conv2d(x, weight, bias, step.stride, groups=groups)
+    return functional.conv2d(x, weight, bias, step.stride, groups=step.groups)
 
 
 def compute(
@@ -216,7 +216,7 @@ class _Builder:
         if kind not in known:
             raise UserError(f"{name}: the activation {type(activation).__name__} cannot be carried")
         operator: Operator = "depthwise" if depthwise else "conv"
-        self.steps.append(Step(name, operator, (x,), known[kind], conv.stride[0]))
+        self.steps.append(Step(name, operator, (x,), known[kind], conv.stride[0], conv.groups))
         self.layers[name] = layer
         return self.add(f"{name}_act", "hard_swish", (name,)) if kind == "hardswish" else name
 

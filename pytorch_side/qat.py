@@ -1,0 +1,174 @@
+"""Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat --run runs/NAME`.
+
+Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
+trains on under fake quantisation with the run's own loss. Writes into the run folder
+
+    qat.safetensors   legalized weights and ranges
+    ranges.json       every activation's range, scale and zero point; every weight's scales
+    qat/              log.csv, config.json, checkpoint.pt: a killed run goes on from there
+    card.json         accuracy of float, PTQ and QAT on val
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pytorch_side.batches import Batch, TrainBatches
+from pytorch_side.cache import decode_images
+from pytorch_side.config import Config, data_folder, read_saved_config
+from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.fakequant import QuantNet, ranges_record
+from pytorch_side.knowledge import make_knowledge
+from pytorch_side.legalize import legalize
+from pytorch_side.losses import hybrid_loss
+from pytorch_side.models import load_student, make_student, read_weights, save_weights
+from pytorch_side.train import Losses, fit, top1
+from tinyml.card import Card, load_card, save_card
+from tinyml.cli import UserError, run_command, write_atomic
+
+CALIBRATION_BATCHES = 20  # of training views: a few hundred images settle the ranges
+FREEZE_SHARE = 0.7  # of the steps; then ranges stay and the weights settle on one grid
+
+
+def qat_config(config: Config, epochs: int, learning_rate: float, knowledge: Path) -> Config:
+    """The float run's config, changed for a short and gentle fine-tuning.
+
+    No dropout, for the network is to fit its grid now, not to forget; no attention loss, for the
+    legal network has no stages to watch.
+    """
+    return dataclasses.replace(
+        config,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        warmup_epochs=min(0.5, epochs / 4),
+        weight_decay=0.0,
+        dropout=0.0,
+        ema=0.998,
+        bf16=False,
+        alpha=config.alpha if knowledge.is_dir() else 0.0,
+        beta=0.0,
+        knowledge=str(knowledge) if knowledge.is_dir() else "",
+    )
+
+
+def quantise(
+    run: Path, folder: ImageFolder, epochs: int, learning_rate: float, command: str
+) -> Card:
+    """PTQ, then `epochs` of QAT, of run/student.safetensors; returns the completed card."""
+    student, size, classes = load_student(run / "student.safetensors")
+    if classes != folder.classes:
+        raise UserError(
+            f"{run} knows the classes {', '.join(classes)}, {folder.root} has "
+            f"{', '.join(folder.classes)}: name the data set that the student was trained on"
+        )
+    saved = read_saved_config(run / "config.json")
+    knowledge_folder = Path(saved.knowledge) if saved.knowledge else run / "knowledge"
+    config = qat_config(saved, epochs, learning_rate, knowledge_folder)
+    torch.manual_seed(config.seed)
+    images = decode_images(folder)
+    knowledge = make_knowledge(images, config, knowledge_folder) if config.alpha > 0 else None
+    batches = TrainBatches(images, config, size, knowledge)
+    pixels, labels, _, _ = load_split_pixels(folder, "val", size)
+    metadata = {"student": saved.student, "size": size, "classes": list(classes)}
+
+    net = QuantNet(legalize(student), freeze_after=int(FREEZE_SHARE * epochs * batches.steps))
+    net.calibrate(_first_images(batches))
+    accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
+    logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
+
+    def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
+        return hybrid_loss(model(batch.images), batch.labels, config, batch.teacher_logits)
+
+    def save(model: nn.Module) -> None:
+        assert isinstance(model, QuantNet)
+        save_weights(model, run / "qat.safetensors", metadata)
+        write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
+
+    if epochs:
+        fit(
+            net,
+            batches,
+            loss_of_batch,
+            lambda model: {"val_top1": top1(model, pixels, labels)},
+            save,
+            config,
+            run / "qat",
+        )
+        accuracy["qat"] = top1(net, pixels, labels)
+    save(net)
+    card = Card(run.resolve().name, saved.student, classes, (size, size, 3))
+    return complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+
+
+def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
+    """run/qat.safetensors → network (eval mode), input size, classes, timm's student name."""
+    path = run / "qat.safetensors"
+    weights, metadata = read_weights(path)
+    if missing := {"student", "size", "classes"} - set(metadata):
+        raise UserError(f"{path} was not made by qat: its metadata lacks {', '.join(missing)}")
+    classes = tuple(json.loads(metadata["classes"]))
+    net = QuantNet(legalize(make_student(Config(student=metadata["student"]), len(classes)).eval()))
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit a legalized {metadata['student']}") from error
+    return net.eval(), int(metadata["size"]), classes, metadata["student"]
+
+
+def _first_images(batches: TrainBatches) -> Iterator[Tensor]:
+    for batch in itertools.islice(batches.epoch(0), CALIBRATION_BATCHES):
+        yield batch.images
+
+
+def complete_card(
+    run: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
+) -> Card:
+    """Put accuracies on val into the run's card, beside what it already says, and write it."""
+    path = run / "card.json"
+    entries = {
+        stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
+        for stage, value in accuracy.items()
+    }
+    if path.is_file():
+        entries = load_card(path).accuracy | entries
+    card = dataclasses.replace(card, accuracy=entries)
+    save_card(card, path)
+    return card
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--run", type=Path, required=True, help="folder with student.safetensors")
+    parser.add_argument("--epochs", type=int, default=8, help="0: PTQ, ranges alone")
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        saved = read_saved_config(arguments.run / "config.json")
+        folder = scan_folder(
+            data_folder(arguments.data), saved.seed, saved.val_share, saved.test_share
+        )
+        line = shlex.join(["python", "-m", "pytorch_side.qat", *(argv or sys.argv[1:])])
+        card = quantise(arguments.run, folder, arguments.epochs, arguments.learning_rate, line)
+        for stage in ("float", "ptq", "qat"):
+            if stage in card.accuracy:
+                print(f"{stage:5} {card.accuracy[stage]['top1']:.2%} on val")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
