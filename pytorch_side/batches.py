@@ -96,7 +96,7 @@ class TrainBatches:
                 answers[stage] = torch.from_numpy(maps[stored, number].astype(np.float32) / 255)
         else:
             number = epoch % self.config.views if self.config.views else epoch
-            seeds = [view_seed(self.config.seed, file, number) for file in files]
+            seeds = [view_seed(self.config.view_seed, file, number) for file in files]
         pixels = np.stack(
             [
                 make_view(self.images[int(i)], seed, self.settings, (self.size,))[0]

@@ -25,7 +25,8 @@ from tinyml.cli import UserError, write_atomic
 class Config:
     """Every choice of a run, with why its default is what it is."""
 
-    seed: int = 0  # of the split (where none is given), the views, the order and the weights
+    seed: int = 0  # of the weights, the order, dropout, and the split where none is given
+    view_seed: int = 0  # its own, so that runs with other seeds can share stored knowledge
 
     # Networks
     student: str = "tf_mobilenetv3_small_100"  # any timm tf_mobilenetv3_*

@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     ("change", "names"),
     [
         ({"views": 2}, "another views"),
-        ({"seed": 1}, "another views"),
+        ({"view_seed": 1}, "another views"),
         ({"view_colour": 0.1}, "another views"),
         ({"attention_map": "energy"}, "another map"),
         ({"attention_pairs": ((1, 0),)}, "another map"),

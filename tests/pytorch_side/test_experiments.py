@@ -1,0 +1,129 @@
+"""A table of runs: read, run once, and reported from the runs' own files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pytorch_side import experiments
+from pytorch_side.config import Config
+from pytorch_side.experiments import main, read_table, section
+from tinyml.cli import UserError
+
+TABLE = """
+title = "Worth"
+seeds = [0, 1]
+baseline = "plain"
+[[rows]]
+name = "plain"
+config = "plain.toml"
+run = "plain"
+[[rows]]
+name = "taught"
+config = "taught.toml"
+run = "taught"
+"""
+
+
+def write_run(folder: Path, config: Config, values: list[float]) -> None:
+    """The files a run leaves behind, with the given val accuracies."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    lines = ["epoch,val_top1,seconds", *(f"{i + 1},{v},36.0" for i, v in enumerate(values))]
+    (folder / "log.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.toml"
+    path.write_text(TABLE)
+    (tmp_path / "plain.toml").write_text("epochs = 2\n")
+    (tmp_path / "taught.toml").write_text('base = "plain.toml"\nalpha = 0.5\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.03, "more than twice that"), (0.005, "not more than twice that")]
+)
+def test_the_verdict_follows_from_the_runs(
+    table: Path, tmp_path: Path, gain: float, verdict: str
+) -> None:
+    """Baseline 90 and 91 %: mean 90.5, sd 0.71, and the same sd for the taught runs."""
+    runs = tmp_path / "runs"
+    for seed, base in enumerate((0.90, 0.91)):
+        suffix = f"-seed{seed}" if seed else ""
+        write_run(runs / f"plain{suffix}", Config(epochs=2), [0.5, base])
+        write_run(runs / f"taught{suffix}", Config(epochs=2, alpha=0.5), [0.5, base + gain])
+    text = section(read_table(table, runs), "plot.svg")
+    assert "| plain | 2 | 2 | fresh | 0.0 | – | 0.0 | – | 90.50% ± 0.71% |" in text  # noqa: RUF001
+    assert f"{100 * gain:+.2f} points on val against plain; pooled sd 0.71%" in text
+    assert verdict in text
+
+
+def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/plain", Config(epochs=2), [0.9])
+    text = section(read_table(table, tmp_path / "runs"), "plot.svg")
+    assert "| plain | epoch 1 of 2 |" in text
+    assert "| taught | not run |" in text
+    assert "points on val" not in text
+
+
+def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/plain", Config(epochs=1), [0.9])
+    text = section(read_table(table, tmp_path / "runs"), "plot.svg")
+    assert "not looked at" in text
+    look = {"test": {"top1": 0.8765, "images": 1000}}
+    (tmp_path / "runs/plain/evaluation.json").write_text(json.dumps(look))
+    text = section(read_table(table, tmp_path / "runs"), "plot.svg")
+    assert "| 87.65% |" in text
+
+
+def test_the_command_runs_what_is_missing_and_writes(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = TABLE.replace("[0, 1]", "[0]").replace("taught.toml", "plain.toml")
+    (tmp_path / "table-tiny.toml").write_text(text)
+    (tmp_path / "plain.toml").write_text(
+        'student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1\nbatch = 6\n'
+    )
+    arguments = [
+        str(tmp_path / "table-tiny.toml"),
+        *("--runs", str(tmp_path / "runs"), "--data", str(make_folder())),
+        *("--write", str(tmp_path / "docs/RESULTS.md")),
+    ]
+    assert main(arguments) == 0
+    written = (tmp_path / "docs/RESULTS.md").read_text()
+    assert "one seed, so this says little" in written
+    assert "<svg" in (tmp_path / "docs/results-tiny.svg").read_text()
+    stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns
+    assert main(arguments) == 0  # nothing is run twice
+    assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names"),
+    [
+        (TABLE.replace('baseline = "plain"', 'baseline = "none"'), "none"),
+        (TABLE.replace("seeds = [0, 1]", ""), "seeds"),
+        ("title = ", "cannot read table"),
+    ],
+)
+def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:
+    (tmp_path / "table.toml").write_text(wrong)
+    with pytest.raises(UserError, match=names):
+        read_table(tmp_path / "table.toml", tmp_path)
+
+
+def test_the_projects_tables_name_their_configs() -> None:
+    root = Path(experiments.__file__).parents[1]
+    tables = sorted((root / "configs").glob("table*.toml"))
+    assert tables
+    for path in tables:
+        assert all(row.config.is_file() for row in read_table(path, Path("runs")).rows)
