@@ -1,0 +1,45 @@
+// Requantisation of four lanes. VQRDMULH is the doubling high multiply; VRSHL rounds half up, so a
+// negative value that is to be shifted is first lowered by one to round half away from zero.
+#ifndef FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
+#define FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
+
+#include <arm_mve.h>
+#include <stdint.h>
+
+#include "../kernels.h"
+
+static inline int32x4_t rescale_lanes(int32x4_t x, int32x4_t multiplier, int32x4_t shift) {
+  const int32x4_t left = vmaxq_s32(shift, vdupq_n_s32(0));
+  const int32x4_t right = vminq_s32(shift, vdupq_n_s32(0));
+  const int32x4_t y = vqrdmulhq_s32(vshlq_s32(x, left), multiplier);
+  return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(vandq_s32(y, right), 31)), right);
+}
+
+// The same where every shift is -1 or less.
+static inline int32x4_t rescale_lanes_right(int32x4_t x, int32x4_t multiplier, int32x4_t shift) {
+  const int32x4_t y = vqrdmulhq_s32(x, multiplier);
+  return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(y, 31)), shift);
+}
+
+// Zero point, clamp and table; a table is indexed by q + 128, so everything moves up by 128 then.
+typedef struct {
+  int32_t zero_point;
+  int32_t low;
+  int32_t high;
+  const int8_t* table;
+} Finish;
+
+static inline Finish finish_of(int32_t zero_point, const int8_t* table) {
+  const int32_t up = table ? 128 : 0;
+  return (Finish){zero_point + up, up - 128, up + 127, table};
+}
+
+static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
+  x = vqaddq_n_s32(x, finish->zero_point);
+  x = vmaxq_s32(x, vdupq_n_s32(finish->low));
+  x = vminq_s32(x, vdupq_n_s32(finish->high));
+  if (finish->table) x = vldrbq_gather_offset_s32(finish->table, vreinterpretq_u32_s32(x));
+  return x;
+}
+
+#endif  // FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
