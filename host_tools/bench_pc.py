@@ -1,0 +1,210 @@
+"""Time, score and weigh one model on this PC, in every runtime, beside Swin-L and its teacher.
+
+    python host_tools/bench_pc.py [RUN_OR_ZOO] [--data FOLDER]
+
+Contenders alternate in one process and the same run, so their ratios hold on a noisy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools.bench_contenders import Contender, contenders_of
+from host_tools.bench_memory import measure_in_fresh_process
+from host_tools.bench_runner import Runner
+from host_tools.bench_score import score
+from host_tools.bench_table import print_table
+from host_tools.bench_timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
+from host_tools.bench_torch import torch_contenders
+from host_tools.inputs import ROOT, Model, load_model, split_images
+from host_tools.results import load_results, merge_target
+from pytorch_side.config import data_folder
+from tinyml.cli import UserError, run_command
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def all_contenders(model: Model, work: Path, threads: int) -> list[Contender]:
+    return [
+        *torch_contenders(model, len(model.card.classes), threads),
+        *contenders_of(model, work, threads),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
+    parser.add_argument("--limit", type=int, help="score at most this many test images")
+    parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed runs of each, at least")
+    parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all cores")
+    parser.add_argument(
+        "--only", nargs="+", metavar="TEXT", help="targets that contain one of these"
+    )
+    parser.add_argument(
+        "--score-seconds",
+        type=float,
+        default=180,
+        help="a contender too slow for all test images in this time is scored on a part of them",
+    )
+    parser.add_argument("--json", action="store_true", help="print the targets as JSON")
+    arguments = parser.parse_args(argv)
+    return run_command(lambda: _bench(arguments))
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    if arguments.runs < 1 or (arguments.limit is not None and arguments.limit < 1):
+        raise UserError("--runs and --limit must be at least 1")
+    model = load_model(arguments.model)
+    images = _test_images(arguments.data, model)
+    work = ROOT / "build" / "bench_pc"
+    work.mkdir(parents=True, exist_ok=True)
+    session = datetime.now(UTC).isoformat(timespec="seconds")
+    measured: dict[str, dict[str, Any]] = {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for threads in arguments.threads or sorted({1, cores or 1}):
+        contenders = all_contenders(model, work, threads)
+        if arguments.only:
+            contenders = [c for c in contenders if any(text in c.target for text in arguments.only)]
+        common = {
+            "kind": "pc",
+            "hardware": hardware(),
+            # Without the paths, which are this machine's own business.
+            "command": f"bench_pc.py {model.card.name} --runs {arguments.runs}",
+            "date": session,
+            "session": session,
+        }
+        if threads == 1:
+            with pinned_to_one_core() as core:
+                talk.print(
+                    f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}"
+                )
+                loaded = _load(contenders)
+                timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
+        else:
+            talk.print(f"{threads} threads")
+            loaded = _load(contenders)
+            timed = _time(loaded, arguments.runs, common, model)
+        for contender in loaded:
+            measured[contender.target] = timed[contender.target]
+            memory = measure_in_fresh_process(model, contender.target, threads, work)
+            timed[contender.target]["memory"] |= memory
+            _merge(model, contender.target, timed[contender.target])
+        if threads == 1 and images:  # threads do not change an answer
+            with Progress(console=talk, transient=True) as progress:
+                scores = score(
+                    loaded,
+                    {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
+                    images,
+                    model.card.classes,
+                    arguments.limit,
+                    arguments.score_seconds,
+                    progress,
+                )
+            for name, found in scores.items():
+                timed[name] |= found
+                _merge(model, name, timed[name])
+    if not measured:
+        raise UserError("no contender could be measured: see the lines above")
+    if arguments.json:
+        print(json.dumps({name: measured[name] for name in measured}, indent=2))
+    else:
+        print_table(measured)
+    talk.print(f"merged into {model.folder / 'results.json'}")
+
+
+def hardware() -> str:
+    """The processor's name and the cores this process may use."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
+    try:
+        folder = data_folder(data)
+    except UserError as error:
+        talk.print(f"speed only: {error}")
+        return []
+    return split_images(folder, model.card.classes)
+
+
+def _load(contenders: list[Contender]) -> dict[Contender, Runner]:
+    """Load each; one that cannot be loaded is named and left out, the others go on."""
+    loaded = {}
+    for contender in contenders:
+        try:
+            loaded[contender] = contender.load(contender.threads)
+        except (UserError, ImportError) as error:
+            talk.print(f"left out: {contender.target}: {error}")
+    return loaded
+
+
+def _time(
+    loaded: dict[Contender, Runner], runs: int, common: dict[str, Any], model: Model
+) -> dict[str, dict[str, Any]]:
+    rounds = min(10, runs)
+    noise = np.random.default_rng(0)
+    inputs = {
+        c: runner.prepare(noise.integers(0, 256, (c.size, c.size, 3), dtype=np.uint8))
+        for c, runner in loaded.items()
+    }
+    with Progress(console=talk, transient=True) as progress:
+        task = progress.add_task("timing", total=rounds * len(loaded))
+        samples = alternate(
+            {c.target: partial(runner.run, inputs[c]) for c, runner in loaded.items()},
+            runs,
+            rounds,
+            lambda name: progress.advance(task),
+        )
+    targets = {}
+    for contender, runner in loaded.items():
+        card = {"macs": model.card.macs, "parameters": model.card.parameters}
+        targets[contender.target] = {
+            **common,
+            "engine": contender.engine,
+            "precision": contender.precision,
+            "versions": contender.versions(),
+            "threads": contender.threads,
+            "note": contender.note,
+            "input_size": contender.size,
+            "model": runner.facts() if runner.facts else card,
+            "accuracy": None,
+            "cost": cost_in_us(samples[contender.target]),
+            "memory": {"file_bytes": contender.file.stat().st_size} if contender.file else {},
+            "parity": None,
+        }
+    return targets
+
+
+def _merge(model: Model, name: str, target: dict[str, Any]) -> None:
+    """Merge one target. A score from before is kept when this run has none."""
+    path = model.folder / "results.json"
+    if target["accuracy"] is None and path.exists():
+        before = load_results(path).targets.get(name, {})
+        target = {**target, **{key: before.get(key) for key in ("accuracy", "parity")}}
+    merge_target(model.folder, model.sha256, model.card.name, name, target)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

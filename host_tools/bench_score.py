@@ -1,0 +1,85 @@
+"""Accuracy of every contender on the same images, and whether int8 ones agree byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import Progress
+
+from host_tools.bench_contenders import Contender
+from host_tools.bench_runner import Runner
+from host_tools.results import summarize_accuracy
+from tinyml.cli import UserError
+from tinyml.pixels import load_pixels
+
+REFERENCE = "pc-tflm-int8"
+Logits = npt.NDArray[Any]
+
+
+def score(
+    loaded: Mapping[Contender, Runner],
+    seconds: Mapping[Contender, float],
+    images: Sequence[tuple[Path, int]],
+    classes: Sequence[str],
+    limit: int | None,
+    budget_s: float,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """{target: {"accuracy", "parity"}} for all contenders with weights worth scoring.
+
+    `seconds` is what one run takes. A contender too slow for all images within `budget_s` gets the
+    first ones of a seeded order, so that each part is a fair sample; its "images" says how many.
+    """
+    order = np.random.default_rng(0).permutation(len(images))[:limit]
+    wanted = {
+        contender: min(len(order), max(1, int(budget_s / seconds[contender])))
+        for contender in loaded
+        if contender.scored
+    }
+    answers: dict[Contender, list[Logits]] = {contender: [] for contender in wanted}
+    labels: list[int] = []
+    for position in progress.track(order.tolist(), description="scoring"):
+        path, label = images[position]
+        try:
+            pixels = {size: load_pixels(path, size, size) for size in {c.size for c in wanted}}
+        except UserError as error:
+            progress.console.print(f"left out: {error}")
+            continue
+        labels.append(label)
+        for contender, given in answers.items():
+            if len(given) < wanted[contender]:
+                runner = loaded[contender]
+                given.append(runner.run(runner.prepare(pixels[contender.size])))
+    if not labels:
+        return {}
+    data = images[0][0].parent.parent.name
+    reference = next((given for c, given in answers.items() if c.target == REFERENCE), None)
+    scores = {}
+    for contender, given in answers.items():
+        chosen = [int(np.argmax(logits)) for logits in given]
+        accuracy = summarize_accuracy(labels[: len(chosen)], chosen, classes)
+        scores[contender.target] = {
+            "accuracy": {"split": "test", **accuracy, "data": data},
+            "parity": parity(given, reference) if contender.precision == "int8" else None,
+        }
+    return scores
+
+
+def parity(given: Sequence[Logits], reference: Sequence[Logits] | None) -> dict[str, Any] | None:
+    """How far int8 logits are from TensorFlow Lite Micro's, over the images both have seen."""
+    if reference is None or given is reference:
+        return None
+    worst = [
+        int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max())
+        for one, other in zip(given, reference, strict=False)
+    ]
+    return {
+        "reference": "tflite-micro",
+        "images": len(worst),
+        "identical": worst.count(0),
+        "max_lsb": max(worst),
+    }

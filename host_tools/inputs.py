@@ -1,0 +1,82 @@
+"""What the tools work on when nobody says: which model, which images, which are the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytorch_side.data import scan_folder
+from tinyml.card import Card, load_card, sha256_of
+from tinyml.cli import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL_NAME = "model_int8.tflite"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One run or zoo entry: its folder, its card, and the int8 file both speak of."""
+
+    folder: Path
+    card: Card
+    sha256: str  # of model_int8.tflite
+
+    @property
+    def int8(self) -> Path:
+        return self.folder / MODEL_NAME
+
+    @property
+    def size(self) -> int:
+        return self.card.input_shape[0]
+
+
+def resolve_model_dir(argument: str | None) -> Path:
+    """The folder that is named, else the newest finished run, else the zoo's small-96."""
+    if argument is not None:
+        folder = Path(argument)
+        if not folder.is_dir() and (ROOT / "tinyml" / "zoo" / argument).is_dir():
+            folder = ROOT / "tinyml" / "zoo" / argument
+        if not (folder / MODEL_NAME).is_file():
+            raise UserError(f"{argument} holds no {MODEL_NAME}: name a run or a zoo entry")
+        return folder
+    finished = sorted(
+        Path("runs").glob(f"*/{MODEL_NAME}"), key=lambda path: path.stat().st_mtime_ns
+    )
+    for path in reversed(finished):
+        if (path.parent / "card.json").is_file():
+            return path.parent
+    zoo = ROOT / "tinyml" / "zoo" / "small-96"
+    if not (zoo / MODEL_NAME).is_file():
+        raise UserError("there is no finished run: make one with `make demo`, or name a folder")
+    return zoo
+
+
+def load_model(argument: str | None) -> Model:
+    """Find a model and check that its card describes it. Raises UserError where it does not."""
+    folder = resolve_model_dir(argument)
+    card = load_card(folder / "card.json")
+    sha256 = sha256_of(folder / MODEL_NAME)
+    if card.sha256 is not None and card.sha256 != sha256:
+        raise UserError(
+            f"{folder}/card.json describes another model than {MODEL_NAME} beside it: export again"
+        )
+    height, width, _ = card.input_shape
+    if height != width:
+        raise UserError(f"{folder}/card.json: input is {height}x{width}, only squares are known")
+    return Model(folder, card, sha256)
+
+
+def split_images(
+    data: Path, classes: tuple[str, ...], split: str = "test"
+) -> list[tuple[Path, int]]:
+    """(file, label) of one split, in the folder's order; its classes must be the model's."""
+    folder = scan_folder(data)
+    if folder.classes != classes:
+        raise UserError(
+            f"{data} has the classes {', '.join(folder.classes)}, the model knows "
+            f"{', '.join(classes)}: name the images the model was trained for"
+        )
+    return [
+        (folder.root / folder.files[position], int(folder.labels[position]))
+        for position in folder.indices(split)
+    ]
