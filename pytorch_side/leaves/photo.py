@@ -52,7 +52,7 @@ def grow(rng: np.random.Generator, class_name: str, size: int) -> Surface:
     vein = veins.field()
     green = np.array([0.29, 0.405, 0.20]) * rng.uniform(0.72, 1.3)
     green += np.array([0.10, 0.03, 0.02]) * rng.uniform(-0.6, 1.0)
-    shade = 1.0 + 0.10 * noise(rng, size, 5) + 0.07 * noise(rng, size, 22)
+    shade = 1.0 + 0.08 * noise(rng, size, 5) + 0.06 * noise(rng, size, 22)
     colour = (green.astype(np.float32) * shade[..., None]).astype(np.float32)
     relief = 0.9 * noise(rng, size, 9) + 0.5 * noise(rng, size, 24) - 2.2 * blur(vein, 0.012 * size)
     surface = Surface(leaf, body.field(), vein, colour, relief)

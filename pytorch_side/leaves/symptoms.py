@@ -117,16 +117,16 @@ def late_blight(surface: Surface, rng: np.random.Generator) -> None:
     body, fringe = Sketch(size), Sketch(size)
     for _ in range(int(rng.integers(1, 4))):
         side = rng.choice((-1.0, 1.0))
-        centre = leaf.place(rng.uniform(0.15, 0.98), side * rng.uniform(0.55, 1.0))
+        centre = leaf.place(rng.uniform(0.15, 0.95), side * rng.uniform(0.45, 0.95))
         edge = blob(rng, centre, size * rng.uniform(0.10, 0.20), 0.45)
         body.polygon(edge)
         fringe.polygon(centre + (edge - centre) * 1.22)
     ragged = ramp(blur(body.field(), 0.012 * size) + 0.16 * noise(rng, size, 16), 0.35, 0.6)
     pale = ramp(blur(fringe.field(), 0.02 * size), 0.2, 0.7) * (1.0 - ragged)
-    surface.paint(tint(rng, (0.62, 0.66, 0.40)), pale * rng.uniform(0.4, 0.75))
-    surface.paint(tint(rng, (0.27, 0.24, 0.16)), ragged * 0.85)
+    surface.paint(tint(rng, (0.64, 0.68, 0.42)), pale * rng.uniform(0.6, 0.9))
+    surface.paint(tint(rng, (0.31, 0.24, 0.17)), ragged * 0.92)
     mould = pale * ramp(noise(rng, size, 40), 0.1, 1.2)
-    surface.paint((0.86, 0.87, 0.84), mould * rng.uniform(0.3, 0.8))
+    surface.paint((0.86, 0.87, 0.84), mould * rng.uniform(0.5, 0.9))
     # Soaked tissue is flat and lets the veins show dark.
     surface.paint(DARK, ragged * surface.veins * 0.5)
     surface.relief *= 1.0 - 0.7 * ragged
@@ -152,8 +152,8 @@ def mosaic_virus(surface: Surface, rng: np.random.Generator) -> None:
     cells = int(rng.integers(9, 15))
     pattern = noise(rng, size, cells) + 0.5 * noise(rng, size, 2 * cells)
     light = ramp(pattern - 0.8 * surface.veins, -0.15, 0.35)
-    surface.paint(tint(rng, (0.60, 0.68, 0.32)), light * rng.uniform(0.45, 0.75))
-    surface.paint(tint(rng, (0.14, 0.28, 0.10), 0.03), (1.0 - light) * rng.uniform(0.2, 0.5))
+    surface.paint(tint(rng, (0.60, 0.68, 0.32)), light * rng.uniform(0.55, 0.8))
+    surface.paint(tint(rng, (0.14, 0.28, 0.10), 0.03), (1.0 - light) * rng.uniform(0.3, 0.55))
     surface.relief += 0.8 * (1.0 - light)
 
 
