@@ -4,12 +4,52 @@
 #include "../kernels.h"
 #include "requantize.h"
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 enum { kLanes = 4 };
 
+// Four neighbouring output channels.
+typedef struct {
+  const int8_t* rows[kLanes];  // of weights
+  int32_t bias[kLanes];
+  int32x4_t multiplier;
+  int32x4_t shift;
+  mve_pred16_t lanes;  // those that exist
+} Channels;
+
+// Rows that do not exist are replaced by the first; their lanes are not stored. (Written out: a
+// loop over four lanes is vectorised into more than this.)
+static inline Channels channels_from(int32_t c, int32_t k, int32_t cout, const int8_t* weights,
+                                     const Requant* requant) {
+  const mve_pred16_t lanes = vctp32q((uint32_t)(cout - c));
+  const int32_t second = c + 1 < cout ? c + 1 : c;
+  const int32_t third = c + 2 < cout ? c + 2 : c;
+  const int32_t fourth = c + 3 < cout ? c + 3 : c;
+  const int32_t* const bias = requant->bias;
+  return (Channels){
+      .rows = {weights + c * k, weights + second * k, weights + third * k, weights + fourth * k},
+      .bias = {bias[c], bias[second], bias[third], bias[fourth]},
+      .multiplier = vldrwq_z_s32(requant->multiplier + c, lanes),
+      .shift = vldrbq_z_s32(requant->shift + c, lanes),
+      .lanes = lanes};
+}
+
+static inline Channels whole_channels_from(int32_t c, int32_t k, const int8_t* weights,
+                                           const Requant* requant) {
+  const int32_t* const bias = requant->bias + c;
+  const int8_t* const row = weights + c * k;
+  return (Channels){.rows = {row, row + k, row + 2 * k, row + 3 * k},
+                    .bias = {bias[0], bias[1], bias[2], bias[3]},
+                    .multiplier = vldrwq_s32(requant->multiplier + c),
+                    .shift = vldrbq_s32(requant->shift + c)};
+}
+
 // The products of one column with four rows of k weights, as lanes.
-static inline int32x4_t multiply_rows(const int8_t* column, const int8_t* row0, const int8_t* row1,
-                                      const int8_t* row2, const int8_t* row3, int32_t k) {
-  int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+ALWAYS_INLINE int32x4_t multiply_rows(const int8_t* column, const Channels* channels, int32_t k) {
+  const int8_t *row0 = channels->rows[0], *row1 = channels->rows[1];
+  const int8_t *row2 = channels->rows[2], *row3 = channels->rows[3];
+  int32_t sum0 = channels->bias[0], sum1 = channels->bias[1];
+  int32_t sum2 = channels->bias[2], sum3 = channels->bias[3];
   // The tail-predicated loop that GCC 12 cannot be brought to write.
   __asm__ volatile(
       "dlstp.8 lr, %[k]\n"
@@ -28,49 +68,61 @@ static inline int32x4_t multiply_rows(const int8_t* column, const int8_t* row0, 
         [row3] "+r"(row3)
       : [k] "r"(k)
       : "q0", "q1", "q2", "q3", "lr", "memory");
-  int32x4_t sums = vuninitializedq_s32();
-  sums = vsetq_lane_s32(sum0, sums, 0);
-  sums = vsetq_lane_s32(sum1, sums, 1);
-  sums = vsetq_lane_s32(sum2, sums, 2);
-  return vsetq_lane_s32(sum3, sums, 3);
+  int32x4_t sums;
+  __asm__(
+      "vmov %e[sums], %[sum0], %[sum1]\n"
+      "vmov %f[sums], %[sum2], %[sum3]"
+      : [sums] "=&w"(sums)
+      : [sum0] "r"(sum0), [sum1] "r"(sum1), [sum2] "r"(sum2), [sum3] "r"(sum3));
+  return sums;
 }
 
-static void multiply_column(const int8_t* column, int32_t k, int32_t cout, const int8_t* weights,
-                            const Requant* requant, const Finish* finish, int8_t* out) {
-  for (int32_t c = 0; c < cout; c += kLanes, weights += kLanes * k) {
-    const mve_pred16_t lanes = vctp32q((uint32_t)(cout - c));
-    // Rows that do not exist are replaced by the first; their lanes are not stored.
-    const int32_t left = cout - c;
-    const int8_t* const row1 = left > 1 ? weights + k : weights;
-    const int8_t* const row2 = left > 2 ? weights + 2 * k : weights;
-    const int8_t* const row3 = left > 3 ? weights + 3 * k : weights;
-    int32x4_t x = multiply_rows(column, weights, row1, row2, row3, k);
-    x = vaddq_s32(x, vldrwq_z_s32(requant->bias + c, lanes));
-    const int32x4_t multiplier = vldrwq_z_s32(requant->multiplier + c, lanes);
-    const int32x4_t shift = vldrbq_z_s32(requant->shift + c, lanes);
-    x = requant->simple ? rescale_lanes_right(x, multiplier, shift)
-                        : rescale_lanes(x, multiplier, shift);
-    vstrbq_p_s32(out + c, finish_lanes(x, finish), lanes);
+// Four output channels of `pixels` columns that lie k bytes apart.
+ALWAYS_INLINE void multiply_columns(const int8_t* column, int32_t pixels, int32_t k,
+                                    const Channels* channels, const Finish* finish, int simple,
+                                    int whole, int8_t* out, int32_t cout) {
+  for (; pixels > 0; --pixels, column += k, out += cout) {
+    int32x4_t x = multiply_rows(column, channels, k);
+    x = simple ? rescale_lanes_right(x, channels->multiplier, channels->shift)
+               : rescale_lanes(x, channels->multiplier, channels->shift);
+    x = finish_lanes(x, finish);
+    if (whole) {
+      vstrbq_s32(out, x);
+    } else {
+      vstrbq_p_s32(out, x, channels->lanes);
+    }
+  }
+}
+
+static void convolve(const int8_t* columns, int32_t pixels, int32_t k, int32_t cout,
+                     const int8_t* weights, const Requant* requant, int8_t* out) {
+  const Finish finish = finish_of(requant->zero_point, requant->table);
+  int32_t c = 0;
+  if (requant->simple) {
+    for (; c + kLanes <= cout; c += kLanes) {
+      const Channels channels = whole_channels_from(c, k, weights, requant);
+      multiply_columns(columns, pixels, k, &channels, &finish, 1, 1, out + c, cout);
+    }
+  }
+  for (; c < cout; c += kLanes) {
+    const Channels channels = channels_from(c, k, cout, weights, requant);
+    multiply_columns(columns, pixels, k, &channels, &finish, 0, 0, out + c, cout);
   }
 }
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
   (void)scratch;
-  const Finish finish = finish_of(requant->zero_point, requant->table);
-  for (int32_t p = 0; p < pixels; ++p, in += cin, out += cout) {
-    multiply_column(in, cin, cout, weights, requant, &finish, out);
-  }
+  convolve(in, pixels, cin, cout, weights, requant, out);
 }
 
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
-  const Finish finish = finish_of(requant->zero_point, requant->table);
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
   int32_t first_column = -window->pad_left;
   for (int32_t x = 0; x < window->out_width; ++x, first_column += window->stride) {
     gather_column(rows, window, first_column, scratch);
-    multiply_column(scratch, k, window->out_channels, weights, requant, &finish, out);
+    convolve(scratch, 1, k, window->out_channels, weights, requant, out);
     out += window->out_channels;
   }
 }
