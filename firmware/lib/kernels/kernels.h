@@ -72,15 +72,16 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // General convolution, one output row of out_width * out_channels bytes. out must not overlap rows.
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
-// Scratch   k = kernel_height * kernel_width * in_channels. portable, helium: round4(k) bytes.
-//           dsp: 8 * round4(k) bytes.
+// Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
+//           dsp, helium: 8 * round4(k) bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch);
 
 // Depthwise convolution (depth multiplier 1), one output row of out_width * out_channels bytes. If
 // sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
 // out must not overlap rows.
-// Packing   portable, helium: [kernel_height][kernel_width][channels], as in the .tflite.
+// Packing   portable: [kernel_height][kernel_width][channels], as in the .tflite.
+//           helium: [ceil(channels / 16)][kernel_height][kernel_width][16]. No weight may be -128.
 //           dsp: [channels][ceil(entries / 2)][4]. An entry is two taps: for each pair of rows 2y
 //           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
 //           the taps x and x + 1 of x = 0, 2, 4 .. (0 past its end). Entries 2i and 2i + 1 share

@@ -36,7 +36,7 @@ SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "refer
 
 def sources(variant: str, main: str) -> list[Path]:
     """What one program consists of: its main, the shared test code and the variant's kernels."""
-    pack = "pack_dsp.c" if variant == "dsp" else "pack_plain.c"
+    pack = f"pack_{variant}.c"
     shared = [HERE / name for name in [main, pack, *SHARED]]
     return [*shared, KERNELS / "shared.c", *sorted((KERNELS / variant).glob("*.c"))]
 

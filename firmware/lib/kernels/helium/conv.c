@@ -6,7 +6,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { kLanes = 4 };
+enum { kLanes = 4, kMaxColumns = 8 };
 
 // Four neighbouring output channels.
 typedef struct {
@@ -119,10 +119,16 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  int8_t* const columns = scratch;
   int32_t first_column = -window->pad_left;
-  for (int32_t x = 0; x < window->out_width; ++x, first_column += window->stride) {
-    gather_column(rows, window, first_column, scratch);
-    convolve(scratch, 1, k, window->out_channels, weights, requant, out);
-    out += window->out_channels;
+  int32_t pixels = window->out_width;
+  while (pixels > 0) {
+    const int32_t batch = pixels < kMaxColumns ? pixels : kMaxColumns;
+    for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
+      gather_column(rows, window, first_column, columns + p * k);
+    }
+    convolve(columns, batch, k, window->out_channels, weights, requant, out);
+    out += batch * window->out_channels;
+    pixels -= batch;
   }
 }

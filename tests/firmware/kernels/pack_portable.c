@@ -1,4 +1,4 @@
-// portable and helium: weights as they are in the .tflite.
+// portable: weights as they are in the .tflite.
 #include <string.h>
 
 #include "pack.h"
