@@ -1,0 +1,159 @@
+"""`python -m pytorch_side.evaluate audit | probe | resplit | score | attention`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.config import data_folder
+from pytorch_side.data import SPLITS, scan_folder
+from pytorch_side.evaluate.resplit import random_split, write_linked
+from tinyml.cli import UserError, run_command, write_atomic
+
+
+def audit_report(data: Path, seed: int) -> dict[str, Any]:
+    """Twins between splits: of the split given, and of a random one of the same photos."""
+    from pytorch_side.evaluate.audit import NEAR_BITS, audit, fingerprint
+
+    folder = scan_folder(data)
+    prints = fingerprint(folder)
+    return {
+        "data": data.name,
+        "images": len(folder.files),
+        "near_bits": NEAR_BITS,
+        "given": audit(folder, prints),
+        "random": audit(random_split(folder, seed), prints),
+    }
+
+
+def probe_report(data: Path, seed: int) -> dict[str, Any]:
+    """Probes on the split given, and on a random one of the same photos."""
+    from pytorch_side.evaluate.probe import VIEWS, probe, read_pixels
+
+    folder = scan_folder(data)
+    given, dealt = read_pixels(folder), read_pixels(random_split(folder, seed))
+    return {
+        "data": data.name,
+        "classes": len(folder.classes),
+        "given": [probe(given, view, seed) for view in VIEWS],
+        "random": [probe(dealt, view, seed) for view in VIEWS],
+    }
+
+
+def audit_text(report: dict[str, Any]) -> str:
+    lines = [f"{report['images']} photos; near: at most {report['near_bits']} of 256 bits differ"]
+    lines.append(f"{'photos with a twin':24}{'split as given':>24}{'random split':>24}")
+    for given, dealt in zip(report["given"], report["random"], strict=True):
+        cells = "".join(
+            f"{t['exact']:>5} same, {t['near']:>4} near" + " " * 3 for t in (given, dealt)
+        )
+        lines.append(f"{given['first']:>5} in {given['second']:<5} of {given['photos']:<7}{cells}")
+    for twins in report["given"]:
+        for first, second, bits in twins["closest"]:
+            lines.append(f"{bits:4} bits  {first}  {second}")
+    return "\n".join(lines)
+
+
+def probe_text(report: dict[str, Any]) -> str:
+    lines = [f"{'a linear classifier that sees':32}{'split as given':>18}{'random split':>18}"]
+    for given, dealt in zip(report["given"], report["random"], strict=True):
+        cells = "".join(
+            f"{p['test_top1']:>10.1%} ± {p['test_standard_error']:.1%}" for p in (given, dealt)
+        )
+        lines.append(f"{given['view']:32}{cells}")
+    lines.append(
+        f"{'nothing (the commonest class)':32}{report['given'][0]['majority_top1']:>10.1%}"
+    )
+    return "\n".join(lines)
+
+
+def score_text(report: dict[str, Any]) -> str:
+    plain, tempered = report["calibration"], report["calibration_tempered"]
+    lines = [
+        f"{report['run']} on {report['images']} {report['split']} images of {report['data']}: "
+        f"{report['top1']:.2%} ± {report['standard_error']:.2%} (one standard error)",
+        f"expected calibration error {plain['error']:.2%}; {tempered['error']:.2%} at the "
+        f"temperature {tempered['temperature']:.2f} that val chooses",
+        f"looks at {report['split']} so far: {report['looks']}",
+        "",
+        f"{'recall':>34}   answers (columns in the order of rows)",
+    ]
+    for row, (name, recall) in zip(
+        report["confusion"], report["per_class_recall"].items(), strict=True
+    ):
+        lines.append(f"{name:>24}{recall:>10.1%}   " + "".join(f"{n:>5}" for n in row))
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pytorch_side.evaluate",
+        description="Is a data set's split clean, and what is a run's score worth?",
+    )
+    words = parser.add_subparsers(dest="word", required=True)
+
+    def add(word: str, help_text: str) -> argparse.ArgumentParser:
+        sub = words.add_parser(word, help=help_text)
+        sub.add_argument("--json", action="store_true", help="print the whole report as JSON")
+        return sub
+
+    for word, text in (
+        ("audit", "duplicates and near-duplicates between splits"),
+        ("probe", "what the background alone gives away"),
+        ("resplit", "the same photos in a random split, as links"),
+    ):
+        sub = add(word, text)
+        sub.add_argument("data", type=Path, nargs="?", help="data set (default: $SWIN2MCU_DATA)")
+        sub.add_argument("--seed", type=int, default=0, help="of the random split")
+        if word == "resplit":
+            sub.add_argument("--out", type=Path, required=True)
+    for word, text in (
+        ("score", "accuracy, calibration and confusion of a run; the look is written down"),
+        ("attention", "teacher's and student's attention over the same leaves, as a PNG"),
+    ):
+        sub = add(word, text)
+        sub.add_argument("run", type=Path, help="folder of a training run")
+        sub.add_argument("--data", type=Path, help="data set (default: $SWIN2MCU_DATA)")
+        sub.add_argument("--split", choices=SPLITS, default="val")
+        if word == "attention":
+            sub.add_argument("--out", type=Path, required=True, help="PNG file to write")
+            sub.add_argument("--count", type=int, default=10, help="leaves (default: 10)")
+    arguments = parser.parse_args(argv)
+
+    def show(report: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
+        print(json.dumps(report, indent=1) if arguments.json else text(report))
+
+    def command() -> None:
+        data = data_folder(arguments.data)
+        if arguments.word == "audit":
+            show(audit_report(data, arguments.seed), audit_text)
+        elif arguments.word == "probe":
+            show(probe_report(data, arguments.seed), probe_text)
+        elif arguments.word == "resplit":
+            write_linked(random_split(scan_folder(data), arguments.seed), arguments.out)
+            report = {"out": str(arguments.out), "seed": arguments.seed}
+            show(report, lambda r: f"{r['out']}: the same photos, split at random")
+        elif arguments.word == "score":
+            from pytorch_side.evaluate.score import score
+
+            show(score(arguments.run, data, arguments.split), score_text)
+        else:
+            from pytorch_side.evaluate.attention import attention_picture
+
+            if arguments.count < 1:
+                raise UserError("--count: at least one leaf")
+            stream = io.BytesIO()
+            picture = attention_picture(arguments.run, data, arguments.split, arguments.count)
+            picture.save(stream, "PNG")
+            write_atomic(arguments.out, stream.getvalue())
+            show({"out": str(arguments.out)}, lambda r: r["out"])
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

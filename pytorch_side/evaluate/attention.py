@@ -1,0 +1,102 @@
+"""Teacher's and student's attention drawn over the same leaves, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw
+
+from pytorch_side.attention import energy_map, teacher_maps
+from pytorch_side.batches import to_images
+from pytorch_side.config import read_saved_config
+from pytorch_side.data import ImageFolder, scan_folder
+from pytorch_side.evaluate.score import Network, load_network, load_teacher_network
+from pytorch_side.models import student_features
+from tinyml.cli import UserError
+from tinyml.pixels import load_pixels
+
+TILE = 160  # side of one drawing in pixels
+TITLE = 22
+# Dark violet, red, orange, pale yellow: brightness rises with attention, also in grey print.
+HEAT = np.array(
+    [[20, 8, 60], [120, 28, 109], [214, 69, 70], [251, 155, 41], [252, 250, 180]], dtype=np.float64
+)
+
+
+def overlay(photo: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32]) -> Image.Image:
+    """A (h, w, 3) photo at TILE pixels, veiled by a (rows, columns) map scaled to its own range."""
+    low, high = float(attention.min()), float(attention.max())
+    level = (attention - low) / (high - low) if high > low else np.zeros_like(attention)
+    fine = Image.fromarray(level.astype(np.float32)).resize((TILE, TILE), Image.Resampling.BICUBIC)
+    place = np.clip(np.asarray(fine), 0.0, 1.0) * (len(HEAT) - 1)
+    colour = np.stack([np.interp(place, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
+    base = Image.fromarray(photo).resize((TILE, TILE), Image.Resampling.BILINEAR).convert("L")
+    grey = np.asarray(base, dtype=np.float64)[..., None]
+    return Image.fromarray((0.45 * grey + 0.55 * colour).astype(np.uint8))
+
+
+def choose(folder: ImageFolder, split: str, count: int) -> list[str]:
+    """`count` files of a split, taken from all classes in turn."""
+    positions = folder.indices(split)
+    by_class = [positions[folder.labels[positions] == c] for c in range(len(folder.classes))]
+    rounds = max(len(found) for found in by_class)
+    turns = [found[k] for k in range(rounds) for found in by_class if k < len(found)]
+    return [folder.files[i] for i in turns[:count]]
+
+
+def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10) -> Image.Image:
+    """One row a leaf: the photo, then for each compared pair of stages the teacher's map and the
+    student's, as both networks of a distilled run see the leaf at their own input sizes.
+
+    Raises UserError when the run's student had no teacher.
+    """
+    config = read_saved_config(run / "config.json")
+    student, teacher = load_network(run), load_teacher_network(run)
+    if student.weights.name != "student.safetensors":
+        raise UserError(f"{run} is a teacher's run: name a student's, which knows both")
+    pairs = config.attention_pairs
+    folder = scan_folder(data)
+    files = choose(folder, split, count)
+    views = [
+        np.stack([load_pixels(folder.root / file, net.size, net.size) for file in files])
+        for net in (student, teacher)
+    ]
+    theirs = _teacher_maps(teacher, views[1], [t for _, t in pairs], config.attention_map)
+    own = _student_maps(student, views[0], [s for s, _ in pairs])
+    titles = ["photo"]
+    for s, t in pairs:
+        titles += [f"teacher, stage {t}", f"student, stage {s}"]
+    sheet = Image.new("RGB", (len(titles) * TILE, TITLE + len(files) * TILE), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        draw.text((column * TILE + 6, 5), title, fill="black")
+    for row, photo in enumerate(views[1]):
+        tiles = [Image.fromarray(photo).resize((TILE, TILE), Image.Resampling.BILINEAR)]
+        for s, t in pairs:
+            tiles += [overlay(photo, theirs[t][row]), overlay(photo, own[s][row])]
+        for column, tile in enumerate(tiles):
+            sheet.paste(tile, (column * TILE, TITLE + row * TILE))
+        name = files[row].split("/")[0].replace("_", " ")
+        draw.text((6, TITLE + (row + 1) * TILE - 16), name, fill="white", stroke_width=2,
+                  stroke_fill="black")  # fmt: skip
+    return sheet
+
+
+def _teacher_maps(
+    teacher: Network, pixels: npt.NDArray[np.uint8], stages: list[int], kind: str
+) -> dict[int, npt.NDArray[np.float32]]:
+    with torch.no_grad():
+        images = teacher.prepare(to_images(pixels))
+        _, maps = teacher_maps(teacher.model, images, sorted(set(stages)), kind)
+    return {stage: found.float().numpy() for stage, found in maps.items()}
+
+
+def _student_maps(
+    student: Network, pixels: npt.NDArray[np.uint8], stages: list[int]
+) -> dict[int, npt.NDArray[np.float32]]:
+    with torch.no_grad():
+        _, features = student_features(student.model, to_images(pixels), tuple(stages))
+    return {stage: energy_map(found).numpy() for stage, found in features.items()}

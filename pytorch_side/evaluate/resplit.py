@@ -1,0 +1,46 @@
+"""A random split of the same photos: what most papers report, to compare an honest split with."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+
+from pytorch_side.data import ImageFolder
+from tinyml.cli import UserError, write_atomic
+
+
+def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
+    """The folder with each class's photos dealt out anew; every split keeps its size per class."""
+    rng = np.random.default_rng(seed)
+    splits = folder.splits.copy()
+    for label in range(len(folder.classes)):
+        positions = np.flatnonzero(folder.labels == label)
+        splits[positions] = rng.permutation(splits[positions])
+    return dataclasses.replace(folder, splits=splits)
+
+
+def write_linked(folder: ImageFolder, out: Path) -> None:
+    """Make `out` a data set of its own: links to the class folders, and the folder's split.
+
+    Raises UserError when `out` holds anything but such links.
+    """
+    if out.resolve() == folder.root.resolve():
+        raise UserError(f"--out {out} is the data set itself: name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in folder.classes:
+        link, target = out / name, (folder.root / name).resolve()
+        if link.is_symlink() and link.resolve() == target:
+            continue
+        if link.exists() or link.is_symlink():
+            raise UserError(f"{link} is in the way: name a new folder with --out")
+        link.symlink_to(target, target_is_directory=True)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("file", "class", "source", "split"))
+    for file, source, split in zip(folder.files, folder.sources, folder.splits, strict=True):
+        writer.writerow((file, file.split("/")[0], source, split))
+    write_atomic(out / "split.csv", stream.getvalue())

@@ -1,0 +1,196 @@
+"""What a run's network scores on a split, how sure it is and of what; every look is written down.
+
+A test split answers honestly once. Looks at it cannot be forbidden, but they can be counted: each
+is a line of <run>/looks.jsonl, and every report says how many there were.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pytorch_side.batches import to_images
+from pytorch_side.config import read_saved_config
+from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.knowledge import load_teacher
+from pytorch_side.models import load_student, read_weights, teacher_input
+from tinyml.card import sha256_of
+from tinyml.cli import UserError
+
+BINS = 15  # of the calibration error, as in Guo et al. 2017 (arXiv 1706.04599)
+BATCH = 64
+
+Logits = npt.NDArray[np.float32]  # (images, classes)
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A run's finished network, ready for evaluation pixels."""
+
+    model: nn.Module  # eval mode
+    size: int
+    classes: tuple[str, ...]
+    prepare: Callable[[Tensor], Tensor]  # from the input contract to what it expects
+    weights: Path
+
+
+def load_network(run: Path) -> Network:
+    """The student or teacher of a training run. Raises UserError when the run holds neither."""
+    student, teacher = run / "student.safetensors", run / "teacher.safetensors"
+    if student.is_file():
+        model, size, classes = load_student(student)
+        return Network(model, size, classes, lambda images: images, student)
+    if teacher.is_file():
+        return load_teacher_network(run)
+    raise UserError(
+        f"{run} holds no student.safetensors or teacher.safetensors: name the folder of a finished "
+        "training run"
+    )
+
+
+def load_teacher_network(run: Path) -> Network:
+    """The teacher that a teacher's run made, or that a student's run learned from."""
+    config = read_saved_config(run / "config.json")
+    own = run / "teacher.safetensors"
+    if own.is_file():
+        config = dataclasses.replace(config, teacher_init=str(own))
+    if not config.teacher_init:
+        raise UserError(f"{run / 'config.json'} names no teacher_init: this run had no teacher")
+    weights = Path(config.teacher_init)
+    _, metadata = read_weights(weights)
+    if "classes" not in metadata:
+        raise UserError(f"{weights} does not name its classes: train the teacher with this project")
+    classes = tuple(json.loads(metadata["classes"]))
+    return Network(
+        load_teacher(config, classes),
+        config.teacher_size,
+        classes,
+        lambda images: teacher_input(images, config.teacher_input),
+        weights,
+    )
+
+
+def logits_of(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
+    """(n, size, size, 3) evaluation pixels → (n, classes)."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), BATCH):
+            images = to_images(pixels[start : start + BATCH])
+            parts.append(network.model(network.prepare(images)).float().numpy())
+    return np.concatenate(parts)
+
+
+def softmax(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, Any]:
+    """Expected calibration error: Σ over confidence bins of share · |accuracy - confidence|."""
+    probabilities = softmax(logits, temperature)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = [
+        {
+            "images": int((bin_of == b).sum()),
+            "confidence": float(confidence[bin_of == b].mean()),
+            "accuracy": float(right[bin_of == b].mean()),
+        }
+        for b in range(BINS)
+        if (bin_of == b).any()
+    ]
+    error = sum(b["images"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(labels)
+    return {"temperature": temperature, "error": error, "bins": bins}
+
+
+def best_temperature(logits: Logits, labels: Labels) -> float:
+    """The softmax temperature of least cross-entropy (Guo et al. 2017), to about 1 %."""
+    rows = np.arange(len(labels))
+
+    def cross_entropy(temperature: float) -> float:
+        chosen = softmax(logits, temperature)[rows, labels]
+        return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+
+    return min((float(t) for t in np.geomspace(0.2, 5.0, 321)), key=cross_entropy)
+
+
+def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Accuracy with its standard error, recall per class and the confusion matrix (row = truth)."""
+    answers = logits.argmax(axis=1)
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(confusion, (labels, answers), 1)
+    top1 = float((answers == labels).mean())
+    recall = {
+        name: float(confusion[i, i] / confusion[i].sum())
+        for i, name in enumerate(classes)
+        if confusion[i].any()
+    }
+    return {
+        "images": len(labels),
+        "top1": top1,
+        "standard_error": (top1 * (1.0 - top1) / len(labels)) ** 0.5,
+        "per_class_recall": recall,
+        "confusion": confusion.tolist(),
+    }
+
+
+def score(run: Path, data: Path, split: str) -> dict[str, Any]:
+    """Score a run's network on one split of `data`, and write the look down.
+
+    The temperature of the second calibration error is fitted on val, never on the split scored.
+    Raises UserError when the network's classes are not the data's.
+    """
+    network = load_network(run)
+    folder = scan_folder(data)
+    if folder.classes != network.classes:
+        raise UserError(
+            f"{network.weights} tells {', '.join(network.classes)} apart, {data} holds "
+            f"{', '.join(folder.classes)}: name the data set it was trained on"
+        )
+    pixels, labels, _, corrupt = load_split_pixels(folder, split, network.size)
+    logits = logits_of(network, pixels)
+    val_pixels, val_labels, _, _ = load_split_pixels(folder, "val", network.size)
+    temperature = best_temperature(logits_of(network, val_pixels), val_labels)
+    report = {
+        "run": run.name,
+        "weights_sha256": sha256_of(network.weights),
+        "data": folder.root.name,
+        "split": split,
+        "corrupt": len(corrupt),
+        **measures(logits, labels, folder.classes),
+        "calibration": calibration(logits, labels),
+        "calibration_tempered": calibration(logits, labels, temperature),
+    }
+    report["looks"] = write_look(run, report)
+    return report
+
+
+def write_look(run: Path, report: dict[str, Any]) -> int:
+    """Append a score to <run>/looks.jsonl; returns how many looks at that split it now holds."""
+    path = run / "looks.jsonl"
+    look = {key: report[key] for key in ("split", "images", "top1", "weights_sha256", "data")}
+    look["date"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(look) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        # An unlogged look is not shown: the log is what makes the figure honest.
+        raise UserError(f"cannot write down this look in {path}: {error.strerror}") from error
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return sum(json.loads(line)["split"] == report["split"] for line in lines)
