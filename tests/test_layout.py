@@ -9,7 +9,6 @@ LEAVES = {"tinyml.card", "tinyml.pixels", "tinyml.cli"}
 # Foreign library → the files that may import it.
 BORDERS = {
     "onnx2tf": {"tinyml/convert.py"},
-    "ai_edge_quantizer": {"tinyml/convert.py"},
     "platformio": {"host_tools/flash.py"},
     "serial": {"host_tools/device.py"},
     "segno": {"host_tools/bench_phone.py"},
