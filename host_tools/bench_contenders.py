@@ -72,7 +72,7 @@ def contenders_of(model: Model, work: Path, threads: int) -> list[Contender]:
         found.append(
             Contender(
                 "pc-tflm-int8",
-                "TensorFlow Lite Micro (interpreter)",
+                "TFLite Micro",
                 "int8",
                 model.size,
                 1,
@@ -85,7 +85,7 @@ def contenders_of(model: Model, work: Path, threads: int) -> list[Contender]:
         found.append(
             Contender(
                 "pc-aot-int8",
-                "generated C (gcc -O2, portable kernels)",
+                "generated C, gcc -O2",
                 "int8",
                 model.size,
                 1,

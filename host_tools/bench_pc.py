@@ -28,11 +28,12 @@ from host_tools.bench_contenders import Contender, contenders_of
 from host_tools.bench_memory import measure_in_fresh_process
 from host_tools.bench_runner import Runner
 from host_tools.bench_score import score
-from host_tools.bench_table import print_table
 from host_tools.bench_timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
 from host_tools.bench_torch import torch_contenders
 from host_tools.inputs import ROOT, Model, load_model, split_images
-from host_tools.results import load_results, merge_target
+from host_tools.report_data import load_entries
+from host_tools.report_table import print_entries
+from host_tools.results import RESULTS_NAME, load_results, merge_target
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command
 
@@ -124,7 +125,8 @@ def _bench(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({name: measured[name] for name in measured}, indent=2))
     else:
-        print_table(measured)
+        entries, _ = load_entries([model.folder / RESULTS_NAME])
+        print_entries(entries)
     talk.print(f"merged into {model.folder / 'results.json'}")
 
 
@@ -199,7 +201,7 @@ def _time(
 
 def _merge(model: Model, name: str, target: dict[str, Any]) -> None:
     """Merge one target. A score from before is kept when this run has none."""
-    path = model.folder / "results.json"
+    path = model.folder / RESULTS_NAME
     if target["accuracy"] is None and path.exists():
         before = load_results(path).targets.get(name, {})
         target = {**target, **{key: before.get(key) for key in ("accuracy", "parity")}}

@@ -1,0 +1,65 @@
+"""Make one page of everything that was measured: accuracy, cost, memory, on PC, phone and board.
+
+python host_tools/report.py tinyml/zoo --out report.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools.inputs import ROOT, load_model
+from host_tools.report_data import Entry, load_entries
+from host_tools.report_html import page
+from host_tools.report_pictures import Picture, worst_mistakes
+from host_tools.report_table import print_entries
+from pytorch_side.config import data_folder
+from tinyml.cli import UserError, run_command, write_atomic
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "results", nargs="*", type=Path, help="results.json files, or folders that hold some"
+    )
+    parser.add_argument("--out", type=Path, default=Path("report.html"))
+    parser.add_argument(
+        "--data", type=Path, help="images for the worst mistakes (or $SWIN2MCU_DATA)"
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="put no photo into the page")
+    arguments = parser.parse_args(argv)
+    return run_command(lambda: _report(arguments))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    entries, complaints = load_entries(arguments.results or [ROOT / "tinyml" / "zoo"])
+    for complaint in complaints:
+        print(f"left out: {complaint}", file=sys.stderr)
+    pictures = {} if arguments.no_pictures else _pictures(entries, arguments.data)
+    write_atomic(arguments.out, page(entries, complaints, pictures))
+    print_entries(entries)
+    print(f"wrote {arguments.out}", file=sys.stderr)
+
+
+def _pictures(entries: Sequence[Entry], data: Path | None) -> dict[str, list[Picture]]:
+    """Worst mistakes of each model whose file and images are at hand; says why it has none."""
+    try:
+        folder = data_folder(data)
+    except UserError:
+        print("no pictures: name the images with --data", file=sys.stderr)
+        return {}
+    found = {}
+    for entry in entries:
+        try:
+            found[entry.name] = worst_mistakes(load_model(str(entry.folder)), folder)
+        except UserError as error:
+            print(f"no pictures of {entry.name}: {error}", file=sys.stderr)
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

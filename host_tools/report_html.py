@@ -1,0 +1,151 @@
+"""Entries → one HTML page that needs no network, no script and no file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from host_tools.report_data import (
+    PAPER,
+    SWIN_LARGE,
+    Entry,
+    Row,
+    rows_of,
+    show_cost,
+)
+from host_tools.report_model import model_section
+from host_tools.report_pictures import Picture
+from host_tools.report_plots import Point, scatter
+from host_tools.report_tags import anchor, count, place_class, short, table, table_row
+
+STYLE = Path(__file__).with_name("report_style.css")
+# The page may load nothing at all; a browser enforces it even if a name in the data tried.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def page(
+    entries: Sequence[Entry],
+    complaints: Sequence[str],
+    pictures: dict[str, list[Picture]],
+) -> str:
+    """The whole document. `pictures` maps a model's name to its worst mistakes."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    links = "".join(f'<a href="#{anchor(entry)}">{escape(entry.name)}</a>' for entry in entries)
+    targets = sum(len(entry.results.targets) for entry in entries)
+    body = [
+        "<header><h1>From a Swin Transformer to a microcontroller</h1>",
+        f'<p class="soft">{count(len(entries), "model")}, {count(targets, "measurement")} on PC, '
+        f"phone and board. Generated {now}.</p>",
+        "".join(f'<p class="remark">Left out: {escape(line)}</p>' for line in complaints),
+        f'<nav aria-label="models">{links}<a href="#paper">The paper</a></nav></header>',
+        _overview(entries),
+        *(model_section(entry, pictures.get(entry.name, [])) for entry in entries),
+        _paper(entries),
+        "<footer>Made by host_tools/report.py from results.json files. The page loads nothing."
+        "</footer>",
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>swin2mcu report</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _overview(entries: Sequence[Entry]) -> str:
+    """Accuracy against cost, once per unit: a clock's milliseconds and instructions do not mix."""
+    figures = []
+    for unit, title in (("us", "milliseconds, median"), ("instructions", "million instructions")):
+        points = [
+            Point(
+                row.cost["p50"] / (1000 if unit == "us" else 1e6),
+                100 * row.top1,
+                short(row),
+                entry.name,
+                place_class(row),
+                row.target.get("precision") == "float32",
+            )
+            for entry in entries
+            for row in rows_of(entry)
+            if row.cost.get("unit") == unit
+            and row.top1 is not None
+            and (row.target.get("threads") or 1) == 1
+        ]
+        if points:
+            caption = (
+                "On one thread; filled: int8, ring: float32."
+                if unit == "us"
+                else ("Emulated boards: a count of instructions, not a time.")
+            )
+            figures.append(
+                f"<figure>{scatter(points, title, 'top-1 %')}"
+                f"<figcaption>{_legend(points)} {caption}</figcaption></figure>"
+            )
+    if not figures:
+        return ""
+    names = ", ".join(escape(entry.name) for entry in entries)
+    lines = f"<p>A line joins what one target makes of {names}.</p>" if len(entries) > 1 else ""
+    return f"<section><h2>Accuracy against cost</h2>{lines}{''.join(figures)}</section>"
+
+
+def _paper(entries: Sequence[Entry]) -> str:
+    """The paper's figures beside the nearest of ours: never the same machine, and it says so."""
+    columns = ["Quantity", "Paper", "Here", "From"]
+    rows = [(entry, row) for entry in entries for row in rows_of(entry)]
+    students = [(e, r) for e, r in rows if r.subject == "student"]
+
+    def nearest(place: str, precision: str | None = None) -> tuple[str, str]:
+        timed = [
+            (e, r)
+            for e, r in students
+            if r.place == place
+            and r.milliseconds is not None
+            and precision in (None, r.target.get("precision"))
+            and (r.target.get("threads") or 1) == 1
+        ]
+        timed.sort(
+            key=lambda pair: (
+                -(pair[0].card.macs or 0) if pair[0].card else 0,
+                pair[1].milliseconds,
+            )
+        )
+        if not timed:
+            return "not measured", f"run bench_{place.lower()}.py"
+        entry, row = timed[0]
+        return show_cost(row), f"{entry.name}, {row.name}"
+
+    scored = [(e, r) for e, r in students if r.top1 is not None]
+    best = max(scored, key=lambda pair: pair[1].top1 or 0.0, default=None)
+    teachers = [(e, r) for e, r in rows if r.subject == "teacher" and r.top1 is not None]
+    teacher = max(teachers, key=lambda pair: pair[1].top1 or 0.0, default=None)
+    lines = []
+    for quantity, theirs, ours in (
+        ("Student's accuracy", f"{PAPER['student_top1']:.1%}", _accuracy_of(best)),
+        ("Teacher's accuracy", f"{PAPER['teacher_top1']:.1%}", _accuracy_of(teacher)),
+        ("Latency on a PC's CPU", f"{PAPER['pc_ms']:.0f} ms", nearest("PC")),
+        ("Latency on a phone's CPU", f"{PAPER['phone_ms']:.0f} ms", nearest("phone")),
+    ):
+        lines.append(table_row(columns, [quantity, theirs, *(escape(text) for text in ours)]))
+    large = next((r for _, r in rows if r.name == SWIN_LARGE), None)
+    said = f" Swin-L takes {show_cost(large)} on this PC, one thread, in PyTorch." if large else ""
+    return (
+        '<section><h2 id="paper">Beside the paper\'s figures</h2>'
+        "<p>arXiv 2504.16128 reports these for MobileNetV3-Large at 224 px on PlantVillage-Tomato. "
+        "Its machines and its split are not known, so this is orientation, not a race."
+        f"{escape(said)}</p>{table(columns, lines)}</section>"
+    )
+
+
+def _accuracy_of(pair: tuple[Entry, Row] | None) -> tuple[str, str]:
+    if pair is None:
+        return "not measured", ""
+    return f"{pair[1].top1:.1%}", f"{pair[0].name}, {pair[1].name}"
+
+
+def _legend(points: Sequence[Point]) -> str:
+    places = dict.fromkeys(point.place for point in points)
+    names = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"}
+    return " ".join(f'<span class="dot {place}"></span>{names[place]}' for place in places) + "."

@@ -1,0 +1,283 @@
+"""One model's section of the report, from its targets to how each was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from host_tools.report_data import (
+    Entry,
+    Row,
+    remarks,
+    rows_of,
+    show_cost,
+    show_file,
+    show_memory,
+    three_digits,
+)
+from host_tools.report_pictures import Picture
+from host_tools.report_plots import distributions
+from host_tools.report_tags import anchor, bar, place_class, short, table, table_row, words
+
+
+def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
+    rows = rows_of(entry)
+    card = entry.card
+    about = (
+        f"{card.student}, input {card.input_shape[0]} by {card.input_shape[1]} pixels, "
+        f"{len(card.classes)} classes."
+        if card
+        else "No model card beside the results."
+    )
+    return "".join(
+        [
+            f'<section><h2 id="{anchor(entry)}">{escape(entry.name)}</h2>',
+            f'<p class="soft">{escape(about)}</p>',
+            _key_figures(entry, rows),
+            _targets_table(rows),
+            "".join(f'<p class="remark">{escape(remark)}</p>' for remark in remarks(entry)),
+            _latencies(rows),
+            _operators(rows),
+            _ladder(entry.ladder),
+            _confusion(rows, card.classes if card else None),
+            _mistakes(pictures),
+            _how(rows),
+            "</section>",
+        ]
+    )
+
+
+def _key_figures(entry: Entry, rows: Sequence[Row]) -> str:
+    figures: list[tuple[str, str, str]] = []
+    students = [row for row in rows if row.subject == "student"]
+    boards = [row for row in students if row.place == "board"]
+    scored = [row for row in boards or students if row.top1 is not None]
+    if best := max(
+        scored,
+        key=lambda row: (row.target.get("precision") == "int8", row.top1 or 0.0),
+        default=None,
+    ):
+        figures.append(
+            (
+                "Top-1, " + short(best),
+                f"{best.top1:.1%}",
+                f"{best.target['accuracy']['images']:,} test images",
+            )
+        )
+    if boards:
+        least = min(boards, key=lambda row: row.cost.get("p50", float("inf")))
+        figures.append(("One inference, " + least.name, show_cost(least), _unit_note(least)))
+    ratios = [
+        row for row in students if row.of_large is not None and row.target.get("threads") == 1
+    ]
+    if ratios:
+        fastest = min(ratios, key=lambda row: row.of_large or 1.0)
+        figures.append(
+            (
+                "Fastest on one PC thread",
+                show_cost(fastest),
+                f"1/{1 / (fastest.of_large or 1):,.0f} of Swin-L, {short(fastest)}",
+            )
+        )
+    if entry.card and entry.card.macs:
+        figures.append(
+            (
+                "Multiply-accumulates",
+                f"{three_digits(entry.card.macs / 1e6)} M",
+                f"{(entry.card.parameters or 0) / 1e6:.2f} M parameters"
+                if entry.card.parameters
+                else "",
+            )
+        )
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
+        for name, value, note in figures
+    )
+    return f'<dl class="keys">{cells}</dl>' if cells else ""
+
+
+def _targets_table(rows: Sequence[Row]) -> str:
+    energy = any("energy" in row.target for row in rows)
+    columns = [
+        "Target",
+        "Engine",
+        "Precision",
+        "Top-1",
+        "Median",
+        "p95",
+        "of Swin-L",
+        "Memory",
+        "Model file",
+    ]
+    if energy:
+        columns.append("Energy")
+    lines = []
+    for row in rows:
+        cells = [
+            f'<span class="dot {place_class(row)}" aria-hidden="true"></span>{escape(row.name)}',
+            escape(row.engine),
+            escape(str(row.target.get("precision", ""))),
+            "" if row.top1 is None else f"{row.top1:.2%}",
+            escape(show_cost(row)) + (" (estimate)" if row.place == "estimate" else ""),
+            escape(show_cost(row, "p95")) if "p95" in row.cost else "",
+            "" if row.of_large is None else f"1/{1 / row.of_large:,.0f}",
+            escape(show_memory(row)),
+            escape(show_file(row)),
+        ]
+        if energy:
+            cells.append(escape(str(row.target.get("energy", {}).get("text", ""))))
+        lines.append(table_row(columns, cells, numeric_from=3))
+    return table(columns, lines, numeric_from=3)
+
+
+def _latencies(rows: Sequence[Row]) -> str:
+    shown = [
+        (short(row), place_class(row), [value / 1000 for value in row.cost["quantiles"]])
+        for row in rows
+        if row.cost.get("unit") == "us" and row.cost.get("quantiles")
+    ]
+    if not shown:
+        return ""
+    return (
+        f"<h3>Distribution of single runs</h3><figure>{distributions(shown, 'milliseconds')}"
+        "<figcaption>Box: middle half of the runs; stroke: median; line: fastest run to 95 %. "
+        "Logarithmic.</figcaption></figure>"
+    )
+
+
+def _operators(rows: Sequence[Row]) -> str:
+    parts = []
+    for row in rows:
+        profile = row.target.get("profile")
+        if not profile:
+            continue
+        columns = ["Step", "Stands for", f"Cost ({row.cost.get('unit', '')})", "Share"]
+        total = sum(step["cost"] for step in profile) or 1
+        lines = [
+            table_row(
+                columns,
+                [
+                    escape(str(step["step"])),
+                    escape(str(step.get("operators", ""))),
+                    f"{step['cost']:,.0f}",
+                    bar(step["cost"] / total, f"{step['cost'] / total:.1%}"),
+                ],
+                numeric_from=2,
+                bars=True,
+            )
+            for step in sorted(profile, key=lambda step: -step["cost"])
+        ]
+        parts.append(
+            f"<details><summary>{escape(row.name)}, {len(lines)} steps, dearest first</summary>"
+            f"{table(columns, lines, numeric_from=2)}</details>"
+        )
+    return f"<h3>Cost per operator</h3>{''.join(parts)}" if parts else ""
+
+
+def _ladder(ladder: dict[str, Any] | None) -> str:
+    if not ladder:
+        return ""
+    columns = ["Rung", "Compared with", "Images", "Same top-1", "Largest difference"]
+    lines = [
+        table_row(
+            columns,
+            [
+                escape(str(rung.get("name", ""))),
+                escape(str(rung.get("against", ""))),
+                f"{rung.get('images', ladder.get('images', 0)):,}",
+                f"{rung['top1_agreement']:.2%}" if "top1_agreement" in rung else "",
+                escape(f"{rung['max_difference']:.4g} {rung.get('unit', '')}")
+                if "max_difference" in rung
+                else "",
+            ],
+            numeric_from=2,
+        )
+        for rung in ladder.get("rungs", [])
+    ]
+    return (
+        "<h3>Parity ladder</h3><p>The same images through every form of the model, each compared "
+        f"with the form before it.</p>{table(columns, lines, numeric_from=2)}"
+    )
+
+
+def _confusion(rows: Sequence[Row], classes: Sequence[str] | None) -> str:
+    scored = [row for row in rows if row.target.get("accuracy") and row.subject == "student"]
+    if not scored:
+        return ""
+    order = ("board", "PC", "phone", "estimate")
+    row = min(scored, key=lambda r: (order.index(r.place), r.target.get("precision") != "int8"))
+    accuracy = row.target["accuracy"]
+    names = list(classes or accuracy["per_class_recall"])
+    head = "".join(f'<th scope="col"><span>{escape(words(name))}</span></th>' for name in names)
+    lines = []
+    for number, (name, counts) in enumerate(zip(names, accuracy["confusion"], strict=False)):
+        total = sum(counts) or 1
+        cells = "".join(
+            f'<td{" class=full" if count > total / 2 else ""} style="--share:{count / total:.3f}">'
+            f"{count or ''}</td>"
+            for count in counts
+        )
+        recall = counts[number] / total
+        lines.append(
+            f'<tr><th scope="row">{escape(words(name))}</th>{cells}'
+            f'<td style="--share:0">{recall:.0%}</td></tr>'
+        )
+    return (
+        f"<h3>Confusion matrix</h3><p>{escape(row.name)}, {accuracy['images']:,} images of the "
+        f"{escape(accuracy['split'])} split. Rows: what it is; columns: what was said.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix">'
+        '<table class="confusion"><thead><tr><td style="--share:0"></td>'
+        f'{head}<th scope="col"><span>recall</span></th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _mistakes(pictures: Sequence[Picture]) -> str:
+    if not pictures:
+        return ""
+    figures = "".join(
+        f'<figure><img alt="leaf with {escape(words(p.truth))}" src="{p.image}">'
+        f'<img alt="where the student looks" src="{p.attention}">'
+        f"<figcaption><b>{escape(words(p.truth))}</b>, taken for {escape(words(p.answer))} "
+        f"(by {p.margin:.1f} logits)</figcaption></figure>"
+        for p in pictures
+    )
+    return (
+        "<h3>The worst mistakes</h3><p>Test images the int8 model is most wrong about. "
+        "Beside each: where the energy of the student's features lies, the map that training "
+        f'holds against the teacher\'s attention.</p><div class="pictures">{figures}</div>'
+    )
+
+
+def _how(rows: Sequence[Row]) -> str:
+    columns = ["Target", "Hardware", "Runs", "Versions", "Command", "Date", "Note"]
+    lines = []
+    for row in rows:
+        versions = row.target.get("versions") or {}
+        parity = row.target.get("parity")
+        note = str(row.target.get("note") or "")
+        if parity:
+            note += (
+                f" {parity['identical']:,} of {parity['images']:,} images byte-identical to "
+                f"{parity['reference']}, at most {parity['max_lsb']} LSB off."
+            )
+        lines.append(
+            table_row(
+                columns,
+                [
+                    escape(row.name),
+                    escape(str(row.target.get("hardware", ""))),
+                    f"{row.cost.get('runs', 0):,}",
+                    escape(", ".join(f"{name} {value}" for name, value in versions.items())),
+                    escape(str(row.target.get("command", ""))),
+                    escape(str(row.target.get("date", ""))[:16].replace("T", " ")),
+                    escape(note.strip()),
+                ],
+            )
+        )
+    return f"<h3>How each number was measured</h3>{table(columns, lines)}"
+
+
+def _unit_note(row: Row) -> str:
+    return "emulated: work, not time" if row.cost.get("unit") == "instructions" else "measured"
