@@ -54,6 +54,11 @@ int main(void) {
 """
 
 
+def kernel_sources(variant: str) -> list[str]:
+    folder = FIRMWARE / "kernels"
+    return [str(p) for p in (*sorted(folder.glob("*.c")), *sorted((folder / variant).glob("*.c")))]
+
+
 def compile_bytes(
     model: bytes, core: str = "portable", fusions: frozenset[str] = frozenset(FUSIONS)
 ) -> Compiled:
@@ -83,7 +88,7 @@ def build(folder: Path, compiled: Sequence[Compiled], flags: Sequence[str] = SAN
         f"{{m{n}_model_input, m{n}_model_output, m{n}_model_run}}" for n in range(len(compiled))
     )
     (folder / "main.c").write_text(_MAIN % (declarations, table))
-    kernels = [str(p) for p in sorted((FIRMWARE / "kernels" / "portable").glob("*.c"))]
+    kernels = kernel_sources("portable")
     includes = [f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}"]
     command = [gcc, *WARNINGS, *flags, *includes, "main.c", *sources, *kernels, "-o", "models"]
     subprocess.run(command, cwd=folder, check=True, timeout=570)

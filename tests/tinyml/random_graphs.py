@@ -64,13 +64,20 @@ class RandomGraph:
     def pick(self, options: tuple) -> int:
         return options[self.choose(0, len(options) - 1)]
 
+    def rarely(self) -> bool:
+        """Extremes everywhere would only make constant outputs."""
+        return self.choose(0, 15) == 15
+
+    def activation(self) -> int:
+        return (0, 0, 0, 1, 2, 3)[self.choose(0, 5)]
+
     def scale(self) -> float:
         """Mostly ordinary, now and then extreme."""
-        exponent = self.choose(-7, -3) if self.choose(0, 5) else self.choose(-14, 3)
+        exponent = self.choose(-14, 3) if self.rarely() else self.choose(-7, -3)
         return float(np.float32((1 + self.noise.random()) * 2.0**exponent))
 
     def zero_point(self) -> int:
-        return (0, -128, 127, self.choose(-128, 127))[self.choose(0, 3)]
+        return (0, -128, 127, self.choose(-100, 100))[min(self.choose(0, 9), 3)]
 
     def activation_like(self, shape: tuple[int, int, int]) -> Activation:
         return Activation(-1, shape, self.scale(), self.zero_point())
@@ -89,21 +96,23 @@ class RandomGraph:
             self.writer.activation(dims, scale, like.zero_point), shape, scale, like.zero_point
         )
 
-    def weights(self, shape: tuple[int, ...], channels: int) -> tuple[np.ndarray, list[float]]:
-        low = -128 if self.choose(0, 7) == 7 else -127
+    def weights(
+        self, shape: tuple[int, ...], channels: int, depth: int
+    ) -> tuple[np.ndarray, list[float]]:
+        low = -128 if self.rarely() else -127
         weights = self.noise.integers(low, 128, shape).astype(np.int8)
-        if self.choose(0, 5) == 5:
+        if self.rarely():
             weights[...] = low  # the largest sums there are
-        base = 2.0 ** self.choose(-9, -4)
+        base = 2.0 ** self.choose(-1, 1) / (73 * depth**0.5)  # keeps scales where they are
         scales = np.float32(base * (0.5 + self.noise.random(channels)))
-        if self.choose(0, 5) == 5:
+        if self.rarely():
             scales[self.choose(0, channels - 1)] *= np.float32(1e-6)  # a dead channel
         return weights, [float(s) for s in scales]
 
-    def bias(self, channels: int) -> np.ndarray | None:
-        reach = (1 << 12, 0, 1 << 20, (1 << 31) - 1)[self.choose(0, 3)]
-        if reach == 0:
+    def bias(self, channels: int, depth: int) -> np.ndarray | None:
+        if self.choose(0, 7) == 7:
             return None
+        reach = self.choose(0, (1 << 31) - 1) if self.rarely() else int(2000 * depth**0.5)
         return self.noise.integers(-reach, reach, channels, endpoint=True).astype(np.int32)
 
     def window(self, shape: tuple[int, int, int]) -> tuple[int, int, tuple[int, int], int]:
@@ -117,7 +126,7 @@ class RandomGraph:
 
     def fitting_scale(self, x: Activation, scales: list[float], depth: int) -> float:
         """An output scale that neither saturates everything nor flattens it."""
-        return x.scale * float(np.median(scales)) * 127 * max(depth, 1) ** 0.5 / 2
+        return x.scale * float(np.median(scales)) * 73 * 73 * depth**0.5 / 60
 
     def conv(
         self, x: Activation, channels: int | None = None, size: int | None = None
@@ -127,32 +136,31 @@ class RandomGraph:
             height = width = 1
             stride = (1, 1)
         channels = self.pick(CHANNELS) if channels is None else channels
-        weights, scales = self.weights((channels, height, width, x.shape[2]), channels)
         depth = height * width * x.shape[2]
+        weights, scales = self.weights((channels, height, width, x.shape[2]), channels, depth)
         result = self.out(
             (*strided(x.shape, (height, width), stride, padding), channels),
             self.maybe(self.fitting_scale(x, scales, depth)),
         )
-        activation = self.choose(0, 3)
-        bias = self.bias(channels)
+        bias = self.bias(channels, depth)
         self.writer.conv(
-            x.tensor, weights, scales, bias, result.tensor, stride, padding, activation
+            x.tensor, weights, scales, bias, result.tensor, stride, padding, self.activation()
         )
         return result
 
     def maybe(self, scale: float) -> float | None:
-        return scale if self.choose(0, 3) else None
+        return None if self.rarely() else scale
 
     def depthwise(self, x: Activation) -> Activation:
         height, width, stride, padding = self.window(x.shape)
-        multiplier = 2 if self.choose(0, 9) == 9 and x.shape[2] < 9 else 1
+        multiplier = 2 if self.choose(0, 7) == 7 and x.shape[2] < 9 else 1
         channels = x.shape[2] * multiplier
-        weights, scales = self.weights((1, height, width, channels), channels)
+        weights, scales = self.weights((1, height, width, channels), channels, height * width)
         result = self.out(
             (*strided(x.shape, (height, width), stride, padding), channels),
             self.maybe(self.fitting_scale(x, scales, height * width)),
         )
-        bias = self.bias(channels)
+        bias = self.bias(channels, height * width)
         if bias is None:  # the interpreter insists on one here
             bias = np.zeros(channels, np.int32)
         self.writer.depthwise(
@@ -163,7 +171,7 @@ class RandomGraph:
             result.tensor,
             stride,
             padding,
-            self.choose(0, 3),
+            self.activation(),
             multiplier,
         )
         return result
@@ -178,14 +186,14 @@ class RandomGraph:
         branch = self.conv(x, channels=x.shape[2], size=1)
         result = self.out(x.shape, max(x.scale, branch.scale) * (0.5 + self.noise.random()))
         pair = (x, branch) if self.choose(0, 1) else (branch, x)
-        self.writer.pair("ADD", pair[0].tensor, pair[1].tensor, result.tensor, self.choose(0, 3))
+        self.writer.pair("ADD", pair[0].tensor, pair[1].tensor, result.tensor, self.activation())
         return result
 
     def square(self, x: Activation) -> Activation:
         """The product of two tensors of one shape; now and then of a tensor with itself."""
         other = x if self.choose(0, 3) == 3 else self.conv(x, channels=x.shape[2], size=1)
-        result = self.out(x.shape, x.scale * other.scale * 64)
-        self.writer.pair("MUL", x.tensor, other.tensor, result.tensor, self.choose(0, 3))
+        result = self.out(x.shape, x.scale * other.scale * 100)
+        self.writer.pair("MUL", x.tensor, other.tensor, result.tensor, self.activation())
         return result
 
     def squeeze(self, x: Activation) -> Activation:
@@ -196,7 +204,7 @@ class RandomGraph:
         gate = self.conv(gate, channels=x.shape[2], size=1)
         result = self.out(x.shape, x.scale * gate.scale * 100)
         pair = (x, gate) if self.choose(0, 1) == 0 else (gate, x)
-        self.writer.pair("MUL", pair[0].tensor, pair[1].tensor, result.tensor, self.choose(0, 3))
+        self.writer.pair("MUL", pair[0].tensor, pair[1].tensor, result.tensor, self.activation())
         return result
 
     def inverted_residual(self, x: Activation) -> Activation:
@@ -224,7 +232,7 @@ class RandomGraph:
             self.writer.reshape(x.tensor, (1, size), tensor)
             flat = Activation(tensor, (1, 1, size), x.scale, x.zero_point)
         outputs = self.choose(1, 12)
-        weights, scales = self.weights((outputs, flat.shape[2]), outputs)
+        weights, scales = self.weights((outputs, flat.shape[2]), outputs, flat.shape[2])
         weights = np.maximum(weights, -127).astype(np.int8)
         if self.choose(0, 1):
             scales = scales[:1]

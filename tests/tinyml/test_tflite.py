@@ -1,4 +1,4 @@
-"""The .tflite reader: it reads what the schema's own writer wrote, and survives what nobody should."""
+"""The .tflite reader: it reads what the schema's own writer wrote, and survives the rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def small_model(change: Callable[[Any], None] | None = None) -> bytes:
     x = writer.input((1, 5, 6, 3), 0.5, -3)
     weights = np.arange(-27, 27, dtype=np.int8).reshape(2, 3, 3, 3)
     bias = np.array([7, -9], np.int32)
-    y = writer.conv(x, weights, [0.25, 0.125], bias, writer.activation((1, 3, 3, 2), 2.0, 4), (2, 2))
+    y = writer.conv(
+        x, weights, [0.25, 0.125], bias, writer.activation((1, 3, 3, 2), 2.0, 4), (2, 2)
+    )
     return writer.finish(y, change)
 
 
@@ -183,7 +185,7 @@ def test_mutated_files_never_crash_hang_or_grow() -> None:
 
 
 def test_shared_vectors_do_not_multiply() -> None:
-    """Ten thousand tensors that share one large vector of scales stay small."""
+    """A thousand tensors that share one large vector of scales stay small."""
 
     def change(model: Any) -> None:
         model.subgraphs[0].tensors += [model.subgraphs[0].tensors[0]] * 1000

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.aot.ir import Conv, Node, Program
+from tinyml.cli import UserError
 
 CORES = ("portable", "dsp", "helium")
 
@@ -14,16 +15,21 @@ Bytes = npt.NDArray[np.int8]
 
 
 def round4(n: int) -> int:
-    return (n + 3) // 4 * 4
+    return -(-n // 4) * 4
 
 
 def pack_weights(node: Node, core: str) -> Bytes:
     """The bytes of a convolution's weights in the order `core` reads them."""
     assert isinstance(node.work, Conv)
     weights = node.work.weights
-    if core != "dsp":
-        return weights.ravel()
-    return _paired_taps(weights) if node.kind == "depthwise" else _paired_rows(weights)
+    match core, node.kind:
+        case "dsp", "depthwise":
+            return _paired_taps(weights)
+        case "dsp", _:
+            return _paired_rows(weights)
+        case "helium", "depthwise":
+            return _sixteens(node, weights)
+    return weights.ravel()
 
 
 def _paired_rows(weights: Bytes) -> Bytes:
@@ -31,7 +37,8 @@ def _paired_rows(weights: Bytes) -> Bytes:
     outputs, depth = weights.shape[0], weights[0].size
     padded = np.zeros((-(-outputs // 2) * 2, round4(depth)), np.int8)
     padded[:outputs, :depth] = weights.reshape(outputs, depth)
-    return padded.reshape(-1, 2, round4(depth) // 4, 4).transpose(0, 2, 1, 3).ravel()
+    pairs: Bytes = padded.reshape(-1, 2, round4(depth) // 4, 4).transpose(0, 2, 1, 3)
+    return pairs.ravel()
 
 
 def _paired_taps(weights: Bytes) -> Bytes:
@@ -50,7 +57,22 @@ def _paired_taps(weights: Bytes) -> Bytes:
     words = [
         np.stack([a[0], b[0], a[1], b[1]]) for a, b in zip(entries[::2], entries[1::2], strict=True)
     ]
-    return np.stack(words).transpose(2, 0, 1).ravel()  # [words][4][channels] before
+    packed: Bytes = np.stack(words).transpose(2, 0, 1)  # from [words][4][channels]
+    return packed.ravel()
+
+
+def _sixteens(node: Node, weights: Bytes) -> Bytes:
+    """[ceil(channels / 16)][height][width][16]."""
+    if (weights == -128).any():
+        raise UserError(
+            f"{node.operators[0]}: a weight of -128 is outside TensorFlow Lite's [-127, 127], "
+            "and the helium kernels rely on that; compile for portable"
+        )
+    height, width, channels = weights.shape
+    padded = np.zeros((height, width, -(-channels // 16) * 16), np.int8)
+    padded[..., :channels] = weights
+    blocks: Bytes = padded.reshape(height, width, -1, 16).transpose(2, 0, 1, 3)
+    return blocks.ravel()
 
 
 def scratch_bytes(program: Program, node: Node, core: str) -> int:
@@ -63,8 +85,9 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
             out_width = program.values[node.output].shape.width
             columns = (out_width - 1) * window.stride_width + window.kernel_width
             return 16 * ((window.kernel_height + 1) // 2) * columns
-        return round4(weights.shape[2]) + 8 * weights.shape[0] * weights.shape[1]
+        taps = window.kernel_height * window.kernel_width
+        return round4(program.values[node.output].shape.channels) + 8 * taps
     depth = round4(int(weights[0].size))
-    if core == "dsp":
+    if core == "dsp" or (core == "helium" and node.kind == "conv"):
         return 8 * depth
-    return 0 if node.kind == "conv1x1" else depth
+    return depth if node.kind == "conv" else 0
