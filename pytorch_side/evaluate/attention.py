@@ -54,11 +54,12 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     Raises UserError when the run's student had no teacher.
     """
     config = read_saved_config(run / "config.json")
-    student, teacher = load_network(run), load_teacher_network(run)
+    folder = scan_folder(data)
+    student = load_network(run, folder.classes)
+    teacher = load_teacher_network(run, folder.classes)
     if student.weights.name != "student.safetensors":
         raise UserError(f"{run} is a teacher's run: name a student's, which knows both")
     pairs = config.attention_pairs
-    folder = scan_folder(data)
     files = choose(folder, split, count)
     views = [
         np.stack([load_pixels(folder.root / file, net.size, net.size) for file in files])

@@ -24,7 +24,7 @@ from pytorch_side.batches import to_images
 from pytorch_side.config import read_saved_config
 from pytorch_side.data import load_split_pixels, scan_folder
 from pytorch_side.knowledge import load_teacher
-from pytorch_side.models import load_student, read_weights, teacher_input
+from pytorch_side.models import load_student, teacher_input
 from tinyml.card import sha256_of
 from tinyml.cli import UserError
 
@@ -41,26 +41,33 @@ class Network:
 
     model: nn.Module  # eval mode
     size: int
-    classes: tuple[str, ...]
     prepare: Callable[[Tensor], Tensor]  # from the input contract to what it expects
     weights: Path
 
 
-def load_network(run: Path) -> Network:
-    """The student or teacher of a training run. Raises UserError when the run holds neither."""
-    student, teacher = run / "student.safetensors", run / "teacher.safetensors"
-    if student.is_file():
-        model, size, classes = load_student(student)
-        return Network(model, size, classes, lambda images: images, student)
-    if teacher.is_file():
-        return load_teacher_network(run)
+def load_network(run: Path, classes: tuple[str, ...]) -> Network:
+    """The student or teacher that a training run made, to tell `classes` apart.
+
+    Raises UserError when the run holds neither, or its network knows other classes.
+    """
+    weights = run / "student.safetensors"
+    if weights.is_file():
+        model, size, known = load_student(weights)
+        if known != classes:
+            raise UserError(
+                f"{weights} tells {', '.join(known)} apart, the images are {', '.join(classes)}: "
+                "name the data set it was trained on"
+            )
+        return Network(model, size, lambda images: images, weights)
+    if (run / "teacher.safetensors").is_file():
+        return load_teacher_network(run, classes)
     raise UserError(
         f"{run} holds no student.safetensors or teacher.safetensors: name the folder of a finished "
         "training run"
     )
 
 
-def load_teacher_network(run: Path) -> Network:
+def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
     """The teacher that a teacher's run made, or that a student's run learned from."""
     config = read_saved_config(run / "config.json")
     own = run / "teacher.safetensors"
@@ -68,17 +75,11 @@ def load_teacher_network(run: Path) -> Network:
         config = dataclasses.replace(config, teacher_init=str(own))
     if not config.teacher_init:
         raise UserError(f"{run / 'config.json'} names no teacher_init: this run had no teacher")
-    weights = Path(config.teacher_init)
-    _, metadata = read_weights(weights)
-    if "classes" not in metadata:
-        raise UserError(f"{weights} does not name its classes: train the teacher with this project")
-    classes = tuple(json.loads(metadata["classes"]))
     return Network(
         load_teacher(config, classes),
         config.teacher_size,
-        classes,
         lambda images: teacher_input(images, config.teacher_input),
-        weights,
+        Path(config.teacher_init),
     )
 
 
@@ -154,13 +155,8 @@ def score(run: Path, data: Path, split: str) -> dict[str, Any]:
     The temperature of the second calibration error is fitted on val, never on the split scored.
     Raises UserError when the network's classes are not the data's.
     """
-    network = load_network(run)
     folder = scan_folder(data)
-    if folder.classes != network.classes:
-        raise UserError(
-            f"{network.weights} tells {', '.join(network.classes)} apart, {data} holds "
-            f"{', '.join(folder.classes)}: name the data set it was trained on"
-        )
+    network = load_network(run, folder.classes)
     pixels, labels, _, corrupt = load_split_pixels(folder, split, network.size)
     logits = logits_of(network, pixels)
     val_pixels, val_labels, _, _ = load_split_pixels(folder, "val", network.size)

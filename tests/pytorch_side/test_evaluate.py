@@ -1,0 +1,264 @@
+"""The evaluation finds what was planted: twins, tell-tale borders, overconfidence, looks."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pytorch_side.config import Config, save_config
+from pytorch_side.data import scan_folder
+from pytorch_side.evaluate import audit, probe, resplit, score
+from pytorch_side.evaluate.__main__ import main
+from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
+from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
+from pytorch_side.models import make_student, make_teacher, save_weights
+
+NAMES = ("healthy", "late_blight")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def leaves(tmp_path: Path) -> Path:
+    """Two classes of ten leaves each: 6 train, 2 val, 2 test."""
+    root = tmp_path / "leaves"
+    splits = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
+    rows = []
+    for name in NAMES:
+        (root / name).mkdir(parents=True)
+        for number, split in enumerate(splits):
+            file = f"{name}/{number}.png"
+            leaf_photo(name, number, size=96).save(root / file)
+            rows.append((file, name, "generated", split))
+    with (root / "split.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("file", "class", "source", "split"), *rows])
+    return root
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """An untrained student and its tiny teacher, as a training run would leave them."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = Config(
+        student_size=64,
+        teacher="swin",
+        teacher_size=32,
+        teacher_arguments={
+            "patch_size": 4, "window_size": 4, "embed_dim": 12, "depths": [1, 1],
+            "num_heads": [1, 2],
+        },
+        attention_pairs=((3, 0), (5, 1)),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    save_weights(
+        make_student(config, 2),
+        folder / "student.safetensors",
+        {"student": config.student, "size": 64, "classes": list(NAMES)},
+    )
+    teacher = tmp_path / "teacher.safetensors"
+    save_weights(make_teacher(config, 2), teacher, {"classes": list(NAMES)})
+    save_config(dataclasses.replace(config, teacher_init=str(teacher)), folder / "config.json")
+    return folder
+
+
+def test_turned_hashes_are_those_of_turned_photos() -> None:
+    photo = np.asarray(leaf_photo("late_blight", 1, size=audit.GRID).convert("L"), dtype=np.float32)
+    transform = audit.cosine_matrix()
+    predicted = {
+        audit.hash_bits(c).tobytes() for c in audit.turned((transform @ photo @ transform.T)[None])
+    }
+    assert len(predicted) == 8
+    for quarter in range(4):
+        for view in (np.rot90(photo, quarter), np.rot90(photo, quarter)[:, ::-1]):
+            assert audit.hash_bits((transform @ view @ transform.T)[None]).tobytes() in predicted
+
+
+def test_audit_finds_planted_twins_and_nothing_else(leaves: Path) -> None:
+    clean = scan_folder(leaves)
+    assert {split: len(clean.indices(split)) for split in ("train", "val", "test")} == {
+        "train": 12, "val": 4, "test": 4,
+    }  # fmt: skip
+    for found in audit.audit(clean, audit.fingerprint(clean)):
+        assert (found["exact"], found["near"]) == (0, 0)
+    # The very same pixels in another file, and a leaf photographed again: turned, darker, smaller.
+    Image.open(leaves / "healthy/1.png").save(leaves / "healthy/8.png", compress_level=1)
+    again = Image.open(leaves / "late_blight/2.png").transpose(Image.Transpose.ROTATE_90)
+    again = again.point(lambda value: int(0.8 * value)).resize((80, 80)).resize((96, 96))
+    again.save(leaves / "late_blight/9.png")
+    folder = scan_folder(leaves)
+    by_pair = {(t["first"], t["second"]): t for t in audit.audit(folder, audit.fingerprint(folder))}
+    found = by_pair["test", "train"]
+    assert (found["photos"], found["exact"], found["near"]) == (4, 1, 2)
+    assert [pair[:2] for pair in found["closest"]] == [
+        ("healthy/8.png", "healthy/1.png"),
+        ("late_blight/9.png", "late_blight/2.png"),
+    ]
+    assert found["closest"][0][2] == 0
+    assert by_pair["test", "val"]["near"] == by_pair["val", "train"]["near"] == 0
+
+
+def test_audit_leaves_corrupt_photos_out(tmp_path: Path) -> None:
+    write_leaves(tmp_path / "data", per_class=10, size=48)
+    (tmp_path / "data/healthy/healthy_00005.jpg").write_bytes(b"no photo")
+    folder = scan_folder(tmp_path / "data")
+    prints = audit.fingerprint(folder)
+    assert prints.digests.count("") == 1
+    assert all(t["exact"] == 0 for t in audit.audit(folder, prints))
+
+
+def planted(tell_tale: bool) -> dict[str, probe.Split]:
+    """Noise photos of three classes; with `tell_tale` the upper edge is brighter in class 1."""
+    rng = np.random.default_rng(0)
+    data = {}
+    for name, count in (("train", 600), ("val", 150), ("test", 300)):
+        labels = np.arange(count) % 3
+        photos = rng.integers(0, 256, (count, 24, 24, 3), dtype=np.uint8)
+        if tell_tale:
+            photos[:, 0] = photos[:, 0] // 2 + 120 * (labels == 1)[:, None, None].astype(np.uint8)
+        data[name] = (photos, labels.astype(np.int64))
+    return data
+
+
+@pytest.mark.parametrize("view", ["frame", "eight pixels"])
+def test_probe_sees_what_the_border_gives_away(view: str) -> None:
+    nothing, something = (probe.probe(planted(tell_tale), view) for tell_tale in (False, True))
+    assert nothing["test_top1"] < 0.45
+    assert nothing["majority_top1"] == pytest.approx(1 / 3)
+    # One class of three is given away, the other two stay a guess: 2/3 at best.
+    assert something["test_top1"] > 0.58
+
+
+def test_probe_does_not_see_the_leaf() -> None:
+    photos = np.zeros((2, 24, 24, 3), dtype=np.uint8)
+    photos[:, probe.FRAME : -probe.FRAME, probe.FRAME : -probe.FRAME] = 255
+    assert probe.frame_pixels(photos).sum() == 0
+    assert probe.eight_pixels(photos).sum() == 0
+    assert probe.eight_pixels(photos).shape == (2, 24)
+
+
+def test_resplit_keeps_counts_and_writes_links(leaves: Path, tmp_path: Path) -> None:
+    folder = scan_folder(leaves)
+    assert main(["resplit", str(leaves), "--out", str(tmp_path / "random"), "--seed", "1"]) == 0
+    dealt = scan_folder(tmp_path / "random")
+    assert dealt.files == folder.files
+    assert list(dealt.splits) != list(folder.splits)
+    assert list(dealt.splits) == list(resplit.random_split(folder, 1).splits)
+    for label in range(2):
+        mine, theirs = (sorted(f.splits[f.labels == label]) for f in (folder, dealt))
+        assert mine == theirs
+    assert (tmp_path / "random/healthy").is_symlink()
+
+
+def test_calibration_by_hand() -> None:
+    # Two sure answers (0.9), one of them wrong; two unsure ones (0.6), both right.
+    chances = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    labels = np.array([0, 1, 0, 0])
+    found = score.calibration(np.log(chances).astype(np.float32), labels)
+    assert found["error"] == pytest.approx(0.5 * abs(0.5 - 0.9) + 0.5 * abs(1.0 - 0.6))
+    assert [b["images"] for b in found["bins"]] == [2, 2]
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(0)
+    logits = 2.0 * rng.standard_normal((4000, 5)).astype(np.float32)
+    labels = np.array([rng.choice(5, p=chances) for chances in score.softmax(logits)])
+    temperature = score.best_temperature(3.0 * logits, labels)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    sure = score.calibration(3.0 * logits, labels)["error"]
+    assert score.calibration(3.0 * logits, labels, temperature)["error"] < sure / 5
+
+
+def test_measures_by_hand() -> None:
+    logits = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    found = score.measures(logits, np.array([0, 1, 1, 2]), ("a", "b", "c"))
+    assert found["confusion"] == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert found["per_class_recall"] == {"a": 1.0, "b": 0.5, "c": 1.0}
+    assert found["top1"] == 0.75
+    assert found["standard_error"] == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
+
+
+def test_every_look_is_written_down(
+    run: Path, leaves: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("test", "val", "test"):
+        arguments = ["score", str(run), "--data", str(leaves), "--split", split, "--json"]
+        assert main(arguments) == 0
+        report = json.loads(capsys.readouterr().out)
+    assert report["looks"] == 2
+    assert sum(map(sum, report["confusion"])) == report["images"] == 4
+    looks = [json.loads(line) for line in (run / "looks.jsonl").read_text().splitlines()]
+    assert [look["split"] for look in looks] == ["test", "val", "test"]
+    assert looks[0]["top1"] == looks[2]["top1"] == report["top1"]
+    assert len(looks[0]["weights_sha256"]) == 64
+
+
+def test_a_look_that_cannot_be_written_is_not_shown(
+    run: Path, leaves: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "looks.jsonl").mkdir()
+    assert main(["score", str(run), "--data", str(leaves), "--split", "test"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "cannot write down this look" in said.err
+
+
+def test_attention_is_drawn_for_both_networks(run: Path, leaves: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "maps.png"
+    arguments = ["attention", str(run), "--data", str(leaves), "--count", "3"]
+    assert main([*arguments, "--out", str(picture)]) == 0
+    with Image.open(picture) as sheet:
+        assert sheet.size == (5 * TILE, TITLE + 3 * TILE)
+    assert [f.split("/")[0] for f in choose(scan_folder(leaves), "val", 3)] == [*NAMES, "healthy"]
+
+
+def test_overlay_is_brightest_where_attention_is() -> None:
+    attention = np.zeros((4, 4), dtype=np.float32)
+    attention[0, 3] = 5.0
+    drawn = np.asarray(overlay(np.full((32, 32, 3), 128, np.uint8), attention), dtype=float)
+    corner = TILE // 8
+    assert drawn[corner, -corner].sum() > drawn[-corner, corner].sum() + 200
+    flat = np.asarray(overlay(np.full((32, 32, 3), 128, np.uint8), np.ones((2, 2), np.float32)))
+    assert len(np.unique(flat.reshape(-1, 3), axis=0)) == 1
+
+
+def test_bad_input_is_one_line(
+    run: Path, leaves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def error(*arguments: str) -> str:
+        assert main(list(arguments)) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("error: ")
+        assert "\n" not in said
+        return said
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "holds no image" in error("audit", str(empty))
+    assert "name the folder of a finished" in error("score", str(empty), "--data", str(leaves))
+    picture = ["--out", str(tmp_path / "maps.png")]
+    (leaves / "split.csv").unlink()
+    (leaves / "healthy").rename(leaves / "mildew")
+    assert "the images are late_blight, mildew" in error("score", str(run), "--data", str(leaves))
+    (leaves / "mildew").rename(leaves / "healthy")
+    assert "at least one leaf" in error(
+        "attention", str(run), "--data", str(leaves), "--count", "0", *picture
+    )
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "teacher_init": ""}))
+    assert "had no teacher" in error("attention", str(run), "--data", str(leaves), *picture)
+    assert "is the data set itself" in error("resplit", str(leaves), "--out", str(leaves))
+    assert "in the way" in error("resplit", str(leaves), "--out", str(_occupied(tmp_path)))
+
+
+def _occupied(place: Path) -> Path:
+    (place / "occupied/healthy").mkdir(parents=True)
+    return place / "occupied"
