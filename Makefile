@@ -6,10 +6,11 @@
 
 PY := .venv/bin/python
 RUN ?= small-96
+BOARD ?= qemu-m7
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)
 
-.PHONY: setup setup-dev demo test test-long check format teacher reproduce bench-mcu clean
+.PHONY: setup setup-dev demo board test test-long check format teacher reproduce bench-mcu clean
 
 setup:
 	@./setup.sh
@@ -17,7 +18,23 @@ setup:
 setup-dev:
 	@./setup.sh dev
 
+# Every command of the chain, in the order data flows.
 demo: setup
+	$(PY) -m pytorch_side.leaves --out build/leaves
+	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher
+	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo
+	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves EPOCHS=2
+
+# From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
+board: setup
+	$(PY) -m pytorch_side.qat --run runs/$(RUN) $(if $(EPOCHS),--epochs $(EPOCHS))
+	$(PY) -m pytorch_side.export runs/$(RUN)
+	$(PY) -m tinyml.convert runs/$(RUN)
+	$(PY) -m tinyml.parity runs/$(RUN)
+	$(PY) host_tools/bench_pc.py runs/$(RUN)
+	$(PY) host_tools/flash.py runs/$(RUN) --board $(BOARD)
+	$(PY) host_tools/serial_eval.py runs/$(RUN) --board $(BOARD)
+	$(PY) host_tools/flash.py --board $(BOARD) --stop
 
 test: setup-dev
 	$(PY) -m pytest -q -m "not slow"
