@@ -104,40 +104,54 @@ ALWAYS_INLINE void pair_with_itself(const Layout* layout, const int8_t* row, int
   put_column(load_pixel(row + last * step, count), layout->outside, pairs + last * kGroup);
 }
 
-// Up to four channels of one output row, their pairs lying in scratch.
+// What the tiles of one channel share.
 typedef struct {
-  const Window* window;
-  const Requant* requant;  // its table is never NULL here
-  const int16x2_t* pairs;
+  const Requant* requant;
   const int8_t* weights;
-  int32_t weight_bytes;  // of one channel
-  int32_t pair_words;    // of one pair of rows
-  int32_t first;         // channel
-  int32_t count;
-  int8_t* out;
-  int32_t* sums;
-} Group;
+  int32_t bias;
+  SimpleRequant simple;
+  const int8_t* table;
+  int32_t step;  // from one output to the next
+  int32_t pair_words;
+  int32_t index;
+} Channel;
 
-// Requantises, writes and adds up `tile` outputs of channel c.
-ALWAYS_INLINE int32_t store(const int32_t* sums, int32_t tile, const Requant* requant, int32_t c,
-                            SimpleRequant simple, int32_t step, int8_t* out) {
+// Requantises and writes `tile` outputs; returns their sum.
+ALWAYS_INLINE int32_t store(const int32_t* sums, int32_t tile, const Channel* channel,
+                            int8_t* out) {
+  const SimpleRequant simple = channel->simple;
+  const int8_t* const table = channel->table;
+  const int32_t step = channel->step;
   int32_t total = 0;
-  if (requant->simple) {
-    const int8_t* const table = requant->table;
 #pragma GCC unroll 4
-    for (int32_t t = 0; t < tile; ++t, out += step) {
-      const int8_t q = table[requantize_simple(sums[t], simple) + 128];
-      total += q;
-      *out = q;
-    }
-    return total;
-  }
   for (int32_t t = 0; t < tile; ++t, out += step) {
-    *out = finish(rescale(sums[t], requant->multiplier[c], requant->shift[c]), requant->zero_point,
-                  requant->table);
-    total += *out;
+    const int8_t q = table[requantize_simple(sums[t], simple) + 128];
+    total += q;
+    *out = q;
   }
   return total;
+}
+
+static __attribute__((noinline)) int32_t store_exactly(int32_t sum, const Channel* channel,
+                                                       int8_t* out) {
+  const Requant* const requant = channel->requant;
+  const int32_t rescaled =
+      rescale(sum, requant->multiplier[channel->index], requant->shift[channel->index]);
+  *out = finish(rescaled, requant->zero_point, channel->table);
+  return *out;
+}
+
+// The compiler would load all the pairs of a plane before it uses the first, and spill them.
+// Volatile keeps these two in the order they are written in.
+ALWAYS_INLINE int16x2_t load_pair(const int16x2_t* pair) {
+  int16x2_t loaded;
+  __asm__ volatile("ldr %0, %1" : "=r"(loaded) : "m"(*pair));
+  return loaded;
+}
+
+ALWAYS_INLINE int32_t multiply_add(int16x2_t a, int16x2_t b, int32_t sum) {
+  __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+  return sum;
 }
 
 // Adds to `tile` outputs of one channel the taps of one plane: `taps` weights, `spacing` columns
@@ -147,12 +161,12 @@ ALWAYS_INLINE void convolve_plane(const int16x2_t* weights, int32_t taps, int32_
                                   int32_t* sums) {
 #pragma GCC unroll 16
   for (int32_t column = 0; column <= (tile - 1) * stride + (taps - 1) * spacing; ++column) {
-    const int16x2_t pair = pairs[column * kGroup];
+    const int16x2_t pair = load_pair(pairs + column * kGroup);
 #pragma GCC unroll 4
     for (int32_t t = 0; t < tile; ++t) {
       const int32_t ahead = column - t * stride;
       if (ahead >= 0 && ahead % spacing == 0 && ahead / spacing < taps) {
-        sums[t] = __smlad(weights[ahead / spacing], pair, sums[t]);
+        sums[t] = multiply_add(weights[ahead / spacing], pair, sums[t]);
       }
     }
   }
@@ -163,9 +177,12 @@ ALWAYS_INLINE int16x2_t entry_of(const int8_t* weights, int32_t entry) {
   return entry % 2 ? odd_bytes(word) : even_bytes(word);
 }
 
-// `tile` outputs of one channel of a square window whose size is odd.
-ALWAYS_INLINE void convolve_tile(const int8_t* weights, const int16x2_t* pairs, int32_t pair_words,
-                                 int32_t size, int32_t stride, int32_t tile, int32_t* sums) {
+// `tile` outputs of one channel of a square window whose size is odd; returns their sum.
+ALWAYS_INLINE int32_t convolve_tile(const Channel* channel, const int16x2_t* pairs, int8_t* out,
+                                    int32_t size, int32_t stride, int32_t tile) {
+  const int8_t* const weights = channel->weights;
+  const int32_t pair_words = channel->pair_words;
+  int32_t sums[4] = {channel->bias, channel->bias, channel->bias, channel->bias};
   int16x2_t taps[5];
 #pragma GCC unroll 2
   for (int32_t y = 0; y < size / 2; ++y, pairs += pair_words) {
@@ -176,76 +193,71 @@ ALWAYS_INLINE void convolve_tile(const int8_t* weights, const int16x2_t* pairs, 
 #pragma GCC unroll 3
   for (int32_t x = 0; x <= size / 2; ++x) taps[x] = entry_of(weights, size / 2 * size + x);
   convolve_plane(taps, size / 2 + 1, 2, pairs, stride, tile, sums);
+  return store(sums, tile, channel, out);
 }
 
-// One output of one channel of any window.
-static int32_t convolve_one(const Window* window, const int8_t* weights, const int16x2_t* pairs,
-                            int32_t pair_words, int32_t sum) {
+// One function for each size, stride and tile: inlined together they would share registers badly.
+typedef int32_t Tile(const Channel* channel, const int16x2_t* pairs, int8_t* out);
+#define DEFINE_TILE(size, stride, tile)                                                          \
+  static int32_t tile_##size##_##stride##_##tile(const Channel* channel, const int16x2_t* pairs, \
+                                                 int8_t* out) {                                  \
+    return convolve_tile(channel, pairs, out, size, stride, tile);                               \
+  }
+#define DEFINE_TILES(size, stride)                                                        \
+  DEFINE_TILE(size, stride, 1)                                                            \
+  DEFINE_TILE(size, stride, 2)                                                            \
+  DEFINE_TILE(size, stride, 3)                                                            \
+  DEFINE_TILE(size, stride, 4)                                                            \
+  static Tile* const tiles_##size##_##stride[] = {                                        \
+      tile_##size##_##stride##_1, tile_##size##_##stride##_2, tile_##size##_##stride##_3, \
+      tile_##size##_##stride##_4};
+
+DEFINE_TILES(3, 1)
+DEFINE_TILES(3, 2)
+DEFINE_TILES(5, 1)
+DEFINE_TILES(5, 2)
+
+// The tiles of a window, for one output to four; NULL where each output is computed by itself.
+static Tile* const* tiles_of(const Window* window, const Requant* requant) {
+  const int32_t size = window->kernel_height;
+  if (!requant->simple || size != window->kernel_width || window->stride > 2) return 0;
+  if (size == 3) return window->stride == 1 ? tiles_3_1 : tiles_3_2;
+  if (size == 5) return window->stride == 1 ? tiles_5_1 : tiles_5_2;
+  return 0;
+}
+
+// One output of one channel of any window; returns it.
+static int32_t convolve_one(const Window* window, const Channel* channel, const int16x2_t* pairs,
+                            int8_t* out) {
+  int32_t sum = channel->bias;
   int32_t entry = 0;
-  for (int32_t y = 0; y < window->kernel_height; y += 2, pairs += pair_words) {
+  for (int32_t y = 0; y < window->kernel_height; y += 2, pairs += channel->pair_words) {
     const int32_t spacing = y + 1 < window->kernel_height ? 1 : 2;
     for (int32_t x = 0; x < window->kernel_width; x += spacing, ++entry) {
-      sum = __smlad(entry_of(weights, entry), pairs[x * kGroup], sum);
+      sum = __smlad(entry_of(channel->weights, entry), pairs[x * kGroup], sum);
     }
   }
-  return sum;
+  return store_exactly(sum, channel, out);
 }
 
-// The rows of a group's channels in tiles of up to four outputs; five and six as 3 + 2 and 3 + 3.
-// A size of 0 stands for any window, one output at a time.
-ALWAYS_INLINE void convolve_group(const Group* group, int32_t size, int32_t stride) {
-  const Requant* const requant = group->requant;
-  const int32_t step = group->window->in_channels, pair_words = group->pair_words;
-  const int8_t* weights = group->weights;
-  for (int32_t i = 0; i < group->count; ++i, weights += group->weight_bytes) {
-    const int32_t c = group->first + i;
-    const int32_t bias = requant->bias[c];
-    const SimpleRequant simple =
-        simple_requant(requant->multiplier[c], requant->shift[c], 2 * requant->zero_point + 1);
-    const int16x2_t* pairs = group->pairs + i;
-    int8_t* out = group->out + c;
-    int32_t total = 0;
-    for (int32_t left = group->window->out_width; left > 0;) {
-      int32_t sums[4] = {bias, bias, bias, bias};
-      int32_t tile = left == 5 || left == 6 ? 3 : smaller(left, 4);
-      if (size == 0) {
-        tile = 1;
-        sums[0] = convolve_one(group->window, weights, pairs, pair_words, bias);
-        total += store(sums, 1, requant, c, simple, step, out);
-      } else if (tile == 4) {
-        convolve_tile(weights, pairs, pair_words, size, stride, 4, sums);
-        total += store(sums, 4, requant, c, simple, step, out);
-      } else if (tile == 3) {
-        convolve_tile(weights, pairs, pair_words, size, stride, 3, sums);
-        total += store(sums, 3, requant, c, simple, step, out);
-      } else if (tile == 2) {
-        convolve_tile(weights, pairs, pair_words, size, stride, 2, sums);
-        total += store(sums, 2, requant, c, simple, step, out);
-      } else {
-        convolve_tile(weights, pairs, pair_words, size, stride, 1, sums);
-        total += store(sums, 1, requant, c, simple, step, out);
-      }
-      out += tile * step;
-      pairs += tile * stride * kGroup;
-      left -= tile;
+// One channel of a row, in tiles of up to four outputs, five and six as 3 + 2 and 3 + 3. Returns
+// the sum of the outputs.
+static int32_t convolve_channel(const Window* window, Tile* const* tiles, const Channel* channel,
+                                const int16x2_t* pairs, int8_t* out) {
+  int32_t total = 0;
+  for (int32_t left = window->out_width; left > 0;) {
+    int32_t tile = 1;
+    if (tiles) {
+      tile = left >= 7 ? 4 : left >= 5 ? 3 : smaller(left, 4);
+      total += tiles[tile - 1](channel, pairs, out);
+    } else {
+      total += convolve_one(window, channel, pairs, out);
     }
-    if (group->sums) group->sums[c] += total;
+    out += tile * channel->step;
+    pairs += tile * window->stride * kGroup;
+    left -= tile;
   }
-}
-
-static void convolve_3x3(const Group* group) { convolve_group(group, 3, 1); }
-static void convolve_3x3_stride_2(const Group* group) { convolve_group(group, 3, 2); }
-static void convolve_5x5(const Group* group) { convolve_group(group, 5, 1); }
-static void convolve_5x5_stride_2(const Group* group) { convolve_group(group, 5, 2); }
-static void convolve_any(const Group* group) { convolve_group(group, 0, group->window->stride); }
-
-static void (*choose(const Window* window))(const Group*) {
-  const int32_t size = window->kernel_height;
-  const int known = size == window->kernel_width && (size == 3 || size == 5);
-  if (known && window->stride == 1) return size == 3 ? convolve_3x3 : convolve_5x5;
-  if (known && window->stride == 2)
-    return size == 3 ? convolve_3x3_stride_2 : convolve_5x5_stride_2;
-  return convolve_any;
+  return total;
 }
 
 // Pairs the rows of `count` channels from `first` on.
@@ -263,31 +275,33 @@ ALWAYS_INLINE void pair_group(const Layout* layout, const int8_t* const* rows, i
 }
 
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
-                          const Requant* shared_requant, int8_t* out, int32_t* sums,
-                          void* scratch) {
-  Requant requant = *shared_requant;
-  if (!requant.table) requant.table = kernel_identity_table;
+                          const Requant* requant, int8_t* out, int32_t* sums, void* scratch) {
   const Layout layout = layout_of(window);
   const int32_t height = window->kernel_height, width = window->kernel_width;
   const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
-  void (*const convolve)(const Group*) = choose(window);
-  Group group = {.window = window,
-                 .requant = &requant,
-                 .pairs = scratch,
-                 .weights = weights,
-                 .weight_bytes = (entries + 1) / 2 * 4,
-                 .pair_words = layout.columns * kGroup,
-                 .out = out,
-                 .sums = sums};
+  const int32_t weight_bytes = (entries + 1) / 2 * 4;
+  Tile* const* const tiles = tiles_of(window, requant);
+  Channel channel = {.requant = requant,
+                     .weights = weights,
+                     .table = requant->table ? requant->table : kernel_identity_table,
+                     .step = window->in_channels,
+                     .pair_words = layout.columns * kGroup};
   put_outside(&layout, scratch);
-  for (; group.first < window->in_channels; group.first += kGroup) {
-    group.count = smaller(kGroup, window->in_channels - group.first);
-    if (group.count == kGroup) {
-      pair_group(&layout, rows, group.first, kGroup, scratch);
+  for (int32_t first = 0; first < window->in_channels; first += kGroup) {
+    const int32_t count = smaller(kGroup, window->in_channels - first);
+    if (count == kGroup) {
+      pair_group(&layout, rows, first, kGroup, scratch);
     } else {
-      pair_group(&layout, rows, group.first, group.count, scratch);
+      pair_group(&layout, rows, first, count, scratch);
     }
-    convolve(&group);
-    group.weights += kGroup * group.weight_bytes;
+    for (int32_t c = first; c < first + count; ++c, channel.weights += weight_bytes) {
+      channel.index = c;
+      channel.bias = requant->bias[c];
+      channel.simple =
+          simple_requant(requant->multiplier[c], requant->shift[c], 2 * requant->zero_point + 1);
+      const int16x2_t* const pairs = (const int16x2_t*)scratch + (c - first);
+      const int32_t total = convolve_channel(window, tiles, &channel, pairs, out + c);
+      if (sums) sums[c] += total;
+    }
   }
 }
