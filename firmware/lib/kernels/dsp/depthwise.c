@@ -227,8 +227,8 @@ static Tile* const* tiles_of(const Window* window, const Requant* requant) {
 }
 
 // One output of one channel of any window; returns it.
-static int32_t convolve_one(const Window* window, const Channel* channel, const int16x2_t* pairs,
-                            int8_t* out) {
+static __attribute__((noinline)) int32_t convolve_one(const Window* window, const Channel* channel,
+                                                      const int16x2_t* pairs, int8_t* out) {
   int32_t sum = channel->bias;
   int32_t entry = 0;
   for (int32_t y = 0; y < window->kernel_height; y += 2, pairs += channel->pair_words) {
@@ -242,8 +242,9 @@ static int32_t convolve_one(const Window* window, const Channel* channel, const 
 
 // One channel of a row, in tiles of up to four outputs, five and six as 3 + 2 and 3 + 3. Returns
 // the sum of the outputs.
-static int32_t convolve_channel(const Window* window, Tile* const* tiles, const Channel* channel,
-                                const int16x2_t* pairs, int8_t* out) {
+static __attribute__((noinline)) int32_t convolve_channel(const Window* window, Tile* const* tiles,
+                                                          const Channel* channel,
+                                                          const int16x2_t* pairs, int8_t* out) {
   int32_t total = 0;
   for (int32_t left = window->out_width; left > 0;) {
     int32_t tile = 1;
@@ -274,6 +275,18 @@ ALWAYS_INLINE void pair_group(const Layout* layout, const int8_t* const* rows, i
   }
 }
 
+static __attribute__((noinline)) void pair_whole_group(const Layout* layout,
+                                                       const int8_t* const* rows, int32_t first,
+                                                       int16x2_t* pairs) {
+  pair_group(layout, rows, first, kGroup, pairs);
+}
+
+static __attribute__((noinline)) void pair_last_group(const Layout* layout,
+                                                      const int8_t* const* rows, int32_t first,
+                                                      int32_t count, int16x2_t* pairs) {
+  pair_group(layout, rows, first, count, pairs);
+}
+
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch) {
   const Layout layout = layout_of(window);
@@ -290,9 +303,9 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
   for (int32_t first = 0; first < window->in_channels; first += kGroup) {
     const int32_t count = smaller(kGroup, window->in_channels - first);
     if (count == kGroup) {
-      pair_group(&layout, rows, first, kGroup, scratch);
+      pair_whole_group(&layout, rows, first, scratch);
     } else {
-      pair_group(&layout, rows, first, count, scratch);
+      pair_last_group(&layout, rows, first, count, scratch);
     }
     for (int32_t c = first; c < first + count; ++c, channel.weights += weight_bytes) {
       channel.index = c;
