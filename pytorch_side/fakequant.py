@@ -58,6 +58,15 @@ class QuantNet(nn.Module):
             self.seen += 1
         return logits
 
+    def with_rounded_weights(self, images: Tensor) -> Tensor:
+        """Logits with weights on their grids and activations in plain float: what ONNX holds."""
+
+        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+            weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
+            return compute(step, inputs, weight, bias)
+
+        return walk(self.legal.steps, images, step_output)
+
     def parameters_of(self, name: str) -> tuple[np.float32, np.int32]:
         """Scale and zero point of a tensor."""
         i = self.index[name]
@@ -88,13 +97,15 @@ class QuantNet(nn.Module):
         """A step's weights and biases on their int8 and int32 grids."""
         layer = self.legal.layers[step.name]
         scales = torch.from_numpy(self.weight_scales_of(step)).to(layer.weight.device)
-        weight = torch.fake_quantize_per_channel_affine(
-            layer.weight, scales, torch.zeros_like(scales, dtype=torch.int32), 0,
-            -WEIGHT_MAX, WEIGHT_MAX,
-        )  # fmt: skip
-        unit = scales * float(self.parameters_of(step.inputs[0])[0])
-        rounding = (layer.bias / unit).round() * unit - layer.bias
-        return weight, layer.bias + rounding.detach()
+        with torch.no_grad():
+            wide = scales.view(-1, *[1] * (layer.weight.ndim - 1))
+            # The division of scheme.integer_weights, to the last bit: torch's own fake quantisation
+            # multiplies by 1/scale, which rounds some weights to the other side.
+            steps = (layer.weight / wide).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+            weight_error = steps * wide - layer.weight
+            unit = scales * float(self.parameters_of(step.inputs[0])[0])
+            bias_error = (layer.bias / unit).round() * unit - layer.bias
+        return layer.weight + weight_error, layer.bias + bias_error
 
     @torch.no_grad()
     def follow(self, name: str, y: Tensor, weight: float) -> None:

@@ -9,6 +9,7 @@ split in two halves that keep it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,11 @@ from pytorch_side.fixed_point import (
     multiply,
     quantise_multiplier,
 )
-from pytorch_side.legalize import INPUT, Step, compute, walk
+from pytorch_side.legalize import INPUT, LegalNet, Step, compute, walk
 from pytorch_side.scheme import integer_bias, integer_weights
 
 Compute = Callable[[list[Tensor]], Tensor]
+Valued = tuple[Tensor, Tensor]  # a tensor's real values, and its q - zero_point
 CARRIED_MAX = 2.0**24  # float32 counts in ones up to here
 ADD_SHIFT = 20  # bits of headroom that ADD scales its inputs up by
 CHUNK = 8  # images at once: their 64-bit accumulators stay in the cache
@@ -55,12 +57,16 @@ class IntegerNet(nn.Module):
         centred = torch.cat([self.run(chunk) for chunk in images.split(CHUNK)])
         return (centred + int(zero_point)).to(torch.int8).numpy()
 
+    def step(self, name: str, inputs: list[Tensor]) -> Tensor:
+        """One step on its inputs' q - zero_point."""
+        return self._steps[name](inputs)
+
     def run(self, images: Tensor, visit: Callable[[str, Tensor], None] | None = None) -> Tensor:
         """The last tensor; `visit(name, q - zero_point)` sees each on its way."""
         start = (images * 128).round().clamp(-128, 127)  # the input contract
 
         def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
-            y = self._steps[step.name](inputs)
+            y = self.step(step.name, inputs)
             if visit:
                 visit(step.name, y)
             return y
@@ -68,6 +74,40 @@ class IntegerNet(nn.Module):
         if visit:
             visit(INPUT, start)
         return walk(self.net.legal.steps, start, step_output)
+
+
+class ExactNet(QuantNet):
+    """A QuantNet that scores in exact integers, and after `exact_after` batches trains on them.
+
+    Then each tensor has the board's value and the gradient of its fake-quantised one.
+    """
+
+    def __init__(
+        self, legal: LegalNet, freeze_after: int = 2**62, exact_after: int = 2**62
+    ) -> None:
+        super().__init__(legal, freeze_after=freeze_after)
+        self.exact_after = exact_after
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return cast(Tensor, IntegerNet(self)(images))
+        if int(self.seen) < self.exact_after:
+            return super().forward(images)
+        integers = IntegerNet(self)
+
+        def step_output(step: Step, inputs: list[Valued]) -> Valued:
+            weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
+            y = self.rounded(step.name, compute(step, [real for real, _ in inputs], weight, bias))
+            with torch.no_grad():
+                centred = integers.step(step.name, [counted for _, counted in inputs])
+                scale, _ = self.parameters_of(step.name)
+                correction = centred * float(scale) - y
+            return y + correction, centred
+
+        start = images, (images * 128).round().clamp(-128, 127)
+        logits, _ = walk(self.legal.steps, start, step_output)
+        self.seen += 1
+        return logits
 
 
 def _requantiser(

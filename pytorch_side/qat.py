@@ -1,7 +1,9 @@
 """Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat --run runs/NAME`.
 
 Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
-trains on under fake quantisation with the run's own loss. Writes into the run folder
+trains on under fake quantisation with the run's own loss, the last epochs in exact integers. PTQ
+and QAT are scored in exact integers too: what is printed is what a board scores. Writes into the
+run folder
 
     qat.safetensors   legalized weights and ranges
     ranges.json       every activation's range, scale and zero point; every weight's scales
@@ -29,6 +31,7 @@ from pytorch_side.cache import decode_images
 from pytorch_side.config import Config, data_folder, read_saved_config
 from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
 from pytorch_side.fakequant import QuantNet, ranges_record
+from pytorch_side.integer import ExactNet
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.legalize import legalize
 from pytorch_side.losses import hybrid_loss
@@ -39,6 +42,7 @@ from tinyml.cli import UserError, run_command, write_atomic
 
 CALIBRATION_BATCHES = 20  # of training views: a few hundred images settle the ranges
 FREEZE_SHARE = 0.7  # of the steps; then ranges stay and the weights settle on one grid
+EXACT_SHARE = 0.75  # of the steps; then the forward pass computes the board's own integers
 
 
 def qat_config(config: Config, epochs: int, learning_rate: float, knowledge: Path) -> Config:
@@ -82,7 +86,8 @@ def quantise(
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
     metadata = {"student": saved.student, "size": size, "classes": list(classes)}
 
-    net = QuantNet(legalize(student), freeze_after=int(FREEZE_SHARE * epochs * batches.steps))
+    steps = epochs * batches.steps
+    net = ExactNet(legalize(student), int(FREEZE_SHARE * steps), int(EXACT_SHARE * steps))
     net.calibrate(_first_images(batches))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))

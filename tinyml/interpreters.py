@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.cli import UserError
+from tinyml.pixels import to_float
 
 Floats = npt.NDArray[np.float32]
 Int8s = npt.NDArray[np.int8]
@@ -36,14 +38,18 @@ def onnx_tensors(path: Path, images: Floats) -> dict[str, npt.NDArray[Any]]:
     return {n: v.transpose(0, 2, 3, 1) if v.ndim == 4 else v for n, v in values.items()}
 
 
-def onnx_logits(path: Path, images: Floats) -> Floats:
-    """Logits of a model.onnx, image by image."""
+def onnx_session(path: Path) -> Callable[[npt.NDArray[np.uint8]], Floats]:
+    """A function from pixels (N, height, width, 3) to the logits of a model.onnx."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), onnx_options())
     source = session.get_inputs()[0].name
-    fed = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return np.concatenate([session.run(None, {source: fed[i : i + 1]})[0] for i in range(len(fed))])
+
+    def logits(pixels: npt.NDArray[np.uint8]) -> Floats:
+        fed = np.ascontiguousarray(to_float(pixels).transpose(0, 3, 1, 2))
+        return np.concatenate([session.run(None, {source: image[None]})[0] for image in fed])
+
+    return logits
 
 
 def onnx_options() -> Any:
