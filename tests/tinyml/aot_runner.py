@@ -65,20 +65,23 @@ def compile_bytes(
     return compile_graph(parse(model), hashlib.sha256(model).hexdigest(), core, fusions=fusions)
 
 
+def write_model(folder: Path, number: int, compiled: Compiled) -> Path:
+    """The model's C with `m<number>_` before its public names; returns the file to compile."""
+    place = folder / f"m{number}"
+    place.mkdir()
+    (place / "model.c").write_text(compiled.source.model_c)
+    (place / "model_data.h").write_text(compiled.source.model_data_h)
+    renames = "".join(f"#define model_{n} m{number}_model_{n}\n" for n in NAMES)
+    wrapper = folder / f"wrap{number}.c"
+    wrapper.write_text(f'{renames}#include "m{number}/model.c"\n')
+    return wrapper
+
+
 def build(folder: Path, compiled: Sequence[Compiled], flags: Sequence[str] = SANITIZED) -> Path:
     """One program that holds all of the models, on portable kernels."""
     gcc = shutil.which("gcc")
     assert gcc, "gcc is missing: apt install gcc"
-    sources = []
-    for number, one in enumerate(compiled):
-        place = folder / f"m{number}"
-        place.mkdir()
-        (place / "model.c").write_text(one.source.model_c)
-        (place / "model_data.h").write_text(one.source.model_data_h)
-        renames = "".join(f"#define model_{n} m{number}_model_{n}\n" for n in NAMES)
-        wrapper = folder / f"wrap{number}.c"
-        wrapper.write_text(f'{renames}#include "m{number}/model.c"\n')
-        sources.append(wrapper.name)
+    sources = [write_model(folder, n, one).name for n, one in enumerate(compiled)]
     declarations = "\n".join(
         f"int8_t* m{n}_model_input(void); const int8_t* m{n}_model_output(void); "
         f"void m{n}_model_run(void);"

@@ -1,0 +1,102 @@
+"""The same random graphs on emulated Cortex-M4, M7 and M55, each with its own kernels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aot_runner import (
+    FIRMWARE,
+    compile_bytes,
+    images_for,
+    kernel_sources,
+    reference,
+    write_model,
+)
+from random_graphs import RandomGraph, seeded
+
+from tinyml.cli import UserError
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "firmware" / "kernels"))
+from run_qemu import HERE as HARNESS
+from run_qemu import build_qemu, run_qemu
+
+_MAIN = """
+#include <string.h>
+#include "platform.h"
+typedef struct {
+  int seed; int8_t* (*input)(void); const int8_t* (*output)(void); void (*run)(void);
+  const int8_t* image; unsigned image_bytes; const int8_t* answer; unsigned answer_bytes;
+} Case;
+%s
+static const Case cases[] = {%s};
+int main(void) {
+  int wrong = 0;
+  for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    const Case* c = &cases[i];
+    memcpy(c->input(), c->image, c->image_bytes);
+    c->run();
+    if (memcmp(c->output(), c->answer, c->answer_bytes) != 0) {
+      print_line("seed %%d differs", c->seed);
+      ++wrong;
+    }
+  }
+  print_line("%%d graphs, %%d wrong", (int)(sizeof(cases) / sizeof(cases[0])), wrong);
+  return wrong != 0;
+}
+"""
+
+
+def graphs_on_core(
+    folder: Path, variant: str, core: str, first: int, wanted: int
+) -> tuple[int, str]:
+    """Builds `wanted` graphs into one program and runs it: exit status and text."""
+    files, declarations, cases, number = [], [], [], 0
+    for seed in range(first, first + 2 * wanted):
+        if number == wanted:
+            break
+        model = RandomGraph(seeded(seed)).build()
+        try:
+            compiled = compile_bytes(model, variant)
+        except UserError as error:
+            assert "-128" in str(error)
+            continue
+        (image,) = images_for(model, 1, seed)
+        (answer,) = reference(model, [image])
+        files.append(write_model(folder, number, compiled))
+        declarations += [
+            f"int8_t* m{number}_model_input(void);",
+            f"const int8_t* m{number}_model_output(void);",
+            f"void m{number}_model_run(void);",
+            _array(f"image{number}", image),
+            _array(f"answer{number}", answer),
+        ]
+        cases.append(
+            f"{{{seed}, m{number}_model_input, m{number}_model_output, m{number}_model_run, "
+            f"image{number}, {image.size}, answer{number}, {answer.size}}}"
+        )
+        number += 1
+    assert number == wanted
+    main = folder / "main.c"
+    main.write_text(_MAIN % ("\n".join(declarations), ",\n".join(cases)))
+    kernels = [Path(p) for p in kernel_sources(variant)]
+    includes = [f"-I{FIRMWARE / 'engine'}", f"-I{HARNESS}", "-O1"]
+    program = folder / "graphs.elf"
+    build_qemu(core, program, [main, *files, *kernels], includes)
+    return run_qemu(core, program)
+
+
+def _array(name: str, values: np.ndarray) -> str:
+    numbers = ",".join(map(str, values.ravel().tolist()))
+    return f"static const int8_t {name}[] = {{{numbers}}};"
+
+
+@pytest.mark.parametrize("first", [2000, 3000])  # thirty fit into the smallest code memory
+@pytest.mark.parametrize(("variant", "core"), [("dsp", "m4"), ("dsp", "m7"), ("helium", "m55")])
+def test_random_graphs_on_an_emulated_core(
+    variant: str, core: str, first: int, tmp_path: Path
+) -> None:
+    status, text = graphs_on_core(tmp_path, variant, core, first, 30)
+    assert status == 0 and "30 graphs, 0 wrong" in text, text
