@@ -59,11 +59,13 @@ class QuantNet(nn.Module):
         return logits
 
     def with_rounded_weights(self, images: Tensor) -> Tensor:
-        """Logits with weights on their grids and activations in plain float: what ONNX holds."""
+        """Logits with weights on their grids, biases and activations in float: what ONNX holds."""
 
         def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
-            weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
-            return compute(step, inputs, weight, bias)
+            if not step.has_weights:
+                return compute(step, inputs)
+            weight, _ = self.rounded_weights(step)
+            return compute(step, inputs, weight, self.legal.layers[step.name].bias)
 
         return walk(self.legal.steps, images, step_output)
 
