@@ -15,8 +15,7 @@ static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride
     column[stride] = odd_bytes(word);
   }
   if (k > 0) {
-    uint32_t word = 0;
-    memcpy(&word, in, (size_t)k);
+    const uint32_t word = load_bytes(in, k);
     column[0] = even_bytes(word);
     column[stride] = odd_bytes(word);
   }
@@ -142,7 +141,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
       gather_column(rows, window, first_column, gathered);
-      widen(gathered, k, columns + p, batch);
+      widen(gathered, (k + 3) / 4 * 4, columns + p, batch);
     }
     multiply_batch(columns, batch, k, window->out_channels, weights, requant, out);
     out += batch * window->out_channels;

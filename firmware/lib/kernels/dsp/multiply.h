@@ -20,25 +20,41 @@ enum { kMaxPixels = 3 };
 ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
                                 int32_t sums[2][kMaxPixels]) {
   int32_t a = sums[0][0], b = sums[1][0];
-  const int16x2_t* const end = columns + 2 * blocks;
-  const int16x2_t* const end_of_pairs = columns + 4 * (blocks / 2);
-#define MULTIPLY_2X1_BLOCK(i)                                  \
-  {                                                            \
-    const uint32_t word_a = load_weights(weights + 8 * i);     \
-    const uint32_t word_b = load_weights(weights + 8 * i + 4); \
-    a = __smlad(even_bytes(word_a), columns[2 * i], a);        \
-    b = __smlad(even_bytes(word_b), columns[2 * i], b);        \
-    a = __smlad(odd_bytes(word_a), columns[2 * i + 1], a);     \
-    b = __smlad(odd_bytes(word_b), columns[2 * i + 1], b);     \
+  const int8_t* const end = weights + 8 * blocks;
+  const int8_t* const end_of_pairs = weights + 16 * (blocks / 2);
+  if (blocks > 1) {
+    __asm__ volatile(
+        "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
+        "ldm %[columns]!, {r9, r10, r11, r12}\n"
+        "sxtb16 lr, r4\n"
+        "smlad %[a], lr, r9, %[a]\n"
+        "sxtb16 lr, r5\n"
+        "smlad %[b], lr, r9, %[b]\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "smlad %[a], r4, r10, %[a]\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "smlad %[b], r5, r10, %[b]\n"
+        "sxtb16 lr, r6\n"
+        "smlad %[a], lr, r11, %[a]\n"
+        "sxtb16 lr, r8\n"
+        "smlad %[b], lr, r11, %[b]\n"
+        "sxtb16 r6, r6, ror #8\n"
+        "smlad %[a], r6, r12, %[a]\n"
+        "sxtb16 r8, r8, ror #8\n"
+        "smlad %[b], r8, r12, %[b]\n"
+        "cmp %[weights], %[end]\n"
+        "bne 1b"
+        : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [columns] "+r"(columns)
+        : [end] "r"(end_of_pairs)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
   }
-  while (columns != end_of_pairs) {
-    MULTIPLY_2X1_BLOCK(0)
-    MULTIPLY_2X1_BLOCK(1)
-    weights += 16;
-    columns += 4;
+  if (weights != end) {
+    const uint32_t word_a = load_weights(weights), word_b = load_weights(weights + 4);
+    a = __smlad(even_bytes(word_a), columns[0], a);
+    b = __smlad(even_bytes(word_b), columns[0], b);
+    a = __smlad(odd_bytes(word_a), columns[1], a);
+    b = __smlad(odd_bytes(word_b), columns[1], b);
   }
-  if (columns != end) MULTIPLY_2X1_BLOCK(0)
-#undef MULTIPLY_2X1_BLOCK
   sums[0][0] = a;
   sums[1][0] = b;
 }
