@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -74,16 +75,14 @@ def test_the_background_gives_nothing_away(pixels: dict[str, Split]) -> None:
 
 
 def test_mean_colour_does_not_tell_the_class(pixels: dict[str, Split]) -> None:
-    flat = {
-        name: (
-            np.repeat(photos.mean(axis=(1, 2), keepdims=True).astype(np.uint8), 9, axis=1).repeat(
-                9, axis=2
-            ),
-            labels,
-        )
-        for name, (photos, labels) in pixels.items()
-    }
-    assert probe(flat, "whole photo")["test_top1"] <= 0.40
+    """Lesions do change the colour of a leaf's middle a little: 29 % here, 10 % is chance."""
+
+    def means(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        middle = photos[:, 16:48, 16:48].mean(axis=(1, 2), keepdims=True)
+        return np.tile(middle.astype(np.uint8), (1, 9, 9, 1))
+
+    blurred = {name: (means(photos), labels) for name, (photos, labels) in pixels.items()}
+    assert probe(blurred, "whole photo")["test_top1"] <= 0.35
 
 
 def test_contact_sheet_has_a_row_for_each_class() -> None:
