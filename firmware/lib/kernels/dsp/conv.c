@@ -21,110 +21,130 @@ static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride
   }
 }
 
-// The outputs of one channel of a layer that promises nothing.
+// What all pairs of channels share. `simple` and what follows it serve layers that are.
+typedef struct {
+  const int16x2_t* columns;
+  Blocks blocks;
+  int32_t cout;
+  const Requant* requant;
+  const int32_t* bias;
+  int32_t simple;
+  const int32_t* multiplier;
+  const int8_t* shift;
+  int32_t odd_zero_point;         // 2 * zero_point + 1
+  const int8_t* middle_of_table;  // the entry of 0
+} Layer;
+
+// The outputs of channel c of a layer that promises nothing.
 static __attribute__((noinline)) void store_exactly(const int32_t* sums, int32_t pixels,
-                                                    const Requant* requant, int32_t c, int8_t* out,
-                                                    int32_t cout) {
-  for (int32_t p = 0; p < pixels; ++p, out += cout) {
+                                                    const Layer* layer, int32_t c, int8_t* out) {
+  const Requant* const requant = layer->requant;
+  for (int32_t p = 0; p < pixels; ++p, out += layer->cout) {
     *out = finish(rescale(sums[p], requant->multiplier[c], requant->shift[c]), requant->zero_point,
                   requant->table);
   }
 }
 
-// Requantises and writes the outputs of channel c. Sums are passed by value to stay in registers.
-ALWAYS_INLINE void store(int32_t sum0, int32_t sum1, int32_t sum2, int32_t pixels,
-                         const Requant* requant, const int8_t* middle_of_table, int32_t c,
-                         int8_t* out, int32_t cout) {
-  if (requant->simple) {
-    const SimpleRequant simple =
-        simple_requant(requant->multiplier[c], requant->shift[c], 2 * requant->zero_point + 1);
-    out[0] = middle_of_table[requantize_simple(sum0, simple)];
-    if (pixels > 1) out[cout] = middle_of_table[requantize_simple(sum1, simple)];
-    if (pixels > 2) out[2 * cout] = middle_of_table[requantize_simple(sum2, simple)];
+ALWAYS_INLINE void store_simple(int32_t sum0, int32_t sum1, int32_t sum2, int32_t pixels,
+                                const Layer* layer, int32_t c, int8_t* out) {
+  const SimpleRequant simple =
+      simple_requant(layer->multiplier[c], layer->shift[c], layer->odd_zero_point);
+  const int8_t* const middle_of_table = layer->middle_of_table;
+  const int32_t cout = layer->cout;
+  out[0] = middle_of_table[requantize_simple(sum0, simple)];
+  if (pixels > 1) out[cout] = middle_of_table[requantize_simple(sum1, simple)];
+  if (pixels > 2) out[2 * cout] = middle_of_table[requantize_simple(sum2, simple)];
+}
+
+// Channels c and c + 1 of `pixels` (1 to 3, a constant where this is inlined) pixels.
+ALWAYS_INLINE void multiply_pair(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out,
+                                 int32_t pixels) {
+  const int32_t a = layer->bias[c], b = layer->bias[c + 1];
+  int32_t sums[2][kMaxPixels] = {{a, a, a}, {b, b, b}};
+  if (pixels == 1) {
+    multiply_2x1(weights, layer->columns, layer->blocks, sums);
+  } else if (pixels == 2) {
+    multiply_2x2(weights, layer->columns, layer->blocks, sums);
   } else {
-    const int32_t sums[kMaxPixels] = {sum0, sum1, sum2};
-    store_exactly(sums, pixels, requant, c, out, cout);
+    multiply_2x3(weights, layer->columns, layer->blocks, sums);
+  }
+  if (layer->simple) {
+    store_simple(sums[0][0], sums[0][1], sums[0][2], pixels, layer, c, out);
+    store_simple(sums[1][0], sums[1][1], sums[1][2], pixels, layer, c + 1, out + 1);
+  } else {
+    const int32_t first[] = {sums[0][0], sums[0][1], sums[0][2]};
+    const int32_t second[] = {sums[1][0], sums[1][1], sums[1][2]};
+    store_exactly(first, pixels, layer, c, out);
+    store_exactly(second, pixels, layer, c + 1, out + 1);
   }
 }
 
+// Functions of their own: one push saves what the loop around them would spill word by word.
+typedef void Pair(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out);
+
+static void multiply_pair_1(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
+  multiply_pair(layer, weights, c, out, 1);
+}
+
+static void multiply_pair_2(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
+  multiply_pair(layer, weights, c, out, 2);
+}
+
+static void multiply_pair_3(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
+  multiply_pair(layer, weights, c, out, 3);
+}
+
 // An odd last channel, whose weights are packed beside zeros.
-static __attribute__((noinline)) void multiply_last(const int16x2_t* columns, int32_t pixels,
-                                                    int32_t blocks, int32_t cout,
-                                                    const int8_t* weights, const Requant* requant,
-                                                    int8_t* out) {
+static __attribute__((noinline)) void multiply_last(const Layer* layer, const int8_t* weights,
+                                                    int32_t pixels, int8_t* out) {
   int32_t sums[kMaxPixels];
   for (int32_t p = 0; p < pixels; ++p) {
-    const int16x2_t* column = columns + p;
-    sums[p] = requant->bias[cout - 1];
-    for (int32_t i = 0; i < blocks; ++i, column += 2 * pixels) {
-      const uint32_t word = load_weights(weights + 8 * i);
+    const int16x2_t* column = layer->columns + p;
+    sums[p] = layer->bias[layer->cout - 1];
+    for (int32_t i = 0; i < layer->blocks.bytes; i += 8, column += 2 * pixels) {
+      const uint32_t word = load_weights(weights + i);
       sums[p] = __smlad(even_bytes(word), column[0], sums[p]);
       sums[p] = __smlad(odd_bytes(word), column[pixels], sums[p]);
     }
   }
-  store_exactly(sums, pixels, requant, cout - 1, out + cout - 1, cout);
+  store_exactly(sums, pixels, layer, layer->cout - 1, out);
 }
 
-// All output channels of `pixels` (1 to 3, a constant where this is inlined) pixels.
-ALWAYS_INLINE void multiply(const int16x2_t* columns, int32_t pixels, int32_t blocks, int32_t cout,
-                            const int8_t* weights, const Requant* shared_requant, int8_t* out) {
-  const Requant requant = *shared_requant;  // a copy that the stores to out cannot change
-  const int8_t* const middle_of_table =
-      (requant.table ? requant.table : kernel_identity_table) + 128;
-  for (int32_t c = 0; c < cout - 1; c += 2, weights += 8 * blocks) {
-    const int32_t a = requant.bias[c], b = requant.bias[c + 1];
-    int32_t sums[2][kMaxPixels] = {{a, a, a}, {b, b, b}};
-    if (pixels == 1) {
-      multiply_2x1(weights, columns, blocks, sums);
-    } else if (pixels == 2) {
-      multiply_2x2(weights, columns, blocks, sums);
-    } else {
-      multiply_2x3(weights, columns, blocks, sums);
-    }
-    store(sums[0][0], sums[0][1], sums[0][2], pixels, &requant, middle_of_table, c, out + c, cout);
-    store(sums[1][0], sums[1][1], sums[1][2], pixels, &requant, middle_of_table, c + 1, out + c + 1,
-          cout);
+// All output channels of one to three pixels whose columns are widened.
+static void multiply_columns(const Layer* layer, int32_t pixels, const int8_t* weights,
+                             int8_t* out) {
+  static Pair* const pairs[] = {multiply_pair_1, multiply_pair_2, multiply_pair_3};
+  Pair* const multiply = pairs[pixels - 1];
+  const int32_t weight_bytes = layer->blocks.bytes;
+  int32_t c = 0;
+  for (; c < layer->cout - 1; c += 2, weights += weight_bytes) {
+    multiply(layer, weights, c, out + c);
   }
-  if (cout % 2) multiply_last(columns, pixels, blocks, cout, weights, shared_requant, out);
+  if (c < layer->cout) multiply_last(layer, weights, pixels, out + c);
 }
 
-static __attribute__((noinline)) void multiply_one(const int16x2_t* columns, int32_t blocks,
-                                                   int32_t cout, const int8_t* weights,
-                                                   const Requant* requant, int8_t* out) {
-  multiply(columns, 1, blocks, cout, weights, requant, out);
-}
-
-static __attribute__((noinline)) void multiply_two(const int16x2_t* columns, int32_t blocks,
-                                                   int32_t cout, const int8_t* weights,
-                                                   const Requant* requant, int8_t* out) {
-  multiply(columns, 2, blocks, cout, weights, requant, out);
-}
-
-static __attribute__((noinline)) void multiply_three(const int16x2_t* columns, int32_t blocks,
-                                                     int32_t cout, const int8_t* weights,
-                                                     const Requant* requant, int8_t* out) {
-  multiply(columns, 3, blocks, cout, weights, requant, out);
-}
-
-static void multiply_batch(const int16x2_t* columns, int32_t pixels, int32_t k, int32_t cout,
-                           const int8_t* weights, const Requant* requant, int8_t* out) {
-  const int32_t blocks = (k + 3) / 4;
-  if (pixels == 1) {
-    multiply_one(columns, blocks, cout, weights, requant, out);
-  } else if (pixels == 2) {
-    multiply_two(columns, blocks, cout, weights, requant, out);
-  } else {
-    multiply_three(columns, blocks, cout, weights, requant, out);
-  }
+static Layer layer_of(const int16x2_t* columns, int32_t k, int32_t cout, const Requant* requant) {
+  return (Layer){
+      .columns = columns,
+      .blocks = blocks_of(k),
+      .bias = requant->bias,
+      .cout = cout,
+      .requant = requant,
+      .simple = requant->simple,
+      .multiplier = requant->multiplier,
+      .shift = requant->shift,
+      .odd_zero_point = 2 * requant->zero_point + 1,
+      .middle_of_table = (requant->table ? requant->table : kernel_identity_table) + 128};
 }
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
   int16x2_t* const columns = scratch;
+  const Layer layer = layer_of(columns, cin, cout, requant);
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, in += cin) widen(in, cin, columns + p, batch);
-    multiply_batch(columns, batch, cin, cout, weights, requant, out);
+    multiply_columns(&layer, batch, weights, out);
     out += batch * cout;
     pixels -= batch;
   }
@@ -134,17 +154,18 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
   int16x2_t* const columns = scratch;
-  int8_t* const gathered = (int8_t*)(columns + kMaxPixels * ((k + 3) / 4 * 2));
+  const Layer layer = layer_of(columns, k, window->out_channels, requant);
+  int8_t* const gathered = (int8_t*)(columns + kMaxPixels * layer.blocks.bytes / 4);
   int32_t first_column = -window->pad_left;
   int32_t pixels = window->out_width;
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
       gather_column(rows, window, first_column, gathered);
-      widen(gathered, (k + 3) / 4 * 4, columns + p, batch);
+      widen(gathered, layer.blocks.bytes / 2, columns + p, batch);
     }
-    multiply_batch(columns, batch, k, window->out_channels, weights, requant, out);
-    out += batch * window->out_channels;
+    multiply_columns(&layer, batch, weights, out);
+    out += batch * layer.cout;
     pixels -= batch;
   }
 }

@@ -14,15 +14,26 @@
 
 enum { kMaxPixels = 3 };
 
+// The bytes of a pair of weight rows, and of those blocks of it that come in twos.
+typedef struct {
+  int32_t bytes;
+  int32_t bytes_in_pairs;
+} Blocks;
+
+static inline Blocks blocks_of(int32_t k) {
+  const int32_t blocks = (k + 3) / 4;
+  return (Blocks){8 * blocks, 16 * (blocks / 2)};
+}
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 // sums[row][pixel] += row . column, for the 2 x 1, 2 x 2 and 2 x 3 cases.
-ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns, Blocks blocks,
                                 int32_t sums[2][kMaxPixels]) {
   int32_t a = sums[0][0], b = sums[1][0];
-  const int8_t* const end = weights + 8 * blocks;
-  const int8_t* const end_of_pairs = weights + 16 * (blocks / 2);
-  if (blocks > 1) {
+  const int8_t* const end = weights + blocks.bytes;
+  const int8_t* const end_of_pairs = weights + blocks.bytes_in_pairs;
+  if (blocks.bytes_in_pairs) {
     __asm__ volatile(
         "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
         "ldm %[columns]!, {r9, r10, r11, r12}\n"
@@ -59,9 +70,10 @@ ALWAYS_INLINE void multiply_2x1(const int8_t* weights, const int16x2_t* columns,
   sums[1][0] = b;
 }
 
-ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns, Blocks blocks,
                                 int32_t sums[2][kMaxPixels]) {
   int32_t a0 = sums[0][0], a1 = sums[0][1], b0 = sums[1][0], b1 = sums[1][1];
+  const int8_t* const end = weights + blocks.bytes;
   do {
     const uint32_t word_a = load_weights(weights), word_b = load_weights(weights + 4);
     weights += 8;
@@ -77,7 +89,7 @@ ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns,
     b0 = __smlad(b, columns[2], b0);
     b1 = __smlad(b, columns[3], b1);
     columns += 4;
-  } while (--blocks);
+  } while (weights != end);
   sums[0][0] = a0;
   sums[0][1] = a1;
   sums[1][0] = b0;
@@ -107,13 +119,13 @@ ALWAYS_INLINE void multiply_2x2(const int8_t* weights, const int16x2_t* columns,
   "smlad %[b1], r9, r11, %[b1]\n"      \
   "smlad %[b2], r9, r12, %[b2]\n"
 
-ALWAYS_INLINE void multiply_2x3(const int8_t* weights, const int16x2_t* columns, int32_t blocks,
+ALWAYS_INLINE void multiply_2x3(const int8_t* weights, const int16x2_t* columns, Blocks blocks,
                                 int32_t sums[2][kMaxPixels]) {
   int32_t a0 = sums[0][0], a1 = sums[0][1], a2 = sums[0][2];
   int32_t b0 = sums[1][0], b1 = sums[1][1], b2 = sums[1][2];
-  const int8_t* const end = weights + 8 * blocks;
-  const int8_t* const end_of_pairs = weights + 16 * (blocks / 2);
-  if (blocks > 1) {
+  const int8_t* const end = weights + blocks.bytes;
+  const int8_t* const end_of_pairs = weights + blocks.bytes_in_pairs;
+  if (blocks.bytes_in_pairs) {
     __asm__ volatile("1:\n" MULTIPLY_2X3_BLOCK MULTIPLY_2X3_BLOCK
                      "ldr lr, %[end]\n"
                      "cmp %[weights], lr\n"
