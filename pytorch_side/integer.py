@@ -55,7 +55,7 @@ class IntegerNet(nn.Module):
         """Logits as the int8 model gives them, (N, classes)."""
         _, zero_point = self.net.parameters_of(self._last)
         centred = torch.cat([self.run(chunk) for chunk in images.split(CHUNK)])
-        return (centred + int(zero_point)).to(torch.int8).numpy()
+        return (centred + int(zero_point)).to(torch.int8).cpu().numpy()
 
     def step(self, name: str, inputs: list[Tensor]) -> Tensor:
         """One step on its inputs' q - zero_point."""
@@ -124,7 +124,8 @@ def _requantiser(
     low, high = limits[0] - zero_point, limits[1] - zero_point
 
     def shaped(values: npt.NDArray[np.int64], like: Tensor) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).view(1, -1, *[1] * (like.ndim - 2))
+        row = torch.from_numpy(np.ascontiguousarray(values)).to(like.device)
+        return row.view(1, -1, *[1] * (like.ndim - 2))
 
     def requantise(acc: Tensor) -> Tensor:
         if left.any():
@@ -148,10 +149,12 @@ def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
     layer = net.legal.layers[step.name]
     input_scale, input_zero = net.parameters_of(step.inputs[0])
     output_scale, output_zero = net.parameters_of(step.name)
-    scales, bias = net.weight_scales_of(step), layer.bias.detach().numpy()
-    weight = torch.from_numpy(integer_weights(layer.weight.detach().numpy(), scales)).float()
-    biases = torch.from_numpy(integer_bias(bias, float(input_scale), scales).astype(np.int64))
-    biases = biases.view(1, -1, *[1] * (weight.ndim - 2))
+    scales, bias = net.weight_scales_of(step), layer.bias.detach().cpu().numpy()
+    device = layer.weight.device
+    stored = integer_weights(layer.weight.detach().cpu().numpy(), scales)
+    weight = torch.from_numpy(stored).to(device, torch.float32)
+    biases = torch.from_numpy(integer_bias(bias, float(input_scale), scales))
+    biases = biases.to(device, torch.int64).view(1, -1, *[1] * (weight.ndim - 2))
     if step.operator == "linear":
         # FULLY_CONNECTED multiplies its scales in float32, convolutions in float64.
         product = (np.float32(input_scale) * scales).astype(np.float32).astype(np.float64)
@@ -231,7 +234,7 @@ def _prepare_hard_swish(net: QuantNet, step: Step) -> Compute:
 
 def _looked_up(table: Tensor, x: Tensor, offset: int) -> Tensor:
     """A 256-entry table applied to each element; x + offset is the index."""
-    return table[(x + offset).to(torch.int32)]
+    return table.to(x.device)[(x + offset).to(torch.int32)]
 
 
 _PREPARE: dict[str, Callable[[QuantNet, Step], Compute]] = {

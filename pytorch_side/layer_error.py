@@ -1,0 +1,123 @@
+"""Where int8 loses what, tensor by tensor: `python -m pytorch_side.layer_error RUN`.
+
+For each tensor, worst first: signal to quantisation noise in dB, as it arrives there (all that went
+before included) and of its own rounding alone, and how much of its range 99.8 % of the values use.
+Writes RUN/layer_error.json and RUN/layer_error.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from pytorch_side.batches import to_images
+from pytorch_side.config import data_folder
+from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.fakequant import QuantNet
+from pytorch_side.integer import IntegerNet
+from pytorch_side.qat import load_quantised
+from tinyml.cli import UserError, atomic_path, run_command, write_atomic
+
+USED_QUANTILE = 0.001  # of values left out at either end when range use is measured
+SAMPLES = 1 << 20  # values of a tensor that a quantile is taken from
+
+
+@torch.no_grad()
+def layer_errors(net: QuantNet, images: Tensor) -> list[dict[str, Any]]:
+    """One record a tensor, worst arriving SQNR first. `images` are (N, 3, size, size)."""
+    exact: dict[str, Tensor] = {}
+    IntegerNet(net).run(images, lambda name, centred: exact.setdefault(name, centred))
+    records = []
+
+    def visit(name: str, y: Tensor) -> Tensor:
+        scale, zero_point = net.parameters_of(name)
+        arrived = exact.pop(name).view_as(y) * float(scale)
+        low, high = (-128 - int(zero_point)) * scale, (127 - int(zero_point)) * scale
+        values = y.flatten()[:: max(1, y.numel() // SAMPLES)]
+        first, last = (float(values.quantile(q)) for q in (USED_QUANTILE, 1 - USED_QUANTILE))
+        records.append(
+            {
+                "tensor": name,
+                "sqnr_db": sqnr(y, arrived),
+                "own_sqnr_db": sqnr(y, net.rounded(name, y)),
+                "range_use": float((min(last, high) - max(first, low)) / (high - low)),
+                "clipped": float(((y < low - scale / 2) | (y > high + scale / 2)).float().mean()),
+            }
+        )
+        return y
+
+    net.legal.run(images, visit)
+    return sorted(records, key=lambda record: float(record["sqnr_db"]))
+
+
+def sqnr(signal: Tensor, approximation: Tensor) -> float:
+    """10·log10(Σ signal² / Σ error²); 200 where there is no error."""
+    noise = float((signal - approximation).double().square().sum())
+    power = float(signal.double().square().sum())
+    return min(200.0, 10 * float(np.log10(max(power, 1e-30) / max(noise, 1e-30))))
+
+
+def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
+    """SQNR along the network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    by_name = {record["tensor"]: record for record in records}
+    figure, axes = pyplot.subplots(figsize=(max(8, len(net.names) / 6), 4.5), layout="constrained")
+    for key, label in (("own_sqnr_db", "own rounding"), ("sqnr_db", "arriving")):
+        axes.plot([by_name[name][key] for name in net.names], marker=".", label=label)
+    axes.set_xticks(range(len(net.names)), net.names, rotation=90, fontsize=5)
+    axes.set_ylabel("signal to quantisation noise (dB)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    pyplot.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path, help="folder with qat.safetensors")
+    parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
+    parser.add_argument("--images", type=int, default=32, help="of val, spread evenly")
+    parser.add_argument("--json", action="store_true", help="print the records instead of a table")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if arguments.images < 1:
+            raise UserError("--images must be at least 1")
+        net, size, _, _ = load_quantised(arguments.run)
+        pixels, *_ = load_split_pixels(scan_folder(data_folder(arguments.data)), "val", size)
+        chosen = np.linspace(0, len(pixels) - 1, min(arguments.images, len(pixels))).astype(int)
+        records = layer_errors(net, to_images(pixels[chosen]))
+        write_atomic(arguments.run / "layer_error.json", json.dumps(records, indent=1) + "\n")
+        plot(net, records, arguments.run / "layer_error.png")
+        if arguments.json:
+            print(json.dumps(records))
+        else:
+            table = Table("tensor", "SQNR dB", "own dB", "range used", "clipped")
+            for r in records:
+                table.add_row(
+                    r["tensor"], f"{r['sqnr_db']:.1f}", f"{r['own_sqnr_db']:.1f}",
+                    f"{r['range_use']:.0%}", f"{r['clipped']:.2%}",
+                )  # fmt: skip
+            Console().print(table)
+        print(f"plot: {arguments.run / 'layer_error.png'}", file=sys.stderr)
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
