@@ -82,10 +82,11 @@ def score_text(report: dict[str, Any]) -> str:
         "",
         f"{'recall':>34}   answers (columns in the order of rows)",
     ]
-    for row, (name, recall) in zip(
-        report["confusion"], report["per_class_recall"].items(), strict=True
-    ):
-        lines.append(f"{name:>24}{recall:>10.1%}   " + "".join(f"{n:>5}" for n in row))
+    for name, row in zip(report["classes"], report["confusion"], strict=True):
+        # A class without an image in this split has no recall.
+        recall = report["per_class_recall"].get(name)
+        share = "-" if recall is None else f"{recall:.1%}"
+        lines.append(f"{name:>24}{share:>10}   " + "".join(f"{n:>5}" for n in row))
     return "\n".join(lines)
 
 

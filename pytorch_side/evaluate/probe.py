@@ -74,12 +74,12 @@ def probe(data: dict[str, Split], view: str, seed: int = 0) -> dict[str, Any]:
     return {
         "view": view,
         "values": inputs["train"].shape[1],
-        "train_top1": train,
-        "val_top1": val,
-        "test_top1": test,
-        "test_standard_error": (test * (1.0 - test) / count) ** 0.5,
+        "train_top1": round(train, 5),
+        "val_top1": round(val, 5),
+        "test_top1": round(test, 5),
+        "test_standard_error": round((test * (1.0 - test) / count) ** 0.5, 5),
         "test_images": count,
-        "majority_top1": (labels["test"] == common).float().mean().item(),
+        "majority_top1": round((labels["test"] == common).float().mean().item(), 5),
     }
 
 

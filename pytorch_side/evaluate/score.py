@@ -142,6 +142,7 @@ def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[s
     }
     return {
         "images": len(labels),
+        "classes": list(classes),
         "top1": top1,
         "standard_error": (top1 * (1.0 - top1) / len(labels)) ** 0.5,
         "per_class_recall": recall,
