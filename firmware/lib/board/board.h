@@ -1,0 +1,35 @@
+// All that the firmware asks of a board. One implementation is linked: src/boards/<board>/.
+#ifndef SWIN2MCU_BOARD_H_
+#define SWIN2MCU_BOARD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace board {
+
+enum class CostUnit : uint8_t {
+  kMicroseconds = 0,
+  kInstructions = 1,  // an emulated board has no time worth measuring
+};
+
+void Init();
+const char* Name();
+
+// Waits until at least one byte has come; returns how many were read, at most `capacity`.
+size_t Read(uint8_t* data, size_t capacity);
+void Write(const uint8_t* data, size_t size);
+
+// A clock that counts up and wraps; Cost() turns the difference of two readings into the unit.
+uint32_t Clock();
+uint32_t Cost(uint32_t ticks);
+CostUnit Unit();
+
+// Another number at each boot, so that the host notices a reset.
+uint32_t BootNumber();
+
+// The most stack used since boot, in bytes; 0 where the board does not measure it.
+uint32_t StackBytes();
+
+}  // namespace board
+
+#endif  // SWIN2MCU_BOARD_H_

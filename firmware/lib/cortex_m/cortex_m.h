@@ -1,0 +1,25 @@
+// What bare Cortex-M boards share: start-up, vector table, interrupts, measured stack.
+#ifndef SWIN2MCU_CORTEX_M_H_
+#define SWIN2MCU_CORTEX_M_H_
+
+#include <cstdint>
+
+namespace cortex_m {
+
+// Defined by the board; called for every external interrupt it has enabled.
+void OnInterrupt();
+
+void EnableInterrupt(unsigned number);
+uint32_t StackBytes();  // the most that was used since boot
+
+// Waits for an interrupt unless `ready()`; an interrupt between the question and the wait is not
+// missed, because it stays pending while interrupts are off.
+inline void WaitUnless(bool (*ready)()) {
+  asm volatile("cpsid i" ::: "memory");
+  if (!ready()) asm volatile("wfi" ::: "memory");
+  asm volatile("cpsie i" ::: "memory");
+}
+
+}  // namespace cortex_m
+
+#endif  // SWIN2MCU_CORTEX_M_H_

@@ -1,0 +1,111 @@
+"""The table of boards, read from firmware/platformio.ini, and which of them are connected."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tinyml.cli import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = ROOT / "firmware"
+
+
+@dataclass(frozen=True)
+class Board:
+    """One environment of platformio.ini; its comments say what each option means."""
+
+    name: str
+    hardware: str
+    core: str  # the kernels' variant
+    engines: tuple[str, ...]  # the first is the default
+    flash_bytes: int
+    ram_bytes: int
+    weights_bytes: int  # memory the weights go to instead of flash; 0: flash
+    baud: int
+    usb_ids: tuple[str, ...]  # "vid:pid", lower case
+    launch: str  # the command that is this board, "" where it is hardware
+
+    @property
+    def emulated(self) -> bool:
+        return bool(self.launch)
+
+
+class Table:
+    """platformio.ini with `extends` and ${section.option} resolved, as PlatformIO does it."""
+
+    def __init__(self, path: Path) -> None:
+        self.config = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
+        if not self.config.read(path, encoding="utf-8"):
+            raise UserError(f"{path} is missing: run this from a complete checkout")
+
+    def environments(self) -> list[str]:
+        return [s.removeprefix("env:") for s in self.config.sections() if s.startswith("env:")]
+
+    def get(self, section: str, option: str, default: str = "") -> str:
+        if self.config.has_option(section, option):
+            return re.sub(
+                r"\$\{([^.}]+)\.([^}]+)\}",
+                lambda match: self.get(match[1], match[2]),
+                self.config.get(section, option),
+            )
+        for parent in self.config.get(section, "extends", fallback="").split(","):
+            if parent.strip() and (found := self.get(parent.strip(), option)):
+                return found
+        return default
+
+
+@cache
+def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
+    """Name → board, in the file's order."""
+    table = Table(path)
+    boards = {}
+    for name in table.environments():
+        section = f"env:{name}"
+
+        def words(option: str, section: str = section) -> tuple[str, ...]:
+            return tuple(table.get(section, option).replace(",", " ").split())
+
+        boards[name] = Board(
+            name=name,
+            hardware=table.get(section, "custom_hardware", name),
+            core=table.get(section, "custom_core", "portable"),
+            engines=words("custom_engines"),
+            flash_bytes=int(table.get(section, "custom_flash", "0")),
+            ram_bytes=int(table.get(section, "custom_ram", "0")),
+            weights_bytes=int(table.get(section, "custom_weights", "0")),
+            baud=int(table.get(section, "custom_baud", "115200")),
+            usb_ids=tuple(word.lower() for word in words("custom_usb")),
+            launch=" ".join(table.get(section, "custom_launch").split()),
+        )
+    return boards
+
+
+def get_board(name: str) -> Board:
+    boards = load_boards()
+    if name not in boards:
+        raise UserError(f"there is no board {name}: choose one of {', '.join(boards)}")
+    return boards[name]
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A board that can be talked to now."""
+
+    board: str
+    port: str  # a device name or a URL, as pyserial takes them
+
+
+def usb_boards() -> list[Connected]:
+    """Boards found by their USB ids."""
+    from serial.tools import list_ports
+
+    names = {usb_id: board.name for board in load_boards().values() for usb_id in board.usb_ids}
+    return [
+        Connected(names[key], port.device)
+        for port in list_ports.comports()
+        if port.vid is not None and (key := f"{port.vid:04x}:{port.pid:04x}") in names
+    ]

@@ -1,0 +1,112 @@
+"""Builds a firmware with PlatformIO, without a network where the board's toolchain is the system's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from host_tools.boards import FIRMWARE, ROOT, Board, Table
+from tinyml.cli import UserError, write_atomic
+
+BUILD = ROOT / "build"
+CORE_DIR = BUILD / "platformio"
+
+
+@dataclass(frozen=True)
+class Firmware:
+    elf: Path
+    flash_bytes: int  # code, constants and the initial values of data
+    ram_bytes: int  # data, zeroed data and the stack
+    weights_bytes: int  # in a memory of their own
+
+
+def wrap_scons(core_dir: Path = CORE_DIR) -> None:
+    """Make PyPI's SCons look like PlatformIO's own package `tool-scons`, which it would download."""
+    from platformio.dependencies import get_core_dependencies
+
+    package = core_dir / "packages" / "tool-scons"
+    wanted = get_core_dependencies()["tool-scons"].lstrip("~=^")
+    script = (
+        '"""Runs PyPI\'s SCons."""\n\nimport sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n'
+    )
+    meta = {"name": "tool-scons", "version": wanted, "description": "SCons from PyPI"}
+    owned = {
+        "type": "tool",
+        "name": "tool-scons",
+        "version": wanted,
+        "spec": {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None, "uri": None},
+    }  # fmt: skip
+    files = {
+        "scons.py": script,
+        "package.json": json.dumps(meta),
+        ".piopm": json.dumps(owned),
+    }
+    for name, text in files.items():
+        path = package / name
+        if not path.exists() or path.read_text() != text:
+            write_atomic(path, text)
+
+
+def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) -> Firmware:
+    """Compile and link `model_dir`'s generated sources with the firmware of `board`.
+
+    Raises UserError with the compiler's first error when it fails.
+    """
+    wrap_scons()
+    environment = {
+        **os.environ,
+        "PLATFORMIO_CORE_DIR": str(CORE_DIR),
+        "PLATFORMIO_BUILD_DIR": str(build_dir),
+        "PLATFORMIO_WORKSPACE_DIR": str(build_dir / "workspace"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "9999",
+        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
+        "SWIN2MCU_MODEL_DIR": str(model_dir.resolve()),
+        "SWIN2MCU_ENGINE": engine,
+    }
+    command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    write_atomic(build_dir / f"{board.name}.log", output)
+    elf = build_dir / board.name / "program.elf"
+    if done.returncode or not elf.is_file():
+        raise UserError(
+            f"the firmware for {board.name} does not build: {first_error(output)} "
+            f"(all of it: {build_dir / f'{board.name}.log'})"
+        )
+    return measure(elf, board)
+
+
+def first_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines()]
+    for line in lines:
+        if re.search(r"error[: ]|Error[: ]|not found|cannot find|overflowed", line):
+            return line
+    return next((line for line in reversed(lines) if line), "PlatformIO said nothing")
+
+
+def measure(elf: Path, board: Board) -> Firmware:
+    """Sizes by the sections that every program of ours has."""
+    compiler = Table(FIRMWARE / "platformio.ini").get(f"env:{board.name}", "custom_compiler", "gcc")
+    size = compiler.removesuffix("gcc") + "size"
+    done = subprocess.run([size, "-A", str(elf)], capture_output=True, text=True, check=True)
+    sections = {
+        fields[0]: int(fields[1])
+        for line in done.stdout.splitlines()
+        if len(fields := line.split()) == 3 and fields[1].isdigit()
+    }
+
+    def total(*names: str) -> int:
+        return sum(sections.get(name, 0) for name in names)
+
+    return Firmware(
+        elf,
+        flash_bytes=total(".text", ".rodata", ".ARM.exidx", ".data", ".init_array"),
+        ram_bytes=total(".data", ".bss", ".noinit", ".stack"),
+        weights_bytes=total(".weights"),
+    )
