@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "cases.h"
+#include "counter.h"
 #include "pack.h"
-#include "platform.h"
 #include "random.h"
 
 enum { kChannels = 1024, kScratch = 65536 };

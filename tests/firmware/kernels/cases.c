@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "platform.h"
+#include "counter.h"
 #include "random.h"
 
 static int32_t random_multiplier(void) {

@@ -1,6 +1,6 @@
 // Runs ROUNDS random cases of each kernel; the exit status says whether all agreed.
 #include "cases.h"
-#include "platform.h"
+#include "counter.h"
 #include "random.h"
 
 int main(void) {

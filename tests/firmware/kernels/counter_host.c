@@ -1,7 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "platform.h"
+#include "counter.h"
 
 void print_line(const char* format, ...) {
   va_list arguments;

@@ -1,10 +1,10 @@
-// Start-up, semihosting output and instruction counting on QEMU's Arm MPS machines.
+// Start-up, semihosting and instruction counting on QEMU's Arm MPS machines.
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "platform.h"
+#include "counter.h"
 
 int main(void);
 
