@@ -12,8 +12,13 @@ from PIL import Image, ImageDraw
 from pytorch_side.attention import energy_map, teacher_maps
 from pytorch_side.batches import to_images
 from pytorch_side.config import read_saved_config
-from pytorch_side.data import ImageFolder, scan_folder
-from pytorch_side.evaluate.score import Network, load_network, load_teacher_network
+from pytorch_side.data import ImageFolder
+from pytorch_side.evaluate.score import (
+    Network,
+    folder_of_run,
+    load_network,
+    load_teacher_network,
+)
 from pytorch_side.models import student_features
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
@@ -54,7 +59,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     Raises UserError when the run's student had no teacher.
     """
     config = read_saved_config(run / "config.json")
-    folder = scan_folder(data)
+    folder = folder_of_run(run, data)
     student = load_network(run, folder.classes)
     teacher = load_teacher_network(run, folder.classes)
     if student.weights.name != "student.safetensors":

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pytorch_side.batches import to_images
 from pytorch_side.config import read_saved_config
-from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
 from pytorch_side.knowledge import load_teacher
 from pytorch_side.models import load_student, teacher_input
 from tinyml.card import sha256_of
@@ -65,6 +65,15 @@ def load_network(run: Path, classes: tuple[str, ...]) -> Network:
         f"{run} holds no student.safetensors or teacher.safetensors: name the folder of a finished "
         "training run"
     )
+
+
+def folder_of_run(run: Path, data: Path) -> ImageFolder:
+    """The data set as the run saw it: where it has no split.csv, cut by the run's own seed.
+
+    Another seed would score the network on photos it was trained on.
+    """
+    config = read_saved_config(run / "config.json")
+    return scan_folder(data, config.seed, config.val_share, config.test_share)
 
 
 def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
@@ -156,7 +165,7 @@ def score(run: Path, data: Path, split: str) -> dict[str, Any]:
     The temperature of the second calibration error is fitted on val, never on the split scored.
     Raises UserError when the network's classes are not the data's.
     """
-    folder = scan_folder(data)
+    folder = folder_of_run(run, data)
     network = load_network(run, folder.classes)
     pixels, labels, _, corrupt = load_split_pixels(folder, split, network.size)
     logits = logits_of(network, pixels)

@@ -203,6 +203,15 @@ def test_every_look_is_written_down(
     assert len(looks[0]["weights_sha256"]) == 64
 
 
+def test_a_run_is_scored_on_the_split_it_was_trained_with(run: Path, leaves: Path) -> None:
+    (leaves / "split.csv").unlink()
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "seed": 3, "test_share": 0.3}))
+    seen = list(score.folder_of_run(run, leaves).splits)
+    assert seen == list(scan_folder(leaves, 3, config["val_share"], 0.3).splits)
+    assert seen != list(scan_folder(leaves, 0, config["val_share"], 0.3).splits)
+
+
 def test_a_score_reads_well_also_without_images_of_a_class(
     run: Path, leaves: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +270,8 @@ def test_bad_input_is_one_line(
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds no image" in error("audit", str(empty))
+    assert "name the folder of a" in error("score", str(empty), "--data", str(leaves))
+    (empty / "config.json").write_text((run / "config.json").read_text())
     assert "name the folder of a finished" in error("score", str(empty), "--data", str(leaves))
     picture = ["--out", str(tmp_path / "maps.png")]
     (leaves / "split.csv").unlink()
