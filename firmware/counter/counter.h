@@ -13,4 +13,8 @@ void print_line(const char* format, ...) __attribute__((format(printf, 1, 2)));
 void start_count(void);
 uint32_t end_count(void);
 
+// Bytes of stack that calls between start_stack and end_stack used, of 64 KB at most.
+void start_stack(void);
+uint32_t end_stack(void);
+
 #endif  // FIRMWARE_COUNTER_COUNTER_H_

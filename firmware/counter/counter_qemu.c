@@ -62,6 +62,24 @@ uint32_t end_count(void) {
   return (uint32_t)((uint64_t)elapsed_ticks() * (2 * kLoops) / ticks_of_loops);
 }
 
+// The stack below the caller is painted; what has lost its paint was used.
+static const uint32_t kPaint = 0xa5c3f10e;
+enum { kPaintedBytes = 65536 };
+
+static uint32_t *paint_top, *paint_bottom;
+
+__attribute__((noinline)) void start_stack(void) {
+  __asm__ volatile("mov %0, sp" : "=r"(paint_top));
+  paint_bottom = paint_top - kPaintedBytes / sizeof(*paint_top);
+  for (volatile uint32_t* word = paint_bottom; word < paint_top; ++word) *word = kPaint;
+}
+
+uint32_t end_stack(void) {
+  const uint32_t* word = paint_bottom;
+  while (word < paint_top && *word == kPaint) ++word;
+  return (uint32_t)((const char*)paint_top - (const char*)word);
+}
+
 extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[], stack_top[];
 
 void reset(void) {

@@ -14,3 +14,7 @@ void print_line(const char* format, ...) {
 void start_count(void) {}
 
 uint32_t end_count(void) { return 0; }
+
+void start_stack(void) {}
+
+uint32_t end_stack(void) { return 0; }
