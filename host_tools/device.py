@@ -1,0 +1,240 @@
+"""A board at the other end of a line that may lose, damage or repeat bytes and reset the board."""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from host_tools.line import Line
+from host_tools.protocol import (
+    ANSWER_BIT,
+    MAX_LOAD,
+    PROTOCOL_VERSION,
+    Decoder,
+    Frame,
+    Info,
+    NackCode,
+    ProtocolError,
+    Result,
+    StepCost,
+    Type,
+    encode,
+    load_payload,
+    parse_info,
+    parse_profile,
+    parse_result,
+    profile_payload,
+    run_payload,
+)
+from tinyml.cli import UserError
+
+MIN_CHUNK = 16
+GROW_AFTER = 4  # good chunks in a row until they double again
+MIN_TIMEOUT_S = 0.25
+MAX_TIMEOUT_S = 8.0
+FIRST_TIMEOUT_S = {Type.RUN: 4.0, Type.PROFILE: 4.0}
+PATIENCE_S = 20.0  # without one answer
+# A run of a large model on an emulated board takes its time.
+RUN_PATIENCE_S = 180.0
+MAX_RELOADS = 50  # of one image: a board that resets more often than that does not work
+
+
+class DeviceSilent(Exception):
+    """No usable answer for longer than anyone should wait."""
+
+
+@dataclass
+class LinkStats:
+    """What went over the line. `payload_bytes` are image bytes, each counted once."""
+
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    payload_bytes: int = 0
+    resends: int = 0
+    reloads: int = 0  # images loaded again because the board had forgotten them
+    transfer_s: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        return {key: round(value, 3) for key, value in asdict(self).items()}
+
+
+class Device:
+    """Requests and their answers over one line. One request is under way at a time."""
+
+    def __init__(self, line: Line, clock: Callable[[], float] = time.monotonic) -> None:
+        self.line = line
+        self.stats = LinkStats()
+        self._clock = clock
+        self._decoder = Decoder()
+        # A stored answer of an earlier host is not mistaken for ours.
+        self._seq = random.randrange(256)
+        self._chunk = MAX_LOAD
+        self._good_chunks = 0
+        self._usual_s: dict[int, float] = {}  # how long an answer to each type takes
+
+    def hello(self, patience_s: float = 5.0) -> Info:
+        """Ask who is there. Raises DeviceSilent, UserError for another protocol version."""
+        self._send(b"\0")  # ends whatever an earlier program left half sent
+        info = parse_info(self.request(Type.HELLO, patience_s=patience_s).payload)
+        if info.protocol_version != PROTOCOL_VERSION:
+            raise UserError(
+                f"the board speaks protocol version {info.protocol_version}, this program "
+                f"{PROTOCOL_VERSION}: flash it again with `python host_tools/flash.py`"
+            )
+        return info
+
+    def infer(self, image: bytes, runs: int = 1) -> Result:
+        """Load an int8 image (NHWC) and run it `runs` times; the logits are those of the first run.
+
+        Raises DeviceSilent, LineLost, UserError when the board refuses or never keeps an image.
+        """
+        crc = zlib.crc32(image)
+        for _ in range(MAX_RELOADS):
+            self._load(image)
+            answer = self.request(
+                Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
+            )
+            if answer.type == Type.RESULT:
+                result = parse_result(answer.payload)
+                if result.input_crc == crc:
+                    self.stats.payload_bytes += len(image)
+                    return result
+            self.stats.reloads += 1  # reset between Load and Run
+        raise UserError(f"the board lost the same image {MAX_RELOADS} times: does it keep resetting?")
+
+    def profile(self) -> list[StepCost]:
+        """Run the model once and say what each step of it cost."""
+        steps: list[StepCost] = []
+        while True:
+            answer = self.request(Type.PROFILE, profile_payload(len(steps)), RUN_PATIENCE_S)
+            count, first, more = parse_profile(answer.payload)
+            if first != len(steps) or not more:
+                raise ProtocolError("a Profile with other steps than asked for")
+            steps += more
+            if len(steps) >= count:
+                return steps
+
+    def echo(self, data: bytes) -> bytes:
+        return self.request(Type.ECHO, data).payload
+
+    def request(
+        self,
+        type_: Type,
+        payload: bytes = b"",
+        patience_s: float = PATIENCE_S,
+        expected: tuple[NackCode, ...] = (),
+    ) -> Frame:
+        """Send until an answer comes: the one to this request, or a Nack whose code is `expected`.
+
+        The same seq each time, so that the board does nothing twice. Raises DeviceSilent after
+        `patience_s`, UserError for any other Nack.
+        """
+        self._next_seq()
+        frame = encode(type_, self._seq, payload)
+        deadline = self._clock() + patience_s
+        timeout = self._timeout_s(type_)
+        while True:
+            answer, timed_out = self._exchange(type_, frame, min(timeout, patience_s))
+            if answer is not None:
+                return self._checked(answer, expected)
+            if self._clock() >= deadline:
+                raise DeviceSilent(f"no answer to {type_.name} for {patience_s:g} s")
+            if timed_out:
+                timeout = min(2 * timeout, MAX_TIMEOUT_S)
+            self._resend()
+
+    def _load(self, image: bytes) -> None:
+        """Fill the board's input. A chunk that fails comes again in smaller pieces: where the line
+        is so bad that a long frame never gets through, a short one does."""
+        started = last_success = self._clock()
+        timeout = self._timeout_s(Type.LOAD)
+        offset = 0
+        while offset < len(image):
+            chunk = image[offset : offset + self._chunk]
+            self._next_seq()
+            frame = encode(Type.LOAD, self._seq, load_payload(offset, chunk))
+            answer, timed_out = self._exchange(Type.LOAD, frame, timeout)
+            now = self._clock()
+            if answer is None:
+                if now - last_success > PATIENCE_S:
+                    raise DeviceSilent(f"no answer to LOAD for {PATIENCE_S:g} s")
+                if timed_out:
+                    timeout = min(2 * timeout, MAX_TIMEOUT_S)
+                self._chunk = max(MIN_CHUNK, self._chunk // 2)
+                self._good_chunks = 0
+                self._resend()
+                continue
+            answer = self._checked(answer, (NackCode.OUT_OF_ORDER,))
+            last_success = now
+            timeout = self._timeout_s(Type.LOAD)
+            if answer.type == Type.NACK:  # reset in the middle of the image
+                self.stats.reloads += 1
+                offset = 0
+                continue
+            offset += len(chunk)
+            self._good_chunks += 1
+            if self._good_chunks >= GROW_AFTER:
+                self._chunk = min(MAX_LOAD, 2 * self._chunk)
+                self._good_chunks = 0
+        self.stats.transfer_s += self._clock() - started
+
+    def _exchange(self, type_: Type, frame: bytes, timeout_s: float) -> tuple[Frame | None, bool]:
+        """One try: (the answer or None, whether None means that the time was up)."""
+        started = self._clock()
+        self._send(frame)
+        while self._clock() - started < timeout_s:
+            data = self.line.read()
+            self.stats.bytes_received += len(data)
+            for answer in self._decoder.feed(data):
+                if answer is None or answer.type == Type.LOG:
+                    return None, False  # a damaged answer, or a board that has begun anew
+                if answer.type == Type.NACK and answer.payload[:1] == bytes((NackCode.BAD_FRAME,)):
+                    return None, False
+                if answer.seq == self._seq and answer.type in (type_ | ANSWER_BIT, Type.NACK):
+                    took = self._clock() - started
+                    usual = self._usual_s.get(type_, took)
+                    self._usual_s[type_] = 0.8 * usual + 0.2 * took
+                    return answer, False
+        return None, True
+
+    def _checked(self, answer: Frame, expected: tuple[NackCode, ...]) -> Frame:
+        if answer.type != Type.NACK or (answer.payload and answer.payload[0] in expected):
+            return answer
+        code = answer.payload[0] if answer.payload else 0
+        why = "".join(c if c.isprintable() else "?" for c in answer.payload[1:].decode("utf-8", "replace"))
+        name = NackCode(code).name if code in list(NackCode) else f"code {code}"
+        raise UserError(f"the board refuses: {name.lower().replace('_', ' ')} {why}".rstrip())
+
+    def _timeout_s(self, type_: Type) -> float:
+        if type_ not in self._usual_s:
+            return FIRST_TIMEOUT_S.get(type_, 2 * MIN_TIMEOUT_S)
+        return min(max(MIN_TIMEOUT_S, 6 * self._usual_s[type_]), MAX_TIMEOUT_S)
+
+    def _resend(self) -> None:
+        self.stats.resends += 1
+        self._send(b"\0")  # ends the damaged frame, or the board would take this one for its rest
+
+    def _next_seq(self) -> None:
+        self._seq = (self._seq + 1) % 256
+
+    def _send(self, data: bytes) -> None:
+        self.line.write(data)
+        self.stats.bytes_sent += len(data)
+
+
+def check_info(info: Info, sha256: str, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Raises UserError unless the board holds the model of that card, ready to run."""
+    if info.error:
+        raise UserError(f"{info.board}'s engine does not start: {info.error}")
+    if not sha256.startswith(info.sha256_prefix):
+        raise UserError(
+            f"{info.board} holds another model (sha256 {info.sha256_prefix}…, the card says "
+            f"{sha256[: len(info.sha256_prefix)]}…): flash it with `python host_tools/flash.py`"
+        )
+    if (info.height, info.width, info.channels) != input_shape or info.class_count != classes:
+        raise UserError(f"{info.board} and the card disagree on the model's shape: flash it again")
+
+

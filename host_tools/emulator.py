@@ -1,0 +1,137 @@
+"""Boards that are processes: started detached, remembered in a file, found and ended again."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from host_tools.boards import Board, Connected
+from host_tools.build import BUILD
+from tinyml.cli import UserError, write_atomic
+
+STATE_DIR = BUILD / "emulated"
+START_S = 10.0
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A running board; `created` tells its process from a later one with the same number."""
+
+    board: str
+    elf: str
+    pid: int
+    created: float
+    port: int
+    monitor: int
+
+    @property
+    def url(self) -> str:
+        return f"socket://127.0.0.1:{self.port}"
+
+
+def start(
+    board: Board, elf: Path, state_dir: Path = STATE_DIR, port: int | None = None
+) -> Emulated:
+    """Start a board, ending the one of that name that runs. Raises UserError if it does not come up."""
+    stop(board.name, state_dir)
+    serial_port, monitor = port or free_port(), free_port()
+    values = {
+        "elf": str(elf),
+        "port": str(serial_port),
+        "monitor": str(monitor),
+        "boot": str(random.randrange(1 << 32)),
+    }
+    command = [word.format(**values) for word in board.launch.split()]
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{board.name} needs {command[0]}: `make setup` says how to install it")
+    state_dir.mkdir(parents=True, exist_ok=True)
+    log = state_dir / f"{board.name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # it outlives the command that starts it
+        )
+    deadline = time.monotonic() + START_S
+    while not listens(process.pid, serial_port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise UserError(f"{board.name} does not start: {log.read_text(errors='replace').strip()}")
+        time.sleep(0.02)
+    emulated = Emulated(
+        board.name, str(elf), process.pid, psutil.Process(process.pid).create_time(), serial_port, monitor
+    )
+    write_atomic(state_dir / f"{board.name}.json", json.dumps(asdict(emulated)) + "\n")
+    return emulated
+
+
+def stop(name: str, state_dir: Path = STATE_DIR) -> bool:
+    """End the running board of that name; False if there is none."""
+    state = state_dir / f"{name}.json"
+    emulated = read_state(state)
+    state.unlink(missing_ok=True)
+    if emulated is None:
+        return False
+    try:
+        process = psutil.Process(emulated.pid)
+        process.kill()
+        process.wait(timeout=5)
+    except psutil.NoSuchProcess:
+        pass
+    return True
+
+
+def running(state_dir: Path = STATE_DIR) -> list[Emulated]:
+    states = (read_state(path) for path in sorted(state_dir.glob("*.json")))
+    return [state for state in states if state is not None]
+
+
+def connected(state_dir: Path = STATE_DIR) -> list[Connected]:
+    return [Connected(emulated.board, emulated.url) for emulated in running(state_dir)]
+
+
+def reset(emulated: Emulated) -> None:
+    """Press the reset button of a board that QEMU emulates."""
+    with socket.create_connection(("127.0.0.1", emulated.monitor), timeout=5) as monitor:
+        monitor.sendall(b"system_reset\n")
+        monitor.settimeout(1)
+        received = b""
+        while b"system_reset" not in received and (data := monitor.recv(4096)):
+            received += data
+
+
+def read_state(path: Path) -> Emulated | None:
+    """The board that a state file speaks of, or None if it does not run any more."""
+    try:
+        emulated = Emulated(**json.loads(path.read_text()))
+        alive = abs(psutil.Process(emulated.pid).create_time() - emulated.created) < 1
+    except (OSError, ValueError, TypeError, psutil.Error):
+        return None
+    return emulated if alive and psutil.Process(emulated.pid).status() != "zombie" else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(pid: int, port: int) -> bool:
+    """Asked of the system and not by connecting: a board takes one connection at a time."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
