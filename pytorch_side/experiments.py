@@ -24,10 +24,10 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
 from pytorch_side.data import scan_folder
+from tinyml.card import sha256_of
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
 
@@ -38,7 +38,7 @@ class Run:
     folder: Path
     config: Config
     log: list[dict[str, str]]  # one row an epoch
-    test: dict[str, Any] | None  # the logged look at test: {"top1", "images"}
+    test: float | None  # top-1 of the last logged look at test with these very weights
 
     @property
     def finished(self) -> bool:
@@ -91,11 +91,18 @@ def read_run(folder: Path) -> Run | None:
         return None
     with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
         log = list(csv.DictReader(stream))
-    evaluation = folder / "evaluation.json"
-    test = None
-    if evaluation.is_file():
-        test = json.loads(evaluation.read_text(encoding="utf-8")).get("test")
-    return Run(folder, read_saved_config(folder / "config.json"), log, test)
+    return Run(folder, read_saved_config(folder / "config.json"), log, _last_test(folder))
+
+
+def _last_test(folder: Path) -> float | None:
+    """From looks.jsonl, which `python -m pytorch_side.evaluate score` keeps."""
+    looks, weights = folder / "looks.jsonl", folder / "student.safetensors"
+    if not (looks.is_file() and weights.is_file()):
+        return None
+    sha256 = sha256_of(weights)
+    entries = [json.loads(line) for line in looks.read_text(encoding="utf-8").splitlines()]
+    found = [e["top1"] for e in entries if e["split"] == "test" and e["weights_sha256"] == sha256]
+    return float(found[-1]) if found else None
 
 
 def train_missing(table: Table, data: Path, overrides: Sequence[str]) -> None:
@@ -128,7 +135,7 @@ def section(table: Table, plot: str) -> str:
             continue
         c = done[0].config
         taught = c.alpha > 0 or c.beta > 0
-        tests = [run.test["top1"] for run in done if run.test]
+        tests = [run.test for run in done if run.test is not None]
         seconds = statistics.median(float(e["seconds"]) for run in done for e in run.log)
         cells = [
             name,

@@ -129,7 +129,8 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
 
     def render(start: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
         chosen = range(start, min(start + SHARD, len(files)))
-        seeds = [[view_seed(config.view_seed, files[i], k) for k in range(config.views)] for i in chosen]
+        numbers = range(config.views)
+        seeds = [[view_seed(config.view_seed, files[i], k) for k in numbers] for i in chosen]
         size = (config.teacher_size,)
         views = [
             [make_view(images[int(positions[i])], s, settings, size)[0] for s in row]

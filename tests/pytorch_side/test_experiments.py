@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,15 @@ def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs/plain", Config(epochs=1), [0.9])
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "not looked at" in text
-    look = {"test": {"top1": 0.8765, "images": 1000}}
-    (tmp_path / "runs/plain/evaluation.json").write_text(json.dumps(look))
+    run = tmp_path / "runs/plain"
+    (run / "student.safetensors").write_bytes(b"weights")
+    look = {"split": "test", "top1": 0.8765, "weights_sha256": sha256(b"weights").hexdigest()}
+    (run / "looks.jsonl").write_text(json.dumps(look) + "\n")
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| 87.65% |" in text
+    (run / "student.safetensors").write_bytes(b"trained again")  # the look was at other weights
+    text = section(read_table(table, tmp_path / "runs"), "plot.svg")
+    assert "not looked at" in text
 
 
 def test_the_command_runs_what_is_missing_and_writes(
