@@ -140,5 +140,7 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
 
 def _svg(width: int, height: int, body: str, name: str) -> str:
     return (
+        '<div class="plot" tabindex="0" role="group" aria-label="drawing, scrolls sideways">'
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">{body}</svg>'
+        "</div>"
     )

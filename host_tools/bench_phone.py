@@ -1,0 +1,125 @@
+"""Time one model on a phone, in its browser or over adb, and check its answers against the PC.
+
+python host_tools/bench_phone.py [RUN_OR_ZOO]              shows a code to scan with the phone
+python host_tools/bench_phone.py --adb BENCHMARK_MODEL     LiteRT's own tool on an Android phone
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import segno
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools import phone_assets
+from host_tools.bench_timing import MIN_RUNS
+from host_tools.inputs import ROOT, Model, load_model
+from host_tools.phone_adb import bench_over_adb
+from host_tools.phone_server import PhoneServer, local_address
+from host_tools.phone_session import PhoneSession
+from host_tools.phone_tls import self_signed
+from host_tools.report_data import load_entries
+from host_tools.report_table import print_entries
+from host_tools.results import RESULTS_NAME
+from pytorch_side.config import data_folder
+from tinyml.cli import UserError, run_command
+
+SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
+    parser.add_argument("--images", type=int, default=200, help="answers to check against the PC")
+    parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed samples of each model")
+    parser.add_argument("--host", help="address to listen on (default: the local network's)")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--name", help="a name that leads to the address, shown instead of it")
+    parser.add_argument("--https", action="store_true", help="adds threads and the live camera")
+    parser.add_argument("--wait", type=float, default=600.0, help="seconds to wait for a phone")
+    parser.add_argument("--keep", action="store_true", help="serve on for photos until Ctrl-C")
+    parser.add_argument(
+        "--adb", type=Path, metavar="BENCHMARK_MODEL", help="LiteRT's benchmark_model for Android"
+    )
+    parser.add_argument("--serial", help="which adb device, where several are connected")
+    arguments = parser.parse_args(argv)
+    return run_command(lambda: _bench(arguments))
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    if not 1 <= arguments.images <= 2000 or not 1 <= arguments.runs <= 5000:
+        raise UserError("--images must be 1 to 2000, --runs 1 to 5000")
+    model = load_model(arguments.model)
+    if arguments.adb is not None:
+        bench_over_adb(model, arguments.adb, arguments.serial, talk.print)
+    else:
+        _bench_in_browser(model, arguments)
+    entries, _ = load_entries([model.folder / RESULTS_NAME])
+    print_entries(entries)
+
+
+def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
+    modules = phone_assets.install_runtime()
+    models, notes = phone_assets.model_files(model)
+    data = _data(arguments.data)
+    pixels, labels = phone_assets.choose_images(model, data, arguments.images)
+    expected = phone_assets.expect(model, models, pixels, labels, data.name if data else "noise")
+    session = PhoneSession(model, expected, "LiteRT.js (WebAssembly)", talk.print, notes)
+    files = phone_assets.page_files(modules)
+    files |= phone_assets.data_files(model, models, pixels, arguments.runs)
+    host = arguments.host or local_address()
+    tls, fingerprint = None, ""
+    if arguments.https:
+        tls, fingerprint = self_signed(arguments.name or host, ROOT / "build" / "phone_page")
+    server = PhoneServer(host, arguments.port, files, session.receive, tls)
+    url = server.url(arguments.name)
+    talk.print(f"open this page on the phone (same network): {url}", markup=False)
+    if sys.stderr.isatty():
+        segno.make(url).terminal(out=sys.stderr, compact=True)
+    if fingerprint:
+        talk.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        wait_for(session, arguments.wait)
+        if arguments.keep:
+            talk.print("serving on for photos; Ctrl-C ends it")
+            threading.Event().wait()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def wait_for(session: PhoneSession, wait_s: float, silence_s: float = SILENCE_S) -> None:
+    """Wait until the phone is done. Raises UserError saying what was kept when it is not."""
+    begun = time.monotonic()
+    while not session.finished.wait(0.2):
+        kept = f"kept: {', '.join(session.targets)}" if session.targets else "nothing was measured"
+        now = time.monotonic()
+        if session.failure is not None:
+            raise UserError(f"the phone could not finish ({session.failure}); {kept}")
+        if session.heard is None and now - begun > wait_s:
+            raise UserError(f"no phone has come within {wait_s:.0f} s: is it on the same network?")
+        if session.heard is not None and now - session.heard > silence_s:
+            raise UserError(f"the phone left half-way; {kept}; run it again for the rest")
+
+
+def _data(argument: Path | None) -> Path | None:
+    try:
+        return data_folder(argument)
+    except UserError as error:
+        talk.print(f"noise instead of images, so no accuracy: {error}")
+        return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

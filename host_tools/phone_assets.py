@@ -1,0 +1,159 @@
+"""Everything the phone's page is served: page, LiteRT's WebAssembly build, models, images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from host_tools.bench_contenders import float_model, load_litert
+from host_tools.inputs import ROOT, Model, split_images
+from host_tools.phone_server import Served
+from host_tools.phone_session import Expected
+from host_tools.twins import float_io_twin
+from tinyml.cli import UserError
+from tinyml.pixels import load_pixels
+
+PAGE = Path(__file__).resolve().parent / "phone_page"
+BUILD = ROOT / "build" / "phone_page"
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".wasm": "application/wasm",
+}
+INSTALL_S = 300
+
+
+def install_runtime(development: bool = False) -> Path:
+    """npm-install what phone_page/package.json pins into the build folder; return node_modules."""
+    modules = BUILD / "node_modules"
+    pinned = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))
+    wanted = pinned["dependencies"] | (pinned["devDependencies"] if development else {})
+    if all(_installed(modules / name) == version for name, version in wanted.items()):
+        return modules
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(
+            "npm is missing, it brings LiteRT's WebAssembly build: install node and npm"
+        )
+    BUILD.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PAGE / "package.json", BUILD / "package.json")
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+    command += ["--loglevel=error"] + ([] if development else ["--omit=dev"])
+    try:
+        done = subprocess.run(
+            command, cwd=BUILD, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError("npm install does not come to an end: is there a network?") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise UserError(f"npm install failed: {lines[-1]}")
+    return modules
+
+
+def _installed(package: Path) -> str | None:
+    manifest = package / "package.json"
+    if not manifest.is_file():
+        return None
+    return str(json.loads(manifest.read_text(encoding="utf-8")).get("version"))
+
+
+def page_files(modules: Path) -> dict[str, Served]:
+    """The page itself and the runtime's files, by the names the page asks for."""
+    files = {
+        path.name: Served(KINDS[path.suffix], path.read_bytes())
+        for path in sorted(PAGE.iterdir())
+        if path.suffix in KINDS
+    }
+    for name in ("@litertjs/core/dist/index.js", "@litertjs/wasm-utils/dist/index.js"):
+        files[f"npm/{name}"] = Served(KINDS[".js"], modules / name)
+    for path in sorted((modules / "@litertjs/core/wasm").iterdir()):
+        if path.suffix in KINDS and "jspi" not in path.name:
+            files[f"npm/@litertjs/core/wasm/{path.name}"] = Served(KINDS[path.suffix], path)
+    return files
+
+
+def model_files(model: Model) -> tuple[dict[str, bytes], dict[str, str]]:
+    """precision → .tflite with float32 ends, as the browser's runtime wants it; and notes."""
+    work = ROOT / "build" / "bench_pc"
+    work.mkdir(parents=True, exist_ok=True)
+    path, note = float_model(model, work)
+    models = {"float32": path.read_bytes(), "int8": float_io_twin(model.int8.read_bytes())}
+    return models, {"float32": note}
+
+
+def choose_images(
+    model: Model, data: Path | None, count: int
+) -> tuple[npt.NDArray[np.uint8], list[int] | None]:
+    """`count` test images of a seeded draw with their labels; noise without a data set."""
+    generator = np.random.default_rng(0)
+    size = model.size
+    if data is None:
+        return generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8), None
+    images = split_images(data, model.card.classes)
+    pixels: list[npt.NDArray[np.uint8]] = []
+    labels: list[int] = []
+    for position in generator.permutation(len(images)):
+        if len(pixels) == count:
+            break
+        path, label = images[position]
+        try:
+            pixels.append(load_pixels(path, size, size))
+        except UserError:
+            continue
+        labels.append(label)
+    if not pixels:
+        raise UserError(f"{data}: no test image can be read")
+    return np.stack(pixels), labels
+
+
+def expect(
+    model: Model,
+    models: dict[str, bytes],
+    pixels: npt.NDArray[np.uint8],
+    labels: Sequence[int] | None,
+    data: str,
+) -> Expected:
+    """LiteRT's own answers on the PC, from the very files the phone gets."""
+    logits, work = {}, ROOT / "build" / "phone_page"
+    work.mkdir(parents=True, exist_ok=True)
+    for precision, content in models.items():
+        path = work / f"{model.sha256[:16]}-{precision}.tflite"
+        path.write_bytes(content)
+        runner = load_litert(path, 1)
+        logits[precision] = np.stack([runner.run(runner.prepare(one)) for one in pixels])
+    return Expected(logits, output_scale(model), labels, data)
+
+
+def output_scale(model: Model) -> float:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(model.int8))
+    return float(interpreter.get_output_details()[0]["quantization"][0])
+
+
+def data_files(
+    model: Model, models: dict[str, bytes], pixels: npt.NDArray[np.uint8], runs: int
+) -> dict[str, Served]:
+    setup = {
+        "name": model.card.name,
+        "size": model.size,
+        "classes": list(model.card.classes),
+        "images": len(pixels),
+        "runs": runs,
+        "precisions": list(models),
+    }
+    files = {
+        "setup.json": Served("application/json", json.dumps(setup).encode()),
+        "images.bin": Served("application/octet-stream", pixels.tobytes()),
+    }
+    for precision, content in models.items():
+        files[f"model-{precision}.tflite"] = Served("application/octet-stream", content)
+    return files

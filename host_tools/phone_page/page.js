@@ -1,0 +1,242 @@
+// The page: fetch models and images, measure, answer the images, report, then classify photos.
+
+import { canRun, clockStepUs, loadModel, startRuntime, stopRuntime, timeRuns } from "./bench.js";
+import { resize } from "./resize.js";
+
+const ROUNDS = 10;
+const CLOCK_STEPS = 50; // a sample lasts this many of the clock's steps, so that they don't show
+const PIXELS_MAX = 16e6; // larger photos exceed some phones' canvases
+
+const $ = (id) => document.getElementById(id);
+const show = (id, text) => {
+  $(id).textContent = text;
+};
+let setup;
+let chosen; // the int8 model, kept for photos
+
+async function get(name) {
+  const response = await fetch(name, { cache: "no-store" });
+  if (!response.ok) throw new Error(`the PC answered ${response.status} for ${name}`);
+  return response;
+}
+
+async function post(message) {
+  const response = await fetch("post", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(message),
+  });
+  const reply = await response.json();
+  if (!response.ok) throw new Error(reply.error ?? `the PC answered ${response.status}`);
+  return reply;
+}
+
+/** What went wrong, on the phone and (if it still listens) on the PC. */
+async function fail(error) {
+  show("trouble", error.message ?? String(error));
+  show("status", "");
+  $("work").hidden = true;
+  await post({ kind: "failed", text: String(error.message ?? error).slice(0, 300) }).catch(() => {});
+}
+
+/** Let the page paint; a measurement must not freeze it. */
+const breathe = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+function progress(share, text) {
+  $("bar").value = share;
+  show("status", text);
+}
+
+async function measure(threads, files, images) {
+  progress(0, `Starting the runtime, ${threads === 1 ? "one thread" : `${threads} threads`}`);
+  await startRuntime(threads);
+  const models = {};
+  for (const [precision, bytes] of Object.entries(files)) {
+    models[precision] = await loadModel(bytes.slice(), setup.size, threads);
+  }
+  const names = Object.keys(models);
+  const pixels = (i) => images.subarray(i * setup.size ** 2 * 3, (i + 1) * setup.size ** 2 * 3);
+  const times = Object.fromEntries(names.map((name) => [name, []]));
+  const batch = {};
+  const stepUs = clockStepUs();
+  const samples = Math.ceil(setup.runs / ROUNDS);
+  for (const name of names) {
+    models[name].prepare(pixels(0));
+    await timeRuns(models[name], 10); // warm-up
+    let onceUs = Infinity;
+    for (let i = 0; i < 5; i++) onceUs = Math.min(onceUs, await timeRuns(models[name], 5));
+    batch[name] = Math.max(1, Math.ceil((CLOCK_STEPS * stepUs) / Math.max(onceUs, 1)));
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const name of names) {
+      progress((round / ROUNDS) * 0.5, `Timing ${name}`);
+      await breathe();
+      await timeRuns(models[name], 1);
+      for (let i = 0; i < samples; i++) times[name].push(await timeRuns(models[name], batch[name]));
+    }
+  }
+  for (const name of names) {
+    await post({ kind: "timing", precision: name, threads, times_us: times[name], batch: batch[name] });
+  }
+  for (const [number, name] of names.entries()) {
+    const logits = [];
+    for (let i = 0; i < setup.images; i++) {
+      models[name].prepare(pixels(i));
+      logits.push(Array.from(await models[name].run()));
+      if (i % 20 === 0) {
+        progress(0.5 + ((number + i / setup.images) / names.length) * 0.5, `Checking ${name}`);
+        await breathe();
+      }
+    }
+    const verdict = await post({ kind: "logits", precision: name, threads, logits });
+    addRow(name, threads, times[name], verdict);
+  }
+  return models;
+}
+
+function addRow(name, threads, times, verdict) {
+  const sorted = times.toSorted ? times.toSorted((a, b) => a - b) : [...times].sort((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)] / 1000;
+  const row = document.createElement("tr");
+  const cells = [
+    threads === 1 ? name : `${name}, ${threads} threads`,
+    `${median.toPrecision(3)} ms`,
+    `${(100 * verdict.same_top1).toFixed(1)} %`,
+  ];
+  for (const text of cells) row.appendChild(document.createElement("td")).textContent = text;
+  $("rows").appendChild(row);
+  $("results").hidden = false;
+}
+
+async function start() {
+  $("start").disabled = true;
+  $("work").hidden = false;
+  try {
+    await post({ kind: "hello", agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 });
+    progress(0, "Fetching models and images");
+    const files = {};
+    for (const precision of setup.precisions) {
+      const response = await get(`model-${precision}.tflite`);
+      files[precision] = new Uint8Array(await response.arrayBuffer());
+    }
+    const images = new Uint8Array(await (await get("images.bin")).arrayBuffer());
+    let models = await measure(1, files, images);
+    const cores = Math.min(navigator.hardwareConcurrency ?? 1, 4);
+    if (self.crossOriginIsolated && cores > 1) {
+      stopRuntime();
+      models = await measure(cores, files, images);
+    } else {
+      show("remark", "One thread: over plain http a browser gives a page no more.");
+    }
+    await post({ kind: "done" });
+    progress(1, "Done. The PC has the result.");
+    chosen = models.int8 ?? models.float32;
+    $("photo").hidden = false;
+    $("camera").hidden = !(self.isSecureContext && navigator.mediaDevices?.getUserMedia);
+  } catch (error) {
+    await fail(error);
+    $("start").disabled = false;
+  }
+}
+
+/** Draw a photo or a video's frame upright over white, resize as in training, show the answer. */
+async function classify(source, width, height) {
+  const shrink = Math.min(1, Math.sqrt(PIXELS_MAX / (width * height)));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(width * shrink);
+  canvas.height = Math.round(height * shrink);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(source, 0, 0, canvas.width, canvas.height);
+  const decoded = context.getImageData(0, 0, canvas.width, canvas.height).data;
+  const pixels = resize(decoded, canvas.width, canvas.height, setup.size);
+  chosen.prepare(pixels);
+  const logits = await chosen.run();
+  showSeen(pixels);
+  showAnswer(logits);
+}
+
+function showSeen(pixels) {
+  const seen = $("seen");
+  seen.width = seen.height = setup.size;
+  seen.hidden = false;
+  const data = new ImageData(setup.size, setup.size);
+  for (let i = 0, j = 0; i < pixels.length; i += 3, j += 4) {
+    data.data.set([pixels[i], pixels[i + 1], pixels[i + 2], 255], j);
+  }
+  seen.getContext("2d").putImageData(data, 0, 0);
+}
+
+function showAnswer(logits) {
+  const top = Math.max(...logits);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - top));
+  const total = powers.reduce((sum, power) => sum + power, 0);
+  const ranked = setup.classes
+    .map((name, i) => ({ name, share: powers[i] / total }))
+    .sort((a, b) => b.share - a.share)
+    .slice(0, 3);
+  $("answer").replaceChildren(
+    ...ranked.map(({ name, share }) => {
+      const item = document.createElement("li");
+      item.textContent = `${name.replaceAll("_", " ")}, ${(100 * share).toFixed(0)} %`;
+      return item;
+    }),
+  );
+}
+
+async function photoChosen() {
+  const file = $("file").files[0];
+  if (!file) return;
+  show("trouble", "");
+  try {
+    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    await classify(bitmap, bitmap.width, bitmap.height);
+    bitmap.close();
+  } catch {
+    show("trouble", "This file is no picture the browser can read.");
+  }
+}
+
+async function liveCamera() {
+  show("trouble", "");
+  const video = $("video");
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment" },
+    });
+  } catch (error) {
+    show("trouble", `No camera (${error.name}): choose a photo instead.`);
+    return;
+  }
+  video.hidden = false;
+  await video.play();
+  $("camera").disabled = true;
+  while (video.srcObject?.active) {
+    await classify(video, video.videoWidth, video.videoHeight);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  $("camera").disabled = false;
+}
+
+async function open() {
+  try {
+    setup = await (await get("setup.json")).json();
+  } catch {
+    show("about", "");
+    show("trouble", "The PC does not answer: start bench_phone.py again and scan the new code.");
+    return;
+  }
+  const { name, images, size } = setup;
+  show("about", `${name}: times the model on this phone and checks ${images} images of ${size} by ${size} pixels against the PC. Keep the screen on.`);
+  if (!canRun()) {
+    await fail(new Error("This browser has no WebAssembly SIMD: update it, or use another one."));
+    return;
+  }
+  $("start").disabled = false;
+}
+
+$("start").addEventListener("click", start);
+$("file").addEventListener("change", photoChosen);
+$("camera").addEventListener("click", liveCamera);
+open();

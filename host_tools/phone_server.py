@@ -1,0 +1,227 @@
+"""The small web server that a phone's browser talks to: a fixed set of files and one place to post.
+
+    GET  /<token>/<name>     one of the files it was given, nothing else on this machine
+    POST /<token>/post       a JSON object, handed to `receive`; the answer is JSON
+
+Whoever lacks the token sees 404. Bodies, connections and their length in time are all bounded.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from tinyml.cli import UserError
+
+MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images are a quarter of that
+IDLE_S = 10.0  # a connection that says nothing for so long is closed
+CONNECTION_S = 120.0  # and none lasts longer than this, however slowly it trickles
+MAX_CONNECTIONS = 48
+MAX_PER_ADDRESS = 16  # browsers open six
+
+
+@dataclass(frozen=True)
+class Served:
+    """One file: from memory, or from disk where it is too large to hold twice."""
+
+    kind: str  # Content-Type
+    content: bytes | Path
+
+
+class BadPost(Exception):
+    """A post that cannot be taken; its message is sent back."""
+
+
+Receive = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class PhoneServer(ThreadingHTTPServer):
+    """Binds to `host` alone. `files` maps names ("page.js", "npm/…") to what is served."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        files: Mapping[str, Served],
+        receive: Receive,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.files = files
+        self.receive = receive
+        self.token = secrets.token_urlsafe(12)
+        self.isolated = tls is not None
+        self.policy = content_policy(files)
+        self.idle_s, self.connection_s = IDLE_S, CONNECTION_S
+        self._open: dict[socket.socket, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+        try:
+            super().__init__((host, port), PhoneHandler)
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port}: {error.strerror}; try another --host or --port"
+            ) from error
+        if tls is not None:
+            # The handshake waits for the connection's own thread: here it would stop everyone.
+            self.socket = tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+    def url(self, host: str | None = None) -> str:
+        """Where the phone goes; `host` replaces the address by a name that leads to it."""
+        address, port = self.server_address[:2]
+        scheme = "https" if self.isolated else "http"
+        return f"{scheme}://{host or str(address)}:{port}/{self.token}/"
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        with self._lock:
+            mine = sum(address == client_address[0] for address, _ in self._open.values())
+            if len(self._open) >= MAX_CONNECTIONS or mine >= MAX_PER_ADDRESS:
+                return False  # closed at once; a browser tries again
+            self._open[request] = (client_address[0], time.monotonic() + self.connection_s)
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called twice a second: ends the connections that have had their time."""
+        now = time.monotonic()
+        with self._lock:
+            late = [one for one, (_, deadline) in self._open.items() if deadline < now]
+        for one in late:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that breaks off is no news; nothing is printed for it."""
+
+
+class PhoneHandler(BaseHTTPRequestHandler):
+    """One connection, one request (HTTP/1.0): nothing to keep alive, nothing to confuse."""
+
+    server_version, sys_version = "swin2mcu", ""
+
+    @property
+    def phones(self) -> PhoneServer:
+        return cast(PhoneServer, self.server)
+
+    def setup(self) -> None:
+        self.request.settimeout(self.phones.idle_s)
+        super().setup()
+
+    def do_GET(self) -> None:
+        served = self.phones.files.get(self._name())
+        if served is None:
+            self._send(404, "text/plain", b"not found\n")
+        elif isinstance(served.content, bytes):
+            self._send(200, served.kind, served.content)
+        else:
+            self._head(200, served.kind, served.content.stat().st_size)
+            with served.content.open("rb") as file:
+                shutil.copyfileobj(file, self.wfile)
+
+    def do_POST(self) -> None:
+        if self._name() != "post":
+            return self._send(404, "text/plain", b"not found\n")
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch(r"[0-9]{1,9}", length):
+            return self._reply(411, {"error": "a post needs its Content-Length"})
+        if int(length) > MAX_BODY_BYTES:
+            return self._reply(413, {"error": f"more than {MAX_BODY_BYTES} bytes"})
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            return None  # the phone has gone
+        try:
+            message = json.loads(body)
+            if not isinstance(message, dict):
+                raise BadPost("a post is a JSON object")
+            return self._reply(200, self.phones.receive(message))
+        except BadPost as error:
+            return self._reply(400, {"error": str(error)})
+        except (ValueError, RecursionError):
+            return self._reply(400, {"error": "this is no JSON"})
+
+    def _name(self) -> str:
+        """The part of the path behind the token; "?" (no file's name) for whoever lacks it."""
+        first, _, rest = urlsplit(self.path).path.lstrip("/").partition("/")
+        if not hmac.compare_digest(first.encode(), self.phones.token.encode()):
+            return "?"
+        return rest or "index.html"
+
+    def _reply(self, status: int, message: dict[str, Any]) -> None:
+        self._send(status, "application/json", json.dumps(message).encode())
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
+        self._head(status, kind, len(content))
+        self.wfile.write(content)
+
+    def _head(self, status: int, kind: str, length: int) -> None:
+        self.send_response(status)
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(length),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",  # the token is in the address
+            "Content-Security-Policy": self.phones.policy,
+        }
+        if self.phones.isolated:  # what browsers ask for before they allow threads
+            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: a line per request would hide what the tool has to say."""
+
+
+def content_policy(files: Mapping[str, Served]) -> str:
+    """What the page may load: its own files. The inline import map is allowed by its hash."""
+    index = files.get("index.html")
+    page = index.content if index else b""
+    text = page.read_bytes() if isinstance(page, Path) else page
+    maps = re.findall(rb'<script type="importmap">(.*?)</script>', text, re.DOTALL)
+    hashes = "".join(
+        f" 'sha256-{base64.b64encode(hashlib.sha256(one).digest()).decode()}'" for one in maps
+    )
+    return (
+        f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; "
+        "connect-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def local_address() -> str:
+    """The address other devices of the local network reach this machine by."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(
+                ("192.0.2.1", 9)
+            )  # a documentation address: chooses a route, sends nothing
+            return str(probe.getsockname()[0])
+        except OSError as error:
+            raise UserError(
+                "this machine is on no network: join the phone's, or give --host"
+            ) from error
