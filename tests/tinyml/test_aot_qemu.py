@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from aot_runner import (
-    FIRMWARE,
-    compile_bytes,
-    images_for,
-    kernel_sources,
-    reference,
-    write_model,
-)
+from aot_runner import compile_bytes, images_for, reference, write_model
 from random_graphs import RandomGraph, seeded
 
+from host_tools.bare_metal import CORES, build, kernel_sources, run
 from tinyml.cli import UserError
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "firmware" / "kernels"))
-from run_qemu import HERE as HARNESS
-from run_qemu import build_qemu, run_qemu
 
 _MAIN = """
 #include <string.h>
-#include "platform.h"
+#include "counter.h"
 typedef struct {
   int seed; int8_t* (*input)(void); const int8_t* (*output)(void); void (*run)(void);
   const int8_t* image; unsigned image_bytes; const int8_t* answer; unsigned answer_bytes;
@@ -49,17 +38,16 @@ int main(void) {
 """
 
 
-def graphs_on_core(
-    folder: Path, variant: str, core: str, first: int, wanted: int
-) -> tuple[int, str]:
+def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[int, str]:
     """Builds `wanted` graphs into one program and runs it: exit status and text."""
+    core = CORES[name]
     files, declarations, cases, number = [], [], [], 0
     for seed in range(first, first + 2 * wanted):
         if number == wanted:
             break
         model = RandomGraph(seeded(seed)).build()
         try:
-            compiled = compile_bytes(model, variant)
+            compiled = compile_bytes(model, core.kernels)
         except UserError as error:
             assert "-128" in str(error)
             continue
@@ -81,11 +69,9 @@ def graphs_on_core(
     assert number == wanted
     main = folder / "main.c"
     main.write_text(_MAIN % ("\n".join(declarations), ",\n".join(cases)))
-    kernels = [Path(p) for p in kernel_sources(variant)]
-    includes = [f"-I{FIRMWARE / 'engine'}", f"-I{HARNESS}", "-O1"]
     program = folder / "graphs.elf"
-    build_qemu(core, program, [main, *files, *kernels], includes)
-    return run_qemu(core, program)
+    build(core, program, [*files, *kernel_sources(core.kernels)], [main], ["-O1"])
+    return run(core, program)
 
 
 def _array(name: str, values: np.ndarray) -> str:
@@ -94,9 +80,7 @@ def _array(name: str, values: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("first", [2000, 3000])  # thirty fit into the smallest code memory
-@pytest.mark.parametrize(("variant", "core"), [("dsp", "m4"), ("dsp", "m7"), ("helium", "m55")])
-def test_random_graphs_on_an_emulated_core(
-    variant: str, core: str, first: int, tmp_path: Path
-) -> None:
-    status, text = graphs_on_core(tmp_path, variant, core, first, 30)
+@pytest.mark.parametrize("core", CORES)
+def test_random_graphs_on_an_emulated_core(core: str, first: int, tmp_path: Path) -> None:
+    status, text = graphs_on_core(tmp_path, core, first, 30)
     assert status == 0 and "30 graphs, 0 wrong" in text, text

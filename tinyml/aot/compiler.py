@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinyml.aot.emit import Emitter, Source
 from tinyml.aot.fuse import FUSIONS, fuse
 from tinyml.aot.lower import lower
-from tinyml.aot.schedule import Scheduler, arena_plan
+from tinyml.aot.schedule import arena_plan, schedule
 from tinyml.cli import UserError
 from tinyml.tflite import Graph
 
@@ -42,7 +42,7 @@ def compile_graph(
             "they belong to different models"
         )
     fuse(program, fusions)
-    steps = Scheduler(program, core, fusions).steps()
+    steps = schedule(program, core, fusions)
     plan, bound = arena_plan(program, steps)
     names = [str(i) for i in range(classes)] if labels is None else labels
     source = Emitter(program, steps, plan, core).source(sha256, names)

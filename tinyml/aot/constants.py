@@ -1,0 +1,142 @@
+"""A program's constants as C: packed weights, requantisation, tables. Becomes model_data.h."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.aot.ir import Add, Conv, Mean, Mul, Node, Program
+from tinyml.aot.pack import pack_weights
+from tinyml.aot.quantize import Table
+
+
+class Constants:
+    """Collects definitions; every table is written once however many nodes use it."""
+
+    def __init__(self, program: Program, core: str) -> None:
+        self.program = program
+        self.core = core
+        self.tables: dict[bytes, str] = {}
+        self.lines: list[str] = []
+
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def add(self, index: int, node: Node) -> None:
+        work = node.work
+        name = f"{node.kind}{index}"
+        match work:
+            case Conv():
+                self._conv_constants(index, node, work)
+            case Mean():
+                self._struct(
+                    "MeanParams", name, work.bias, work.multiplier, work.shift, work.zero_point,
+                    self.table(work.table),
+                )  # fmt: skip
+            case Add():
+                # TensorFlow Lite's tuples keep the order of the struct's fields.
+                a, b, (zero_point, multiplier, shift) = work.a, work.b, work.out
+                self._struct(
+                    "AddParams",
+                    name,
+                    *a,
+                    *b,
+                    multiplier,
+                    shift,
+                    zero_point,
+                    self.table(work.table),
+                )
+            case Mul():
+                zero_point, multiplier, shift = work.out
+                self._struct(
+                    "MulParams", name, work.a_zero_point, work.b_zero_point, multiplier, shift,
+                    zero_point, self.table(work.table),
+                )  # fmt: skip
+
+    def _conv_constants(self, index: int, node: Node, work: Conv) -> None:
+        requant, window = work.requant, work.window
+        weights = pack_weights(node, self.core)
+        self.lines.append(
+            f"\n/* {title(self.program, node)} */\n"
+            f"static const int8_t weights{index}[{weights.size}] "
+            f"__attribute__((aligned(16))) MODEL_WEIGHTS_SECTION =\n{c_bytes(weights)};\n"
+        )
+        for kind, name, numbers in (
+            ("int32_t", "bias", requant.bias),
+            ("int32_t", "multiplier", requant.multiplier),
+            ("int8_t", "shift", requant.shift),
+        ):
+            section = " MODEL_WEIGHTS_SECTION" if name == "bias" else ""
+            self.lines.append(
+                f"static const {kind} {name}{index}[{numbers.size}]{section} = {{\n"
+                f"{c_numbers(numbers)}}};\n"
+            )
+        self._struct(
+            "Requant", f"requant{index}", f"bias{index}", f"multiplier{index}", f"shift{index}",
+            self.table(requant.table), requant.zero_point, int(requant.simple),
+        )  # fmt: skip
+        if node.kind in ("conv", "depthwise"):
+            source, out = node.inputs[0].shape, self.program.values[node.output].shape
+            self._struct(
+                "Window", f"window{index}", source.width, out.width, source.channels, out.channels,
+                window.kernel_height, window.kernel_width, window.stride_width, window.pad_left,
+                window.pad_value,
+            )  # fmt: skip
+
+    def _struct(self, kind: str, name: str, *fields: int | str) -> None:
+        self.lines.append(
+            f"static const {kind} {name} = {{{', '.join(str(f) for f in fields)}}};\n"
+        )
+
+    def table(self, table: Table | None) -> str:
+        """The name of a table, written once however many nodes use it."""
+        if table is None:
+            return "0"
+        key = table.tobytes()
+        if key not in self.tables:
+            self.tables[key] = f"table{len(self.tables)}"
+            self.lines.append(
+                f"static const int8_t {self.tables[key]}[256] = {{\n{c_numbers(table)}}};\n"
+            )
+        return self.tables[key]
+
+
+def title(program: Program, node: Node) -> str:
+    """What a node stands for, for a comment; names come from a file and are not trusted."""
+    shape = program.values[node.output].shape
+    sizes = f"{shape.height}x{shape.width}x{shape.channels}"
+    name = re.sub(r"[^A-Za-z0-9_/:.;-]", "_", program.values[node.output].name)[-60:]
+    return f"{' + '.join(node.operators)} -> {name} {sizes}"
+
+
+def c_numbers(numbers: npt.NDArray[np.integer]) -> str:
+    """Comma-separated numbers in lines of at most 100 columns."""
+    lines, line = [], ""
+    for number in numbers.tolist():
+        # -2147483648 would be a long with a minus sign.
+        text = "INT32_MIN," if number == -(1 << 31) else f"{number},"
+        if len(line) + len(text) > 98:
+            lines.append(line)
+            line = ""
+        line += text
+    return "\n".join([*lines, line])
+
+
+_ESCAPED = [
+    chr(b) if chr(b).isascii() and (chr(b).isalnum() or chr(b) in " _+-*/=<>.,;:!#()[]{}|~^&@$")
+    else f"\\{b:03o}"
+    for b in range(256)
+]  # fmt: skip
+
+
+def c_bytes(values: npt.NDArray[np.int8]) -> str:
+    """Bytes as string literals: compilers read those a hundred times faster than numbers."""
+    data = values.tobytes()
+    chunks = (data[i : i + 40] for i in range(0, len(data), 40))
+    return "\n".join('"' + "".join(_ESCAPED[b] for b in chunk) + '"' for chunk in chunks)
+
+
+def c_string(text: str) -> str:
+    return '"' + "".join(_ESCAPED[b] for b in text.encode()) + '"'

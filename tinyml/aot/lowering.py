@@ -1,0 +1,121 @@
+"""What lowering an operator needs: where tensors went, and checks that name what is wrong."""
+
+from __future__ import annotations
+
+import math
+
+from tinyml.aot import quantize
+from tinyml.aot.ir import Node, Operand, Shape, Value
+from tinyml.cli import UserError
+from tinyml.tflite import Graph, Operator, Tensor
+
+# Above this a multiplier would shift an int32 accumulator out of its register.
+LARGEST_FACTOR = float(1 << 30)
+
+
+class Lowering:
+    """The program so far, and where each tensor of the graph went."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.values: dict[int, Value] = {}
+        self.nodes: list[Node] = []
+        self.operands: dict[int, Operand] = {}  # tensor → value and shape
+        self.next_value = len(graph.tensors)
+
+    def operand(self, operator: Operator, position: int) -> tuple[Tensor, Operand]:
+        """An activation that some operator before this one wrote."""
+        tensor = self.tensor(operator, position)
+        if tensor.index not in self.operands:
+            raise refusal(operator, tensor, "is read before anything writes it")
+        return tensor, self.operands[tensor.index]
+
+    def constant(self, operator: Operator, position: int, dtype: str) -> Tensor:
+        tensor = self.tensor(operator, position)
+        if tensor.data is None:
+            raise refusal(
+                operator, tensor, "must be a constant, but its buffer is missing or empty"
+            )
+        if tensor.dtype != dtype:
+            raise refusal(operator, tensor, f"is {tensor.dtype}; {dtype} is needed here")
+        if tensor.dynamic or any(n < 1 for n in tensor.shape):
+            raise refusal(operator, tensor, f"has the impossible shape {tensor.shape}")
+        return tensor
+
+    def tensor(self, operator: Operator, position: int) -> Tensor:
+        if position >= len(operator.inputs) or operator.inputs[position] < 0:
+            raise UserError(f"{operator}: input {position} is missing; export the model again")
+        return self.graph.tensors[operator.inputs[position]]
+
+    def output(self, operator: Operator) -> Tensor:
+        if len(operator.outputs) != 1:
+            raise UserError(f"{operator} has {len(operator.outputs)} outputs; one is supported")
+        tensor = self.graph.tensors[operator.outputs[0]]
+        if tensor.index in self.operands:
+            raise refusal(operator, tensor, "is written twice")
+        return tensor
+
+    def new_value(self, value: Value) -> int:
+        self.values[self.next_value] = value
+        self.next_value += 1
+        return self.next_value - 1
+
+    def define(self, tensor: Tensor, shape: Shape) -> int:
+        self.values[tensor.index] = Value(tensor.name, shape)
+        self.operands[tensor.index] = Operand(tensor.index, shape)
+        return tensor.index
+
+
+def refusal(operator: Operator | str, tensor: Tensor, what: str) -> UserError:
+    return UserError(f"{operator}: {tensor} {what}")
+
+
+def activation_shape(operator: Operator | str, tensor: Tensor) -> Shape:
+    """The shape of an int8 activation, checked."""
+    if tensor.dtype != "int8":
+        raise refusal(
+            operator, tensor, f"is {tensor.dtype}; only int8 runs here: quantise the model"
+        )
+    if tensor.dynamic:
+        raise refusal(operator, tensor, "has a dynamic shape; export with a fixed batch of 1")
+    if not tensor.shape or any(n < 1 for n in tensor.shape):
+        raise refusal(operator, tensor, f"has the impossible shape {tensor.shape}")
+    affine(operator, tensor)
+    if len(tensor.shape) > 4 or (len(tensor.shape) == 4 and tensor.shape[0] != 1):
+        raise refusal(operator, tensor, f"has shape {tensor.shape}; only a batch of 1 runs here")
+    height, width, channels = (1, 1, 1, *tensor.shape)[-3:]
+    if max(height, width, channels) > 65535 or math.prod(tensor.shape) > 1 << 28:
+        raise refusal(operator, tensor, f"with shape {tensor.shape} is too large for a board")
+    return Shape(height, width, channels)
+
+
+def affine(operator: Operator | str, tensor: Tensor) -> tuple[float, int]:
+    """Scale and zero point of an activation."""
+    if tensor.scales.size != 1:
+        raise refusal(
+            operator, tensor, f"needs one scale and has {tensor.scales.size}: quantise it"
+        )
+    scale, zero_point = float(tensor.scales[0]), int(tensor.zero_points[0])
+    if scale <= 0 or not -128 <= zero_point <= 127:
+        raise refusal(operator, tensor, f"has scale {scale} and zero point {zero_point}")
+    return scale, zero_point
+
+
+def check_shape(operator: Operator, result: Tensor, shape: Shape) -> None:
+    if activation_shape(operator, result) != shape:
+        raise refusal(operator, result, f"has shape {result.shape}, but the operator makes {shape}")
+
+
+def multiplier_of(operator: Operator, result: Tensor, factor: float) -> tuple[int, int]:
+    if factor >= LARGEST_FACTOR:
+        raise refusal(operator, result, "has a scale too small for the interpreter's arithmetic")
+    return quantize.quantize_multiplier(factor)
+
+
+def output_clamp(operator: Operator, tensor: Tensor) -> quantize.Table | None:
+    scale, zero_point = affine(operator, tensor)
+    activation = operator.options["activation"]
+    limits = quantize.activation_range(activation, scale, zero_point)
+    if limits is None:
+        raise UserError(f"{operator}: fused activation {activation} is not supported")
+    return quantize.clamp_table(*limits)
