@@ -1,7 +1,7 @@
 """Time a model on an Android phone with LiteRT's benchmark_model, over adb.
 
 benchmark_model is built from LiteRT's sources: `bazel build -c opt --config=android_arm64
-//tflite/tools/benchmark:benchmark_model`, or taken from its nightly builds. Its path is an argument.
+//tflite/tools/benchmark:benchmark_model`, or taken from its nightly builds. Name its path.
 """
 
 from __future__ import annotations

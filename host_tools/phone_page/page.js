@@ -5,6 +5,7 @@ import { resize } from "./resize.js";
 
 const ROUNDS = 10;
 const CLOCK_STEPS = 50; // a sample lasts this many of the clock's steps, so that they don't show
+const WARM_UP_MS = 1500;
 const PIXELS_MAX = 16e6; // larger photos exceed some phones' canvases
 
 const $ = (id) => document.getElementById(id);
@@ -62,9 +63,14 @@ async function measure(threads, files, images) {
   const samples = Math.ceil(setup.runs / ROUNDS);
   for (const name of names) {
     models[name].prepare(pixels(0));
-    await timeRuns(models[name], 10); // warm-up
+    progress(0, `Warming up ${name}`);
+    // Browsers start WebAssembly in quick, slow code and replace it while it runs.
+    const warm = performance.now() + WARM_UP_MS;
     let onceUs = Infinity;
-    for (let i = 0; i < 5; i++) onceUs = Math.min(onceUs, await timeRuns(models[name], 5));
+    while (performance.now() < warm) {
+      onceUs = Math.min(onceUs, await timeRuns(models[name], 5));
+      await breathe();
+    }
     batch[name] = Math.max(1, Math.ceil((CLOCK_STEPS * stepUs) / Math.max(onceUs, 1)));
   }
   for (let round = 0; round < ROUNDS; round++) {
