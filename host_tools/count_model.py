@@ -1,0 +1,107 @@
+"""One model's generated C on one emulated core: instructions of every step, RAM, flash."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from host_tools.bare_metal import (
+    CORES,
+    COUNTER,
+    build,
+    compiler_version,
+    kernel_sources,
+    run,
+    section_bytes,
+)
+from tinyml.aot.compiler import compile_graph
+from tinyml.card import sha256_of
+from tinyml.cli import UserError
+from tinyml.interpreters import Micro
+from tinyml.tflite import read
+
+WEIGHTS = '-DMODEL_WEIGHTS_SECTION=__attribute__((section(".weights")))'
+
+
+@dataclass(frozen=True)
+class Step:
+    step: str
+    operators: str
+    instructions: int
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one inference costs on one core; all sizes in bytes."""
+
+    model: str
+    core: str
+    engine: str
+    compiler: str
+    instructions: int
+    macs: int
+    ram_bytes: int  # arena, with input and output in it, and stack
+    arena_bytes: int
+    stack_bytes: int
+    flash_bytes: int  # of the engine: weights, tables and code
+    weights_bytes: int
+    table_bytes: int
+    code_bytes: int
+    per_operator: tuple[Step, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def made_up_image(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """The image that firmware/counter/count_model.c makes for itself."""
+    i = np.arange(int(np.prod(shape)), dtype=np.int64)
+    return (i * 37 + i // 251 * 11).astype(np.uint8).view(np.int8).reshape(shape)
+
+
+def count_model(model: Path, name: str, core_name: str) -> Count:
+    """Count one inference. Raises UserError if the logits are not those of TFLite Micro."""
+    core = CORES[core_name]
+    graph = read(model)
+    compiled = compile_graph(graph, sha256_of(model), core.kernels)
+    with TemporaryDirectory() as folder:
+        source = Path(folder) / "model.c"
+        source.write_text(compiled.source.model_c)
+        (Path(folder) / "model_data.h").write_text(compiled.source.model_data_h)
+        program = Path(folder) / "count.elf"
+        engine = [source, *kernel_sources(core.kernels)]
+        build(core, program, engine, [COUNTER / "count_model.c"], [WEIGHTS])
+        status, text = run(core, program)
+        sizes = section_bytes(program)
+    if status:
+        raise UserError(f"{name} on {core_name}: the program ended with {status}: {text.strip()}")
+    lines = [line.split("\t") for line in text.splitlines()]
+    steps = tuple(Step(line[1], line[2], int(line[3])) for line in lines if line[0] == "step")
+    figures = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] != "logit"}
+    logits = [int(line[1]) for line in lines if line[0] == "logit"]
+    shape = tuple(int(n) for n in graph.tensors[graph.inputs[0]].shape[1:])
+    expected = Micro(model.read_bytes()).run(made_up_image(shape)).ravel().tolist()
+    if logits != expected:
+        raise UserError(f"{name} on {core_name} answers {logits}, TFLite Micro {expected}")
+    weights, tables, code = (sizes[s] for s in (".weights", ".engine_tables", ".engine_code"))
+    return Count(
+        model=name,
+        core=core_name,
+        engine="aot",
+        compiler=f"gcc {compiler_version()}",
+        instructions=figures["total"],
+        macs=compiled.macs,
+        ram_bytes=figures["arena_bytes"] + figures["stack_bytes"],
+        arena_bytes=figures["arena_bytes"],
+        stack_bytes=figures["stack_bytes"],
+        flash_bytes=weights + tables + code,
+        weights_bytes=weights,
+        table_bytes=tables,
+        code_bytes=code,
+        per_operator=steps,
+    )
