@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
 from pytorch_side.data import scan_folder
@@ -38,6 +39,7 @@ class Run:
     folder: Path
     config: Config
     log: list[dict[str, str]]  # one row an epoch
+    machine: dict[str, Any]  # hardware, threads, processes, torch
     test: float | None  # top-1 of the last logged look at test with these very weights
 
     @property
@@ -91,7 +93,10 @@ def read_run(folder: Path) -> Run | None:
         return None
     with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
         log = list(csv.DictReader(stream))
-    return Run(folder, read_saved_config(folder / "config.json"), log, _last_test(folder))
+    path = folder / "machine.json"
+    machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = read_saved_config(folder / "config.json")
+    return Run(folder, config, log, machine, _last_test(folder))
 
 
 def _last_test(folder: Path) -> float | None:
@@ -151,17 +156,25 @@ def section(table: Table, plot: str) -> str:
             f"{seconds:.0f}",
         ]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    lines += ["", *_verdicts(table, found), "", "| run | val top-1 | best epoch | hours |"]
-    lines.append("|---|---|---|---|")
+    lines += ["", *_verdicts(table, found), "", "| run | val top-1 | best epoch | hours | on |"]
+    lines.append("|---|---|---|---|---|")
     for runs in found.values():
         for run in runs:
             best = max(run.log, key=lambda e: float(e["val_top1"]))
             hours = sum(float(e["seconds"]) for e in run.log) / 3600
             lines.append(
                 f"| {run.folder.name} | {run.val:.2%} | {best['epoch']} "
-                f"({float(best['val_top1']):.2%}) | {hours:.2f} |"
+                f"({float(best['val_top1']):.2%}) | {hours:.2f} | {_where(run.machine)} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def _where(machine: dict[str, Any]) -> str:
+    if not machine:
+        return "unknown"
+    count = machine["processes"]
+    text = f"{machine['hardware']}, {machine['threads']} threads, torch {machine['torch']}"
+    return f"{count} processes: {text}" if count > 1 else text
 
 
 def _runs(row: Row) -> list[Run]:

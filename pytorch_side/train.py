@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 import math
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -46,8 +48,9 @@ def fit(
     `loss_of_batch(model, batch)` returns a dict whose "loss" is minimised and whose other entries
     are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
     the plain ones when `config.ema` is 0, go through `score(model)` (eval mode, no gradients; its
-    dict is logged) and `save(model)`. Writes config.json, log.csv and checkpoint.pt into `run`, and
-    goes on from checkpoint.pt when there is one. Ends with `model` holding the averaged weights.
+    dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and checkpoint.pt
+    into `run`, and goes on from checkpoint.pt when there is one. Ends with `model` holding the
+    averaged weights.
 
     Raises UserError when a loss is not finite, or the checkpoint belongs to another config.
     """
@@ -65,6 +68,7 @@ def fit(
         first, rows = _resume(checkpoint, config, model, averaged, optimizer)
     elif main:
         save_config(config, run / "config.json")
+        write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     row: dict[str, Any] = rows[-1] if rows else {}
     with Progress(console=Console(stderr=True), disable=not main) as bar:
@@ -130,6 +134,23 @@ def top1(
             answers = model(prepare(images)).argmax(dim=1).cpu().numpy()
             right += int((answers == labels[start : start + batch]).sum())
     return right / len(labels)
+
+
+def machine(accelerator: Accelerator) -> dict[str, Any]:
+    """What a run is trained on: its times mean nothing without it."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    if accelerator.device.type == "cuda":
+        name = torch.cuda.get_device_name(accelerator.device)
+    return {
+        "hardware": name,
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
 
 
 def learning_rate(step: int, steps_per_epoch: int, config: Config) -> float:
