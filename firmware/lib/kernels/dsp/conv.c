@@ -45,15 +45,21 @@ static __attribute__((noinline)) void store_exactly(const int32_t* sums, int32_t
   }
 }
 
-ALWAYS_INLINE void store_simple(int32_t sum0, int32_t sum1, int32_t sum2, int32_t pixels,
-                                const Layer* layer, int32_t c, int8_t* out) {
-  const SimpleRequant simple =
-      simple_requant(layer->multiplier[c], layer->shift[c], layer->odd_zero_point);
-  const int8_t* const middle_of_table = layer->middle_of_table;
+// The outputs of channels c and c + 1. What the layer says is read before the first store, which
+// the compiler must take for one that could change it.
+ALWAYS_INLINE void store_simple(int32_t sums[2][kMaxPixels], int32_t pixels, const Layer* layer,
+                                int32_t c, int8_t* out) {
+  const int32_t* const multiplier = layer->multiplier + c;
+  const int8_t* const shift = layer->shift + c;
+  const SimpleRequant a = simple_requant(multiplier[0], shift[0], layer->odd_zero_point);
+  const SimpleRequant b = simple_requant(multiplier[1], shift[1], layer->odd_zero_point);
+  const int8_t* const table = layer->middle_of_table;
   const int32_t cout = layer->cout;
-  out[0] = middle_of_table[requantize_simple(sum0, simple)];
-  if (pixels > 1) out[cout] = middle_of_table[requantize_simple(sum1, simple)];
-  if (pixels > 2) out[2 * cout] = middle_of_table[requantize_simple(sum2, simple)];
+#pragma GCC unroll 3
+  for (int32_t p = 0; p < pixels; ++p, out += cout) {
+    out[0] = table[requantize_simple(sums[0][p], a)];
+    out[1] = table[requantize_simple(sums[1][p], b)];
+  }
 }
 
 // Channels c and c + 1 of `pixels` (1 to 3, a constant where this is inlined) pixels.
@@ -69,8 +75,7 @@ ALWAYS_INLINE void multiply_pair(const Layer* layer, const int8_t* weights, int3
     multiply_2x3(weights, layer->columns, layer->blocks, sums);
   }
   if (layer->simple) {
-    store_simple(sums[0][0], sums[0][1], sums[0][2], pixels, layer, c, out);
-    store_simple(sums[1][0], sums[1][1], sums[1][2], pixels, layer, c + 1, out + 1);
+    store_simple(sums, pixels, layer, c, out);
   } else {
     const int32_t first[] = {sums[0][0], sums[0][1], sums[0][2]};
     const int32_t second[] = {sums[1][0], sums[1][1], sums[1][2]};

@@ -125,23 +125,21 @@ ALWAYS_INLINE void multiply_2x3(const int8_t* weights, const int16x2_t* columns,
   int32_t b0 = sums[1][0], b1 = sums[1][1], b2 = sums[1][2];
   const int8_t* const end = weights + blocks.bytes;
   const int8_t* const end_of_pairs = weights + blocks.bytes_in_pairs;
-  if (blocks.bytes_in_pairs) {
-    __asm__ volatile("1:\n" MULTIPLY_2X3_BLOCK MULTIPLY_2X3_BLOCK
-                     "ldr lr, %[end]\n"
-                     "cmp %[weights], lr\n"
-                     "bne 1b"
-                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [b0] "+r"(b0), [b1] "+r"(b1),
-                       [b2] "+r"(b2), [weights] "+r"(weights), [columns] "+r"(columns)
-                     : [end] "m"(end_of_pairs)
-                     : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-  }
-  if (weights != end) {
-    __asm__ volatile(MULTIPLY_2X3_BLOCK
-                     : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [b0] "+r"(b0), [b1] "+r"(b1),
-                       [b2] "+r"(b2), [weights] "+r"(weights), [columns] "+r"(columns)
-                     :
-                     : "r8", "r9", "r10", "r11", "r12", "lr", "memory");
-  }
+  __asm__ volatile(
+      "ldr lr, %[end_of_pairs]\n"
+      "cmp %[weights], lr\n"
+      "beq 2f\n"
+      "1:\n" MULTIPLY_2X3_BLOCK MULTIPLY_2X3_BLOCK
+      "ldr lr, %[end_of_pairs]\n"
+      "cmp %[weights], lr\n"
+      "bne 1b\n"
+      "2: ldr lr, %[end]\n"
+      "cmp %[weights], lr\n"
+      "beq 3f\n" MULTIPLY_2X3_BLOCK "3:"
+      : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [b0] "+r"(b0), [b1] "+r"(b1), [b2] "+r"(b2),
+        [weights] "+r"(weights), [columns] "+r"(columns)
+      : [end] "m"(end), [end_of_pairs] "m"(end_of_pairs)
+      : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
   sums[0][0] = a0;
   sums[0][1] = a1;
   sums[0][2] = a2;
