@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -150,16 +149,6 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{source}: {key} must be {kind.__name__}, not {value!r}")
     return value
-
-
-def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """The options all training commands share; `out` names the default run folder."""
-    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument(
-        "--data", type=Path, default=None, help="folder of class folders (default: $SWIN2MCU_DATA)"
-    )
-    parser.add_argument("--out", type=Path, default=Path(out), help=f"run folder (default: {out})")
 
 
 def data_folder(given: Path | None) -> Path:

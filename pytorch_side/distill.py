@@ -7,26 +7,24 @@ With `alpha` or `beta` above 0 the teacher is asked once for all (see knowledge.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from pytorch_side.attention import energy_map
 from pytorch_side.batches import Batch, TrainBatches
 from pytorch_side.cache import decode_images
-from pytorch_side.config import Config, add_arguments, data_folder, load_config
-from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.command import training_command
+from pytorch_side.config import Config
+from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import make_student, save_weights, student_features
 from pytorch_side.train import Losses, fit, top1
-from tinyml.cli import run_command
 
 
 class WatchedStudent(nn.Module):
@@ -118,21 +116,11 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    add_arguments(parser, "runs/student")
-    arguments = parser.parse_args(argv)
+    def work(config: Config, images: ImageFolder, run: Path) -> str:
+        row = distill(config, images, run)
+        return f"{run}/student.safetensors: {float(row['val_top1']):.2%} on val"
 
-    def command() -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        config = load_config(arguments.config, arguments.overrides)
-        folder = scan_folder(
-            data_folder(arguments.data), config.seed, config.val_share, config.test_share
-        )
-        row = distill(config, folder, arguments.out)
-        if PartialState().is_main_process:
-            print(f"{arguments.out}/student.safetensors: {float(row['val_top1']):.2%} on val")
-
-    return run_command(command)
+    return training_command(__doc__, "runs/student", work, argv)
 
 
 if __name__ == "__main__":

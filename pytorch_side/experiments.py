@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
-from pytorch_side.data import scan_folder
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
@@ -120,8 +120,7 @@ def train_missing(table: Table, data: Path, overrides: Sequence[str]) -> None:
             if run and run.finished:
                 continue
             config = load_config(row.config, [*overrides, f"seed={seed}"])
-            images = scan_folder(data, config.seed, config.val_share, config.test_share)
-            distill(config, images, folder)
+            distill(config, images_of(config, data), folder)
 
 
 def section(table: Table, plot: str) -> str:

@@ -7,11 +7,9 @@ Killed and started again it goes on where it stopped; finished, it returns at on
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,8 +27,9 @@ from torch import nn
 from pytorch_side.attention import teacher_maps
 from pytorch_side.batches import to_images, view_settings
 from pytorch_side.cache import DecodedImages, decode_images
-from pytorch_side.config import Config, add_arguments, data_folder, load_config
-from pytorch_side.data import ImageFolder, scan_folder
+from pytorch_side.command import training_command
+from pytorch_side.config import Config
+from pytorch_side.data import ImageFolder
 from pytorch_side.knowledge_store import (
     Knowledge,
     check_same,
@@ -41,7 +40,7 @@ from pytorch_side.knowledge_store import (
 from pytorch_side.models import make_teacher, read_weights, teacher_input
 from pytorch_side.views import make_view, view_seed
 from tinyml.card import sha256_of
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import UserError, write_atomic
 
 SHARD = 64  # images between two saves
 CPU_BATCH = 16  # a Swin's windows are copied a lot: batches that stay in the cache are faster
@@ -210,20 +209,11 @@ def _open_arrays(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    add_arguments(parser, "runs/knowledge")
-    arguments = parser.parse_args(argv)
+    def work(config: Config, images: ImageFolder, run: Path) -> str:
+        made = make_knowledge(decode_images(images), config, run)
+        return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} views each"
 
-    def command() -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        config = load_config(arguments.config, arguments.overrides)
-        folder = scan_folder(
-            data_folder(arguments.data), config.seed, config.val_share, config.test_share
-        )
-        made = make_knowledge(decode_images(folder), config, arguments.out)
-        print(f"{arguments.out}: {len(made.row)} images, {made.seeds.shape[1]} views each")
-
-    return run_command(command)
+    return training_command(__doc__, "runs/knowledge", work, argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""What the training commands share: their options, and the way from them to a config and images."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytorch_side.config import Config, data_folder, load_config
+from pytorch_side.data import ImageFolder, scan_folder
+from tinyml.cli import run_command
+
+
+def training_command(
+    description: str | None,
+    out: str,
+    work: Callable[[Config, ImageFolder, Path], str],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse `argv`, do `work(config, images, run folder)`, print the line it returns.
+
+    `description` is the module's docstring, of which --help shows the first line; `out` names the
+    default run folder. Returns the exit code.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument(
+        "--data", type=Path, help="folder of class folders (default: $SWIN2MCU_DATA)"
+    )
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"run folder (default: {out})")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        config = load_config(arguments.config, arguments.overrides)
+        line = work(config, images_of(config, data_folder(arguments.data)), arguments.out)
+        if os.environ.get("RANK", "0") == "0":  # one line, however many processes train
+            print(line)
+
+    return run_command(command)
+
+
+def images_of(config: Config, data: Path) -> ImageFolder:
+    """List the images in `data`, split as the config says where no split.csv does."""
+    return scan_folder(data, config.seed, config.val_share, config.test_share)
