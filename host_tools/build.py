@@ -31,9 +31,7 @@ def wrap_scons(core_dir: Path = CORE_DIR) -> None:
 
     package = core_dir / "packages" / "tool-scons"
     wanted = get_core_dependencies()["tool-scons"].lstrip("~=^")
-    script = (
-        '"""Runs PyPI\'s SCons."""\n\nimport sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n'
-    )
+    script = '"""Runs PyPI\'s SCons."""\n\nimport sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n'
     meta = {"name": "tool-scons", "version": wanted, "description": "SCons from PyPI"}
     owned = {
         "type": "tool",
@@ -57,20 +55,11 @@ def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) 
 
     Raises UserError with the compiler's first error when it fails.
     """
-    wrap_scons()
-    environment = {
-        **os.environ,
-        "PLATFORMIO_CORE_DIR": str(CORE_DIR),
-        "PLATFORMIO_BUILD_DIR": str(build_dir),
-        "PLATFORMIO_WORKSPACE_DIR": str(build_dir / "workspace"),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
-        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "9999",
-        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
-        "SWIN2MCU_MODEL_DIR": str(model_dir.resolve()),
-        "SWIN2MCU_ENGINE": engine,
-    }
-    command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = run_platformio(
+        board,
+        build_dir,
+        {"SWIN2MCU_MODEL_DIR": str(model_dir.resolve()), "SWIN2MCU_ENGINE": engine},
+    )
     output = done.stdout + done.stderr
     write_atomic(build_dir / f"{board.name}.log", output)
     elf = build_dir / board.name / "program.elf"
@@ -80,6 +69,26 @@ def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) 
             f"(all of it: {build_dir / f'{board.name}.log'})"
         )
     return measure(elf, board)
+
+
+def run_platformio(
+    board: Board, build_dir: Path, options: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    wrap_scons()
+    environment = {
+        **os.environ,
+        "PLATFORMIO_CORE_DIR": str(CORE_DIR),
+        "PLATFORMIO_BUILD_DIR": str(build_dir),
+        "PLATFORMIO_WORKSPACE_DIR": str(build_dir / "workspace"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "9999",
+        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
+        **options,
+    }
+    command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
+    return subprocess.run(
+        [*command, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def first_error(output: str) -> str:
@@ -110,3 +119,14 @@ def measure(elf: Path, board: Board) -> Firmware:
         ram_bytes=total(".data", ".bss", ".noinit", ".stack"),
         weights_bytes=total(".weights"),
     )
+
+
+def upload(board: Board, firmware: Firmware, port: str) -> None:
+    """Put a built firmware on a real board. Raises UserError with the uploader's last word."""
+    done = run_platformio(
+        board, firmware.elf.parent.parent, {}, "-t", "upload", "--upload-port", port
+    )
+    if done.returncode:
+        raise UserError(
+            f"uploading to {board.name} at {port} failed: {first_error(done.stdout + done.stderr)}"
+        )

@@ -103,7 +103,9 @@ class Device:
                     self.stats.payload_bytes += len(image)
                     return result
             self.stats.reloads += 1  # reset between Load and Run
-        raise UserError(f"the board lost the same image {MAX_RELOADS} times: does it keep resetting?")
+        raise UserError(
+            f"the board lost the same image {MAX_RELOADS} times: does it keep resetting?"
+        )
 
     def profile(self) -> list[StepCost]:
         """Run the model once and say what each step of it cost."""
@@ -204,7 +206,9 @@ class Device:
         if answer.type != Type.NACK or (answer.payload and answer.payload[0] in expected):
             return answer
         code = answer.payload[0] if answer.payload else 0
-        why = "".join(c if c.isprintable() else "?" for c in answer.payload[1:].decode("utf-8", "replace"))
+        why = "".join(
+            c if c.isprintable() else "?" for c in answer.payload[1:].decode("utf-8", "replace")
+        )
         name = NackCode(code).name if code in list(NackCode) else f"code {code}"
         raise UserError(f"the board refuses: {name.lower().replace('_', ' ')} {why}".rstrip())
 
@@ -236,5 +240,3 @@ def check_info(info: Info, sha256: str, input_shape: tuple[int, int, int], class
         )
     if (info.height, info.width, info.channels) != input_shape or info.class_count != classes:
         raise UserError(f"{info.board} and the card disagree on the model's shape: flash it again")
-
-

@@ -67,10 +67,17 @@ def start(
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise UserError(f"{board.name} does not start: {log.read_text(errors='replace').strip()}")
+            raise UserError(
+                f"{board.name} does not start: {log.read_text(errors='replace').strip()}"
+            )
         time.sleep(0.02)
     emulated = Emulated(
-        board.name, str(elf), process.pid, psutil.Process(process.pid).create_time(), serial_port, monitor
+        board.name,
+        str(elf),
+        process.pid,
+        psutil.Process(process.pid).create_time(),
+        serial_port,
+        monitor,
     )
     write_atomic(state_dir / f"{board.name}.json", json.dumps(asdict(emulated)) + "\n")
     return emulated

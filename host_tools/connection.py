@@ -1,0 +1,111 @@
+"""A device that stays: when the cable is pulled or the board is gone, it waits and goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from host_tools.device import Device, DeviceSilent, LinkStats, check_info
+from host_tools.inputs import Model
+from host_tools.line import Line, LineLost
+from host_tools.protocol import Info, ProtocolError
+from tinyml.cli import UserError
+
+RETRY_S = 0.3
+MAX_SILENCES = 3  # in a row: a board that is there and says nothing useful is not worth the wait
+Answer = TypeVar("Answer")
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """Opens the line, checks that the board holds `model`, and repeats a call that lost the line.
+
+    What a call does must be harmless to repeat. Raises UserError if the board does not come back
+    within `wait_s`.
+    """
+
+    def __init__(
+        self, open_line: Callable[[], Line], port: str, model: Model, wait_s: float
+    ) -> None:
+        self._open_line = open_line
+        self._port = port
+        self._model = model
+        self._wait_s = wait_s
+        self._past: list[LinkStats] = []
+        self.reconnects = 0
+        self._device = Device(open_line())
+        try:
+            self.info = self._greet()
+        except DeviceSilent as error:
+            self.close()
+            raise UserError(
+                f"no answer from {port}: is it the right port, has another program opened it, and "
+                "is the firmware on the board? `python host_tools/flash.py` puts it there"
+            ) from error
+        except LineLost as error:
+            raise UserError(f"the line was lost at once: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, action: Callable[[Device], Answer]) -> Answer:
+        silences = 0
+        while True:
+            try:
+                return action(self._device)
+            except LineLost as error:
+                log.info("%s", error)
+            except DeviceSilent as error:
+                silences += 1
+                if silences >= MAX_SILENCES:
+                    raise UserError(
+                        f"{self.info.board} does not answer any more ({error}): the journal is kept, "
+                        "reset the board and run the same command again"
+                    ) from error
+            except ProtocolError as error:
+                raise UserError(f"{self.info.board} sends {error}: flash it again") from error
+            self._reconnect()
+
+    def _greet(self) -> Info:
+        try:
+            info = self._device.hello()
+        except ProtocolError as error:
+            raise UserError(f"the program at {self._port} sends {error}: flash it again") from error
+        card = self._model.card
+        check_info(info, self._model.sha256, card.input_shape, len(card.classes))
+        return info
+
+    def _reconnect(self) -> None:
+        self.close()
+        self._past.append(self._device.stats)
+        self.reconnects += 1
+        deadline = time.monotonic() + self._wait_s
+        while True:
+            try:
+                self._device = Device(self._open_line())
+                self.info = self._greet()
+                return
+            except (UserError, LineLost, DeviceSilent) as error:
+                self.close()
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"{self._port} did not come back within {self._wait_s:g} s ({error}): the "
+                        "journal is kept, run the same command again"
+                    ) from error
+                time.sleep(RETRY_S)
+
+    def stats(self) -> dict[str, float]:
+        """Sums over all connections; `framing` is what is sent beside image bytes, as a part."""
+        total: dict[str, float] = {}
+        for stats in [*self._past, self._device.stats]:
+            for key, value in stats.as_dict().items():
+                total[key] = total.get(key, 0) + value
+        sent = total["bytes_sent"]
+        total["framing"] = round(1 - total["payload_bytes"] / sent, 5) if sent else 0
+        total["reconnects"] = self.reconnects
+        return total
+
+    def close(self) -> None:
+        self._device.line.close()

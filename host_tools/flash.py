@@ -1,0 +1,172 @@
+"""Build the firmware with a model in it, put it on a board and check that it answers.
+
+python host_tools/flash.py --board qemu-m7 [RUN_OR_ZOO]      python host_tools/flash.py --list
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools import emulator
+from host_tools.boards import Board, get_board, load_boards, usb_boards
+from host_tools.build import BUILD, Firmware, build_firmware, upload
+from host_tools.choose import choose, connected_boards
+from host_tools.device import Device, DeviceSilent, check_info
+from host_tools.inputs import Model, load_model
+from host_tools.line import LineLost, SerialLine
+from host_tools.protocol import Info, ProtocolError
+from tinyml.aot.compiler import compile_graph
+from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.tflite import read
+
+FLASHED = BUILD / "flashed"
+BOOT_S = 15.0
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--board", help="default: the one that is connected")
+    parser.add_argument("--port", help="where the board is: a device name or a URL")
+    parser.add_argument("--engine", help="what runs the model (default: the board's first)")
+    parser.add_argument("--list", action="store_true", help="show boards, and which are connected")
+    parser.add_argument("--stop", action="store_true", help="end emulated boards (or --board)")
+    parser.add_argument("--monitor", action="store_true", help="then print what the board logs")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    arguments = parser.parse_args(argv)
+    if arguments.list:
+        return run_command(lambda: list_boards(arguments.json))
+    if arguments.stop:
+        return run_command(lambda: stop_boards(arguments.board))
+    return run_command(lambda: _flash(arguments))
+
+
+def _flash(arguments: argparse.Namespace) -> None:
+    started = time.monotonic()
+    # A board that is named needs no look at USB before it is built for.
+    name = arguments.board or choose(None, usb_boards()).board
+    board = get_board(name)
+    engine = arguments.engine or board.engines[0]
+    if engine not in board.engines:
+        raise UserError(f"{name} has no engine {engine}: choose {' or '.join(board.engines)}")
+    model = load_model(arguments.model)
+    firmware = build(model, board, engine)
+    port = put_on_board(board, firmware, arguments.port)
+    info = greet(model, board, port)
+    record = {
+        "board": board.name, "engine": engine, "port": port, "model": model.card.name,
+        "model_sha256": model.sha256, "arena_bytes": info.arena_bytes,
+        **{key: value for key, value in asdict(firmware).items() if key != "elf"},
+        "seconds": round(time.monotonic() - started, 1),
+    }  # fmt: skip
+    write_atomic(FLASHED / f"{board.name}.json", json.dumps(record, indent=2) + "\n")
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        kib = {key: f"{record[key] / 1024:,.0f} KiB" for key in record if key.endswith("_bytes")}
+        print(
+            f"{model.card.name} runs on {board.name} ({engine}) at {port}: flash "
+            f"{kib['flash_bytes']}, weights apart {kib['weights_bytes']}, RAM {kib['ram_bytes']} "
+            f"(arena {kib['arena_bytes']}); {record['seconds']} s"
+        )
+    if arguments.monitor:
+        monitor(board, port)
+
+
+def build(model: Model, board: Board, engine: str) -> Firmware:
+    """Generate the model's C for the board's core and link it with the firmware."""
+    generated = BUILD / "models" / f"{model.sha256[:12]}-{board.core}"
+    talk.print(f"compiling {model.card.name} for {board.core} kernels")
+    source = compile_graph(read(model.int8), model.sha256, board.core, model.card.classes).source
+    write_atomic(generated / "model_data.h", source.model_data_h)
+    write_atomic(generated / "model.c", source.model_c)
+    talk.print(f"building the firmware for {board.name}")
+    return build_firmware(
+        board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"
+    )
+
+
+def put_on_board(board: Board, firmware: Firmware, port: str | None) -> str:
+    """Start the board where it is emulated, else upload to it; returns its port."""
+    if board.emulated:
+        talk.print(f"starting {board.name}")
+        return emulator.start(board, firmware.elf).url
+    where = port or choose(board.name, connected_boards()).port
+    talk.print(f"uploading to {where}")
+    upload(board, firmware, where)
+    return where
+
+
+def greet(model: Model, board: Board, port: str) -> Info:
+    """Wait for the board to say who it is; it must hold the model that was just built."""
+    deadline = time.monotonic() + BOOT_S
+    while True:
+        try:
+            line = SerialLine(port, board.baud)
+            try:
+                info = Device(line).hello(patience_s=2.0)
+            finally:
+                line.close()
+            break
+        except (UserError, LineLost, DeviceSilent, ProtocolError) as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{board.name} was flashed but does not answer at {port} ({error}): is it in "
+                    "its bootloader? Press reset and try `python host_tools/serial_eval.py`"
+                ) from error
+            time.sleep(0.2)
+    check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
+    return info
+
+
+def list_boards(as_json: bool) -> None:
+    present = connected_boards()
+    ports = {b: [one.port for one in present if one.board == b] for b in load_boards()}
+    rows = [{**asdict(board), "ports": ports[name]} for name, board in load_boards().items()]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        where = ", ".join(row["ports"]) or ("not running" if row["launch"] else "not connected")
+        print(f"{row['name']:16} {'/'.join(row['engines']):9} {where:24} {row['hardware']}")
+
+
+def stop_boards(name: str | None) -> None:
+    names = [name] if name else [one.board for one in emulator.running()]
+    for each in names:
+        print(f"{each} {'stopped' if emulator.stop(each) else 'was not running'}")
+    if not names:
+        print("no emulated board is running")
+
+
+def monitor(board: Board, port: str) -> None:
+    """Print what the board logs until Ctrl-C."""
+    from host_tools.protocol import Decoder, Type
+
+    line, decoder = SerialLine(port, board.baud), Decoder()
+    talk.print("monitoring; Ctrl-C ends it")
+    try:
+        while True:
+            for frame in decoder.feed(line.read()):
+                if frame is not None and frame.type == Type.LOG:
+                    print(frame.payload.decode("utf-8", "replace"), flush=True)
+    except LineLost as error:
+        raise UserError(f"the line is gone: {error}") from error
+    finally:
+        line.close()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""What TFLite Micro's interpreter on the PC answers, computed ahead in a process of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from tinyml.cli import UserError
+from tinyml.interpreters import Micro
+from tinyml.pixels import load_pixels, to_int8
+
+AHEAD = 6  # images prepared while the board works
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One image: the bytes for the board and the logits the board must answer with."""
+
+    image: bytes
+    logits: tuple[int, ...]
+
+
+_micro: Micro | None = None
+
+
+def _start(model: bytes) -> None:
+    global _micro
+    _micro = Micro(model)
+
+
+def _prepare(path: Path, height: int, width: int) -> Prepared | str:
+    """The image, or why it cannot be read (an exception of ours does not survive pickling as is)."""
+    assert _micro is not None
+    try:
+        image = np.ascontiguousarray(to_int8(load_pixels(path, height, width)))
+    except UserError as error:
+        return str(error)
+    return Prepared(image.tobytes(), tuple(int(v) for v in _micro.run(image)))
+
+
+def prepare_images(
+    model: bytes, files: Sequence[Path], height: int, width: int
+) -> Iterator[Prepared | str]:
+    """Each file's `Prepared`, in order, or the line that says why there is none."""
+    # Spawned: a forked copy would share our end of the serial line.
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, context, _start, (model,)) as pool:
+        waiting: deque[Future[Prepared | str]] = deque()
+        remaining = iter(files)
+        try:
+            while True:
+                while len(waiting) < AHEAD and (file := next(remaining, None)) is not None:
+                    waiting.append(pool.submit(_prepare, file, height, width))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
