@@ -7,10 +7,17 @@
 
 #include "kernels.h"
 
-// Window lines are a few bytes long: shorter than a call of memcpy is worth.
+// Window lines are a few bytes long: shorter than a call of memcpy is worth. The last word overlaps
+// the one before it.
 static inline void copy_short(int8_t* to, const int8_t* from, int32_t count) {
-  for (; count >= 4; count -= 4, to += 4, from += 4) memcpy(to, from, 4);
-  for (; count > 0; --count) *to++ = *from++;
+  if (count < 4) {
+    for (; count > 0; --count) *to++ = *from++;
+    return;
+  }
+  int8_t* const last = to + count - 4;
+  const int8_t* const last_from = from + count - 4;
+  for (; to < last; to += 4, from += 4) memcpy(to, from, 4);
+  memcpy(last, last_from, 4);
 }
 
 static inline void gather_column(const int8_t* const* rows, const Window* window,

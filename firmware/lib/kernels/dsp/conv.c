@@ -8,7 +8,7 @@
 
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
 // the end of a column are zero, so what stands there only has to be readable.
-static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
+ALWAYS_INLINE void widen_by(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
   for (; k >= 4; k -= 4, in += 4, column += 2 * stride) {
     const uint32_t word = load_word(in);
     column[0] = even_bytes(word);
@@ -18,6 +18,14 @@ static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride
     const uint32_t word = load_bytes(in, k);
     column[0] = even_bytes(word);
     column[stride] = odd_bytes(word);
+  }
+}
+
+static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
+  if (stride == kMaxPixels) {
+    widen_by(in, k, column, kMaxPixels);
+  } else {
+    widen_by(in, k, column, stride);
   }
 }
 
