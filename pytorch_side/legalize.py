@@ -11,6 +11,7 @@ quantisation, ONNX and the .tflite, which is what lets ranges be carried from on
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -189,11 +190,9 @@ class _Builder:
             raise UserError(f"{name}: the norm {type(norm).__name__} cannot be folded")
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         bias = torch.zeros_like(factor) if conv.bias is None else conv.bias
-        folded = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups
-        )
+        folded = copy.deepcopy(conv)
         folded.weight.copy_(conv.weight * (factor * scale).view(-1, 1, 1, 1))
-        folded.bias.copy_((bias - norm.running_mean) * factor + norm.bias)
+        folded.bias = nn.Parameter((bias - norm.running_mean) * factor + norm.bias)
         return self.conv(x, name, folded, getattr(norm, "act", nn.Identity()))
 
     def conv(
@@ -201,6 +200,12 @@ class _Builder:
     ) -> str:
         if conv.groups not in (1, conv.in_channels) or conv.dilation not in (1, (1, 1)):
             raise UserError(f"{name}: grouped or dilated convolutions cannot be carried")
+        symmetric = type(conv).__name__ == "Conv2d" and conv.kernel_size[0] > 1
+        if symmetric and (conv.stride[0] > 1 or conv.padding[0] != conv.kernel_size[0] // 2):
+            raise UserError(
+                f"{name}: its padding is not TensorFlow's SAME and would need a PAD operator; "
+                "use a tf_mobilenetv3_* student or pad_type='same'"
+            )
         depthwise = conv.groups > 1
         if depthwise and conv.out_channels != conv.in_channels:
             raise UserError(f"{name}: a depth multiplier cannot be carried")

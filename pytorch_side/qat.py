@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import json
 import logging
 import shlex
@@ -23,11 +22,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from pytorch_side.batches import Batch, TrainBatches
-from pytorch_side.cache import decode_images
+from pytorch_side.batches import Batch, TrainBatches, to_images
+from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.config import Config, data_folder, read_saved_config
 from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
 from pytorch_side.fakequant import QuantNet, ranges_record
@@ -39,8 +40,9 @@ from pytorch_side.models import load_student, make_student, read_weights, save_w
 from pytorch_side.train import Losses, fit, top1
 from tinyml.card import Card, load_card, save_card
 from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.pixels import resize
 
-CALIBRATION_BATCHES = 20  # of training views: a few hundred images settle the ranges
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges
 FREEZE_SHARE = 0.7  # of the steps; then ranges stay and the weights settle on one grid
 EXACT_SHARE = 0.75  # of the steps; then the forward pass computes the board's own integers
 
@@ -88,7 +90,7 @@ def quantise(
 
     steps = epochs * batches.steps
     net = ExactNet(legalize(student), int(FREEZE_SHARE * steps), int(EXACT_SHARE * steps))
-    net.calibrate(_first_images(batches))
+    net.calibrate(_calibration_images(images, size))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
 
@@ -131,9 +133,13 @@ def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
     return net.eval(), int(metadata["size"]), classes, metadata["student"]
 
 
-def _first_images(batches: TrainBatches) -> Iterator[Tensor]:
-    for batch in itertools.islice(batches.epoch(0), CALIBRATION_BATCHES):
-        yield batch.images
+def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
+    """Train images as a board sees them: the ranges of turned and recoloured views are too wide."""
+    positions = images.folder.indices("train")
+    chosen = positions[np.linspace(0, len(positions) - 1, CALIBRATION_IMAGES).astype(int)]
+    for start in range(0, len(chosen), CALIBRATION_BATCH):
+        batch = chosen[start : start + CALIBRATION_BATCH]
+        yield to_images(np.stack([resize(Image.fromarray(images[i]), size, size) for i in batch]))
 
 
 def complete_card(

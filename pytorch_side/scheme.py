@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 WEIGHT_MAX = 127
 BIAS_MAX = 2.0**30  # half of int32: the accumulator must not overflow from the bias alone
+FLOAT32_MARGIN = 1 + 2.0**-22  # scales are rounded to float32, maybe downwards
 SCALE_MIN = 1e-12  # a channel without any weight still needs a scale above zero
 
 
@@ -35,7 +36,7 @@ def weight_scales(weight: Floats, bias: Floats, input_scale: float, per_channel:
     bias, silently. So a scale is never so small that |bias| > 2^30 · input scale · scale.
     """
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1).astype(np.float64) / WEIGHT_MAX
-    floor = np.abs(bias).astype(np.float64) / (BIAS_MAX * input_scale)
+    floor = np.abs(bias).astype(np.float64) / (BIAS_MAX * input_scale) * FLOAT32_MARGIN
     scales = np.maximum(np.maximum(largest, floor), SCALE_MIN)
     if not per_channel:
         scales = np.full_like(scales, scales.max())

@@ -1,0 +1,125 @@
+"""Fake quantisation keeps to TFLite's grid, lets gradients through, and survives dead channels."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from pytorch_side.fakequant import QuantNet, ranges_record
+from pytorch_side.legalize import INPUT, LegalNet, legalize
+from pytorch_side.models import timm_package
+from pytorch_side.scheme import (
+    activation_parameters,
+    integer_bias,
+    integer_weights,
+    weight_scales,
+)
+
+
+@pytest.fixture(scope="module")
+def legal() -> LegalNet:
+    torch.manual_seed(0)
+    model = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=4)
+    return legalize(model.eval())
+
+
+@pytest.fixture
+def net(legal: LegalNet) -> QuantNet:
+    net = QuantNet(copy.deepcopy(legal))
+    net.calibrate(images(seed) for seed in range(3))
+    return net
+
+
+def images(seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return torch.randint(-128, 128, (4, 3, 48, 48)) / 128
+
+
+def test_input_is_the_contracts(net: QuantNet) -> None:
+    scale, zero_point = net.parameters_of(INPUT)
+    assert scale == 1 / 128 and zero_point == 0
+    net.train()(images(0))  # observing must not move it
+    assert net.parameters_of(INPUT) == (np.float32(1 / 128), 0)
+
+
+@pytest.mark.parametrize("low,high", [(-1.0, 3.0), (0.2, 5.0), (-4.0, -1.0), (0.0, 0.0)])
+def test_zero_is_on_every_grid(low: float, high: float) -> None:
+    scale, zero_point = activation_parameters(np.float32(low), np.float32(high))
+    assert scale > 0 and -128 <= zero_point <= 127
+    assert (-128 - zero_point) * scale <= min(low, 0) + scale / 2
+    assert (127 - zero_point) * scale >= max(high, 0) - scale / 2 - 1e-6
+
+
+def test_activations_lie_on_the_grid_after_the_clamp(net: QuantNet) -> None:
+    y = torch.linspace(-20, 20, 999)
+    scale, zero_point = net.parameters_of("conv_stem")
+    steps = net.rounded("conv_stem", y) / float(scale) + int(zero_point)
+    assert torch.allclose(steps, steps.round(), atol=1e-3)
+    assert steps.min() >= -128.01 and steps.max() <= 127.01
+
+
+def test_weights_have_a_scale_a_channel_but_one_in_the_classifier(net: QuantNet) -> None:
+    for step in net.legal.steps:
+        if step.has_weights:
+            scales = net.weight_scales_of(step)
+            assert len(scales) == len(net.legal.layers[step.name].weight)
+            assert (len(set(scales.tolist())) == 1) == (step.operator == "linear")
+
+
+def test_rounded_weights_are_the_integers_times_scale(net: QuantNet) -> None:
+    for step in net.legal.steps:
+        if step.has_weights:
+            scales = net.weight_scales_of(step)
+            layer = net.legal.layers[step.name]
+            stored = integer_weights(layer.weight.detach().numpy(), scales)
+            assert stored.min() >= -127
+            shape = (-1,) + (1,) * (stored.ndim - 1)
+            weight, _ = net.rounded_weights(step)
+            wanted = stored * scales.reshape(shape)
+            assert np.allclose(weight.detach().numpy(), wanted, rtol=1e-5, atol=0)
+
+
+def test_dead_channels_cannot_saturate_the_bias() -> None:
+    weight = np.full((3, 8), 0.5, np.float32)
+    weight[1] = 1e-9
+    weight[2] = 0
+    bias = np.array([0.1, 0.4, -0.4], np.float32)
+    scales = weight_scales(weight, bias, input_scale=0.02, per_channel=True)
+    stored = integer_bias(bias, 0.02, scales)
+    assert np.all(np.abs(stored.astype(np.float64)) <= 2.0**30)
+    assert np.allclose(stored * 0.02 * scales.astype(np.float64), bias, rtol=1e-5)
+    # Without the floor the second channel's bias does not fit.
+    unfloored = integer_bias(bias, 0.02, np.float32(np.abs(weight).max(axis=1) / 127 + 1e-30))
+    assert not np.allclose(unfloored[1] * 0.02 * 1e-9 / 127, bias[1], rtol=0.1)
+
+
+def test_gradients_reach_every_weight(net: QuantNet) -> None:
+    net.train()(images(1)).square().mean().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    assert sum(bool(p.grad.abs().sum()) for p in net.parameters() if p.grad is not None) > 100
+
+
+def test_ranges_follow_batches_until_they_are_frozen(net: QuantNet) -> None:
+    net.freeze_after = 2
+    net.train()
+    seen = [net.high.clone()]
+    for seed in range(4):
+        net(images(10 + seed) * 0.5)
+        seen.append(net.high.clone())
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+    assert torch.equal(seen[2], seen[3]) and torch.equal(seen[3], seen[4])
+    net.eval()(images(20))
+    assert torch.equal(net.high, seen[-1]) and int(net.seen) == 4
+
+
+def test_record_holds_every_tensor_and_all_weights(net: QuantNet) -> None:
+    record = ranges_record(net)
+    assert list(record["activations"]) == list(net.names)
+    for name, entry in record["activations"].items():
+        assert np.float32(entry["scale"]) == net.parameters_of(name)[0]
+    assert set(record["weights"]) == set(net.legal.layers)
