@@ -1,29 +1,44 @@
 // Pillow's antialiased BILINEAR resize, to the bit: what the network was trained on.
 //
-// Two passes, first across, then down, each rounded to bytes; triangle filter as wide as the
-// shrinking factor; weights in fixed point with 22 fractional bits. (libImaging/Resample.c)
+// Two passes, each rounded to bytes; a triangle filter as wide as the shrinking factor; weights in
+// fixed point with 22 fractional bits.
 
 const BITS = 22;
 
 /** RGBA bytes (width × height) → RGB bytes (size × size). */
 export function resize(rgba, width, height, size) {
-  const across = weights(width, size);
-  const narrow = new Uint8Array(size * height * 3);
+  const image = { bytes: rgba, width, height, step: 4 };
+  // A direction that grows while the other shrinks comes last; otherwise across comes first.
+  const result =
+    width < size && size < height
+      ? resizeAcross(resizeDown(image, size), size)
+      : resizeDown(resizeAcross(image, size), size);
+  return result.bytes;
+}
+
+function resizeAcross({ bytes, width, height, step }, size) {
+  const positions = weights(width, size);
+  const result = new Uint8Array(size * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < size; x++) {
-      const { first, taps } = across[x];
-      blend(taps, rgba, (y * width + first) * 4, 4, narrow, (y * size + x) * 3);
+      const { first, taps } = positions[x];
+      blend(taps, bytes, (y * width + first) * step, step, result, (y * size + x) * 3);
     }
   }
-  const down = weights(height, size);
-  const result = new Uint8Array(size * size * 3);
+  return { bytes: result, width: size, height, step: 3 };
+}
+
+function resizeDown({ bytes, width, height, step }, size) {
+  const positions = weights(height, size);
+  const result = new Uint8Array(width * size * 3);
   for (let y = 0; y < size; y++) {
-    const { first, taps } = down[y];
-    for (let x = 0; x < size; x++) {
-      blend(taps, narrow, (first * size + x) * 3, size * 3, result, (y * size + x) * 3);
+    const { first, taps } = positions[y];
+    for (let x = 0; x < width; x++) {
+      const start = (first * width + x) * step;
+      blend(taps, bytes, start, width * step, result, (y * width + x) * 3);
     }
   }
-  return result;
+  return { bytes: result, width, height: size, step: 3 };
 }
 
 function blend(taps, source, start, step, target, at) {

@@ -1,0 +1,130 @@
+"""bench_pc.py from end to end on a tiny model: every int8 runtime, merged results, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import SIZE, make_images, make_run
+
+from host_tools.bench_contenders import load_litert
+from host_tools.bench_pc import main
+from host_tools.twins import dequantized_twin, float_io_twin
+from tinyml.cli import UserError
+from tinyml.tflite import parse
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict]]:
+    folder = tmp_path_factory.mktemp("bench")
+    run, images = make_run(folder / "run"), make_images(folder / "images")
+    arguments = [str(run), "--data", str(images), "--threads", "1", "--runs", "10"]
+    assert main([*arguments, "--only", "litert", "tflm", "aot"]) == 0
+    return run, json.loads((run / "results.json").read_text())["targets"]
+
+
+def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[str, dict]]) -> None:
+    _, targets = measured
+    assert set(targets) == {"pc-litert-int8", "pc-litert-float32", "pc-tflm-int8", "pc-aot-int8"}
+    for target in targets.values():
+        assert target["cost"]["unit"] == "us" and target["cost"]["runs"] >= 10
+        assert 0 < target["cost"]["min"] <= target["cost"]["p50"] <= target["cost"]["p95"]
+        assert target["accuracy"]["images"] == 20
+        assert np.sum(target["accuracy"]["confusion"]) == 20
+        assert target["memory"]["peak_rss_bytes"] > target["memory"]["baseline_rss_bytes"] > 0
+        assert target["memory"]["file_bytes"] > 0
+    assert len({target["session"] for target in targets.values()}) == 1
+
+
+def test_generated_c_answers_byte_for_byte_like_tflite_micro(
+    measured: tuple[Path, dict[str, dict]],
+) -> None:
+    parity = measured[1]["pc-aot-int8"]["parity"]
+    assert parity["images"] == parity["identical"] == 20 and parity["max_lsb"] == 0
+
+
+def test_a_run_without_images_keeps_the_score_of_before(
+    measured: tuple[Path, dict[str, dict]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, before = measured
+    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
+    assert main([str(run), "--threads", "1", "--runs", "5", "--only", "litert-int8"]) == 0
+    after = json.loads((run / "results.json").read_text())["targets"]
+    assert after["pc-litert-int8"]["accuracy"] == before["pc-litert-int8"]["accuracy"]
+    assert after["pc-litert-int8"]["cost"] != before["pc-litert-int8"]["cost"]
+    assert set(after) == set(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing-folder"], "no model_int8.tflite"),
+        (["RUN", "--runs", "0"], "at least 1"),
+        (["RUN", "--threads", "1", "--only", "nothing"], "no contender"),
+        (["RUN", "--data", "missing-images"], "is not a folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    measured: tuple[Path, dict[str, dict]],
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    assert main([str(measured[0]) if word == "RUN" else word for word in arguments]) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1 and words in lines[0]
+
+
+def test_results_of_another_model_are_not_overwritten(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
+    run = make_run(tmp_path / "run")
+    foreign = json.dumps({"schema": 1, "model_sha256": "0" * 64, "name": "x", "targets": {}})
+    (run / "results.json").write_text(foreign)
+    assert main([str(run), "--threads", "1", "--runs", "1", "--only", "litert-int8"]) == 2
+    assert "another model" in capfd.readouterr().err
+    assert (run / "results.json").read_text() == foreign
+
+
+def test_the_float_ended_twin_computes_the_same_integers(
+    measured: tuple[Path, dict[str, dict]], tmp_path: Path
+) -> None:
+    original = measured[0] / "model_int8.tflite"
+    twin = tmp_path / "twin.tflite"
+    twin.write_bytes(float_io_twin(original.read_bytes()))
+    graph = parse(original.read_bytes())
+    end = graph.tensors[graph.outputs[0]]
+    scale, zero = float(end.scales[0]), int(end.zero_points[0])
+    one, other = load_litert(original, 1), load_litert(twin, 1)
+    for seed in range(5):
+        shape = (SIZE, SIZE, 3)
+        pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        exact, real = one.run(one.prepare(pixels)), other.run(other.prepare(pixels))
+        assert real.dtype == np.float32
+        np.testing.assert_array_equal(np.rint(real / scale + zero).astype(int), exact)
+
+
+def test_the_dequantized_twin_holds_the_real_weights(
+    measured: tuple[Path, dict[str, dict]],
+) -> None:
+    stored = (measured[0] / "model_int8.tflite").read_bytes()
+    graph, twin = parse(stored), parse(dequantized_twin(stored))
+    assert [op.op for op in twin.operators] == [op.op for op in graph.operators]
+    compared = 0
+    for before, after in zip(graph.tensors, twin.tensors, strict=True):
+        if before.data is None or before.dtype != "int8":
+            continue
+        along = [1] * len(before.shape)
+        along[before.quantized_dimension] = -1
+        scales = np.asarray(before.scales, np.float64).reshape(along)
+        np.testing.assert_allclose(after.data, before.data * scales, rtol=1e-6)
+        compared += 1
+    assert compared > 50
+
+
+def test_a_twin_of_something_else_is_refused() -> None:
+    with pytest.raises(UserError, match=r"not a \.tflite"):
+        float_io_twin(b"no model at all, just bytes")

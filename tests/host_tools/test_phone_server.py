@@ -1,0 +1,178 @@
+"""The phone's server against everybody who is not the phone."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tools.phone_server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
+from tinyml.cli import UserError
+
+received: list[dict[str, Any]] = []
+
+
+def take(message: dict[str, Any]) -> dict[str, Any]:
+    if message.get("kind") == "bad":
+        raise BadPost("this is bad")
+    received.append(message)
+    return {"taken": len(received)}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PhoneServer]:
+    received.clear()
+    (tmp_path / "large.wasm").write_bytes(b"w" * 3_000_000)
+    files = {
+        "index.html": Served("text/html", b"<title>page</title>"),
+        "npm/large.wasm": Served("application/wasm", tmp_path / "large.wasm"),
+    }
+    one = PhoneServer("127.0.0.1", 0, files, take)
+    one.idle_s, one.connection_s = 0.5, 2.0
+    thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    yield one
+    one.shutdown()
+    one.server_close()
+    thread.join(5)
+
+
+def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def raw(server: PhoneServer, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """What comes back until the server closes, for bytes that no proper client would send."""
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause_s)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+            return answer
+        except (ConnectionResetError, BrokenPipeError):
+            return b""
+
+
+def test_its_own_files_and_nothing_else(server: PhoneServer) -> None:
+    url = server.url()
+    assert ask(url) == (200, b"<title>page</title>")
+    assert ask(url + "npm/large.wasm")[1] == b"w" * 3_000_000
+    root = url.removesuffix(f"{server.token}/")
+    for path in ("", "index.html", "post", "x" * 16 + "/", server.token[:-1] + "/index.html"):
+        assert ask(root + path)[0] == 404, path
+    for path in ("../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "npm/", "npm", "//etc/passwd"):
+        assert ask(url + path)[0] == 404, path
+
+
+def test_it_binds_to_the_address_it_shows_and_no_other(server: PhoneServer) -> None:
+    assert server.url().startswith(f"http://127.0.0.1:{server.server_address[1]}/")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", server.server_address[1]), timeout=2)
+
+
+def test_a_post_needs_the_token_a_length_and_json(server: PhoneServer) -> None:
+    url = server.url() + "post"
+    assert ask(url, json.dumps({"kind": "hello"}).encode()) == (200, b'{"taken": 1}')
+    for body in (b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'"text"', b"NaN"):
+        status, answer = ask(url, body)
+        assert status == 400 and "error" in json.loads(answer), body[:10]
+    assert ask(url, b'{"kind": "bad"}') == (400, b'{"error": "this is bad"}')
+    assert ask(url.replace(server.token, "guess"), b"{}")[0] == 404
+    assert ask(server.url() + "index.html", b"{}")[0] == 404
+    head = f"POST /{server.token}/post HTTP/1.0\r\n".encode()
+    assert b" 411 " in raw(server, head + b"\r\n")
+    for length in (b"-1", b"1e3", b"0x10", b"99999999999"):
+        assert b" 411 " in raw(server, head + b"Content-Length: " + length + b"\r\n\r\n")
+    large = str(MAX_BODY_BYTES + 1).encode()
+    assert b" 413 " in raw(server, head + b"Content-Length: " + large + b"\r\n\r\n")
+    assert received == [{"kind": "hello"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x00\xff\x00\xff\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"A" * 70_000 + b"\r\n",
+        b"PUT / HTTP/1.0\r\n\r\n",
+    ],
+)
+def test_nonsense_is_refused_and_does_not_stop_it(server: PhoneServer, text: bytes) -> None:
+    answer = raw(server, text)
+    assert b" 200 " not in answer
+    assert ask(server.url())[0] == 200
+
+
+def test_slow_clients_are_cut_off_and_do_not_keep_others_out(server: PhoneServer) -> None:
+    silent = [socket.create_connection(server.server_address[:2], timeout=10) for _ in range(8)]
+    head = f"POST /{server.token}/post HTTP/1.0\r\nContent-Length: 1000\r\n\r\n".encode()
+    silent[0].sendall(head + b"{")
+    start = time.monotonic()
+    assert ask(server.url())[0] == 200
+    assert time.monotonic() - start < 2
+    for connection in silent:
+        assert connection.recv(1000) == b"", "closed without an answer"
+        connection.close()
+    assert time.monotonic() - start < 5
+    assert received == []
+
+
+def test_a_client_that_trickles_has_its_time_limited(server: PhoneServer) -> None:
+    start = time.monotonic()
+    raw(server, *[b"G"] * 40, pause_s=0.2)  # a byte every 0.2 s is never idle
+    assert time.monotonic() - start < 12
+    assert ask(server.url())[0] == 200
+    time.sleep(0.3)
+    assert server._open == {}
+
+
+def test_one_address_cannot_take_all_connections(server: PhoneServer) -> None:
+    held = [socket.create_connection(server.server_address[:2], timeout=10) for _ in range(40)]
+    time.sleep(0.3)
+    assert len(server._open) <= 16
+    for connection in held:
+        connection.close()
+    time.sleep(0.8)
+    assert ask(server.url())[0] == 200
+
+
+def test_a_thousand_requests(server: PhoneServer) -> None:
+    failures = []
+
+    def many() -> None:
+        for number in range(250):
+            if number % 2:
+                status = ask(server.url())[0]
+            else:
+                status = ask(server.url() + "post", b'{"kind": "hello"}')[0]
+            if status != 200:
+                failures.append(status)
+
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == [] and len(received) == 500
+    time.sleep(0.3)
+    assert server._open == {} and threading.active_count() < 20
+
+
+def test_an_address_that_is_not_ours_is_one_line() -> None:
+    with pytest.raises(UserError, match="cannot listen"):
+        PhoneServer("192.0.2.1", 0, {}, take)

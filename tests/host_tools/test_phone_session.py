@@ -1,0 +1,135 @@
+"""What a phone posts, believed only as far as it can be checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_run import CLASSES, make_run
+
+from host_tools.bench_phone import wait_for
+from host_tools.inputs import load_model
+from host_tools.phone_server import BadPost
+from host_tools.phone_session import Expected, PhoneSession, compare, device_of
+from tinyml.cli import UserError
+
+IMAGES = 6
+WANTED = np.random.default_rng(0).normal(size=(IMAGES, len(CLASSES))).astype(np.float32)
+TIMING = {"kind": "timing", "precision": "int8", "threads": 1, "times_us": [900.0] * 9, "batch": 2}
+LOGITS = {"kind": "logits", "precision": "int8", "threads": 1, "logits": WANTED.tolist()}
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> PhoneSession:
+    labels = WANTED.argmax(axis=1).tolist()
+    expected = Expected({"int8": WANTED, "float32": WANTED}, 0.1, labels, "leaves")
+    return PhoneSession(load_model(str(make_run(tmp_path / "run"))), expected, "LiteRT.js", print)
+
+
+def stored(session: PhoneSession) -> dict[str, Any]:
+    return dict(json.loads((session.model.folder / "results.json").read_text())["targets"])
+
+
+def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:
+    session.receive({"kind": "hello", "agent": "Mozilla/5.0 (X) Chrome/150.0", "cores": 8})
+    session.receive(TIMING)
+    assert session.receive(LOGITS) == {"same_top1": 1.0}
+    session.receive({"kind": "done"})
+    wait_for(session, 1)
+    target = stored(session)["phone-browser-int8"]
+    assert target["kind"] == "phone" and target["cost"]["p50"] == 900.0
+    assert target["hardware"] == "Chrome 150 on X, 8 cores"
+    assert target["accuracy"]["top1"] == 1.0
+    assert target["parity"]["identical"] == IMAGES and target["parity"]["max_lsb"] == 0
+
+
+def test_a_phone_that_leaves_half_way_leaves_its_times(session: PhoneSession) -> None:
+    session.receive(TIMING)
+    with pytest.raises(UserError, match="left half-way; kept: phone-browser-int8"):
+        wait_for(session, 10, silence_s=0.1)
+    assert stored(session)["phone-browser-int8"]["accuracy"] is None
+
+
+def test_a_phone_that_cannot_is_quoted(session: PhoneSession) -> None:
+    session.receive({"kind": "failed", "text": "no WebAssembly SIMD\x1b[31m"})
+    with pytest.raises(UserError, match=r"no WebAssembly SIMD\[31m\); nothing was measured"):
+        wait_for(session, 10)
+
+
+def test_no_phone_at_all(session: PhoneSession) -> None:
+    with pytest.raises(UserError, match="no phone has come"):
+        wait_for(session, 0.1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"kind": ["timing"]},
+        {**TIMING, "precision": "int4"},
+        {**TIMING, "precision": ["int8"]},
+        {**TIMING, "threads": 0},
+        {**TIMING, "threads": "1"},
+        {**TIMING, "times_us": []},
+        {**TIMING, "times_us": [1.0] * 20_000},
+        {**TIMING, "times_us": [float("nan")]},
+        {**TIMING, "times_us": [-5]},
+        {**TIMING, "times_us": [True]},
+        {**TIMING, "batch": 0},
+        LOGITS,  # before its timing
+        {"kind": "done"},  # before anything
+    ],
+)
+def test_what_makes_no_sense_is_refused(session: PhoneSession, message: dict[str, Any]) -> None:
+    with pytest.raises(BadPost):
+        session.receive(message)
+    assert not (session.model.folder / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    "logits", [None, [], [[0.0] * 10] * 5, [[0.0] * 9] * 6, [["a"] * 10] * 6, [[1e999] * 10] * 6]
+)
+def test_logits_of_another_shape_are_refused(session: PhoneSession, logits: Any) -> None:
+    session.receive(TIMING)
+    with pytest.raises(BadPost):
+        session.receive({**LOGITS, "logits": logits})
+
+
+def test_the_token_is_good_for_one_measurement(session: PhoneSession) -> None:
+    session.receive(TIMING)
+    session.receive({"kind": "done"})
+    with pytest.raises(BadPost, match="over"):
+        session.receive(TIMING)
+
+
+def test_differences_are_counted_in_lsb() -> None:
+    answers = WANTED.copy()
+    answers[2, 3] += 0.3
+    answers[4] = -answers[4]
+    parity = compare(answers, WANTED, 0.1)
+    assert parity["identical"] == IMAGES - 2
+    assert parity["same_top1"] <= IMAGES - 1
+    assert compare(answers[:4], WANTED[:4], 0.1)["max_lsb"] == 3
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (
+            "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/150.0.0.0 Mobile Safari/537.36",
+            "Chrome 150 on Linux; Android 16; Pixel 9",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 "
+            "(KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1",
+            "Safari 19 on iPhone; CPU iPhone OS 19_0 like Mac OS X",
+        ),
+        ("curl", "curl"),
+    ],
+)
+def test_a_browser_is_named_in_a_few_words(agent: str, words: str) -> None:
+    assert device_of(agent) == words
