@@ -17,79 +17,136 @@ static void point_at_pixels(const int8_t* const* rows, const Window* window, int
   const int32_t width = window->kernel_width;
   const uint32_t in_width = window->in_width;
   for (int32_t y = 0; y < window->kernel_height; ++y) {
-    const int8_t* pixel = rows[y] + first_column * channels;
+    const int8_t* pixel = rows[y] ? rows[y] + first_column * channels : outside;
     for (int32_t x = first_column; x < first_column + width; ++x, pixel += channels) {
       *taps++ = rows[y] && (uint32_t)x < in_width ? pixel : outside;
     }
   }
 }
 
-// Every fourth channel from `first` on: requantised, written and added up.
-ALWAYS_INLINE void store_lanes(int32x4_t x, int32_t first, mve_pred16_t lanes,
+// Four neighbouring channels from c on: requantised, written and added up. `whole` where all four
+// exist and the layer is simple.
+ALWAYS_INLINE void store_lanes(int32x4_t x, int32_t c, int whole, mve_pred16_t lanes,
                                const Requant* requant, const Finish* finish, int8_t* out,
                                int32_t* sums) {
-  const uint32x4_t fours = vidupq_n_u32(0, 4);
-  x = vaddq_s32(x, vldrwq_gather_shifted_offset_z_s32(requant->bias + first, fours, lanes));
-  const int32x4_t multiplier =
-      vldrwq_gather_shifted_offset_z_s32(requant->multiplier + first, fours, lanes);
-  const int32x4_t shift = vldrbq_gather_offset_z_s32(requant->shift + first, fours, lanes);
-  x = requant->simple ? rescale_lanes_right(x, multiplier, shift)
-                      : rescale_lanes(x, multiplier, shift);
+  if (whole) {
+    x = vaddq_s32(x, vldrwq_s32(requant->bias + c));
+    x = rescale_lanes_right(x, vldrwq_s32(requant->multiplier + c), vldrbq_s32(requant->shift + c));
+    x = finish_lanes(x, finish);
+    vstrbq_s32(out + c, x);
+    if (sums) vstrwq_s32(sums + c, vaddq_s32(vldrwq_s32(sums + c), x));
+    return;
+  }
+  x = vaddq_s32(x, vldrwq_z_s32(requant->bias + c, lanes));
+  x = rescale_lanes(x, vldrwq_z_s32(requant->multiplier + c, lanes),
+                    vldrbq_z_s32(requant->shift + c, lanes));
   x = finish_lanes(x, finish);
-  vstrbq_scatter_offset_p_s32(out + first, fours, x, lanes);
-  if (sums) {
-    const int32x4_t before = vldrwq_gather_shifted_offset_z_s32(sums + first, fours, lanes);
-    vstrwq_scatter_shifted_offset_p_s32(sums + first, fours, vaddq_s32(before, x), lanes);
-  }
+  vstrbq_p_s32(out + c, x, lanes);
+  if (sums) vstrwq_p_s32(sums + c, vaddq_s32(vldrwq_z_s32(sums + c, lanes), x), lanes);
 }
 
-// The sums of channels 0, 4, .. then 1, 5, .. and so on of one group at one pixel.
-typedef struct {
-  int32x4_t every_fourth[4];
-} Sums;
-
-ALWAYS_INLINE Sums widen(Sums sums, int16x8_t even, int16x8_t odd) {
-  return (Sums){{vaddq_s32(sums.every_fourth[0], vmovlbq_s16(even)),
-                 vaddq_s32(sums.every_fourth[1], vmovlbq_s16(odd)),
-                 vaddq_s32(sums.every_fourth[2], vmovltq_s16(even)),
-                 vaddq_s32(sums.every_fourth[3], vmovltq_s16(odd))}};
-}
-
-// `predicate` says which bytes of the last group may be read.
-ALWAYS_INLINE Sums convolve_group(const int8_t* const* taps, int32_t tap_count, int32_t first,
-                                  const int8_t* weights, int whole, mve_pred16_t predicate) {
-  const int32x4_t zero = vdupq_n_s32(0);
-  Sums sums = {{zero, zero, zero, zero}};
-  for (int32_t pairs = tap_count / 2; pairs > 0; --pairs, taps += 2, weights += 2 * kGroup) {
-    const int8_t *a = taps[0] + first, *b = taps[1] + first;
-    const int8x16_t x = whole ? vldrbq_s8(a) : vldrbq_z_s8(a, predicate);
-    const int8x16_t y = whole ? vldrbq_s8(b) : vldrbq_z_s8(b, predicate);
-    const int8x16_t w = vldrbq_s8(weights), v = vldrbq_s8(weights + kGroup);
-    const int16x8_t even = vaddq_s16(vmullbq_int_s8(x, w), vmullbq_int_s8(y, v));
-    const int16x8_t odd = vaddq_s16(vmulltq_int_s8(x, w), vmulltq_int_s8(y, v));
-    sums = widen(sums, even, odd);
-  }
-  if (tap_count % 2) {
-    const int8x16_t x = whole ? vldrbq_s8(*taps + first) : vldrbq_z_s8(*taps + first, predicate);
-    const int8x16_t w = vldrbq_s8(weights);
-    sums = widen(sums, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
-  }
+// The sums of channels 0, 4, .. then 1, 5, .. and so on of one group at one pixel: the order in
+// which VST4 writes them side by side again.
+ALWAYS_INLINE int32x4x4_t widen(int32x4x4_t sums, int16x8_t even, int16x8_t odd) {
+  sums.val[0] = vaddq_s32(sums.val[0], vmovlbq_s16(even));
+  sums.val[1] = vaddq_s32(sums.val[1], vmovlbq_s16(odd));
+  sums.val[2] = vaddq_s32(sums.val[2], vmovltq_s16(even));
+  sums.val[3] = vaddq_s32(sums.val[3], vmovltq_s16(odd));
   return sums;
+}
+
+// Pairs of taps of a whole group. Four vectors for the sums leave four to work with, one too few
+// for the compiler not to spill: here the second pixel is loaded twice instead.
+ALWAYS_INLINE int32x4x4_t add_pairs(int32x4x4_t sums, const int8_t* const* taps, int32_t pairs,
+                                    int32_t first, const int8_t* weights) {
+  int32x4_t sum0 = sums.val[0], sum1 = sums.val[1], sum2 = sums.val[2], sum3 = sums.val[3];
+  const int8_t *a, *b;
+  __asm__ volatile(
+      "dls lr, %[pairs]\n"
+      "1: ldrd %[a], %[b], [%[taps]], #8\n"
+      "add %[a], %[a], %[first]\n"
+      "add %[b], %[b], %[first]\n"
+      "vldrb.8 q0, [%[a]]\n"
+      "vldrb.8 q1, [%[weights]], #16\n"
+      "vmullb.s8 q2, q0, q1\n"
+      "vldrb.8 q3, [%[weights]], #16\n"
+      "vmullt.s8 q0, q0, q1\n"
+      "vldrb.8 q1, [%[b]]\n"
+      "vmullb.s8 q1, q1, q3\n"
+      "vadd.i16 q2, q2, q1\n"
+      "vldrb.8 q1, [%[b]]\n"
+      "vmullt.s8 q1, q1, q3\n"
+      "vadd.i16 q0, q0, q1\n"
+      "vmovlb.s16 q1, q2\n"
+      "vadd.i32 %q[sum0], %q[sum0], q1\n"
+      "vmovlt.s16 q3, q2\n"
+      "vadd.i32 %q[sum2], %q[sum2], q3\n"
+      "vmovlb.s16 q1, q0\n"
+      "vadd.i32 %q[sum1], %q[sum1], q1\n"
+      "vmovlt.s16 q3, q0\n"
+      "vadd.i32 %q[sum3], %q[sum3], q3\n"
+      "le lr, 1b"
+      : [sum0] "+w"(sum0), [sum1] "+w"(sum1), [sum2] "+w"(sum2), [sum3] "+w"(sum3),
+        [taps] "+r"(taps), [weights] "+r"(weights), [a] "=&r"(a), [b] "=&r"(b)
+      : [pairs] "r"(pairs), [first] "r"(first)
+      : "q0", "q1", "q2", "q3", "lr", "memory");
+  return (int32x4x4_t){{sum0, sum1, sum2, sum3}};
+}
+
+static void convolve_whole_group(const int8_t* const* taps, int32_t tap_count, int32_t c,
+                                 const int8_t* weights, const Requant* requant,
+                                 const Finish* finish, int8_t* out, int32_t* sums) {
+  const int32x4_t zero = vdupq_n_s32(0);
+  int32x4x4_t group = {{zero, zero, zero, zero}};
+  const int32_t pairs = tap_count / 2;
+  if (pairs) group = add_pairs(group, taps, pairs, c, weights);
+  if (tap_count % 2) {
+    const int8x16_t x = vldrbq_s8(taps[tap_count - 1] + c);
+    const int8x16_t w = vldrbq_s8(weights + (tap_count - 1) * kGroup);
+    group = widen(group, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+  }
+  int32_t side_by_side[kGroup];
+  vst4q_s32(side_by_side, group);
+  if (requant->simple) {
+    for (int32_t i = 0; i < kGroup; i += 4) {
+      store_lanes(vldrwq_s32(side_by_side + i), c + i, 1, 0, requant, finish, out, sums);
+    }
+  } else {
+    for (int32_t i = 0; i < kGroup; i += 4) {
+      store_lanes(vldrwq_s32(side_by_side + i), c + i, 0, vctp32q(4), requant, finish, out, sums);
+    }
+  }
+}
+
+// The last group, of which only `left` channels exist.
+static void convolve_last_group(const int8_t* const* taps, int32_t tap_count, int32_t c,
+                                int32_t left, const int8_t* weights, const Requant* requant,
+                                const Finish* finish, int8_t* out, int32_t* sums) {
+  const mve_pred16_t bytes = vctp8q((uint32_t)left);
+  const int32x4_t zero = vdupq_n_s32(0);
+  int32x4x4_t group = {{zero, zero, zero, zero}};
+  for (int32_t t = 0; t < tap_count; ++t, weights += kGroup) {
+    const int8x16_t x = vldrbq_z_s8(taps[t] + c, bytes);
+    const int8x16_t w = vldrbq_s8(weights);
+    group = widen(group, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+  }
+  int32_t side_by_side[kGroup];
+  vst4q_s32(side_by_side, group);
+  for (int32_t i = 0; i < left; i += 4) {
+    store_lanes(vldrwq_s32(side_by_side + i), c + i, 0, vctp32q((uint32_t)(left - i)), requant,
+                finish, out, sums);
+  }
 }
 
 static void convolve_pixel(const int8_t* const* taps, int32_t tap_count, int32_t channels,
                            const int8_t* weights, const Requant* requant, const Finish* finish,
                            int8_t* out, int32_t* sums) {
-  for (int32_t c = 0; c < channels; c += kGroup, weights += kGroup * tap_count) {
-    const int32_t left = channels - c;
-    const Sums group = left >= kGroup
-                           ? convolve_group(taps, tap_count, c, weights, 1, 0)
-                           : convolve_group(taps, tap_count, c, weights, 0, vctp8q((uint32_t)left));
-#pragma GCC unroll 4
-    for (int32_t i = 0; i < 4; ++i) {
-      store_lanes(group.every_fourth[i], c + i, vctp32q((uint32_t)(left + 3 - i) / 4), requant,
-                  finish, out, sums);
-    }
+  int32_t c = 0;
+  for (; c + kGroup <= channels; c += kGroup, weights += kGroup * tap_count) {
+    convolve_whole_group(taps, tap_count, c, weights, requant, finish, out, sums);
+  }
+  if (c < channels) {
+    convolve_last_group(taps, tap_count, c, channels - c, weights, requant, finish, out, sums);
   }
 }
 
