@@ -1,7 +1,8 @@
-"""Batches of training views, made in a background thread while the network computes."""
+"""Batches of training views, made in background threads while the network computes."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from pytorch_side.knowledge_store import Knowledge
 from pytorch_side.views import ViewSettings, make_view, view_seed
 
 AHEAD = 6  # batches made in advance: enough to ride out a busy moment of the machine
+# Pillow and OpenCV let go of the interpreter while they work, so threads do; a GPU empties several.
+WORKERS = max(1, min(8, (os.cpu_count() or 2) // 2))
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class TrainBatches:
             order[step * self.config.batch :][: self.config.batch][self.rank * local :][:local]
             for step in range(self.steps)
         ]
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             waiting: deque[Future[Batch]] = deque()
             for chosen in rows:
                 waiting.append(pool.submit(self._make, chosen, number))

@@ -3,7 +3,8 @@
     <cache>/decoded-<key>.bin     all images, one after the other, (height, width, 3) uint8
     <cache>/decoded-<key>.json    offset and size of each, and what could not be read
 
-The key covers the files' names, sizes and times, so a changed folder makes a new cache.
+The key covers the files' names, sizes and times, so a changed folder makes a new cache. Twelve
+thousand photos of 192 px take 1.3 GB; the folder may be removed at any time.
 """
 
 from __future__ import annotations
