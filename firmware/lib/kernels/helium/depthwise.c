@@ -24,6 +24,16 @@ static void point_at_pixels(const int8_t* const* rows, const Window* window, int
   }
 }
 
+// Moves every pointer on, four at a time.
+static void advance(const int8_t** taps, int32_t tap_count, int32_t bytes) {
+  for (int32_t t = 0; t < tap_count; t += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(tap_count - t));
+    uint32_t* const addresses = (uint32_t*)(taps + t);
+    const uint32x4_t moved = vaddq_n_u32(vldrwq_z_u32(addresses, lanes), (uint32_t)bytes);
+    vstrwq_p_u32(addresses, moved, lanes);
+  }
+}
+
 // Four neighbouring channels from c on: requantised, written and added up. `whole` where all four
 // exist and the layer is simple.
 ALWAYS_INLINE void store_lanes(int32x4_t x, int32_t c, int whole, mve_pred16_t lanes,
@@ -132,7 +142,13 @@ static void convolve_last_group(const int8_t* const* taps, int32_t tap_count, in
   }
   int32_t side_by_side[kGroup];
   vst4q_s32(side_by_side, group);
-  for (int32_t i = 0; i < left; i += 4) {
+  int32_t i = 0;
+  if (requant->simple) {
+    for (; i + 4 <= left; i += 4) {
+      store_lanes(vldrwq_s32(side_by_side + i), c + i, 1, 0, requant, finish, out, sums);
+    }
+  }
+  for (; i < left; i += 4) {
     store_lanes(vldrwq_s32(side_by_side + i), c + i, 0, vctp32q((uint32_t)(left - i)), requant,
                 finish, out, sums);
   }
@@ -158,9 +174,19 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
   const int8_t** taps = scratch;
   int8_t* outside = (int8_t*)(taps + tap_count);
   memset(outside, window->pad_value, (size_t)channels);
+  int all_rows = 1;
+  for (int32_t y = 0; y < window->kernel_height; ++y) all_rows &= rows[y] != 0;
+  const int32_t last_inside = window->in_width - window->kernel_width;
+  int was_inside = 0;
   int32_t first_column = -window->pad_left;
   for (int32_t x = 0; x < window->out_width; ++x, out += channels) {
-    point_at_pixels(rows, window, first_column, outside, taps);
+    const int inside = all_rows && first_column >= 0 && first_column <= last_inside;
+    if (inside && was_inside) {
+      advance(taps, tap_count, window->stride * channels);
+    } else {
+      point_at_pixels(rows, window, first_column, outside, taps);
+    }
+    was_inside = inside;
     convolve_pixel(taps, tap_count, channels, weights, requant, &finish, out, sums);
     first_column += window->stride;
   }

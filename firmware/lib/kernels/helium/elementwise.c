@@ -1,42 +1,79 @@
-// Addition and multiplication, four elements at a time.
+// Addition and multiplication, four elements at a time. Vectors of four are worked through without
+// a predicate, which costs more than the work it guards; one more, with a predicate, ends the row.
 #include "../kernels.h"
 #include "requantize.h"
 
-static inline int32x4_t scale(int32x4_t x, int32_t zero_point, int32_t multiplier, int32_t shift) {
-  const int32x4_t value = vshlq_n_s32(vsubq_n_s32(x, zero_point), 20);
-  return rescale_lanes(value, vdupq_n_s32(multiplier), vdupq_n_s32(shift));
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+  int32_t zero_point;
+  int32x4_t multiplier;
+  int32x4_t shift;
+  int right;  // whether there is a shift to round
+} Scaled;
+
+static inline Scaled scaled(int32_t zero_point, int32_t multiplier, int32_t shift) {
+  return (Scaled){zero_point, vdupq_n_s32(multiplier), vdupq_n_s32(shift), shift < 0};
+}
+
+// A shift of 0 must not be rounded.
+ALWAYS_INLINE int32x4_t rescale_by(int32x4_t x, const Scaled* by) {
+  return by->right ? rescale_lanes_right(x, by->multiplier, by->shift)
+                   : rescale_lanes(x, by->multiplier, by->shift);
+}
+
+ALWAYS_INLINE int32x4_t scale_input(int32x4_t x, const Scaled* by) {
+  return rescale_by(vshlq_n_s32(vsubq_n_s32(x, by->zero_point), 20), by);
+}
+
+ALWAYS_INLINE int32x4_t add_lanes(int32x4_t a, int32x4_t b, const Scaled* scaled_a,
+                                  const Scaled* scaled_b, const Scaled* result,
+                                  const Finish* finish) {
+  const int32x4_t sum = vaddq_s32(scale_input(a, scaled_a), scale_input(b, scaled_b));
+  return finish_lanes(rescale_by(sum, result), finish);
 }
 
 void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
                 int8_t* out) {
   const Finish finish = finish_of(params->zero_point, params->table);
-  const int32x4_t multiplier = vdupq_n_s32(params->multiplier);
-  const int32x4_t shift = vdupq_n_s32(params->shift);
-  for (int32_t i = 0; i < count; i += 4) {
-    const mve_pred16_t lanes = vctp32q((uint32_t)(count - i));
-    const int32x4_t x = scale(vldrbq_z_s32(a + i, lanes), params->a_zero_point,
-                              params->a_multiplier, params->a_shift);
-    const int32x4_t y = scale(vldrbq_z_s32(b + i, lanes), params->b_zero_point,
-                              params->b_multiplier, params->b_shift);
-    const int32x4_t sum = rescale_lanes(vaddq_s32(x, y), multiplier, shift);
-    vstrbq_p_s32(out + i, finish_lanes(sum, &finish), lanes);
+  const Scaled scaled_a = scaled(params->a_zero_point, params->a_multiplier, params->a_shift);
+  const Scaled scaled_b = scaled(params->b_zero_point, params->b_multiplier, params->b_shift);
+  const Scaled result = scaled(0, params->multiplier, params->shift);
+  int32_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const int32x4_t sum =
+        add_lanes(vldrbq_s32(a + i), vldrbq_s32(b + i), &scaled_a, &scaled_b, &result, &finish);
+    vstrbq_s32(out + i, sum);
   }
+  if (i < count) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(count - i));
+    const int32x4_t sum = add_lanes(vldrbq_z_s32(a + i, lanes), vldrbq_z_s32(b + i, lanes),
+                                    &scaled_a, &scaled_b, &result, &finish);
+    vstrbq_p_s32(out + i, sum, lanes);
+  }
+}
+
+ALWAYS_INLINE int32x4_t multiply_lanes(int32x4_t a, int32x4_t b, int32_t b_zero_point,
+                                       const Scaled* by, const Finish* finish) {
+  const int32x4_t product = vmulq_s32(vsubq_n_s32(a, by->zero_point), vsubq_n_s32(b, b_zero_point));
+  return finish_lanes(rescale_by(product, by), finish);
 }
 
 void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
                 int8_t* out) {
   const Finish finish = finish_of(params->zero_point, params->table);
-  const int32x4_t multiplier = vdupq_n_s32(params->multiplier);
-  const int32x4_t shift = vdupq_n_s32(params->shift);
-  const int right = params->shift < 0;
-  for (int32_t i = 0; i < count; i += 4) {
+  const Scaled by = scaled(params->a_zero_point, params->multiplier, params->shift);
+  const int32_t b_zero_point = params->b_zero_point;
+  int32_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    vstrbq_s32(out + i,
+               multiply_lanes(vldrbq_s32(a + i), vldrbq_s32(b + i), b_zero_point, &by, &finish));
+  }
+  if (i < count) {
     const mve_pred16_t lanes = vctp32q((uint32_t)(count - i));
-    const int32x4_t x = vsubq_n_s32(vldrbq_z_s32(a + i, lanes), params->a_zero_point);
-    const int32x4_t y = vsubq_n_s32(vldrbq_z_s32(b + i, lanes), params->b_zero_point);
-    const int32x4_t product = vmulq_s32(x, y);
-    const int32x4_t rescaled = right ? rescale_lanes_right(product, multiplier, shift)
-                                     : rescale_lanes(product, multiplier, shift);
-    vstrbq_p_s32(out + i, finish_lanes(rescaled, &finish), lanes);
+    const int32x4_t product = multiply_lanes(vldrbq_z_s32(a + i, lanes), vldrbq_z_s32(b + i, lanes),
+                                             b_zero_point, &by, &finish);
+    vstrbq_p_s32(out + i, product, lanes);
   }
 }
 
