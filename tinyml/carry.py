@@ -113,7 +113,8 @@ def _weights(
     for wanted, index in zip(
         (_layout(weight, operator.op), bias), operator.inputs[1:], strict=True
     ):
-        found = graph.tensors[index].data
+        # A bias of zeros is left out of the float file.
+        found = graph.tensors[index].data if index >= 0 else np.zeros_like(wanted)
         if found is None or found.size != wanted.size or _distance(found, wanted) > MATCH_TOLERANCE:
             raise UserError(f"the converter changed the weights of {name}: cannot carry them")
     scales = np.array(ranges["weights"][name]["scales"], np.float32)

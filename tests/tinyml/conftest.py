@@ -1,0 +1,60 @@
+"""A whole run folder, made once: a student with random weights through the real chain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SIZE, CLASSES = 64, ("blight", "healthy", "mould")
+
+
+@pytest.fixture(scope="session")
+def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """student.safetensors → PTQ → model.onnx → .tflite files and card, in a folder of their own.
+
+    One channel is dead, as weight decay leaves them: weights of 1e-9 beside an ordinary bias.
+    """
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    from pytorch_side.export import export
+    from pytorch_side.fakequant import ranges_record
+    from pytorch_side.integer import ExactNet
+    from pytorch_side.legalize import legalize
+    from pytorch_side.models import save_weights, timm_package
+    from tinyml.convert import convert
+
+    run = tmp_path_factory.mktemp("chain") / "tiny"
+    run.mkdir()
+    torch.manual_seed(1)
+    student = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3).eval()
+    metadata = {"student": "tf_mobilenetv3_small_100", "size": SIZE, "classes": list(CLASSES)}
+    with torch.no_grad():
+        for module in student.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.3, 1.2)
+                module.bias.normal_(0, 0.2)
+        gate = student.blocks[2][1].se.conv_expand
+        gate.weight[5] = 1e-9
+        gate.bias[5] = -0.7
+    save_weights(student, run / "student.safetensors", metadata)
+    net = ExactNet(legalize(student))
+    fed = torch.from_numpy(pixels(24)).permute(0, 3, 1, 2).float()
+    net.calibrate([(fed - 128) / 128])
+    save_weights(net, run / "qat.safetensors", metadata)
+    (run / "ranges.json").write_text(json.dumps(ranges_record(net)))
+    export(run)
+    convert(run)
+    return run
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    """Images of coloured blotches, (count, SIZE, SIZE, 3) uint8."""
+    draw = np.random.default_rng(seed)
+    rough = draw.integers(0, 256, (count, SIZE // 8, SIZE // 8, 3))
+    fine = draw.integers(-40, 40, (count, SIZE, SIZE, 3))
+    whole = rough.repeat(8, axis=1).repeat(8, axis=2) + fine
+    return whole.clip(0, 255).astype(np.uint8)
