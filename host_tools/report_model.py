@@ -40,7 +40,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
             _latencies(rows),
             _operators(rows),
             _ladder(entry.ladder),
-            _confusion(rows, card.classes if card else None),
+            _confusion(entry.name, rows, card.classes if card else None),
             _mistakes(pictures),
             _how(rows),
             "</section>",
@@ -201,7 +201,7 @@ def _ladder(ladder: dict[str, Any] | None) -> str:
     )
 
 
-def _confusion(rows: Sequence[Row], classes: Sequence[str] | None) -> str:
+def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -> str:
     scored = [row for row in rows if row.target.get("accuracy") and row.subject == "student"]
     if not scored:
         return ""
@@ -226,7 +226,8 @@ def _confusion(rows: Sequence[Row], classes: Sequence[str] | None) -> str:
     return (
         f"<h3>Confusion matrix</h3><p>{escape(row.name)}, {accuracy['images']:,} images of the "
         f"{escape(accuracy['split'])} split. Rows: what it is; columns: what was said.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix">'
+        '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix of '
+        f'{escape(model)}">'
         '<table class="confusion"><thead><tr><td style="--share:0"></td>'
         f'{head}<th scope="col"><span>recall</span></th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"

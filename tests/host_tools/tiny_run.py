@@ -1,4 +1,4 @@
-"""A run's folder and an image folder, both tiny and random: what host tools need to be tried out."""
+"""A run's folder and an image folder, both tiny and random: what host tools need to be tried."""
 
 from __future__ import annotations
 

@@ -65,6 +65,17 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent"
         ]
 
+    def before_scripts(self, script: str) -> None:
+        """Run `script` in each page opened from now on, before the page's own."""
+        command = "Page.addScriptToEvaluateOnNewDocument"
+        self._post("goog/cdp/execute", {"cmd": command, "params": {"source": script}})
+
+    def resize(self, width: int, height: int) -> None:
+        """The size of the page itself; windows have a smallest width, pages have none."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        command = "Emulation.setDeviceMetricsOverride"
+        self._post("goog/cdp/execute", {"cmd": command, "params": size})
+
     def screenshot(self, path: Path) -> None:
         with urllib.request.urlopen(f"{self.base}/screenshot", timeout=60) as answer:
             path.write_bytes(base64.b64decode(json.load(answer)["value"]))

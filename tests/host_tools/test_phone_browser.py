@@ -1,0 +1,154 @@
+"""The phone's page in a real browser, under a host name that is not localhost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_run import make_images, make_run
+from webdriver import Browser, browser
+
+from host_tools.phone_assets import install_runtime
+from host_tools.report_data import load_entries
+
+TOOL = Path(__file__).resolve().parents[2] / "host_tools" / "bench_phone.py"
+MAPPED = "--host-resolver-rules=MAP phone.test 127.0.0.1"
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+FINISHED = "return document.querySelector('#status').textContent.startsWith('Done')"
+NO_CAMERA = """
+navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotFoundError"));
+"""
+TROUBLE = "return document.querySelector('#trouble').textContent"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_images(tmp_path_factory.mktemp("images") / "leaves", per_class=40)
+
+
+@contextlib.contextmanager
+def tool(run: Path, images: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """bench_phone.py at work; yields the address it shows."""
+    command = [sys.executable, str(TOOL), str(run), "--data", str(images), "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, "--name", "phone.test", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "open this page" in line:
+                yield line.split()[-1], process
+                break
+        else:
+            raise AssertionError("".join(said))
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def ready(page: Browser, url: str) -> None:
+    page.open(url)
+    page.wait("return !document.querySelector('#start').disabled")
+
+
+def violations(page: Browser) -> list[str]:
+    """What axe-core finds wrong for people who see or move differently."""
+    page.run((install_runtime(development=True) / "axe-core" / "axe.min.js").read_text())
+    return list(page.run("return axe.run().then(r => r.violations.map(v => v.id + v.help))"))
+
+
+def test_over_http_one_thread_and_photos_from_a_file(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    photo = next(images.glob("*/*.png"))
+    with tool(run, images, "--runs", "20", "--keep") as (url, process), browser(MAPPED) as page:
+        assert url.startswith("http://phone.test:")
+        ready(page, url)
+        assert page.run("return isSecureContext") is False
+        assert violations(page) == []
+        page.click("#start")
+        page.wait(FINISHED)
+        assert page.run("return document.querySelector('#camera').hidden") is True
+        page.type("#file", str(photo))
+        page.wait("return document.querySelectorAll('#answer li').length === 3")
+        page.type("#file", str(run / "card.json"))
+        page.wait(TROUBLE)
+        assert "no picture" in page.text("#trouble")
+        assert violations(page) == []
+        asked = [one for one in page.requests() if one.startswith(("http", "ws"))]
+        assert asked and all(one.startswith(url) for one in asked)
+        assert process.poll() is None
+    (entry,), _ = load_entries([run / "results.json"])
+    for precision in ("int8", "float32"):
+        target = entry.results.targets[f"phone-browser-{precision}"]
+        assert target["accuracy"]["images"] == target["parity"]["images"] == 200
+        assert target["parity"]["same_top1"] >= 198
+        assert target["cost"]["runs"] >= 20 and target["threads"] == 1
+    assert "max_lsb" in entry.results.targets["phone-browser-int8"]["parity"]
+
+
+def test_over_https_threads_and_the_live_camera(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with (
+        tool(run, images, "--https", "--images", "20", "--runs", "10", "--keep") as (url, _),
+        browser(MAPPED, *FAKE_CAMERA, insecure=True) as page,
+    ):
+        assert url.startswith("https://phone.test:")
+        ready(page, url)
+        assert page.run("return isSecureContext && crossOriginIsolated") is True
+        cores = page.run("return Math.min(navigator.hardwareConcurrency, 4)")
+        page.click("#start")
+        page.wait(FINISHED)
+        page.run(NO_CAMERA)
+        page.click("#camera")
+        page.wait(TROUBLE)
+        assert "choose a photo instead" in page.text("#trouble")
+        page.run("delete navigator.mediaDevices.getUserMedia")
+        page.click("#camera")
+        page.wait("return document.querySelectorAll('#answer li').length === 3")
+        assert violations(page) == [] and page.text("#trouble") == ""
+    targets = json.loads((run / "results.json").read_text())["targets"]
+    assert cores == 1 or f"phone-browser-int8-{cores}t" in targets
+    assert targets["phone-browser-int8"]["threads"] == 1
+
+
+def test_a_pc_that_goes_away_is_told_on_the_phone(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with tool(run, images) as (url, process), browser(MAPPED) as page:
+        ready(page, url)
+        process.terminate()
+        process.wait(20)
+        page.click("#start")
+        page.wait(TROUBLE)
+        assert not page.run("return document.querySelector('#start').disabled"), "try again"
+        page.open("about:blank")
+
+
+def test_a_phone_that_leaves_keeps_what_it_measured(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with tool(run, images, "--images", "2000", "--runs", "10") as (url, _), browser(MAPPED) as page:
+        ready(page, url)
+        page.click("#start")
+        end = time.monotonic() + 60
+        while not (run / "results.json").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        page.open("about:blank")
+    targets = json.loads((run / "results.json").read_text())["targets"]
+    assert targets["phone-browser-float32"]["cost"]["p50"] > 0
+
+
+def test_a_browser_without_simd_is_told(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with tool(run, images) as (url, process), browser(MAPPED) as page:
+        page.before_scripts("WebAssembly.validate = () => false")
+        page.open(url)
+        page.wait(TROUBLE)
+        assert "no WebAssembly SIMD" in page.text("#trouble")
+        assert process.wait(20) == 2, "the tool ends, saying what the phone said"

@@ -1,0 +1,198 @@
+"""The report: nothing leaves the page, nothing is shown as what it is not."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from tiny_run import CLASSES, make_images, make_run
+from webdriver import browser
+
+from host_tools.inputs import load_model
+from host_tools.phone_assets import install_runtime
+from host_tools.report import main
+from host_tools.report_data import Row, load_entries, remarks, rows_of, show_cost
+
+CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
+ACCURACY = {
+    "split": "test",
+    "images": 90,
+    "top1": 0.9,
+    "confusion": CONFUSION,
+    "per_class_recall": dict.fromkeys(CLASSES, 1.0),
+    "data": "leaves",
+}
+
+
+def target(kind: str, p50: float, **more: Any) -> dict[str, Any]:
+    unit = "instructions" if kind == "board" else "us"
+    cost = {"unit": unit, "p50": p50, "p95": 2 * p50, "p99": 3 * p50, "min": p50, "mean": p50}
+    return {
+        "kind": kind,
+        "engine": "engine",
+        "precision": "int8",
+        "hardware": "hardware",
+        "versions": {},
+        "threads": 1,
+        "command": "command",
+        "date": "2026-01-01T00:00:00+00:00",
+        "session": "one",
+        "accuracy": ACCURACY,
+        "cost": {**cost, "runs": 50, "quantiles": [p50 * (1 + i / 10) for i in range(21)]},
+        "memory": {},
+        "parity": None,
+        **more,
+    }
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    """Two models: one measured everywhere, its name an attack; one on the PC alone."""
+    nasty = "<script>fetch('http://nowhere.test/')</script>"
+    targets = {
+        "pc-torch-swin-large-float32": target(
+            "pc", 800_000.0, accuracy=None, precision="float32", model={"macs": 34_000_000_000}
+        ),
+        "pc-torch-float32": target("pc", 4_000.0, model={"macs": 11_000_000}, precision="float32"),
+        "pc-litert-int8": target("pc", 600.0),
+        "pc-litert-float32": target("pc", 200.0, precision="float32"),
+        "pc-litert-float32-2t": target("pc", 150.0, threads=2),
+        "phone-browser-int8": target("phone", 5_000.0, engine='<img src="http://nowhere.test/x">'),
+        "qemu-m7-aot": target(
+            "board",
+            24_300_000.0,
+            hardware="Cortex-M7 (emulated)",
+            memory={"arena_bytes": 75_000},
+            profile=[{"step": "conv0", "operators": "CONV_2D 0", "cost": 1000}],
+        ),
+        "esp32s3": target("estimate", 400_000.0, note="from 6 cycles per MAC"),
+    }
+    rung = {"name": "int8", "against": "float", "images": 9, "top1_agreement": 0.99}
+    for number, chosen in enumerate((targets, {"pc-litert-int8": target("pc", 900.0)})):
+        run = make_run(tmp_path / "zoo" / f"model-{number}", f"model-{number}")
+        results = {"schema": 1, "model_sha256": load_model(str(run)).sha256, "targets": chosen}
+        results["name"] = nasty if number == 0 else "plain"
+        (run / "results.json").write_text(json.dumps(results))
+        (run / "parity.json").write_text(json.dumps({"rungs": [rung]}))
+    return tmp_path / "zoo"
+
+
+def rows(zoo: Path) -> dict[str, Row]:
+    entries, _ = load_entries([zoo])
+    return {row.name: row for row in rows_of(entries[0])}
+
+
+def test_instructions_are_never_milliseconds(zoo: Path) -> None:
+    row = rows(zoo)["qemu-m7-aot"]
+    assert row.milliseconds is None
+    assert show_cost(row) == "24.3 M instructions"
+    assert any("not a time" in remark for remark in remarks(load_entries([zoo])[0][0]))
+
+
+def test_ratios_are_of_one_run_and_as_many_threads(zoo: Path) -> None:
+    found = rows(zoo)
+    assert found["pc-litert-int8"].of_large == 600 / 800_000
+    for name in ("pc-litert-float32-2t", "phone-browser-int8", "qemu-m7-aot"):
+        assert found[name].of_large is None, name
+    path = zoo / "model-0" / "results.json"
+    results = json.loads(path.read_text())
+    results["targets"]["pc-litert-int8"]["session"] = "another day"
+    path.write_text(json.dumps(results))
+    assert rows(zoo)["pc-litert-int8"].of_large is None
+
+
+def test_what_could_be_misread_is_said(zoo: Path) -> None:
+    said = " ".join(remarks(load_entries([zoo])[0][0]))
+    assert "1/200 of Swin-L's time and 1/3091 of its multiply-accumulates" in said
+    assert "pc-litert-int8: int8 is 3.0 times slower than float32" in said
+
+
+def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    images = make_images(tmp_path / "images")
+    assert main([str(zoo), "--out", str(out), "--data", str(images)]) == 0
+    with browser() as page:
+        page.open("about:blank")
+        page.requests()
+        page.open(out.as_uri())
+        text = page.run("return document.body.innerText")
+        for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "Parity ladder"):
+            assert words in text, words
+        assert "The worst mistakes" in text
+        assert page.run("return document.scripts.length") == 0, "names are text, not markup"
+        asked = [one for one in page.requests() if not one.startswith(("data:", "chrome"))]
+        assert asked == [out.as_uri()]
+        page.run((install_runtime(development=True) / "axe-core" / "axe.min.js").read_text())
+        found = page.run("return axe.run().then(r => r.violations.map(v => v.id + ': ' + v.help))")
+        assert found == []
+        page.resize(390, 844)
+        width = page.run("return [document.scrollingElement.scrollWidth, innerWidth]")
+        assert width[0] <= width[1], "nothing sticks out sideways"
+
+
+class Beacon(BaseHTTPRequestHandler):
+    """Hears whatever a page sends to nowhere.test."""
+
+    heard: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(self.path)
+        self.send_error(404)
+
+
+def test_a_foreign_picture_is_refused_by_the_page_itself(zoo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert main([str(zoo), "--out", str(out), "--no-pictures"]) == 0
+    html = out.read_text()
+    start = html.index('<meta http-equiv="Content-Security-Policy"')
+    unguarded = html[:start] + html[html.index(">", start) + 1 :]
+    beacon = ThreadingHTTPServer(("127.0.0.1", 0), Beacon)
+    threading.Thread(target=beacon.serve_forever, daemon=True).start()
+    rules = f"--host-resolver-rules=MAP nowhere.test 127.0.0.1:{beacon.server_port}"
+    with browser(rules) as page:
+        for name, text in (("guarded", html), ("unguarded", unguarded)):
+            file = tmp_path / f"{name}.html"
+            picture = f'<main><img src="http://nowhere.test/{name}.png">'
+            file.write_text(text.replace("<main>", picture))
+            page.open(file.as_uri())
+    beacon.shutdown()
+    beacon.server_close()
+    assert Beacon.heard == ["/unguarded.png"], "without the guard it is heard: the check can fail"
+
+
+def test_the_terminal_shows_the_same(zoo: Path, tmp_path: Path, capsys: Any) -> None:
+    assert main([str(zoo), "--out", str(tmp_path / "r.html"), "--no-pictures"]) == 0
+    shown = capsys.readouterr().out
+    assert "24.3 M" in shown and "1/1,333" in shown and "plain" in shown
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda results: results | {"schema": 2}, "schema 2"),
+        (lambda results: results | {"model_sha256": "0" * 64}, "another model"),
+        (lambda results: {"schema": 1}, "lacks"),
+        (lambda results: results | {"targets": {"x": {"kind": "pc", "cost": {}}}}, "without unit"),
+    ],
+)
+def test_a_foreign_file_is_left_out_and_named(
+    zoo: Path, tmp_path: Path, capsys: Any, damage: Any, words: str
+) -> None:
+    path = zoo / "model-1" / "results.json"
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    out = tmp_path / "report.html"
+    assert main([str(zoo), "--out", str(out), "--no-pictures"]) == 0
+    said = capsys.readouterr().err
+    assert words in said and str(path) in said
+    assert "Left out" in out.read_text()
+    assert main([str(path), "--out", str(out)]) == 2, "nothing readable at all is an error"
+
+
+def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: Any) -> None:
+    assert main([str(tmp_path), "--out", str(tmp_path / "r.html")]) == 2
+    assert "holds no results.json" in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()
