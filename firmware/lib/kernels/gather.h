@@ -7,9 +7,11 @@
 
 #include "kernels.h"
 
-// Window lines are a few bytes long: shorter than a call of memcpy is worth. The last word overlaps
-// the one before it.
-static inline void copy_short(int8_t* to, const int8_t* from, int32_t count) {
+// How a variant copies the bytes of a window's line: fewer than a call of memcpy is worth.
+typedef void CopyLine(int8_t* to, const int8_t* from, int32_t count);
+
+// By words, the last of which overlaps the one before it.
+static inline void copy_words(int8_t* to, const int8_t* from, int32_t count) {
   if (count < 4) {
     for (; count > 0; --count) *to++ = *from++;
     return;
@@ -20,23 +22,37 @@ static inline void copy_short(int8_t* to, const int8_t* from, int32_t count) {
   memcpy(last, last_from, 4);
 }
 
-static inline void gather_column(const int8_t* const* rows, const Window* window,
-                                 int32_t first_column, int8_t* column) {
+// Of a window that reaches over the left or the right edge.
+static __attribute__((noinline)) void gather_at_edge(const int8_t* const* rows,
+                                                     const Window* window, int32_t first_column,
+                                                     int8_t* column) {
   const int32_t depth = window->in_channels;
-  const int32_t line = window->kernel_width * depth;
-  int32_t skip = first_column < 0 ? -first_column : 0;
-  if (skip > window->kernel_width) skip = window->kernel_width;
-  int32_t inside = window->in_width - first_column;
-  if (inside > window->kernel_width) inside = window->kernel_width;
-  inside -= skip;
-  for (int32_t y = 0; y < window->kernel_height; ++y, column += line) {
-    if (rows[y] && inside == window->kernel_width) {
-      copy_short(column, rows[y] + first_column * depth, line);
-      continue;
+  for (int32_t y = 0; y < window->kernel_height; ++y) {
+    for (int32_t x = first_column; x < first_column + window->kernel_width; ++x, column += depth) {
+      if (rows[y] && x >= 0 && x < window->in_width) {
+        memcpy(column, rows[y] + x * depth, (size_t)depth);
+      } else {
+        memset(column, window->pad_value, (size_t)depth);
+      }
     }
-    memset(column, window->pad_value, (size_t)line);
-    if (rows[y] && inside > 0) {
-      copy_short(column + skip * depth, rows[y] + (first_column + skip) * depth, inside * depth);
+  }
+}
+
+static inline __attribute__((always_inline)) void gather_column(const int8_t* const* rows,
+                                                                const Window* window,
+                                                                int32_t first_column,
+                                                                int8_t* column, CopyLine* copy) {
+  if (first_column < 0 || first_column + window->kernel_width > window->in_width) {
+    gather_at_edge(rows, window, first_column, column);
+    return;
+  }
+  const int32_t offset = first_column * window->in_channels;
+  const int32_t line = window->kernel_width * window->in_channels;
+  for (int32_t y = window->kernel_height; y > 0; --y, column += line, ++rows) {
+    if (*rows) {
+      copy(column, *rows + offset, line);
+    } else {
+      memset(column, window->pad_value, (size_t)line);
     }
   }
 }

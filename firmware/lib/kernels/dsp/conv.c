@@ -174,7 +174,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
-      gather_column(rows, window, first_column, gathered);
+      gather_column(rows, window, first_column, gathered, copy_words);
       widen(gathered, layer.blocks.bytes / 2, columns + p, batch);
     }
     multiply_columns(&layer, batch, weights, out);

@@ -116,6 +116,13 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
   convolve(in, pixels, cin, cout, weights, requant, out);
 }
 
+static inline void copy_vectors(int8_t* to, const int8_t* from, int32_t count) {
+  for (; count > 0; count -= 16, to += 16, from += 16) {
+    const mve_pred16_t bytes = vctp8q((uint32_t)count);
+    vstrbq_p_s8(to, vldrbq_z_s8(from, bytes), bytes);
+  }
+}
+
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
@@ -125,7 +132,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxColumns ? pixels : kMaxColumns;
     for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
-      gather_column(rows, window, first_column, columns + p * k);
+      gather_column(rows, window, first_column, columns + p * k, copy_vectors);
     }
     convolve(columns, batch, k, window->out_channels, weights, requant, out);
     out += batch * window->out_channels;

@@ -31,7 +31,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
   int32_t first_column = -window->pad_left;
   for (int32_t x = 0; x < window->out_width; ++x, first_column += window->stride) {
-    gather_column(rows, window, first_column, scratch);
+    gather_column(rows, window, first_column, scratch, copy_words);
     multiply_column(scratch, k, window->out_channels, weights, requant, out);
     out += window->out_channels;
   }
