@@ -22,7 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.bare_metal import CORES, FIRMWARE
-from host_tools.count_model import Count, count_model
+from host_tools.count_model import Count, baseline_for, count_model
 from host_tools.mcu_plot import plot
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
@@ -101,16 +101,6 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
     return 1 if grown else 0
 
 
-def baseline_for(count: Count, baseline: dict[str, Any]) -> dict[str, Any] | None:
-    """TFLite Micro with CMSIS-NN on the same core for a network of as many MACs."""
-    for figure in baseline["figures"]:
-        same = figure["core"] == count.core and figure["kernels"] == "CMSIS-NN"
-        if same and abs(figure["macs"] / count.macs - 1) < 0.02:
-            found: dict[str, Any] = figure
-            return found
-    return None
-
-
 def _find(name: str) -> tuple[Path, str]:
     path = Path(name)
     if path.suffix == ".tflite" and path.is_file():
@@ -130,6 +120,8 @@ def _zoo() -> list[tuple[Path, str]]:
 
 def _print_counts(counts: Sequence[Count], baseline: dict[str, Any], steps: bool) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:  # a pipe or a log has no width to respect
+        console = Console(highlight=False, width=160)
     table = Table(title="One inference, generated C against TFLite Micro with CMSIS-NN *")
     for column in (
         "model",

@@ -105,3 +105,13 @@ def count_model(model: Path, name: str, core_name: str) -> Count:
         code_bytes=code,
         per_operator=steps,
     )
+
+
+def baseline_for(count: Count, baseline: dict[str, Any]) -> dict[str, Any] | None:
+    """TFLite Micro with CMSIS-NN on the same core for a network of as many MACs."""
+    for figure in baseline["figures"]:
+        same = figure["core"] == count.core and figure["kernels"] == "CMSIS-NN"
+        if same and abs(figure["macs"] / count.macs - 1) < 0.02:
+            found: dict[str, Any] = figure
+            return found
+    return None

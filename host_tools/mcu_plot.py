@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from host_tools.count_model import Count
+from host_tools.count_model import Count, baseline_for
 
 
 def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
@@ -21,7 +21,8 @@ def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
     for count in counts:
         labels.append(f"{count.model}\n{count.core.upper()}")
         ours.append(count.instructions / count.macs)
-        theirs.append(_tflm_per_mac(count, baseline))
+        other = baseline_for(count, baseline)
+        theirs.append(other["instructions"] / count.macs if other else None)
     figure, axes = pyplot.subplots(figsize=(max(6.0, 0.9 * len(counts)), 3.6))
     places = range(len(counts))
     known = [(place, value) for place, value in zip(places, theirs, strict=True) if value]
@@ -41,11 +42,3 @@ def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-
-
-def _tflm_per_mac(count: Count, baseline: dict[str, Any]) -> float | None:
-    for figure in baseline["figures"]:
-        same = figure["core"] == count.core and figure["kernels"] == "CMSIS-NN"
-        if same and abs(figure["macs"] / count.macs - 1) < 0.02:
-            return float(figure["instructions"]) / count.macs
-    return None

@@ -1,0 +1,119 @@
+"""Counting on emulated cores: what grew is refused, and a broken kernel is not counted."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host_tools import bench_mcu, count_model
+from host_tools.bare_metal import CORES, FIRMWARE, build, run, section_bytes
+from host_tools.count_model import Count, baseline_for, made_up_image
+
+COUNT = Count(
+    model="small-96",
+    core="m7",
+    engine="aot",
+    compiler="gcc 12.2.1",
+    instructions=20_000_000,
+    macs=11_057_600,
+    ram_bytes=32_000,
+    arena_bytes=31_500,
+    stack_bytes=500,
+    flash_bytes=1_600_000,
+    weights_bytes=1_500_000,
+    table_bytes=60_000,
+    code_bytes=40_000,
+    per_operator=(),
+)
+
+
+def test_growth_beyond_two_percent_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    committed = [COUNT.as_dict()]
+    assert bench_mcu.check([COUNT], committed) == 0
+    assert bench_mcu.check([replace(COUNT, instructions=20_400_000)], committed) == 0
+    assert bench_mcu.check([replace(COUNT, instructions=20_400_001)], committed) == 1
+    assert bench_mcu.check([replace(COUNT, ram_bytes=40_000)], committed) == 1
+    assert bench_mcu.check([replace(COUNT, flash_bytes=1_700_000)], committed) == 1
+    assert bench_mcu.check([replace(COUNT, instructions=10_000_000)], committed) == 0
+    assert "GREW" in capsys.readouterr().err
+
+
+def test_another_compiler_is_reported_but_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    grown = replace(COUNT, compiler="gcc 14.2.0", instructions=30_000_000)
+    assert bench_mcu.check([grown], [COUNT.as_dict()]) == 0
+    assert "gcc 14.2.0" in capsys.readouterr().err
+
+
+def test_the_baseline_is_found_by_core_and_macs() -> None:
+    baseline = json.loads(bench_mcu.BASELINE.read_text())
+    found = baseline_for(COUNT, baseline)
+    assert found is not None and found["instructions"] == 69_900_000
+    assert baseline_for(replace(COUNT, macs=20_000_000), baseline) is None
+
+
+def test_committed_counts_name_what_they_count() -> None:
+    if not bench_mcu.COUNTS.exists():
+        pytest.skip("no counts committed yet")
+    for entry in bench_mcu.load_counts(bench_mcu.COUNTS):
+        assert entry["instructions"] == sum(s["instructions"] for s in entry["per_operator"])
+        assert entry["ram_bytes"] == entry["arena_bytes"] + entry["stack_bytes"]
+
+
+def test_an_unknown_model_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "host_tools/bench_mcu.py", "no-such-model"],
+        cwd=FIRMWARE.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: no-such-model is no .tflite, run or zoo entry"
+
+
+def test_made_up_image_is_the_counting_program_s() -> None:
+    image = made_up_image((2, 100, 3)).ravel()
+    assert image[:3].tolist() == [0, 37, 74]
+    assert image[260] == np.int64(260 * 37 + 11).astype(np.uint8).view(np.int8)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_instructions_are_counted_to_the_grain_of_the_timer(core: str, tmp_path: Path) -> None:
+    """A loop of two instructions a round, 100,000 rounds."""
+    source = tmp_path / "loop.c"
+    source.write_text(
+        """
+#include "counter.h"
+int main(void) {
+  start_count();
+  unsigned rounds = 100000;
+  __asm__ volatile("1: subs %0, %0, #1\\n bne 1b" : "+r"(rounds) : : "cc");
+  print_line("%lu", (unsigned long)end_count());
+  return 0;
+}
+"""
+    )
+    program = tmp_path / "loop.elf"
+    build(CORES[core], program, [], [source])
+    status, text = run(CORES[core], program)
+    assert status == 0
+    assert abs(int(text) - 200_000) <= 80
+    assert section_bytes(program)[".text"] > 0
+
+
+def test_wrong_logits_are_not_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The counting program's logits are compared with the interpreter's: here they cannot agree."""
+    models = sorted((FIRMWARE.parent / "tinyml" / "zoo").glob("*/model_int8.tflite"))
+    if not models:
+        pytest.skip("the zoo holds no model yet")
+
+    class Wrong(count_model.Micro):
+        def run(self, image: np.ndarray) -> np.ndarray:
+            return super().run(image) ^ 1
+
+    monkeypatch.setattr(count_model, "Micro", Wrong)
+    with pytest.raises(count_model.UserError, match="TFLite Micro"):
+        count_model.count_model(models[0], "model", "m7")
