@@ -11,7 +11,9 @@
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
 //
 // What the build computes offline, the same for every variant:
-//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c).
+//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c),
+//   except
+//     for the depthwise kernel of dsp, which subtracts the zero point itself.
 //     Sums wrap modulo 2^32, as TensorFlow Lite Micro's do.
 //   - a table replaces every pointwise function of the output: a clamp narrower than int8, a
 //     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL is

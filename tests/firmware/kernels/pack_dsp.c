@@ -41,6 +41,8 @@ void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed)
   }
 }
 
+int depthwise_bias_is_folded(void) { return 0; }
+
 int32_t conv1x1_scratch_bytes(int32_t cin) { return 8 * round4(cin); }
 
 int32_t conv_row_scratch_bytes(const Window* window) {

@@ -12,6 +12,8 @@ void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed)
          (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
 }
 
+int depthwise_bias_is_folded(void) { return 1; }
+
 int32_t conv1x1_scratch_bytes(int32_t cin) {
   (void)cin;
   return 0;

@@ -4,6 +4,8 @@
 //
 //   scratch  [ceil(kernel_height / 2)][columns][4 channels] words
 //   weights  [channels][words] of two taps pairs each: kernels.h describes their order
+#include <string.h>
+
 #include "../kernels.h"
 #include "identity.h"
 #include "requantize.h"
@@ -14,12 +16,13 @@
 enum { kGroup = 4 };
 
 // Writes the four channels' pairs of one column.
-ALWAYS_INLINE int16x2_t* put_column(uint32_t first, uint32_t second, int16x2_t* pairs) {
+ALWAYS_INLINE int16x2_t* put_column(uint32_t first, uint32_t second, int16x2_t offset,
+                                    int16x2_t* pairs) {
   const uint32_t low = low_halves(first, second), high = high_halves(first, second);
-  pairs[0] = even_bytes(low);
-  pairs[1] = odd_bytes(low);
-  pairs[2] = even_bytes(high);
-  pairs[3] = odd_bytes(high);
+  pairs[0] = add_even_bytes(offset, low);
+  pairs[1] = add_odd_bytes(offset, low);
+  pairs[2] = add_even_bytes(offset, high);
+  pairs[3] = add_odd_bytes(offset, high);
   return pairs + kGroup;
 }
 
@@ -38,32 +41,37 @@ typedef struct {
   int32_t second_step;
 } Pixels;
 
-ALWAYS_INLINE void put_span(Pixels at, int32_t columns, int32_t count, int16x2_t* pairs) {
+ALWAYS_INLINE void put_span(Pixels at, int32_t columns, int32_t count, int16x2_t offset,
+                            int16x2_t* pairs) {
   for (; columns >= 2; columns -= 2) {
     const uint32_t first = load_pixel(at.first, count), second = load_pixel(at.second, count);
     const uint32_t next_first = load_pixel(at.first + at.first_step, count);
     const uint32_t next_second = load_pixel(at.second + at.second_step, count);
     at.first += 2 * at.first_step;
     at.second += 2 * at.second_step;
-    pairs = put_column(first, second, pairs);
-    pairs = put_column(next_first, next_second, pairs);
+    pairs = put_column(first, second, offset, pairs);
+    pairs = put_column(next_first, next_second, offset, pairs);
   }
-  if (columns > 0) put_column(load_pixel(at.first, count), load_pixel(at.second, count), pairs);
+  if (columns > 0) {
+    put_column(load_pixel(at.first, count), load_pixel(at.second, count), offset, pairs);
+  }
 }
 
 // What every group pairs alike.
 typedef struct {
   const Window* window;
-  int32_t columns;  // of one pair of rows
-  int32_t left;     // those before the image
-  int32_t inside;   // those that lie in it
-  uint32_t outside;
+  int32_t columns;   // of one pair of rows
+  int32_t left;      // those before the image
+  int32_t inside;    // those that lie in it
+  uint32_t outside;  // four bytes of the zero point
+  int16x2_t offset;  // less the zero point, twice
 } Layout;
 
 static Layout layout_of(const Window* window) {
   Layout layout = {.window = window,
                    .columns = (window->out_width - 1) * window->stride + window->kernel_width,
                    .outside = (uint8_t)window->pad_value * 0x01010101u};
+  layout.offset = (int16x2_t)low_halves((uint32_t)-window->pad_value, (uint32_t)-window->pad_value);
   layout.left = smaller(window->pad_left, layout.columns);
   layout.inside = smaller(window->in_width, layout.columns - layout.left);
   return layout;
@@ -72,9 +80,7 @@ static Layout layout_of(const Window* window) {
 // Columns outside the image are the same for every group, so they are written once.
 static void put_outside(const Layout* layout, int16x2_t* pairs) {
   const int32_t planes = (layout->window->kernel_height + 1) / 2;
-  for (int32_t i = 0; i < planes * layout->columns; ++i) {
-    pairs = put_column(layout->outside, layout->outside, pairs);
-  }
+  memset(pairs, 0, sizeof(*pairs) * kGroup * (size_t)(planes * layout->columns));
 }
 
 ALWAYS_INLINE void pair_rows(const Layout* layout, const int8_t* first, const int8_t* second,
@@ -83,25 +89,23 @@ ALWAYS_INLINE void pair_rows(const Layout* layout, const int8_t* first, const in
   const int32_t step = layout->window->in_channels;
   const Pixels at = {first ? first : outside, second ? second : outside, first ? step : 0,
                      second ? step : 0};
-  put_span(at, layout->inside, count, pairs + layout->left * kGroup);
+  put_span(at, layout->inside, count, layout->offset, pairs + layout->left * kGroup);
 }
 
 // Pairs every pixel of a row with the next.
 ALWAYS_INLINE void pair_with_itself(const Layout* layout, const int8_t* row, int32_t count,
                                     int16x2_t* pairs) {
   const int32_t step = layout->window->in_channels;
-  if (!row) {
-    // Another group shares these columns, but not other rows: they are still as put_outside left
-    // them.
-    return;
-  }
   pairs += layout->left * kGroup;
-  if (layout->left > 0) put_column(layout->outside, load_pixel(row, count), pairs - kGroup);
+  if (layout->left > 0) {
+    put_column(layout->outside, load_pixel(row, count), layout->offset, pairs - kGroup);
+  }
   if (layout->inside == 0) return;
   const int32_t last = layout->inside - 1;
-  put_span((Pixels){row, row + step, step, step}, last, count, pairs);
+  put_span((Pixels){row, row + step, step, step}, last, count, layout->offset, pairs);
   // The pixel after the last one looked at is outside, or meets a weight of 0.
-  put_column(load_pixel(row + last * step, count), layout->outside, pairs + last * kGroup);
+  put_column(load_pixel(row + last * step, count), layout->outside, layout->offset,
+             pairs + last * kGroup);
 }
 
 // What the tiles of one channel share.
@@ -113,6 +117,7 @@ typedef struct {
   const int8_t* table;
   int32_t step;  // from one output to the next
   int32_t pair_words;
+  uint32_t present;  // bit y: the pair of rows 2y and 2y + 1 is not all outside the image
   int32_t index;
 } Channel;
 
@@ -186,13 +191,16 @@ ALWAYS_INLINE int32_t convolve_tile(const Channel* channel, const int16x2_t* pai
   int16x2_t taps[5];
 #pragma GCC unroll 2
   for (int32_t y = 0; y < size / 2; ++y, pairs += pair_words) {
+    if (!(channel->present >> y & 1)) continue;
 #pragma GCC unroll 5
     for (int32_t x = 0; x < size; ++x) taps[x] = entry_of(weights, y * size + x);
     convolve_plane(taps, size, 1, pairs, stride, tile, sums);
   }
+  if (channel->present >> size / 2 & 1) {
 #pragma GCC unroll 3
-  for (int32_t x = 0; x <= size / 2; ++x) taps[x] = entry_of(weights, size / 2 * size + x);
-  convolve_plane(taps, size / 2 + 1, 2, pairs, stride, tile, sums);
+    for (int32_t x = 0; x <= size / 2; ++x) taps[x] = entry_of(weights, size / 2 * size + x);
+    convolve_plane(taps, size / 2 + 1, 2, pairs, stride, tile, sums);
+  }
   return store(sums, tile, channel, out);
 }
 
@@ -233,8 +241,9 @@ static __attribute__((noinline)) int32_t convolve_one(const Window* window, cons
   int32_t entry = 0;
   for (int32_t y = 0; y < window->kernel_height; y += 2, pairs += channel->pair_words) {
     const int32_t spacing = y + 1 < window->kernel_height ? 1 : 2;
+    const int present = channel->present >> y / 2 & 1;
     for (int32_t x = 0; x < window->kernel_width; x += spacing, ++entry) {
-      sum = __smlad(entry_of(channel->weights, entry), pairs[x * kGroup], sum);
+      if (present) sum = __smlad(entry_of(channel->weights, entry), pairs[x * kGroup], sum);
     }
   }
   return store_exactly(sum, channel, out);
@@ -261,14 +270,24 @@ static __attribute__((noinline)) int32_t convolve_channel(const Window* window, 
   return total;
 }
 
+static uint32_t present_pairs(const int8_t* const* rows, int32_t height) {
+  uint32_t present = 0;
+  for (int32_t y = 0; y < height; ++y) {
+    if (rows[y]) present |= 1u << y / 2;
+  }
+  return present;
+}
+
 // Pairs the rows of `count` channels from `first` on.
 ALWAYS_INLINE void pair_group(const Layout* layout, const int8_t* const* rows, int32_t first,
                               int32_t count, int16x2_t* pairs) {
   const int32_t height = layout->window->kernel_height;
   for (int32_t y = 0; y < height; y += 2, pairs += layout->columns * kGroup) {
-    const int8_t* row = rows[y] ? rows[y] + first : 0;
+    const int8_t* const row = rows[y] ? rows[y] + first : 0;
+    const int8_t* const below = y + 1 < height && rows[y + 1] ? rows[y + 1] + first : 0;
+    if (!row && !below) continue;
     if (y + 1 < height) {
-      pair_rows(layout, row, rows[y + 1] ? rows[y + 1] + first : 0, count, pairs);
+      pair_rows(layout, row, below, count, pairs);
     } else {
       pair_with_itself(layout, row, count, pairs);
     }
@@ -298,7 +317,8 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
                      .weights = weights,
                      .table = requant->table ? requant->table : kernel_identity_table,
                      .step = window->in_channels,
-                     .pair_words = layout.columns * kGroup};
+                     .pair_words = layout.columns * kGroup,
+                     .present = present_pairs(rows, height)};
   put_outside(&layout, scratch);
   for (int32_t first = 0; first < window->in_channels; first += kGroup) {
     const int32_t count = smaller(kGroup, window->in_channels - first);

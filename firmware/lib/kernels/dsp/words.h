@@ -36,6 +36,17 @@ static inline int16x2_t odd_bytes(uint32_t word) {
   return result;
 }
 
+// The same with a number added to each half.
+static inline int16x2_t add_even_bytes(int16x2_t number, uint32_t word) {
+  return __sxtab16(number, word);
+}
+
+static inline int16x2_t add_odd_bytes(int16x2_t number, uint32_t word) {
+  int16x2_t result;
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(number), "r"(word));
+  return result;
+}
+
 // The low halves of two words, the first word's below; and their high halves.
 static inline uint32_t low_halves(uint32_t below, uint32_t above) {
   uint32_t result;
