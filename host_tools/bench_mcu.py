@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.bare_metal import CORES, FIRMWARE
 from host_tools.count_model import Count, baseline_for, count_model
 from host_tools.mcu_plot import plot
+from tinyml.aot.fuse import FUSIONS
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
 ROOT = FIRMWARE.parent
@@ -40,6 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="*", help="zoo entries, runs or int8 .tflite files")
     parser.add_argument("--cores", nargs="+", choices=CORES, default=["m7", "m4", "m55"])
+    parser.add_argument(
+        "--without",
+        action="append",
+        choices=FUSIONS,
+        default=[],
+        help="leave a fusion out (to see what it buys)",
+    )
     parser.add_argument("--check", action="store_true", help="compare with the committed counts")
     parser.add_argument("--steps", action="store_true", help="also print every generated step")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -48,9 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     models = [_find(name) for name in args.model] or _zoo()
+    fusions = frozenset(FUSIONS) - frozenset(args.without)
     jobs = [(path, name, core) for path, name in models for core in args.cores]
     counts = [
-        count_model(path, name, core)
+        count_model(path, name, core, fusions)
         for path, name, core in track(jobs, "counting", console=talk, transient=True)
     ]
     baseline = json.loads(BASELINE.read_text())
@@ -60,7 +69,8 @@ def _bench(args: argparse.Namespace) -> int:
         _print_counts(counts, baseline, args.steps)
     if args.check:
         return check(counts, load_counts(COUNTS))
-    if not args.model:  # a full count is what gets committed
+    complete = not args.model and not args.without and set(args.cores) == set(CORES)
+    if complete:  # what gets committed
         write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
         with atomic_path(PLOT) as path:
             plot(counts, baseline, path)

@@ -20,6 +20,7 @@ from host_tools.bare_metal import (
     section_bytes,
 )
 from tinyml.aot.compiler import compile_graph
+from tinyml.aot.fuse import FUSIONS
 from tinyml.card import sha256_of
 from tinyml.cli import UserError
 from tinyml.interpreters import Micro
@@ -64,11 +65,13 @@ def made_up_image(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return (i * 37 + i // 251 * 11).astype(np.uint8).view(np.int8).reshape(shape)
 
 
-def count_model(model: Path, name: str, core_name: str) -> Count:
+def count_model(
+    model: Path, name: str, core_name: str, fusions: frozenset[str] = frozenset(FUSIONS)
+) -> Count:
     """Count one inference. Raises UserError if the logits are not those of TFLite Micro."""
     core = CORES[core_name]
     graph = read(model)
-    compiled = compile_graph(graph, sha256_of(model), core.kernels)
+    compiled = compile_graph(graph, sha256_of(model), core.kernels, fusions=fusions)
     with TemporaryDirectory() as folder:
         source = Path(folder) / "model.c"
         source.write_text(compiled.source.model_c)
