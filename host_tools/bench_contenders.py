@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.bench_generated import load_generated_c
 from host_tools.bench_runner import Pixels, Runner
 from host_tools.inputs import Model
 from tinyml.cli import UserError
@@ -34,6 +33,7 @@ class Contender:
     file: Path | None = None  # what a device would store
     note: str = ""  # what a reader must know about the number
     scored: bool = True  # False: random weights, only its speed means something
+    weighed: bool = True  # False: loading compiles it, and a process would show the compiler
 
     def versions(self) -> dict[str, str]:
         return {package: version(package) for package in self.packages}
@@ -92,6 +92,7 @@ def contenders_of(model: Model, work: Path, threads: int) -> list[Contender]:
                 (),
                 lambda count: load_generated_c(model, work),
                 model.int8,
+                weighed=False,
             )
         )
     return found
@@ -162,6 +163,16 @@ def load_tflite_micro(path: Path) -> Runner:
         return logits
 
     return Runner(lambda pixels: to_int8(pixels)[None], run)
+
+
+def load_generated_c(model: Model, work: Path) -> Runner:
+    from tinyml.generated import GeneratedC
+    from tinyml.tflite import read
+
+    folder = work / f"aot-{model.sha256[:16]}"
+    folder.mkdir(exist_ok=True)
+    generated = GeneratedC(read(model.int8), model.sha256, folder)
+    return Runner(to_int8, generated.run)
 
 
 def load_onnxruntime(path: Path, threads: int) -> Runner:

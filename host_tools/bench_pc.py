@@ -103,8 +103,9 @@ def _bench(arguments: argparse.Namespace) -> None:
             timed = _time(loaded, arguments.runs, common, model)
         for contender in loaded:
             measured[contender.target] = timed[contender.target]
-            memory = measure_in_fresh_process(model, contender.target, threads, work)
-            timed[contender.target]["memory"] |= memory
+            if contender.weighed:
+                memory = measure_in_fresh_process(model, contender.target, threads, work)
+                timed[contender.target]["memory"] |= memory
             _merge(model, contender.target, timed[contender.target])
         if threads == 1 and images:  # threads do not change an answer
             with Progress(console=talk, transient=True) as progress:

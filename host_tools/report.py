@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.inputs import ROOT, load_model
 from host_tools.report_data import Entry, load_entries
 from host_tools.report_html import page
+from host_tools.report_markdown import markdown
 from host_tools.report_pictures import Picture, worst_mistakes
 from host_tools.report_table import print_entries
 from pytorch_side.config import data_folder
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, help="images for the worst mistakes (or $SWIN2MCU_DATA)"
     )
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the README's table and write no page"
+    )
     parser.add_argument("--no-pictures", action="store_true", help="put no photo into the page")
     arguments = parser.parse_args(argv)
     return run_command(lambda: _report(arguments))
@@ -39,6 +43,9 @@ def _report(arguments: argparse.Namespace) -> None:
     entries, complaints = load_entries(arguments.results or [ROOT / "tinyml" / "zoo"])
     for complaint in complaints:
         print(f"left out: {complaint}", file=sys.stderr)
+    if arguments.markdown:
+        print(markdown(entries))
+        return
     pictures = {} if arguments.no_pictures else _pictures(entries, arguments.data)
     write_atomic(arguments.out, page(entries, complaints, pictures))
     print_entries(entries)

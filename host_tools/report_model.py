@@ -184,7 +184,7 @@ def _ladder(ladder: dict[str, Any] | None) -> str:
             columns,
             [
                 escape(str(rung.get("name", ""))),
-                escape(str(rung.get("against", ""))),
+                escape(str(rung.get("against") or "")),
                 f"{rung.get('images', ladder.get('images', 0)):,}",
                 f"{rung['top1_agreement']:.2%}" if "top1_agreement" in rung else "",
                 escape(f"{rung['max_difference']:.4g} {rung.get('unit', '')}")

@@ -170,6 +170,15 @@ def test_the_terminal_shows_the_same(zoo: Path, tmp_path: Path, capsys: Any) -> 
     assert "24.3 M" in shown and "1/1,333" in shown and "plain" in shown
 
 
+def test_the_readme_table_has_one_line_per_model(zoo: Path, tmp_path: Path, capsys: Any) -> None:
+    assert main([str(zoo), "--markdown", "--out", str(tmp_path / "no.html")]) == 0
+    title, rule, first, second = capsys.readouterr().out.splitlines()
+    assert title.count("|") == rule.count("|") == first.count("|") == second.count("|")
+    assert "24.3 M instructions" in first and "73.2 KB" in first and "1/1,333" in first
+    assert "plain" in second and "<script" not in first
+    assert not (tmp_path / "no.html").exists()
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
