@@ -22,6 +22,7 @@ from host_tools.boards import Board, get_board, load_boards, usb_boards
 from host_tools.build import BUILD, Firmware, build_firmware, upload
 from host_tools.choose import choose, connected_boards
 from host_tools.device import Device, DeviceSilent, check_info
+from host_tools.fit import check_fit, need_of
 from host_tools.inputs import Model, load_model
 from host_tools.line import LineLost, SerialLine
 from host_tools.protocol import Info, ProtocolError
@@ -89,9 +90,11 @@ def build(model: Model, board: Board, engine: str) -> Firmware:
     """Generate the model's C for the board's core and link it with the firmware."""
     generated = BUILD / "models" / f"{model.sha256[:12]}-{board.core}"
     talk.print(f"compiling {model.card.name} for {board.core} kernels")
-    source = compile_graph(read(model.int8), model.sha256, board.core, model.card.classes).source
-    write_atomic(generated / "model_data.h", source.model_data_h)
-    write_atomic(generated / "model.c", source.model_c)
+    graph = read(model.int8)
+    compiled = compile_graph(graph, model.sha256, board.core, model.card.classes)
+    check_fit(model, need_of(graph, compiled.arena_bytes), board)
+    write_atomic(generated / "model_data.h", compiled.source.model_data_h)
+    write_atomic(generated / "model.c", compiled.source.model_c)
     talk.print(f"building the firmware for {board.name}")
     return build_firmware(
         board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"

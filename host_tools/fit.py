@@ -1,0 +1,155 @@
+"""Says before anything is built or flashed whether a model fits a board, and what would.
+
+python host_tools/fit.py [RUN_OR_ZOO] [--board NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools.boards import Board, get_board, load_boards
+from host_tools.inputs import ROOT, Model, load_model
+from tinyml.aot.compiler import compile_graph
+from tinyml.cli import UserError, run_command
+from tinyml.tflite import Graph, read
+
+# Code, per-channel tables and constants of the firmware, and its stack and line buffers: upper
+# bounds, which tests compare with what the linker says of a real build.
+FIRMWARE_FLASH_BYTES = 96 << 10
+FIRMWARE_RAM_BYTES = 44 << 10
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one model asks of a board, in bytes."""
+
+    arena_bytes: int  # exact: the compiler plans it
+    weights_bytes: int  # weights and biases, with what packing adds
+
+    @property
+    def ram_bytes(self) -> int:
+        return self.arena_bytes + FIRMWARE_RAM_BYTES
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One model on one board: what each memory must hold, and has."""
+
+    board: str
+    flash_need: int
+    flash_have: int
+    ram_need: int
+    ram_have: int
+    weights_need: int  # in a memory apart from flash; 0 where weights lie in flash
+    weights_have: int
+
+    @property
+    def shortages(self) -> list[str]:
+        """One phrase for each memory that is too small."""
+        memories = (
+            ("flash", self.flash_need, self.flash_have),
+            ("RAM", self.ram_need, self.ram_have),
+            ("memory for weights", self.weights_need, self.weights_have),
+        )
+        return [
+            f"{name} {need / 1024:,.0f} KiB needed, {have / 1024:,.0f} KiB there"
+            for name, need, have in memories
+            if need > have
+        ]
+
+
+def need_of(graph: Graph, arena_bytes: int) -> Need:
+    """`arena_bytes` is the compiler's plan; weights are counted from the graph's constants."""
+    constants = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.data is not None)
+    return Need(arena_bytes, constants + constants // 50)  # packing pads channels: 2 % at most
+
+
+def fit(need: Need, board: Board) -> Fit:
+    apart = board.weights_bytes > 0
+    return Fit(
+        board=board.name,
+        flash_need=FIRMWARE_FLASH_BYTES + (0 if apart else need.weights_bytes),
+        flash_have=board.flash_bytes,
+        ram_need=need.ram_bytes,
+        ram_have=board.ram_bytes,
+        weights_need=need.weights_bytes if apart else 0,
+        weights_have=board.weights_bytes,
+    )
+
+
+def check_fit(model: Model, need: Need, board: Board) -> None:
+    """Raises UserError naming what is short and the largest zoo model that would fit."""
+    if shortages := fit(need, board).shortages:
+        raise UserError(
+            f"{model.card.name} does not fit {board.name}: {'; '.join(shortages)}; "
+            f"{_largest_that_fits(board, model.sha256)}"
+        )
+
+
+def _largest_that_fits(board: Board, but: str) -> str:
+    fitting = []
+    for path in sorted((ROOT / "tinyml" / "zoo").glob("*/model_int8.tflite")):
+        model = load_model(str(path.parent))
+        if model.sha256 != but and not fit(measure(model, board.core), board).shortages:
+            fitting.append((model.card.macs or 0, model.card.name))
+    return f"{max(fitting)[1]} of the zoo fits" if fitting else "no model of the zoo fits it"
+
+
+def measure(model: Model, core: str) -> Need:
+    """Compile the model for `core` (seconds) to know its arena."""
+    graph = read(model.int8)
+    return need_of(graph, compile_graph(graph, model.sha256, core).arena_bytes)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--board", help="one board (default: all of them)")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+
+    def command() -> int:
+        boards = [get_board(arguments.board)] if arguments.board else list(load_boards().values())
+        model = load_model(arguments.model)
+        needs = {core: measure(model, core) for core in sorted({b.core for b in boards})}
+        fits = [fit(needs[board.core], board) for board in boards]
+        if arguments.json:
+            print(json.dumps([{**asdict(one), "fits": not one.shortages} for one in fits]))
+        else:
+            _print(model.card.name, fits)
+        return 0
+
+    return run_command(command)
+
+
+def _print(name: str, fits: list[Fit]) -> None:
+    table = Table(title=f"{name}: KiB needed / there")
+    for title in ("board", "flash", "RAM", "weights apart", "fits"):
+        table.add_column(title, justify="left" if title == "board" else "right")
+
+    def cell(need: int, have: int) -> str:
+        return f"{need / 1024:,.0f} / {have / 1024:,.0f}" if need else "-"
+
+    for one in fits:
+        table.add_row(
+            one.board,
+            cell(one.flash_need, one.flash_have),
+            cell(one.ram_need, one.ram_have),
+            cell(one.weights_need, one.weights_have),
+            "no" if one.shortages else "yes",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

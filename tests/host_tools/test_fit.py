@@ -1,0 +1,69 @@
+"""What fit.py says before building is what the linker says after, and shortages are named."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from tiny_run import make_run
+
+from host_tools import fit as fit_tool
+from host_tools import flash
+from host_tools.boards import get_board
+from host_tools.build import build_firmware
+from host_tools.fit import Need, check_fit, fit, measure
+from host_tools.inputs import Model, load_model
+from tinyml.aot.compiler import compile_graph
+from tinyml.cli import UserError
+from tinyml.tflite import read
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load_model(str(make_run(tmp_path_factory.mktemp("runs") / "tiny")))
+
+
+def test_each_memory_is_counted_where_the_board_keeps_it() -> None:
+    need = Need(arena_bytes=30_000, weights_bytes=1_500_000)
+    apart = dataclasses.replace(get_board("qemu-m7"), weights_bytes=2_000_000)
+    assert fit(need, apart).weights_need == 1_500_000
+    assert fit(need, apart).flash_need == fit_tool.FIRMWARE_FLASH_BYTES
+    together = dataclasses.replace(apart, weights_bytes=0)
+    assert fit(need, together).flash_need == fit_tool.FIRMWARE_FLASH_BYTES + 1_500_000
+    assert not fit(need, together).shortages
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"flash_bytes": 50_000}, "flash 96 KiB needed, 49 KiB there"),
+        ({"ram_bytes": 40_000}, "RAM .* needed, 39 KiB there"),
+        ({"weights_bytes": 1_000}, "memory for weights .* 1 KiB there"),
+    ],
+)
+def test_a_shortage_names_its_memory(model: Model, change: dict[str, int], named: str) -> None:
+    board = dataclasses.replace(get_board("qemu-m7"), **change)
+    with pytest.raises(UserError, match=rf"tiny does not fit qemu-m7: {named}.*zoo"):
+        check_fit(model, measure(model, board.core), board)
+
+
+def test_flash_refuses_before_it_builds(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = dataclasses.replace(get_board("qemu-m7"), ram_bytes=20_000)
+
+    def built(*_: object) -> None:
+        raise AssertionError("was built all the same")
+
+    monkeypatch.setattr(flash, "build_firmware", built)
+    with pytest.raises(UserError, match="does not fit"):
+        flash.build(model, board, "aot")
+
+
+def test_the_linker_agrees(model: Model, tmp_path: Path) -> None:
+    board = get_board("qemu-m7")
+    compiled = compile_graph(read(model.int8), model.sha256, board.core, model.card.classes)
+    (tmp_path / "model.c").write_text(compiled.source.model_c)
+    (tmp_path / "model_data.h").write_text(compiled.source.model_data_h)
+    real = build_firmware(board, "aot", tmp_path, tmp_path / "build")
+    said = fit(measure(model, board.core), board)
+    assert real.flash_bytes <= said.flash_need
+    assert real.ram_bytes <= said.ram_need
+    assert real.weights_bytes <= said.weights_need <= 1.05 * real.weights_bytes
