@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.aot.ir import Conv, Node, Program
+from tinyml.aot.quantize import Int64Array, wrap32
 from tinyml.cli import UserError
 
 CORES = ("portable", "dsp", "helium")
@@ -73,6 +74,17 @@ def _sixteens(node: Node, weights: Bytes) -> Bytes:
     padded[..., :channels] = weights
     blocks: Bytes = padded.reshape(height, width, -1, 16).transpose(2, 0, 1, 3)
     return blocks.ravel()
+
+
+def pack_bias(node: Node, core: str) -> Int64Array:
+    """The bias with the input's zero point folded in, except where the kernel subtracts that itself
+    (so that rows outside the image are zero and can be left out)."""
+    assert isinstance(node.work, Conv)
+    work = node.work
+    if core != "dsp" or node.kind != "depthwise":
+        return work.requant.bias
+    sums = work.weights.astype(np.int64).sum(axis=(0, 1))
+    return wrap32(work.requant.bias + work.window.pad_value * sums)
 
 
 def scratch_bytes(program: Program, node: Node, core: str) -> int:
