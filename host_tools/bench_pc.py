@@ -101,12 +101,14 @@ def _bench(arguments: argparse.Namespace) -> None:
             talk.print(f"{threads} threads")
             loaded = _load(contenders)
             timed = _time(loaded, arguments.runs, common, model)
-        for contender in loaded:
+        for contender in loaded:  # at once: what is timed is kept, whatever comes next
             measured[contender.target] = timed[contender.target]
+            _merge(model, contender.target, timed[contender.target])
+        for contender in loaded:
             if contender.weighed:
                 memory = measure_in_fresh_process(model, contender.target, threads, work)
                 timed[contender.target]["memory"] |= memory
-            _merge(model, contender.target, timed[contender.target])
+                _merge(model, contender.target, timed[contender.target])
         if threads == 1 and images:  # threads do not change an answer
             with Progress(console=talk, transient=True) as progress:
                 scores = score(
