@@ -28,7 +28,7 @@ static int check(const char* what, const int8_t* out, int32_t count) {
 
 int add_case(void) {
   const int32_t count = random_between(1, 400);
-  const AddParams p = {
+  AddParams p = {
       .a_zero_point = random_between(-128, 127),
       .a_multiplier = random_between(1 << 30, INT32_MAX),
       .a_shift = random_between(0, 1) ? 0 : -random_between(0, 12),
@@ -39,6 +39,10 @@ int add_case(void) {
       .shift = random_between(0, 3) ? -random_between(18, 21) : -random_between(0, 31),
       .zero_point = random_between(-128, 127),
       .table = random_table_or_none()};
+  // What TensorFlow Lite gives the input of the larger scale.
+  const int32_t larger = random_between(0, 3);
+  if (larger == 0) p.a_multiplier = 1 << 30, p.a_shift = 0;
+  if (larger == 1) p.b_multiplier = 1 << 30, p.b_shift = 0;
   random_bytes(first, count, -128);
   random_bytes(second, count, -128);
   for (int32_t i = 0; i < count; ++i) {

@@ -137,17 +137,16 @@ static void multiply_columns(const Layer* layer, int32_t pixels, const int8_t* w
 }
 
 static Layer layer_of(const int16x2_t* columns, int32_t k, int32_t cout, const Requant* requant) {
-  return (Layer){
-      .columns = columns,
-      .blocks = blocks_of(k),
-      .bias = requant->bias,
-      .cout = cout,
-      .requant = requant,
-      .simple = requant->simple,
-      .multiplier = requant->multiplier,
-      .shift = requant->shift,
-      .odd_zero_point = 2 * requant->zero_point + 1,
-      .middle_of_table = (requant->table ? requant->table : kernel_identity_table) + 128};
+  return (Layer){.columns = columns,
+                 .blocks = blocks_of(k),
+                 .bias = requant->bias,
+                 .cout = cout,
+                 .requant = requant,
+                 .simple = requant->simple,
+                 .multiplier = requant->multiplier,
+                 .shift = requant->shift,
+                 .odd_zero_point = 2 * requant->zero_point + 1,
+                 .middle_of_table = middle_of(requant->table)};
 }
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,

@@ -114,7 +114,7 @@ typedef struct {
   const int8_t* weights;
   int32_t bias;
   SimpleRequant simple;
-  const int8_t* table;
+  const int8_t* middle_of_table;
   int32_t step;  // from one output to the next
   int32_t pair_words;
   uint32_t present;  // bit y: the pair of rows 2y and 2y + 1 is not all outside the image
@@ -125,12 +125,12 @@ typedef struct {
 ALWAYS_INLINE int32_t store(const int32_t* sums, int32_t tile, const Channel* channel,
                             int8_t* out) {
   const SimpleRequant simple = channel->simple;
-  const int8_t* const table = channel->table;
+  const int8_t* const middle_of_table = channel->middle_of_table;
   const int32_t step = channel->step;
   int32_t total = 0;
 #pragma GCC unroll 4
   for (int32_t t = 0; t < tile; ++t, out += step) {
-    const int8_t q = table[requantize_simple(sums[t], simple) + 128];
+    const int8_t q = middle_of_table[requantize_simple(sums[t], simple)];
     total += q;
     *out = q;
   }
@@ -142,7 +142,7 @@ static __attribute__((noinline)) int32_t store_exactly(int32_t sum, const Channe
   const Requant* const requant = channel->requant;
   const int32_t rescaled =
       rescale(sum, requant->multiplier[channel->index], requant->shift[channel->index]);
-  *out = finish(rescaled, requant->zero_point, channel->table);
+  *out = finish(rescaled, requant->zero_point, requant->table);
   return *out;
 }
 
@@ -315,7 +315,7 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
   Tile* const* const tiles = tiles_of(window, requant);
   Channel channel = {.requant = requant,
                      .weights = weights,
-                     .table = requant->table ? requant->table : kernel_identity_table,
+                     .middle_of_table = middle_of(requant->table),
                      .step = window->in_channels,
                      .pair_words = layout.columns * kGroup,
                      .present = present_pairs(rows, height)};
