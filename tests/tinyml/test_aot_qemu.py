@@ -1,4 +1,4 @@
-"""The same random graphs on emulated Cortex-M4, M7 and M55, each with its own kernels."""
+"""Random graphs on emulated Cortex-M4, M7 and M55, each with its own kernels."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def _array(name: str, values: np.ndarray) -> str:
     return f"static const int8_t {name}[] = {{{numbers}}};"
 
 
-@pytest.mark.parametrize("first", [2000, 3000])  # thirty fit into the smallest code memory
+# Thirty fit into the smallest code memory.
+@pytest.mark.parametrize("first", [2000, pytest.param(3000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("core", CORES)
 def test_random_graphs_on_an_emulated_core(core: str, first: int, tmp_path: Path) -> None:
     status, text = graphs_on_core(tmp_path, core, first, 30)
