@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from host_tools.line import Line
 from host_tools.protocol import (
     ANSWER_BIT,
+    DELIMITER,
     MAX_LOAD,
     PROTOCOL_VERSION,
     Decoder,
@@ -77,7 +78,7 @@ class Device:
 
     def hello(self, patience_s: float = 5.0) -> Info:
         """Ask who is there. Raises DeviceSilent, UserError for another protocol version."""
-        self._send(b"\0")  # ends whatever an earlier program left half sent
+        self._send(DELIMITER)  # ends whatever an earlier program left half sent
         info = parse_info(self.request(Type.HELLO, patience_s=patience_s).payload)
         if info.protocol_version != PROTOCOL_VERSION:
             raise UserError(
@@ -219,7 +220,7 @@ class Device:
 
     def _resend(self) -> None:
         self.stats.resends += 1
-        self._send(b"\0")  # ends the damaged frame, or the board would take this one for its rest
+        self._send(DELIMITER)  # ends the damaged frame, or the board would take this one for its rest
 
     def _next_seq(self) -> None:
         self._seq = (self._seq + 1) % 256
