@@ -188,11 +188,13 @@ class _Builder:
         """A convolution of `scale`d inputs and the batch norm after it, as one."""
         if not isinstance(norm, nn.BatchNorm2d):
             raise UserError(f"{name}: the norm {type(norm).__name__} cannot be folded")
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        # In float64: the one rounding to float32 at the end is all the error there is.
+        factor = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         bias = torch.zeros_like(factor) if conv.bias is None else conv.bias
         folded = copy.deepcopy(conv)
         folded.weight.copy_(conv.weight * (factor * scale).view(-1, 1, 1, 1))
-        folded.bias = nn.Parameter((bias - norm.running_mean) * factor + norm.bias)
+        shifted = (bias - norm.running_mean) * factor + norm.bias
+        folded.bias = nn.Parameter(shifted.to(conv.weight.dtype))
         return self.conv(x, name, folded, getattr(norm, "act", nn.Identity()))
 
     def conv(

@@ -1,9 +1,8 @@
 """Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat --run runs/NAME`.
 
 Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
-trains on under fake quantisation with the run's own loss, the last epochs in exact integers. PTQ
-and QAT are scored in exact integers too: what is printed is what a board scores. Writes into the
-run folder
+trains on with the run's own loss, in the board's exact integers. PTQ and QAT are scored in them
+too: what is printed is what a board scores. Writes into the run folder
 
     qat.safetensors   legalized weights and ranges
     ranges.json       every activation's range, scale and zero point; every weight's scales
@@ -20,6 +19,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +43,19 @@ from tinyml.cli import UserError, run_command, write_atomic
 from tinyml.pixels import resize
 
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges
-FREEZE_SHARE = 0.7  # of the steps; then ranges stay and the weights settle on one grid
-EXACT_SHARE = 0.75  # of the steps; then the forward pass computes the board's own integers
 
 
-def qat_config(config: Config, epochs: int, learning_rate: float, knowledge: Path) -> Config:
+@dataclass(frozen=True)
+class Recipe:
+    """What a QAT run may choose."""
+
+    epochs: int = 4  # 0: PTQ, ranges alone
+    learning_rate: float = 2e-5  # 6e-5 lost a point on val in its first epoch
+    float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
+    follow_epochs: int = 0  # ranges follow the training views, which are wider than real images
+
+
+def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
     """The float run's config, changed for a short and gentle fine-tuning.
 
     No dropout, for the network is to fit its grid now, not to forget; no attention loss, for the
@@ -55,9 +63,9 @@ def qat_config(config: Config, epochs: int, learning_rate: float, knowledge: Pat
     """
     return dataclasses.replace(
         config,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        warmup_epochs=min(0.5, epochs / 4),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        warmup_epochs=min(0.5, recipe.epochs / 4),
         weight_decay=0.0,
         dropout=0.0,
         ema=0.998,
@@ -68,10 +76,8 @@ def qat_config(config: Config, epochs: int, learning_rate: float, knowledge: Pat
     )
 
 
-def quantise(
-    run: Path, folder: ImageFolder, epochs: int, learning_rate: float, command: str
-) -> Card:
-    """PTQ, then `epochs` of QAT, of run/student.safetensors; returns the completed card."""
+def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Card:
+    """PTQ, then QAT, of run/student.safetensors; returns the completed card."""
     student, size, classes = load_student(run / "student.safetensors")
     if classes != folder.classes:
         raise UserError(
@@ -80,7 +86,7 @@ def quantise(
         )
     saved = read_saved_config(run / "config.json")
     knowledge_folder = Path(saved.knowledge) if saved.knowledge else run / "knowledge"
-    config = qat_config(saved, epochs, learning_rate, knowledge_folder)
+    config = qat_config(saved, recipe, knowledge_folder)
     torch.manual_seed(config.seed)
     images = decode_images(folder)
     knowledge = make_knowledge(images, config, knowledge_folder) if config.alpha > 0 else None
@@ -88,8 +94,9 @@ def quantise(
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
     metadata = {"student": saved.student, "size": size, "classes": list(classes)}
 
-    steps = epochs * batches.steps
-    net = ExactNet(legalize(student), int(FREEZE_SHARE * steps), int(EXACT_SHARE * steps))
+    frozen = recipe.follow_epochs * batches.steps
+    exact = recipe.float_epochs * batches.steps
+    net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
     net.calibrate(_calibration_images(images, size))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
@@ -102,7 +109,7 @@ def quantise(
         save_weights(model, run / "qat.safetensors", metadata)
         write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
-    if epochs:
+    if recipe.epochs:
         fit(
             net,
             batches,
@@ -161,8 +168,20 @@ def complete_card(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--run", type=Path, required=True, help="folder with student.safetensors")
-    parser.add_argument("--epochs", type=int, default=8, help="0: PTQ, ranges alone")
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="0: PTQ, ranges alone")
+    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    parser.add_argument(
+        "--float-epochs",
+        type=int,
+        default=Recipe.float_epochs,
+        help="of them, simulated in float: twice as fast, but not the board's numbers",
+    )
+    parser.add_argument(
+        "--follow-epochs",
+        type=int,
+        default=Recipe.follow_epochs,
+        help="of the float ones, in which ranges follow the training views",
+    )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)
 
@@ -173,7 +192,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             data_folder(arguments.data), saved.seed, saved.val_share, saved.test_share
         )
         line = shlex.join(["python", "-m", "pytorch_side.qat", *(argv or sys.argv[1:])])
-        card = quantise(arguments.run, folder, arguments.epochs, arguments.learning_rate, line)
+        recipe = Recipe(
+            arguments.epochs,
+            arguments.learning_rate,
+            arguments.float_epochs,
+            arguments.follow_epochs,
+        )
+        card = quantise(arguments.run, folder, recipe, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 print(f"{stage:5} {card.accuracy[stage]['top1']:.2%} on val")

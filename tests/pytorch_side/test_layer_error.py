@@ -1,0 +1,42 @@
+"""The error report finds the tensor that was given a bad range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pytorch_side.fakequant import QuantNet
+from pytorch_side.layer_error import layer_errors, plot, sqnr
+from pytorch_side.legalize import legalize
+from pytorch_side.models import timm_package
+
+
+def test_sqnr_of_known_noise() -> None:
+    signal = torch.full((1000,), 3.0)
+    assert sqnr(signal, signal + 0.03) == pytest.approx(40.0, abs=0.01)
+    assert sqnr(signal, signal) == 200.0
+
+
+def test_a_bad_range_is_found_where_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3)
+    net = QuantNet(legalize(model.eval()))
+    images = torch.randint(-128, 128, (4, 3, 48, 48)) / 128
+    net.calibrate([images])
+    name = "blocks_2_1_conv_dw_act"
+    healthy = {r["tensor"]: r for r in layer_errors(net, images)}
+    assert set(healthy) == set(net.names)
+    net.high[net.index[name]] *= 50  # two per cent of the codes are left for the values
+    records = layer_errors(net, images)
+    assert [r["sqnr_db"] for r in records] == sorted(r["sqnr_db"] for r in records)
+    wide = {r["tensor"]: r for r in records}
+    assert wide[name]["own_sqnr_db"] < healthy[name]["own_sqnr_db"] - 20
+    assert wide[name]["range_use"] < 0.1 < healthy[name]["range_use"]
+    worst_fall = max(net.names, key=lambda n: healthy[n]["own_sqnr_db"] - wide[n]["own_sqnr_db"])
+    assert worst_fall == name
+    net.high[net.index[name]] /= 500
+    assert {r["tensor"]: r for r in layer_errors(net, images)}[name]["clipped"] > 0.01
+    plot(net, records, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000

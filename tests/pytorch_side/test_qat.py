@@ -1,0 +1,118 @@
+"""QAT as a command: PTQ, training on integers, resuming, and the files it leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pytorch_side import qat
+from pytorch_side.config import Config, save_config
+from pytorch_side.integer import IntegerNet
+from pytorch_side.models import make_student, read_weights, save_weights
+from pytorch_side.qat import load_quantised, main
+from tinyml.card import load_card
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_config: Callable[..., Config]) -> Path:
+    """A run folder with a student of three classes that never saw an image."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = tiny_config()
+    torch.manual_seed(0)
+    student = make_student(config, 3)
+    metadata = {
+        "student": config.student,
+        "size": config.student_size,
+        "classes": [f"class_{i}" for i in range(3)],
+    }
+    save_weights(student, folder / "student.safetensors", metadata)
+    save_config(config, folder / "config.json")
+    return folder
+
+
+def test_ptq_then_qat(
+    run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(make_folder(images=16))]
+    assert main(["--run", str(run), "--epochs", "0", *data]) == 0
+    card = load_card(run / "card.json")
+    assert set(card.accuracy) == {"float", "ptq"} and not (run / "qat").exists()
+    before = load_quantised(run)[0]
+
+    options = ["--epochs", "3", "--float-epochs", "2", "--follow-epochs", "1"]
+    assert main(["--run", str(run), *options, "--learning-rate", "1e-3", *data]) == 0
+    after, size, classes, student = load_quantised(run)
+    assert (size, classes, student) == (32, card.classes, card.student)
+    changed = [
+        not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)
+    ]
+    assert all(changed)
+    assert not torch.equal(before.high, after.high)  # followed for an epoch
+    card = load_card(run / "card.json")
+    assert set(card.accuracy) == {"float", "ptq", "qat"}
+    assert len((run / "qat" / "log.csv").read_text().splitlines()) == 4
+    assert "on val" in capsys.readouterr().out
+    # The card's figure is the exact integers' own.
+    from pytorch_side.data import load_split_pixels, scan_folder
+    from pytorch_side.train import top1
+
+    pixels, labels, _, _ = load_split_pixels(scan_folder(Path(data[1])), "val", size)
+    assert card.accuracy["qat"]["top1"] == top1(IntegerNet(after), pixels, labels)
+
+    record = json.loads((run / "ranges.json").read_text())
+    for name, entry in record["activations"].items():
+        scale, zero_point = after.parameters_of(name)
+        assert np.float32(entry["scale"]) == scale and entry["zero_point"] == zero_point
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    run: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--epochs", "3", "--float-epochs", "1", "--data", str(make_folder(images=16))]
+    assert main(["--run", str(run), *arguments]) == 0
+    wanted, _ = read_weights(run / "qat.safetensors")
+    for name in ("qat.safetensors", "card.json", "ranges.json"):
+        (run / name).unlink()
+    for file in (run / "qat").iterdir():
+        file.unlink()
+
+    saved = qat.save_weights
+    calls = []
+
+    def save_twice(*given: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        saved(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(qat, "save_weights", save_twice)
+    assert main(["--run", str(run), *arguments]) == 130
+    monkeypatch.setattr(qat, "save_weights", saved)
+    assert main(["--run", str(run), *arguments]) == 0
+    resumed, _ = read_weights(run / "qat.safetensors")
+    assert all(torch.equal(resumed[name], value) for name, value in wanted.items())
+
+
+def test_another_data_set_is_refused(
+    run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(classes=2, images=16, name="two")
+    assert main(["--run", str(run), "--epochs", "0", "--data", str(data)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "knows the classes class_0, class_1, class_2" in error and "\n" not in error
+
+
+@pytest.mark.parametrize("file", ["student.safetensors", "config.json"])
+def test_an_incomplete_run_is_refused(
+    run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    (run / file).unlink()
+    assert main(["--run", str(run), "--epochs", "0", "--data", str(make_folder())]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and file in error and "\n" not in error
