@@ -182,7 +182,7 @@ def compare(
         "same_top1": int((answers.argmax(axis=1) == wanted.argmax(axis=1)).sum()),
     }
     if lsb is None:
-        return {**parity, "max_logit": round(float(worst.max()), 6)}
+        return {**parity, "max_logit": float(f"{worst.max():.3g}")}
     steps = np.rint(worst / lsb).astype(int)
     return {**parity, "identical": int((steps == 0).sum()), "max_lsb": int(steps.max())}
 

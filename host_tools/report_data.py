@@ -202,6 +202,33 @@ def show_memory(row: Row) -> str:
     return ""
 
 
+def show_parity(row: Row) -> str:
+    """How this target's logits differ from its reference's, in one sentence."""
+    parity = row.target.get("parity")
+    if not parity:
+        return ""
+    images, parts = f"{parity['images']:,} images", []
+    if "same_top1" in parity:
+        parts.append(f"same top-1 for {parity['same_top1']:,}")
+    if "identical" in parity:
+        parts.append(f"byte-identical logits for {parity['identical']:,}")
+    if "max_lsb" in parity:
+        parts.append(f"at most {parity['max_lsb']} LSB off")
+    if "max_logit" in parity:
+        parts.append(f"at most {parity['max_logit']:.2g} off")
+    return f"Against {parity['reference']}, {images}: {', '.join(parts)}."
+
+
+def missing(entry: Entry) -> list[str]:
+    """How to get what has not been measured yet."""
+    measured = {row.place for row in rows_of(entry)}
+    return [
+        f"No {place} result yet: python host_tools/{tool} {entry.folder}"
+        for place, tool in (("PC", "bench_pc.py"), ("phone", "bench_phone.py"))
+        if place not in measured
+    ]
+
+
 def show_file(row: Row) -> str:
     size = (row.target.get("memory") or {}).get("file_bytes")
     return f"{size / 1e6:.2f} MB" if size else ""

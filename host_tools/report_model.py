@@ -14,6 +14,7 @@ from host_tools.report_data import (
     show_cost,
     show_file,
     show_memory,
+    show_parity,
     three_digits,
 )
 from host_tools.report_pictures import Picture
@@ -256,13 +257,9 @@ def _how(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         versions = row.target.get("versions") or {}
-        parity = row.target.get("parity")
-        note = str(row.target.get("note") or "")
-        if parity:
-            note += (
-                f" {parity['identical']:,} of {parity['images']:,} images byte-identical to "
-                f"{parity['reference']}, at most {parity['max_lsb']} LSB off."
-            )
+        note = " ".join(
+            text for text in (str(row.target.get("note") or ""), show_parity(row)) if text
+        )
         lines.append(
             table_row(
                 columns,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from host_tools.report_data import Entry, remarks, rows_of, show_cost, show_memory
+from host_tools.report_data import Entry, missing, remarks, rows_of, show_cost, show_memory
 
 
 def print_entries(entries: Sequence[Entry]) -> None:
@@ -34,6 +34,6 @@ def print_entries(entries: Sequence[Entry]) -> None:
                 show_memory(row),
             )
         console.print(table)
-        for remark in remarks(entry):
+        for remark in (*remarks(entry), *missing(entry)):
             console.print(remark, style="dim", soft_wrap=True)
         console.print()

@@ -18,6 +18,8 @@ from host_tools.report import main
 from host_tools.report_data import Row, load_entries, remarks, rows_of, show_cost
 
 CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
+FOREIGN = '<img src="http://nowhere.test/x">'
+FLOAT_PARITY = {"reference": "the PC", "images": 200, "same_top1": 199, "max_logit": 0.0012}
 ACCURACY = {
     "split": "test",
     "images": 90,
@@ -61,7 +63,7 @@ def zoo(tmp_path: Path) -> Path:
         "pc-litert-int8": target("pc", 600.0),
         "pc-litert-float32": target("pc", 200.0, precision="float32"),
         "pc-litert-float32-2t": target("pc", 150.0, threads=2),
-        "phone-browser-int8": target("phone", 5_000.0, engine='<img src="http://nowhere.test/x">'),
+        "phone-browser-int8": target("phone", 5_000.0, engine=FOREIGN, parity=FLOAT_PARITY),
         "qemu-m7-aot": target(
             "board",
             24_300_000.0,
@@ -122,6 +124,7 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         text = page.run("return document.body.innerText")
         for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "Parity ladder"):
             assert words in text, words
+        assert "same top-1 for 199, at most 0.0012 off" in text
         assert "The worst mistakes" in text
         assert page.run("return document.scripts.length") == 0, "names are text, not markup"
         asked = [one for one in page.requests() if not one.startswith(("data:", "chrome"))]
@@ -167,6 +170,7 @@ def test_a_foreign_picture_is_refused_by_the_page_itself(zoo: Path, tmp_path: Pa
 def test_the_terminal_shows_the_same(zoo: Path, tmp_path: Path, capsys: Any) -> None:
     assert main([str(zoo), "--out", str(tmp_path / "r.html"), "--no-pictures"]) == 0
     shown = capsys.readouterr().out
+    assert "No phone result yet: python host_tools/bench_phone.py" in shown
     assert "24.3 M" in shown and "1/1,333" in shown and "plain" in shown
 
 
