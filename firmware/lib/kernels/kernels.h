@@ -42,9 +42,9 @@ typedef struct {
   const int8_t* shift;        // [channels], -31 .. 30
   const int8_t* table;        // 256 entries or NULL
   int32_t zero_point;         // of the output, -128 .. 127
-  // 1 promises for every channel: -22 <= shift <= -1, and |sum + bias| < 2^30 whatever the input.
-  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
-  // given shift -1.) 0 promises nothing.
+  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^30 whatever the input.
+  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be given
+  // shift -1.) 0 promises nothing.
   int32_t simple;
 } Requant;
 

@@ -28,7 +28,7 @@ void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
       random->bias[c] =
           kind ? random_between(-9999, 9999) : random_between(-1000000000, 1000000000);
       random->shift[c] =
-          (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2) : -random_between(1, 22));
+          (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2) : -random_between(0, 22));
     } else {
       random->bias[c] = kind ? random_between(-9999, 9999) : (int32_t)random_bits();
       random->shift[c] =

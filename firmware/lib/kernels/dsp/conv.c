@@ -82,7 +82,8 @@ ALWAYS_INLINE void multiply_pair(const Layer* layer, const int8_t* weights, int3
   } else {
     multiply_2x3(weights, layer->columns, layer->blocks, sums);
   }
-  if (layer->simple) {
+  const int32_t both_shifts = layer->shift[c] & layer->shift[c + 1];
+  if (layer->simple && both_shifts < 0) {
     store_simple(sums, pixels, layer, c, out);
   } else {
     const int32_t first[] = {sums[0][0], sums[0][1], sums[0][2]};

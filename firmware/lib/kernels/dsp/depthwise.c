@@ -333,7 +333,8 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
       channel.simple =
           simple_requant(requant->multiplier[c], requant->shift[c], 2 * requant->zero_point + 1);
       const int16x2_t* const pairs = (const int16x2_t*)scratch + (c - first);
-      const int32_t total = convolve_channel(window, tiles, &channel, pairs, out + c);
+      Tile* const* const usable = requant->shift[c] < 0 ? tiles : 0;
+      const int32_t total = convolve_channel(window, usable, &channel, pairs, out + c);
       if (sums) sums[c] += total;
     }
   }

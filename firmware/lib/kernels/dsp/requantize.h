@@ -1,4 +1,5 @@
-// Requantisation in five instructions, for channels that keep the promise of Requant.simple.
+// Requantisation in five instructions, for channels that keep the promise of Requant.simple and
+// have something to shift: a shift of 0 is left to requantize.h.
 //
 // With e = -shift >= 1 the exact result is
 //   y = (sum * multiplier + 2^30) >> 31             the doubling high multiply, rounded half up

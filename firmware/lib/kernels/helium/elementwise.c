@@ -9,14 +9,13 @@ typedef struct {
   int32_t zero_point;
   int32x4_t multiplier;
   int32x4_t shift;
-  int right;  // whether there is a shift to round
+  int right;  // no shift to the left
 } Scaled;
 
 static inline Scaled scaled(int32_t zero_point, int32_t multiplier, int32_t shift) {
-  return (Scaled){zero_point, vdupq_n_s32(multiplier), vdupq_n_s32(shift), shift < 0};
+  return (Scaled){zero_point, vdupq_n_s32(multiplier), vdupq_n_s32(shift), shift <= 0};
 }
 
-// A shift of 0 must not be rounded.
 ALWAYS_INLINE int32x4_t rescale_by(int32x4_t x, const Scaled* by) {
   return by->right ? rescale_lanes_right(x, by->multiplier, by->shift)
                    : rescale_lanes(x, by->multiplier, by->shift);

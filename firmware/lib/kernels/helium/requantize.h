@@ -15,10 +15,10 @@ static inline int32x4_t rescale_lanes(int32x4_t x, int32x4_t multiplier, int32x4
   return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(vandq_s32(y, right), 31)), right);
 }
 
-// The same where every shift is -1 or less.
+// The same where no shift is to the left. Where it is 0 nothing is rounded, so nothing lowered.
 static inline int32x4_t rescale_lanes_right(int32x4_t x, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t y = vqrdmulhq_s32(x, multiplier);
-  return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(y, 31)), shift);
+  return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(vandq_s32(y, shift), 31)), shift);
 }
 
 // Zero point, clamp and table; a table is indexed by q + 128, so everything moves up by 128 then.
