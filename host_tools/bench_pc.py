@@ -195,7 +195,10 @@ def _time(
             "input_size": contender.size,
             "model": runner.facts() if runner.facts else card,
             "accuracy": None,
-            "cost": cost_in_us(samples[contender.target]),
+            "cost": {
+                **cost_in_us(samples[contender.target].wall_us),
+                "cpu_p50": round(float(np.median(samples[contender.target].cpu_us)), 3),
+            },
             "memory": {"file_bytes": contender.file.stat().st_size} if contender.file else {},
             "parity": None,
         }

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,18 @@ MIN_RUNS = 50
 ROUND_BUDGET_US = 20_000.0
 MAX_RUNS_PER_ROUND = 100
 QUANTILES = 21  # 0 %, 5 %, … 100 %: enough to draw the distribution, small enough for a JSON file
+
+
+@dataclass
+class Samples:
+    """Single runs of one contender, in microseconds: by the wall clock, and of this process's CPU.
+
+    Waiting for a busy core lengthens a second-long run and spares most of the short ones, so on a
+    busy machine only ratios of CPU time are fair.
+    """
+
+    wall_us: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -46,22 +59,25 @@ def alternate(
     runs: int = MIN_RUNS,
     rounds: int = 10,
     on_round: Callable[[str], None] = lambda name: None,
-) -> dict[str, list[float]]:
-    """Time every contender at least `runs` times; returns its single-run times in microseconds.
+) -> dict[str, Samples]:
+    """Time every contender at least `runs` times.
 
     One round runs each contender once untimed (the one before it has filled the caches) and then
     several times timed. `on_round` hears the name of the contender that has just had its turn.
     """
-    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    samples = {name: Samples() for name in contenders}
     per_round = -(-runs // rounds)
     collecting = gc.isenabled()
     gc.disable()
     try:
         for _ in range(rounds):
             for name, run in contenders.items():
-                warm_us = _time_us(run)
+                warm_us, _ = _time_us(run)
                 affordable = min(MAX_RUNS_PER_ROUND, int(ROUND_BUDGET_US / max(warm_us, 0.1)))
-                samples[name] += [_time_us(run) for _ in range(max(per_round, affordable))]
+                for _ in range(max(per_round, affordable)):
+                    wall_us, cpu_us = _time_us(run)
+                    samples[name].wall_us.append(wall_us)
+                    samples[name].cpu_us.append(cpu_us)
                 on_round(name)
             gc.collect()
     finally:
@@ -70,10 +86,12 @@ def alternate(
     return samples
 
 
-def _time_us(run: Callable[[], object]) -> float:
+def _time_us(run: Callable[[], object]) -> tuple[float, float]:
+    cpu = time.process_time_ns()
     start = time.perf_counter_ns()
     run()
-    return (time.perf_counter_ns() - start) / 1000.0
+    wall_ns = time.perf_counter_ns() - start
+    return wall_ns / 1000.0, (time.process_time_ns() - cpu) / 1000.0
 
 
 def cost_in_us(samples_us: list[float]) -> dict[str, Any]:

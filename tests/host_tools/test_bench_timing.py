@@ -19,10 +19,19 @@ def test_contenders_take_turns_and_all_get_their_runs() -> None:
     turns: list[str] = []
     samples = alternate({"slow": slow, "quick": lambda: calls.append("quick")}, 20, 5, turns.append)
     assert turns == ["slow", "quick"] * 5
-    assert len(samples["slow"]) >= 20 and len(samples["quick"]) >= 20
-    assert len(samples["quick"]) == 5 * 100, "a quick contender gets more runs in the same time"
-    assert calls.count("slow") == len(samples["slow"]) + 5, "the first run of a turn is not timed"
-    assert min(samples["slow"]) >= 2000 > min(samples["quick"])
+    assert len(samples["slow"].wall_us) >= 20 and len(samples["quick"].wall_us) >= 20
+    assert len(samples["quick"].wall_us) == 5 * 100, (
+        "a quick contender gets more runs in the same time"
+    )
+    assert calls.count("slow") == len(samples["slow"].wall_us) + 5, (
+        "the first run of a turn is not timed"
+    )
+    assert min(samples["slow"].wall_us) >= 2000 > min(samples["quick"].wall_us)
+
+
+def test_waiting_is_no_cpu_time() -> None:
+    samples = alternate({"waiting": lambda: time.sleep(0.005)}, 5, 1)["waiting"]
+    assert min(samples.wall_us) >= 5000 > 4 * sorted(samples.cpu_us)[2]
 
 
 def test_cost_is_in_microseconds_and_ordered() -> None:

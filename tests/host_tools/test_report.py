@@ -107,6 +107,17 @@ def test_ratios_are_of_one_run_and_as_many_threads(zoo: Path) -> None:
     assert rows(zoo)["pc-litert-int8"].of_large is None
 
 
+def test_on_a_busy_machine_ratios_are_of_cpu_time(zoo: Path) -> None:
+    path = zoo / "model-0" / "results.json"
+    results = json.loads(path.read_text())
+    for name, cpu_us in (("pc-torch-swin-large-float32", 400_000.0), ("pc-litert-int8", 600.0)):
+        results["targets"][name]["cost"]["cpu_p50"] = cpu_us
+    path.write_text(json.dumps(results))
+    assert rows(zoo)["pc-litert-int8"].of_large == 600 / 400_000
+    said = " ".join(remarks(load_entries([zoo])[0][0]))
+    assert "The machine was busy: Swin-L took 2.0 times its CPU time" in said
+
+
 def test_what_could_be_misread_is_said(zoo: Path) -> None:
     said = " ".join(remarks(load_entries([zoo])[0][0]))
     assert "1/200 of Swin-L's time and 1/3091 of its multiply-accumulates" in said
