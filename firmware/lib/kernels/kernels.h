@@ -11,13 +11,11 @@
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
 //
 // What the build computes offline, the same for every variant:
-//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c),
-//   except
-//     for the depthwise kernel of dsp, which subtracts the zero point itself.
+//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c). Only
+//     the depthwise kernel of dsp subtracts the zero point itself and takes the bias as it is.
 //     Sums wrap modulo 2^32, as TensorFlow Lite Micro's do.
 //   - a table replaces every pointwise function of the output: a clamp narrower than int8, a
-//     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL is
-//     identity.
+//     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL leaves q.
 //
 // Weights are packed for the variant and aligned to 8 bytes; see "Packing". round4(n) is n rounded
 // up to a multiple of 4, and every byte added by padding is zero.
@@ -31,9 +29,8 @@ extern "C" {
 #endif
 
 // From an int32 accumulator of channel c to int8:
-//   q = divide_by_power_of_two(doubling_high_multiply((sum + bias[c]) << left, multiplier[c]),
-//   right)
-//       + zero_point, clamped to [-128, 127], then through the table,
+//   y = doubling_high_multiply((sum + bias[c]) << left, multiplier[c])
+//   q = divide_by_power_of_two(y, right) + zero_point, clamped to [-128, 127], through the table,
 // with left = max(shift[c], 0), right = max(-shift[c], 0); the product is rounded half up, the
 // division half away from zero: TensorFlow Lite's double rounding.
 typedef struct {
@@ -43,8 +40,8 @@ typedef struct {
   const int8_t* table;        // 256 entries or NULL
   int32_t zero_point;         // of the output, -128 .. 127
   // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^30 whatever the input.
-  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be given
-  // shift -1.) 0 promises nothing.
+  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
+  // given shift -1.) 0 promises nothing.
   int32_t simple;
 } Requant;
 
