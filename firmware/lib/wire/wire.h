@@ -39,13 +39,12 @@ enum Type : uint8_t {
 };
 
 enum NackCode : uint8_t {
-  kBadFrame = 1,     // damaged on the way: send it again (seq 0, the request's is not known)
-  kUnknownType = 2,  // no such request
-  kBadPayload = 3,   // lengths, offsets or counts that make no sense
-  kOutOfOrder = 4,   // a Load beyond the bytes loaded so far: begin again at 0
-  kNotLoaded = 5,    // Run without a complete Load since the last Run or reset
-  kEngineFailed =
-      6,  // the engine could not start or run; Info and the rest of this payload say why
+  kBadFrame = 1,      // damaged on the way: send it again (seq 0, the request's is not known)
+  kUnknownType = 2,   // no such request
+  kBadPayload = 3,    // lengths, offsets or counts that make no sense
+  kOutOfOrder = 4,    // a Load beyond the bytes loaded so far: begin again at 0
+  kNotLoaded = 5,     // Run without a complete Load since the last Run or reset
+  kEngineFailed = 6,  // it could not start or run: the rest of the payload says why
 };
 
 struct Frame {

@@ -1,0 +1,39 @@
+"""A board that runs: the firmware as a process of this PC, with a tiny random model in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tiny_run import make_images, make_run
+
+from host_tools import emulator, flash
+from host_tools.boards import get_board
+from host_tools.inputs import load_model
+
+
+@dataclass
+class RunningBoard:
+    run: Path
+    data: Path
+    elf: Path
+    state: Path
+    port: str
+
+    def restart(self) -> None:
+        """The same board at the same port, as if its reset button had been pressed."""
+        number = int(self.port.rpartition(":")[2])
+        emulator.start(get_board("host"), self.elf, self.state, number)
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBoard]:
+    folder = tmp_path_factory.mktemp("board")
+    run, data = make_run(folder / "tiny"), make_images(folder / "images")
+    firmware = flash.build(load_model(str(run)), get_board("host"), "aot")
+    state = folder / "state"
+    emulated = emulator.start(get_board("host"), firmware.elf, state)
+    yield RunningBoard(run, data, firmware.elf, state, emulated.url)
+    emulator.stop("host", state)

@@ -1,0 +1,219 @@
+"""Scoring a board: same results after a kill, a reset or on a bad line; errors are one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import RunningBoard
+from tiny_run import SIZE, make_run
+
+from host_tools import serial_eval
+from host_tools.device import Device
+from host_tools.faults import FaultyLine
+from host_tools.line import SerialLine
+from host_tools.protocol import Type, encode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def evaluate(board: RunningBoard, *options: str) -> dict[str, Any]:
+    """Run the command in this process; the target's record without what time decides."""
+    arguments = [str(board.run), "--data", str(board.data), "--port", board.port, *options]
+    assert serial_eval.main(arguments) == 0
+    return timeless(board)
+
+
+def timeless(board: RunningBoard) -> dict[str, Any]:
+    results = json.loads((board.run / "results.json").read_text())
+    record = results["targets"]["host-aot"]
+    runs = record["cost"]["runs"]
+    for key in ("cost", "date", "link", "profile", "command"):
+        record.pop(key)
+    return {**record, "runs": runs}
+
+
+@pytest.fixture(scope="module")
+def clean(board: RunningBoard) -> dict[str, Any]:
+    return evaluate(board, "--fresh")
+
+
+def test_every_image_is_byte_identical_and_counted_once(clean: dict[str, Any]) -> None:
+    assert clean["parity"]["identical"] == clean["parity"]["images"] == clean["runs"] == 20
+    assert sum(map(sum, clean["accuracy"]["confusion"])) == 20
+
+
+def test_a_killed_command_goes_on_and_ends_with_the_same_results(
+    board: RunningBoard, clean: dict[str, Any]
+) -> None:
+    command = [sys.executable, str(ROOT / "host_tools" / "serial_eval.py"), str(board.run),
+               "--data", str(board.data), "--port", board.port, "--fresh"]  # fmt: skip
+    journal = board.run / "journal-host-aot.jsonl"
+    journal.unlink()
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and len(journal.read_text().splitlines()) >= 4):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = len(journal.read_text().splitlines()) - 1
+    with journal.open("a") as file:
+        file.write('{"image": "cut sho')
+    assert evaluate(board) == clean
+    images = [json.loads(line).get("image") for line in journal.read_text().splitlines()[1:-1]]
+    assert kept >= 3 and len(images) == len(set(images)) == 20
+
+
+def test_a_board_that_is_killed_and_comes_back_changes_nothing(
+    board: RunningBoard, clean: dict[str, Any]
+) -> None:
+    journal = board.run / "journal-host-aot.jsonl"
+    journal.unlink()
+
+    def pull() -> None:
+        for after in (3, 8, 14):
+            while not (journal.exists() and len(journal.read_text().splitlines()) > after):
+                time.sleep(0.002)
+            board.restart()
+
+    puller = threading.Thread(target=pull)
+    puller.start()
+    assert evaluate(board) == clean
+    puller.join()
+    link = json.loads((board.run / "results.json").read_text())["targets"]["host-aot"]["link"]
+    assert link["reconnects"] >= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_faults_on_the_line_change_nothing(
+    board: RunningBoard, clean: dict[str, Any], seed: int
+) -> None:
+    options = ["--fresh", "--inject-faults", "0.001", "--fault-seed", str(seed)]
+    assert evaluate(board, *options) == clean
+    link = json.loads((board.run / "results.json").read_text())["targets"]["host-aot"]["link"]
+    assert link["resends"] > 0
+
+
+def test_faults_everywhere_never_give_a_wrong_answer(board: RunningBoard) -> None:
+    line = FaultyLine(SerialLine(board.port, 921600), 0.01, seed=5)
+    device = Device(line)
+    try:
+        noise = np.random.default_rng(1).integers(0, 256, (2, SIZE * SIZE * 3), dtype=np.uint8)
+        answers = [device.infer(image.tobytes()).logits for image in noise]
+    finally:
+        line.close()
+    line = SerialLine(board.port, 921600)
+    device = Device(line)
+    assert answers == [device.infer(image.tobytes()).logits for image in noise]
+    line.close()
+    assert device.stats.resends == 0
+
+
+def test_framing_costs_at_most_three_percent(board: RunningBoard) -> None:
+    line = SerialLine(board.port, 921600)
+    device = Device(line)
+    device.infer(bytes(SIZE * SIZE * 3))
+    line.close()
+    sent = device.stats.bytes_sent - device.stats.payload_bytes
+    assert device.stats.resends == 0
+    assert sent / device.stats.bytes_sent <= 0.03
+
+
+def answering(answer: bytes) -> str:
+    """A port whose other end answers everything with the same bytes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, listener:
+            while data := connection.recv(4096):
+                seq = data[3] if len(data) > 3 else 0
+                connection.sendall(answer.replace(b"SEQ", bytes([seq])))
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"socket://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert serial_eval.main(list(arguments)) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith("error: "), error
+    return error[0]
+
+
+def test_a_wrong_port_is_named(board: RunningBoard, capsys: pytest.CaptureFixture[str]) -> None:
+    common = [str(board.run), "--data", str(board.data), "--port"]
+    assert "there is no port" in failing(capsys, *common, "/dev/no-such-port")
+    assert "nothing listens" in failing(capsys, *common, "socket://127.0.0.1:1")
+
+
+def test_a_silent_device_is_an_error(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = failing(capsys, str(board.run), "--data", str(board.data), "--port", answering(b""))
+    assert "no answer" in error and "flash.py" in error
+
+
+def test_a_babbling_device_is_an_error(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = answering(b"login: \r\n" * 50)
+    assert "no answer" in failing(capsys, str(board.run), "--data", str(board.data), "--port", port)
+
+
+def test_a_busy_port_is_an_error(board: RunningBoard, capsys: pytest.CaptureFixture[str]) -> None:
+    leader, follower = os.openpty()
+    try:
+        name = os.ttyname(follower)
+        first = SerialLine(name, 115200)
+        error = failing(capsys, str(board.run), "--data", str(board.data), "--port", name)
+        first.close()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert "in use by another program" in error
+
+
+def test_another_model_on_the_board_is_an_error(
+    board: RunningBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_run(tmp_path / "other")
+    model = other / "model_int8.tflite"
+    model.write_bytes(model.read_bytes() + b"another")
+    card = json.loads((other / "card.json").read_text())
+    (other / "card.json").write_text(json.dumps({**card, "sha256": None}))
+    error = failing(capsys, str(other), "--data", str(board.data), "--port", board.port)
+    assert "holds another model" in error
+
+
+def test_another_protocol_version_is_an_error(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        from host_tools.protocol import Decoder
+
+        connection, _ = listener.accept()
+        decoder = Decoder()
+        with connection, listener:
+            while data := connection.recv(4096):
+                for frame in decoder.feed(data):
+                    if frame is not None:
+                        connection.sendall(encode(Type.INFO, frame.seq, bytes([9, 1, 2])))
+
+    threading.Thread(target=serve, daemon=True).start()
+    port = f"socket://127.0.0.1:{listener.getsockname()[1]}"
+    error = failing(capsys, str(board.run), "--data", str(board.data), "--port", port)
+    assert "protocol version 9" in error
