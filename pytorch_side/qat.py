@@ -1,7 +1,7 @@
 """Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat --run runs/NAME`.
 
 Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
-trains on with the run's own loss, in the board's exact integers. PTQ and QAT are scored in them
+trains on a little, gently, in the board's exact integers. PTQ and QAT are scored in them
 too: what is printed is what a board scores. Writes into the run folder
 
     qat.safetensors   legalized weights and ranges
@@ -49,18 +49,22 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle t
 class Recipe:
     """What a QAT run may choose."""
 
-    epochs: int = 4  # 0: PTQ, ranges alone
-    learning_rate: float = 2e-5  # 6e-5 lost a point on val in its first epoch
+    epochs: int = 1  # 0: PTQ, ranges alone
+    learning_rate: float = 1.5e-5  # 6e-5 loses a point on val in its first epoch
     float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
     follow_epochs: int = 0  # ranges follow the training views, which are wider than real images
+    taught: bool = False  # by the run's stored knowledge: its hybrid loss, on views long known
 
 
 def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
     """The float run's config, changed for a short and gentle fine-tuning.
 
     No dropout, for the network is to fit its grid now, not to forget; no attention loss, for the
-    legal network has no stages to watch.
+    legal network has no stages to watch. Unless the recipe is `taught`, views are fresh ones.
     """
+    taught = recipe.taught and config.alpha > 0
+    if taught and not knowledge.is_dir():
+        raise UserError(f"{knowledge} is missing: run distill first, or leave --taught out")
     return dataclasses.replace(
         config,
         epochs=recipe.epochs,
@@ -70,9 +74,10 @@ def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
         dropout=0.0,
         ema=0.998,
         bf16=False,
-        alpha=config.alpha if knowledge.is_dir() else 0.0,
+        alpha=config.alpha if taught else 0.0,
         beta=0.0,
-        knowledge=str(knowledge) if knowledge.is_dir() else "",
+        views=config.views if taught else 0,
+        knowledge=str(knowledge) if taught else "",
     )
 
 
@@ -182,6 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=Recipe.follow_epochs,
         help="of the float ones, in which ranges follow the training views",
     )
+    parser.add_argument(
+        "--taught", action="store_true", help="by the knowledge that the student was distilled from"
+    )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)
 
@@ -197,6 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.learning_rate,
             arguments.float_epochs,
             arguments.follow_epochs,
+            arguments.taught,
         )
         card = quantise(arguments.run, folder, recipe, line)
         for stage in ("float", "ptq", "qat"):

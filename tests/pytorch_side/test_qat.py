@@ -14,8 +14,9 @@ from pytorch_side import qat
 from pytorch_side.config import Config, save_config
 from pytorch_side.integer import IntegerNet
 from pytorch_side.models import make_student, read_weights, save_weights
-from pytorch_side.qat import load_quantised, main
+from pytorch_side.qat import Recipe, load_quantised, main, qat_config
 from tinyml.card import load_card
+from tinyml.cli import UserError
 
 
 @pytest.fixture
@@ -116,3 +117,15 @@ def test_an_incomplete_run_is_refused(
     assert main(["--run", str(run), "--epochs", "0", "--data", str(make_folder())]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and file in error and "\n" not in error
+
+
+def test_teaching_needs_its_knowledge(tmp_path: Path, tiny_config: Callable[..., Config]) -> None:
+    config = tiny_config(alpha=0.4, beta=0.2, views=3, dropout=0.3)
+    alone = qat_config(config, Recipe(), tmp_path / "knowledge")
+    assert (alone.alpha, alone.beta, alone.views, alone.knowledge) == (0, 0, 0, "")
+    with pytest.raises(UserError, match="run distill first"):
+        qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
+    (tmp_path / "knowledge").mkdir()
+    taught = qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
+    assert (taught.alpha, taught.beta, taught.views) == (0.4, 0, 3)
+    assert taught.knowledge == str(tmp_path / "knowledge")
