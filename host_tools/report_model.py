@@ -54,11 +54,16 @@ def _key_figures(entry: Entry, rows: Sequence[Row]) -> str:
     students = [row for row in rows if row.subject == "student"]
     boards = [row for row in students if row.place == "board"]
     scored = [row for row in boards or students if row.top1 is not None]
-    if best := max(
+    best = max(
         scored,
-        key=lambda row: (row.target.get("precision") == "int8", row.top1 or 0.0),
+        key=lambda row: (
+            row.target.get("precision") == "int8",
+            row.target["accuracy"]["images"],
+            row.top1 or 0.0,
+        ),
         default=None,
-    ):
+    )
+    if best is not None:
         figures.append(
             (
                 "Top-1, " + short(best),

@@ -50,8 +50,9 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
         value += step
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_title, "middle", "title"))
     parts.append(_text(0, TOP - 16, y_title, "start", "title"))
-    taken: list[tuple[float, float]] = []
     ordered = sorted(points, key=lambda point: (point.series, point.x))
+    # What labels must not cover: first the points, then the labels that are there already.
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in map(at, ordered)]
     for series in dict.fromkeys(point.series for point in ordered):
         members = [point for point in ordered if point.series == series]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, members))
@@ -64,11 +65,8 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
                 f"{escape(point.label)}, {escape(series)}: {point.y:.1f} %, {_plain(point.x)}"
                 "</title></circle>"
             )
-        x, y = at(members[-1])
-        right = x < WIDTH * 0.75
-        label_y = _free_height(x, y, taken)
-        anchor = "start" if right else "end"
-        parts.append(_text(x + (10 if right else -10), label_y + 4, series, anchor))
+        x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), taken)
+        parts.append(_text(x, y, series, anchor))
     return _svg(WIDTH, HEIGHT, "".join(parts), f"{y_title} against {x_title}")
 
 
@@ -102,12 +100,33 @@ def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -
     return _svg(WIDTH, height, "".join(parts), f"distribution of single runs, {unit}")
 
 
-def _free_height(x: float, y: float, taken: list[tuple[float, float]]) -> float:
-    """Labels of points that lie together go below each other."""
-    while any(abs(y - other_y) < 14 and abs(x - other_x) < 130 for other_x, other_y in taken):
-        y += 14
-    taken.append((x, y))
-    return y
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def _free_place(x: float, y: float, width: float, taken: list[Box]) -> tuple[float, float, str]:
+    """Where a label of a point fits: beside it, above or below, and if need be further off."""
+    for far in (0, 14, 28, 42):
+        for dx, dy, anchor in (
+            (10, 4, "start"),
+            (-10, 4, "end"),
+            (0, -11 - far, "middle"),
+            (0, 20 + far, "middle"),
+            (8, -9 - far, "start"),
+            (8, 18 + far, "start"),
+            (-8, -9 - far, "end"),
+            (-8, 18 + far, "end"),
+        ):
+            left = x + dx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+            box = (left, y + dy - 10, left + width, y + dy + 3)
+            inside = box[0] > LEFT and box[2] < WIDTH and box[1] > TOP and box[3] < HEIGHT - BOTTOM
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                return x + dx, y + dy, anchor
+    return x + 10, y + 4, "start"
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _decades(values: Sequence[float]) -> tuple[float, float]:
