@@ -3,7 +3,8 @@
 Tensors between the steps are float32 holding integers, q - zero_point. A float32 convolution of
 those is exact while Σ|q - zero_point|·|w| < 2^24, so the float kernels carry the accumulators at
 full speed; only requantisation needs 64-bit integers. Weights of a layer that breaks the bound are
-split in two halves that keep it.
+split in two halves that keep it. Where TFLite's 32-bit accumulator would overflow (activations of
+hundreds of thousands, never seen in a trained network) the two part ways.
 """
 
 from __future__ import annotations
