@@ -57,6 +57,7 @@ class RandomGraph:
                 self.square,
                 self.inverted_residual,
                 self.echo,
+                self.turn,
             )
             x = blocks[choose(0, len(blocks) - 1)](x)
         if choose(0, 3) == 3:
@@ -199,6 +200,13 @@ class RandomGraph:
         result = self.out(source.shape, 1.5 * max(source.scale, swished.scale))
         self.writer.pair("ADD", source.tensor, swished.tensor, result.tensor, self.activation())
         return result
+
+    def turn(self, x: Activation) -> Activation:
+        """The same bytes as rows of another length, convolved."""
+        shape = (x.shape[1], x.shape[0], x.shape[2])
+        tensor = self.writer.activation((1, *shape), x.scale, x.zero_point)
+        self.writer.reshape(x.tensor, (1, *shape), tensor)
+        return self.conv(Activation(tensor, shape, x.scale, x.zero_point))
 
     def square(self, x: Activation) -> Activation:
         """The product of two tensors of one shape; now and then of a tensor with itself."""

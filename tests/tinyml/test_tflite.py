@@ -172,7 +172,7 @@ def test_mutated_files_never_crash_hang_or_grow() -> None:
     dice = random.Random(1)
     tracemalloc.start()
     started = time.monotonic()
-    for _ in range(3000):
+    for _ in range(1000):
         data = bytearray(dice.choice(models))
         for _ in range(dice.randint(1, 8)):
             at = dice.randrange(len(data))

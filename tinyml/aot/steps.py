@@ -118,15 +118,13 @@ class StepBuilder:
                 return None
             a, b = step.targets[index]
             for operand in node.inputs:
-                if operand.value in sums:
-                    return None
+                reshaped = operand.shape != self.program.values[operand.value].shape
+                if operand.value in sums or (reshaped and end - first > 1):
+                    return None  # rows of one shape say nothing about rows of another
                 maker = inside.get(operand.value)
                 if maker is None:
                     continue
-                if (
-                    is_whole(node, operand)
-                    or operand.shape != self.program.values[operand.value].shape
-                ):
+                if is_whole(node, operand):
                     return None
                 need = (a, b)
                 if isinstance(node.work, Conv):
@@ -196,8 +194,6 @@ class StepBuilder:
             for p, birth in self.births.items()
             if birth < step.end and self.deaths[p] >= step.first
         ]
-        if step.first == 0:
-            alive = list(dict.fromkeys([program.stored(program.input), *alive]))
         for at in alive:
             size = program.values[at].size
             inner = self.births[at] >= step.first and self.deaths[at] < step.end
