@@ -47,8 +47,11 @@ RELU, RELU6 = 1, 3
 class MobileNet:
     """Builds the graph layer by layer; `side`, `channels` and `scale` describe the last tensor."""
 
-    def __init__(self, size: int, blocks: tuple[Block, ...], features: int, seed: int = 0) -> None:
-        self.noise = np.random.default_rng(seed)
+    def __init__(
+        self, size: int, blocks: tuple[Block, ...], features: int, legalized: bool = True
+    ) -> None:
+        self.noise = np.random.default_rng(0)
+        self.legalized = legalized  # else every gate keeps its multiplication by 1/6
         self.writer = GraphWriter()
         self.side, self.channels, self.scale = size, 3, 1 / 128
         self.x = self.writer.input((1, size, size, 3), self.scale, 0)
@@ -136,12 +139,16 @@ class MobileNet:
         self.x, self.side = self.writer.mean(self.x, self.activation(channels, 1, 0.02)), 1
         self.conv(1, squeeze, activation=RELU)
         self.conv(1, channels, activation=RELU6)
+        if not self.legalized:
+            sixth = self.writer.tensor((), [1 / (6 * 127)], [0], data=np.array(127, np.int8))
+            out = self.activation(channels, 1, self.scale / 6, self.zero)
+            self.x = self.writer.pair("MUL", self.x, sixth, out)
         self.side = side
         self.x = self.writer.pair("MUL", features, self.x, self.activation(channels, side, 0.04))
 
 
-def small(size: int) -> bytes:
-    return MobileNet(size, SMALL, 1024).bytes()
+def small(size: int, legalized: bool = True) -> bytes:
+    return MobileNet(size, SMALL, 1024, legalized).bytes()
 
 
 def large(size: int) -> bytes:

@@ -115,7 +115,8 @@ def test_mobilenet_fits(
 
 
 def test_mobilenet_is_byte_identical(tmp_path: Path) -> None:
-    assert differing(tmp_path, [mobilenet_graphs.small(96)]) == []
+    models = [mobilenet_graphs.small(96), mobilenet_graphs.small(96, legalized=False)]
+    assert differing(tmp_path, models) == []
 
 
 @pytest.mark.slow
