@@ -11,7 +11,7 @@ from tinyml.aot import quantize
 from tinyml.aot.ir import Requant
 
 # What Requant.simple in kernels.h promises.
-SIMPLE_SHIFTS = (-22, -1)
+SIMPLE_SHIFTS = (-22, 0)
 SIMPLE_ACCUMULATOR = 1 << 30
 
 
