@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from host_tools.line import usb_ports
 from tinyml.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,11 +102,5 @@ class Connected:
 
 def usb_boards() -> list[Connected]:
     """Boards found by their USB ids."""
-    from serial.tools import list_ports
-
     names = {usb_id: board.name for board in load_boards().values() for usb_id in board.usb_ids}
-    return [
-        Connected(names[key], port.device)
-        for port in list_ports.comports()
-        if port.vid is not None and (key := f"{port.vid:04x}:{port.pid:04x}") in names
-    ]
+    return [Connected(names[usb_id], device) for device, usb_id in usb_ports() if usb_id in names]

@@ -1,4 +1,4 @@
-"""Builds a firmware with PlatformIO, without a network where the board's toolchain is the system's."""
+"""Builds a firmware with PlatformIO: without a network where the system has the compiler."""
 
 from __future__ import annotations
 
@@ -26,19 +26,25 @@ class Firmware:
 
 
 def wrap_scons(core_dir: Path = CORE_DIR) -> None:
-    """Make PyPI's SCons look like PlatformIO's own package `tool-scons`, which it would download."""
+    """Make PyPI's SCons look like PlatformIO's `tool-scons`, which it would download."""
     from platformio.dependencies import get_core_dependencies
 
     package = core_dir / "packages" / "tool-scons"
     wanted = get_core_dependencies()["tool-scons"].lstrip("~=^")
-    script = '"""Runs PyPI\'s SCons."""\n\nimport sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n'
+    script = "import sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n"
     meta = {"name": "tool-scons", "version": wanted, "description": "SCons from PyPI"}
     owned = {
         "type": "tool",
         "name": "tool-scons",
         "version": wanted,
-        "spec": {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None, "uri": None},
-    }  # fmt: skip
+        "spec": {
+            "owner": "platformio",
+            "id": None,
+            "name": "tool-scons",
+            "requirements": None,
+            "uri": None,
+        },
+    }
     files = {
         "scons.py": script,
         "package.json": json.dumps(meta),

@@ -61,8 +61,8 @@ class Connection:
                 silences += 1
                 if silences >= MAX_SILENCES:
                     raise UserError(
-                        f"{self.info.board} does not answer any more ({error}): the journal is kept, "
-                        "reset the board and run the same command again"
+                        f"{self.info.board} does not answer any more ({error}): the journal is "
+                        "kept, reset the board and run the same command again"
                     ) from error
             except ProtocolError as error:
                 raise UserError(f"{self.info.board} sends {error}: flash it again") from error

@@ -27,6 +27,7 @@ from host_tools.protocol import (
     parse_info,
     parse_profile,
     parse_result,
+    printable,
     profile_payload,
     run_payload,
 )
@@ -104,9 +105,7 @@ class Device:
                     self.stats.payload_bytes += len(image)
                     return result
             self.stats.reloads += 1  # reset between Load and Run
-        raise UserError(
-            f"the board lost the same image {MAX_RELOADS} times: does it keep resetting?"
-        )
+        raise UserError(f"the board lost an image {MAX_RELOADS} times: does it keep resetting?")
 
     def profile(self) -> list[StepCost]:
         """Run the model once and say what each step of it cost."""
@@ -207,9 +206,7 @@ class Device:
         if answer.type != Type.NACK or (answer.payload and answer.payload[0] in expected):
             return answer
         code = answer.payload[0] if answer.payload else 0
-        why = "".join(
-            c if c.isprintable() else "?" for c in answer.payload[1:].decode("utf-8", "replace")
-        )
+        why = printable(answer.payload[1:])
         name = NackCode(code).name if code in list(NackCode) else f"code {code}"
         raise UserError(f"the board refuses: {name.lower().replace('_', ' ')} {why}".rstrip())
 
@@ -220,7 +217,9 @@ class Device:
 
     def _resend(self) -> None:
         self.stats.resends += 1
-        self._send(DELIMITER)  # ends the damaged frame, or the board would take this one for its rest
+        self._send(
+            DELIMITER
+        )  # ends the damaged frame, or the board would take this one for its rest
 
     def _next_seq(self) -> None:
         self._seq = (self._seq + 1) % 256

@@ -40,7 +40,7 @@ class Emulated:
 def start(
     board: Board, elf: Path, state_dir: Path = STATE_DIR, port: int | None = None
 ) -> Emulated:
-    """Start a board, ending the one of that name that runs. Raises UserError if it does not come up."""
+    """Start a board, ending the one of that name. Raises UserError if it does not come up."""
     stop(board.name, state_dir)
     serial_port, monitor = port or free_port(), free_port()
     values = {
@@ -67,18 +67,11 @@ def start(
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise UserError(
-                f"{board.name} does not start: {log.read_text(errors='replace').strip()}"
-            )
+            said = log.read_text(errors="replace").strip()
+            raise UserError(f"{board.name} does not start: {said}")
         time.sleep(0.02)
-    emulated = Emulated(
-        board.name,
-        str(elf),
-        process.pid,
-        psutil.Process(process.pid).create_time(),
-        serial_port,
-        monitor,
-    )
+    created = psutil.Process(process.pid).create_time()
+    emulated = Emulated(board.name, str(elf), process.pid, created, serial_port, monitor)
     write_atomic(state_dir / f"{board.name}.json", json.dumps(asdict(emulated)) + "\n")
     return emulated
 

@@ -10,8 +10,8 @@ from host_tools.line import Line
 
 # What an ESP32-S3 prints at its UART when it starts.
 BOOT_TEXT = (
-    b"ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\nrst:0x1 (POWERON),boot:0x8 (SPI_FAST_FLASH_BOOT)"
-    b"\r\nSPIWP:0xee\r\nmode:DIO, clock div:1\r\nentry 0x403c98d0\r\n"
+    b"ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\nrst:0x1 (POWERON),boot:0x8 "
+    b"(SPI_FAST_FLASH_BOOT)\r\nSPIWP:0xee\r\nmode:DIO, clock div:1\r\nentry 0x403c98d0\r\n"
 )
 DELAY_S = 0.05
 FAULTS = ("drop", "flip", "duplicate", "truncate", "delay", "garbage", "boot text", "reset")

@@ -57,7 +57,7 @@ def open_journal(path: Path, head: dict[str, Any]) -> Journal:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines up to the first that is no JSON object; none if there is no file."""
-    lines = []
+    lines: list[dict[str, Any]] = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

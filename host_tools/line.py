@@ -6,6 +6,8 @@ import errno
 from typing import Protocol
 
 import serial
+from serial.tools import list_ports
+
 from tinyml.cli import UserError
 
 POLL_S = 0.02
@@ -58,6 +60,15 @@ class SerialLine:
 
     def close(self) -> None:
         self._serial.close()
+
+
+def usb_ports() -> list[tuple[str, str]]:
+    """(device, "vid:pid" in lower case) of every serial port that is a USB device."""
+    return [
+        (port.device, f"{port.vid:04x}:{port.pid:04x}")
+        for port in list_ports.comports()
+        if port.vid is not None
+    ]
 
 
 def explain_open_error(port: str, error: Exception) -> str:

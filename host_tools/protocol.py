@@ -59,7 +59,7 @@ UNIT_NAMES = {CostUnit.MICROSECONDS: "us", CostUnit.INSTRUCTIONS: "instructions"
 
 
 class ProtocolError(Exception):
-    """Bytes with a right CRC that nevertheless make no message: the other end is another program."""
+    """Bytes with a right CRC that make no message: the other end is another program."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class StepCost:
 
 
 def cobs_encode(data: bytes) -> bytes:
-    """Consistent overhead byte stuffing: the same bytes without a zero, one in 254 longer at most."""
+    """Consistent overhead byte stuffing: no zero is left, and one byte in 254 is added."""
     out = bytearray()
     blocks = data.split(DELIMITER)
     for index, block in enumerate(blocks):
@@ -217,6 +217,11 @@ def parse_info(payload: bytes) -> Info:
     )  # fmt: skip
 
 
+def printable(text: bytes) -> str:
+    """A board's text; without control characters, which would steer the user's terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text.decode("utf-8", "replace"))
+
+
 def parse_result(payload: bytes) -> Result:
     """Raises ProtocolError for anything that is not a Result."""
     if len(payload) < 8:
@@ -251,8 +256,6 @@ def _texts(payload: bytes, position: int, count: int) -> tuple[list[str], int]:
         if position >= len(payload) or position + 1 + payload[position] > len(payload):
             raise ProtocolError("a text that ends early")
         end = position + 1 + payload[position]
-        # Control characters would steer the user's terminal.
-        text = payload[position + 1 : end].decode("utf-8", "replace")
-        texts.append("".join(c if c.isprintable() else "?" for c in text))
+        texts.append(printable(payload[position + 1 : end]))
         position = end
     return texts, position

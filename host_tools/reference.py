@@ -35,7 +35,7 @@ def _start(model: bytes) -> None:
 
 
 def _prepare(path: Path, height: int, width: int) -> Prepared | str:
-    """The image, or why it cannot be read (an exception of ours does not survive pickling as is)."""
+    """The image, or the line that says why it cannot be read."""
     assert _micro is not None
     try:
         image = np.ascontiguousarray(to_int8(load_pixels(path, height, width)))

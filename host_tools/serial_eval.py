@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from host_tools.boards import load_boards
 from host_tools.build import BUILD
 from host_tools.choose import choose, connected_boards
 from host_tools.connection import Connection
+from host_tools.device import Device
 from host_tools.faults import FaultyLine
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.journal import Journal, open_journal
@@ -35,7 +37,13 @@ from host_tools.protocol import Info, StepCost, max_run_count
 from host_tools.reference import prepare_images
 from host_tools.report_data import load_entries
 from host_tools.report_table import print_entries
-from host_tools.results import RESULTS_NAME, merge_target, summarize_accuracy, summarize_cost
+from host_tools.results import (
+    RESULTS_NAME,
+    load_results,
+    merge_target,
+    summarize_accuracy,
+    summarize_cost,
+)
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command
 
@@ -168,8 +176,9 @@ def score_images(
                 journal.add({"image": file, "label": label, "corrupt": one})
                 talk.print(f"left out: {one}")
             else:
-                image = one.image
-                result = connection.call(lambda device, i=image: device.infer(i, arguments.repeat))
+                result = connection.call(
+                    partial(Device.infer, image=one.image, runs=arguments.repeat)
+                )
                 journal.add(
                     {
                         "image": file,
@@ -192,8 +201,7 @@ def score_images(
     corrupt = sum("corrupt" in entry for entry in journal.entries.values())
     if corrupt > MAX_CORRUPT * len(images):
         raise UserError(
-            f"{corrupt} of {len(images)} images cannot be read: is {arguments.data or 'the folder'} "
-            "a whole copy?"
+            f"{corrupt} of {len(images)} images cannot be read: is the folder a whole copy?"
         )
 
 
@@ -286,21 +294,16 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
     talk.print(f"merged into {model.folder / RESULTS_NAME}")
-    if not any(name.startswith("pc-") for name in record_targets(model)):
+    targets = load_results(model.folder / RESULTS_NAME).targets
+    if not any(name.startswith("pc-") for name in targets):
         talk.print("the PC's figures are missing: `python host_tools/bench_pc.py` measures them")
-    if not any(name.startswith("phone-") for name in record_targets(model)):
+    if not any(name.startswith("phone-") for name in targets):
         talk.print("a phone's figures are missing: `python host_tools/bench_phone.py` serves them")
     if parity["identical"] != parity["images"]:
         raise UserError(
             f"{parity['images'] - parity['identical']} images differ from the PC by up to "
             f"{parity['max_lsb']} LSB: this board does not compute what was trained"
         )
-
-
-def record_targets(model: Model) -> list[str]:
-    from host_tools.results import load_results
-
-    return list(load_results(model.folder / RESULTS_NAME).targets)
 
 
 if __name__ == "__main__":
