@@ -105,10 +105,13 @@ def first_error(output: str) -> str:
     return next((line for line in reversed(lines) if line), "PlatformIO said nothing")
 
 
+def compiler_of(board: Board) -> str:
+    return Table(FIRMWARE / "platformio.ini").get(f"env:{board.name}", "custom_compiler", "gcc")
+
+
 def measure(elf: Path, board: Board) -> Firmware:
     """Sizes by the sections that every program of ours has."""
-    compiler = Table(FIRMWARE / "platformio.ini").get(f"env:{board.name}", "custom_compiler", "gcc")
-    size = compiler.removesuffix("gcc") + "size"
+    size = compiler_of(board).removesuffix("gcc") + "size"
     done = subprocess.run([size, "-A", str(elf)], capture_output=True, text=True, check=True)
     sections = {
         fields[0]: int(fields[1])

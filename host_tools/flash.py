@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools import emulator
 from host_tools.boards import Board, get_board, load_boards, usb_boards
-from host_tools.build import BUILD, Firmware, build_firmware, upload
+from host_tools.build import BUILD, Firmware, build_firmware, compiler_of, upload
 from host_tools.choose import choose, connected_boards
 from host_tools.device import Device, DeviceSilent, check_info
 from host_tools.fit import check_fit, need_of
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument("--port", help="where the board is: a device name or a URL")
     parser.add_argument("--engine", help="what runs the model (default: the board's first)")
+    parser.add_argument(
+        "--copies", type=int, default=1, help="of an emulated board, to share a test split"
+    )
     parser.add_argument("--list", action="store_true", help="show boards, and which are connected")
     parser.add_argument("--stop", action="store_true", help="end emulated boards (or --board)")
     parser.add_argument("--monitor", action="store_true", help="then print what the board logs")
@@ -62,14 +66,17 @@ def _flash(arguments: argparse.Namespace) -> None:
     engine = arguments.engine or board.engines[0]
     if engine not in board.engines:
         raise UserError(f"{name} has no engine {engine}: choose {' or '.join(board.engines)}")
+    if not 1 <= arguments.copies <= 64 or (arguments.copies > 1 and not board.emulated):
+        raise UserError("--copies is for emulated boards, 1 to 64 of them")
     model = load_model(arguments.model)
     firmware = build(model, board, engine)
-    port = put_on_board(board, firmware, arguments.port)
+    port = put_on_board(board, firmware, arguments.port, arguments.copies)
     info = greet(model, board, port)
     record = {
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
         "model_sha256": model.sha256, "arena_bytes": info.arena_bytes,
         **{key: value for key, value in asdict(firmware).items() if key != "elf"},
+        "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     write_atomic(FLASHED / f"{board.name}.json", json.dumps(record, indent=2) + "\n")
@@ -101,11 +108,27 @@ def build(model: Model, board: Board, engine: str) -> Firmware:
     )
 
 
-def put_on_board(board: Board, firmware: Firmware, port: str | None) -> str:
-    """Start the board where it is emulated, else upload to it; returns its port."""
+def versions(board: Board) -> dict[str, str]:
+    """Of what made the firmware and, where the board is emulated, of the emulator."""
+    programs = [compiler_of(board)]
+    if board.launch.startswith("qemu"):
+        programs.append(board.launch.split()[0])
+    return {program: first_line(program) for program in programs}
+
+
+def first_line(program: str) -> str:
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "not found"
+    return done.stdout.partition("\n")[0]
+
+
+def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int = 1) -> str:
+    """Start the board where it is emulated, else upload to it; returns its (first) port."""
     if board.emulated:
         talk.print(f"starting {board.name}")
-        return emulator.start(board, firmware.elf).url
+        return emulator.start_copies(board, firmware.elf, copies)[0].url
     where = port or choose(board.name, connected_boards()).port
     talk.print(f"uploading to {where}")
     upload(board, firmware, where)

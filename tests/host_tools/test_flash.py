@@ -1,0 +1,149 @@
+"""flash.py: which board is meant, what is refused, and boards that are processes."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import RunningBoard
+from tiny_run import make_run
+
+from host_tools import emulator, flash
+from host_tools.boards import Connected, get_board, load_boards
+from host_tools.build import build_firmware
+from host_tools.choose import choose
+from host_tools.device import Device
+from host_tools.inputs import load_model
+from host_tools.line import SerialLine
+from tinyml.cli import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m55"]
+
+
+def test_the_only_board_is_chosen_and_several_are_listed() -> None:
+    one, other = Connected("qemu-m4", "socket://a"), Connected("qemu-m7", "/dev/b")
+    assert choose(None, [one]) == one
+    assert choose("qemu-m7", [one, other]) == other
+    with pytest.raises(UserError, match=r"several boards.*socket://a.*/dev/b"):
+        choose(None, [one, other])
+
+
+def test_without_a_board_the_emulated_ones_are_named() -> None:
+    with pytest.raises(UserError, match=r"no board is connected.*qemu-m7"):
+        choose(None, [])
+    with pytest.raises(UserError, match=r"does not run: start it with .*--board qemu-m7"):
+        choose("qemu-m7", [])
+    with pytest.raises(UserError, match="there is no board toaster"):
+        choose("toaster", [])
+
+
+def test_an_unknown_board_or_engine_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flash.main(["--board", "toaster"]) == 2
+    assert "there is no board toaster" in capsys.readouterr().err
+    assert flash.main(["--board", "host", "--engine", "steam", str(tmp_path)]) == 2
+    assert "no engine steam: choose aot" in capsys.readouterr().err
+
+
+def test_the_list_names_every_board() -> None:
+    command = [sys.executable, str(ROOT / "host_tools" / "flash.py"), "--list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [row["name"] for row in json.loads(done.stdout)] == list(load_boards())
+
+
+def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
+    assert emulator.stop("qemu-m7", tmp_path) is False
+    (tmp_path / "qemu-m7.json").write_text('{"board": "qemu-m7", "pid": 1}')
+    assert emulator.running(tmp_path) == []
+    assert emulator.stop("qemu-m7", tmp_path) is False
+
+
+def test_a_stale_state_ends_no_other_process(board: RunningBoard, tmp_path: Path) -> None:
+    state = json.loads((board.state / "host.json").read_text())
+    (tmp_path / "host.json").write_text(json.dumps({**state, "created": state["created"] - 100}))
+    assert emulator.stop("host", tmp_path) is False
+    line = SerialLine(board.port, 921600)
+    assert Device(line).hello().board == "host"
+    line.close()
+
+
+def test_a_firmware_that_does_not_build_is_one_line(tmp_path: Path) -> None:
+    generated = tmp_path / "generated"
+    generated.mkdir()
+    (generated / "model.c").write_text("#error this model is broken\n")
+    with pytest.raises(UserError, match=r"does not build: .*this model is broken"):
+        build_firmware(get_board("host"), "aot", generated, tmp_path / "build")
+
+
+@pytest.mark.parametrize("name", QEMU_BOARDS)
+def test_an_emulated_board_answers_and_survives_a_reset(name: str, tmp_path: Path) -> None:
+    """Built without a network; the same logits before and after a reset, and on every core."""
+    model = load_model(str(make_run(tmp_path / "tiny")))
+    firmware = flash.build(model, get_board(name), "aot")
+    emulated = emulator.start(get_board(name), firmware.elf, tmp_path / "state")
+    line = SerialLine(emulated.url, 921600)
+    try:
+        device = Device(line)
+        before = device.hello()
+        assert before.board == name and model.sha256.startswith(before.sha256_prefix)
+        image = bytes(range(256)) * (before.input_bytes // 256)
+        first = device.infer(image, runs=3)
+        assert len(set(first.costs)) <= 2  # instructions, in steps of a tick
+        assert sum(step.cost for step in device.profile()) == pytest.approx(first.costs[0], rel=0.1)
+        emulator.reset(emulated)
+        time.sleep(0.2)
+        after = device.hello()
+        assert after.boot != before.boot
+        assert device.infer(image).logits == first.logits
+        assert device.hello().stack_bytes > 100
+    finally:
+        line.close()
+        emulator.stop(name, tmp_path / "state")
+
+
+class ResettingLine:
+    """Resets the board before every `period`-th message to it."""
+
+    def __init__(self, line: SerialLine, board: emulator.Emulated, period: int) -> None:
+        self._line, self._board, self._period = line, board, period
+        self.writes = self.resets = 0
+
+    def read(self) -> bytes:
+        return self._line.read()
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        if self.writes % self._period == 0:
+            self.resets += 1
+            emulator.reset(self._board)
+        self._line.write(data)
+
+    def close(self) -> None:
+        self._line.close()
+
+
+def test_twenty_resets_between_messages_change_nothing(tmp_path: Path) -> None:
+    model = load_model(str(make_run(tmp_path / "tiny")))
+    firmware = flash.build(model, get_board("qemu-m7"), "aot")
+    emulated = emulator.start(get_board("qemu-m7"), firmware.elf, tmp_path / "state")
+    line = SerialLine(emulated.url, 921600)
+    noise = random.Random(0)
+    images = [noise.randbytes(32 * 32 * 3) for _ in range(24)]
+    try:
+        clean = [Device(line).infer(image).logits for image in images]
+        # An image takes five messages here, so a reset strikes after each of them in turn.
+        resetting = ResettingLine(line, emulated, 7)
+        device = Device(resetting)
+        assert [device.infer(image).logits for image in images] == clean
+        assert resetting.resets >= 20
+        assert device.stats.reloads > 0
+    finally:
+        line.close()
+        emulator.stop("qemu-m7", tmp_path / "state")
