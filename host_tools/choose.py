@@ -14,6 +14,22 @@ def connected_boards() -> list[Connected]:
     return [*usb_boards(), *emulated_boards()]
 
 
+def emulated_names() -> list[str]:
+    return [board.name for board in load_boards().values() if board.emulated]
+
+
+def choose_copies(board: str | None, present: Sequence[Connected]) -> list[Connected]:
+    """The board that is meant; where it is emulated, every running copy of it.
+
+    Raises UserError as `choose` does.
+    """
+    fitting = [one for one in present if board in (None, one.board)]
+    names = {one.board for one in fitting}
+    if len(names) == 1 and names <= set(emulated_names()):
+        return fitting
+    return [choose(board, present)]
+
+
 def choose(board: str | None, present: Sequence[Connected]) -> Connected:
     """Raises UserError, saying what to do, unless exactly one board fits."""
     fitting = [one for one in present if board in (None, one.board)]
@@ -22,7 +38,7 @@ def choose(board: str | None, present: Sequence[Connected]) -> Connected:
     if fitting:
         ports = ", ".join(f"{one.board} at {one.port}" for one in fitting)
         raise UserError(f"several boards are connected: choose one by --board or --port ({ports})")
-    emulated = [b.name for b in load_boards().values() if b.emulated]
+    emulated = emulated_names()
     if board is not None:
         if board not in load_boards():
             raise UserError(f"there is no board {board}: choose one of {', '.join(load_boards())}")

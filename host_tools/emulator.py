@@ -37,11 +37,22 @@ class Emulated:
         return f"socket://127.0.0.1:{self.port}"
 
 
+def start_copies(board: Board, elf: Path, copies: int) -> list[Emulated]:
+    """Start several of a board, ending those that run."""
+    stop(board.name)
+    return [start(board, elf, copy=number) for number in range(1, copies + 1)]
+
+
 def start(
-    board: Board, elf: Path, state_dir: Path = STATE_DIR, port: int | None = None
+    board: Board, elf: Path, state_dir: Path = STATE_DIR, port: int | None = None, copy: int = 1
 ) -> Emulated:
-    """Start a board, ending the one of that name. Raises UserError if it does not come up."""
-    stop(board.name, state_dir)
+    """Start a board, ending those of that name before the first copy of it.
+
+    Raises UserError if it does not come up.
+    """
+    if copy == 1:
+        stop(board.name, state_dir)
+    name = board.name if copy == 1 else f"{board.name}.{copy}"
     serial_port, monitor = port or free_port(), free_port()
     values = {
         "elf": str(elf),
@@ -53,7 +64,7 @@ def start(
     if shutil.which(command[0]) is None:
         raise UserError(f"{board.name} needs {command[0]}: `make setup` says how to install it")
     state_dir.mkdir(parents=True, exist_ok=True)
-    log = state_dir / f"{board.name}.log"
+    log = state_dir / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -72,24 +83,26 @@ def start(
         time.sleep(0.02)
     created = psutil.Process(process.pid).create_time()
     emulated = Emulated(board.name, str(elf), process.pid, created, serial_port, monitor)
-    write_atomic(state_dir / f"{board.name}.json", json.dumps(asdict(emulated)) + "\n")
+    write_atomic(state_dir / f"{name}.json", json.dumps(asdict(emulated)) + "\n")
     return emulated
 
 
 def stop(name: str, state_dir: Path = STATE_DIR) -> bool:
-    """End the running board of that name; False if there is none."""
-    state = state_dir / f"{name}.json"
-    emulated = read_state(state)
-    state.unlink(missing_ok=True)
-    if emulated is None:
-        return False
-    try:
-        process = psutil.Process(emulated.pid)
-        process.kill()
-        process.wait(timeout=5)
-    except psutil.NoSuchProcess:
-        pass
-    return True
+    """End the running board of that name and its copies; False if there is none."""
+    ended = False
+    for state in [state_dir / f"{name}.json", *state_dir.glob(f"{name}.*.json")]:
+        emulated = read_state(state)
+        state.unlink(missing_ok=True)
+        if emulated is None:
+            continue
+        ended = True
+        try:
+            process = psutil.Process(emulated.pid)
+            process.kill()
+            process.wait(timeout=5)
+        except psutil.NoSuchProcess:
+            pass
+    return ended
 
 
 def running(state_dir: Path = STATE_DIR) -> list[Emulated]:

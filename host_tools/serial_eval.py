@@ -26,15 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import load_boards
 from host_tools.build import BUILD
-from host_tools.choose import choose, connected_boards
+from host_tools.choose import choose_copies, connected_boards
 from host_tools.connection import Connection
 from host_tools.device import Device
 from host_tools.faults import FaultyLine
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.journal import Journal, open_journal
 from host_tools.line import Line, SerialLine
-from host_tools.protocol import Info, StepCost, max_run_count
-from host_tools.reference import prepare_images
+from host_tools.pool import Pool
+from host_tools.protocol import Info, Result, StepCost, max_run_count
+from host_tools.reference import Prepared, prepare_images
 from host_tools.report_data import load_entries
 from host_tools.report_table import print_entries
 from host_tools.results import (
@@ -58,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--board", help="default: the one that is connected")
-    parser.add_argument("--port", help="a device name or a URL, such as socket://127.0.0.1:5000")
+    parser.add_argument(
+        "--port",
+        action="append",
+        help="a device name or a URL, such as socket://127.0.0.1:5000; several share the images",
+    )
     parser.add_argument("--limit", type=int, help="score this many images, spread over the split")
     parser.add_argument("--repeat", type=int, default=1, help="timed runs of each image")
     parser.add_argument(
@@ -88,9 +93,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     most = max_run_count(len(model.card.classes))
     if not 1 <= arguments.repeat <= most or not 0 <= arguments.warm_up <= most:
         raise UserError(f"--repeat must lie between 1 and {most}, --warm-up between 0 and {most}")
-    connection = connect(arguments, model)
+    boards = connect(arguments, model)
     try:
-        info = connection.info
+        info = boards.info
         target = f"{info.board}-{info.engine}"
         files = [str(path.relative_to(data)) for path, _ in images]
         head = {
@@ -106,29 +111,39 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if journal.entries:
             talk.print(f"going on after {len(journal.entries)} images in {journal_path}")
         started = time.monotonic()
-        score_images(connection, journal, model, images, files, arguments)
+        score_images(boards, journal, model, images, files, arguments)
         seconds = time.monotonic() - started
-        profile = connection.call(lambda device: device.profile())
-        info = connection.call(lambda device: device.hello())
+        profile = boards.call(lambda device: device.profile())
+        info = boards.call(lambda device: device.hello())
     finally:
-        connection.close()
+        boards.close()
     record = make_record(journal, images, files, model, info, profile, data, arguments)
-    record["link"] = {**connection.stats(), "seconds": round(seconds, 1)}
+    record["link"] = {**boards.stats(), "seconds": round(seconds, 1)}
     merge_target(model.folder, model.sha256, model.card.name, target, record)
     journal.finish()
     report(record, model, target, arguments.json)
 
 
-def connect(arguments: argparse.Namespace, model: Model) -> Connection:
+def connect(arguments: argparse.Namespace, model: Model) -> Pool:
+    """The board at each --port, or the one that is meant; running copies of it share the work."""
     boards = load_boards()
-    if arguments.port:
-        port, baud = arguments.port, 921600
-        if arguments.board in boards:
-            baud = boards[arguments.board].baud
-    else:
-        chosen = choose(arguments.board, connected_boards())
-        port, baud = chosen.port, boards[chosen.board].baud
+    ports = arguments.port
+    baud = boards[arguments.board].baud if arguments.board in boards else 921600
+    if not ports:
+        chosen = choose_copies(arguments.board, connected_boards())
+        ports, baud = [one.port for one in chosen], boards[chosen[0].board].baud
+    connections: list[Connection] = []
+    try:
+        for port in ports:
+            connections.append(connect_one(port, baud, arguments, model))
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
+    return Pool(connections)
 
+
+def connect_one(port: str, baud: int, arguments: argparse.Namespace, model: Model) -> Connection:
     attempts = 0
 
     def open_line() -> Line:
@@ -151,7 +166,7 @@ def spread(images: Sequence[tuple[Path, int]], limit: int | None) -> list[tuple[
 
 
 def score_images(
-    connection: Connection,
+    boards: Pool,
     journal: Journal,
     model: Model,
     images: Sequence[tuple[Path, int]],
@@ -164,21 +179,24 @@ def score_images(
             if f not in journal.entries]  # fmt: skip
     if todo and arguments.warm_up:
         grey = bytes(height * width * channels)
-        connection.call(lambda device: device.infer(grey, arguments.warm_up))
+        boards.call(lambda device: device.infer(grey, arguments.warm_up))
     prepared = prepare_images(model.int8.read_bytes(), [path for path, _, _ in todo], height, width)
+
+    def infer(one: Prepared | str) -> Result | None:
+        if isinstance(one, str):
+            return None
+        return boards.call(partial(Device.infer, image=one.image, runs=arguments.repeat))
+
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeRemainingColumn(), console=talk, transient=True) as progress:
         task = progress.add_task("", total=len(images), completed=len(journal.entries))
         correct = differing = done = 0
         started = time.monotonic()
-        for (_, label, file), one in zip(todo, prepared, strict=True):
-            if isinstance(one, str):
+        for (_, label, file), (one, result) in zip(todo, boards.map(infer, prepared), strict=True):
+            if isinstance(one, str) or result is None:
                 journal.add({"image": file, "label": label, "corrupt": one})
                 talk.print(f"left out: {one}")
             else:
-                result = connection.call(
-                    partial(Device.infer, image=one.image, runs=arguments.repeat)
-                )
                 journal.add(
                     {
                         "image": file,
@@ -195,8 +213,8 @@ def score_images(
             say = f"top-1 {correct / (done or 1):.1%}, {rate:.2f} images/s"
             if differing:
                 say += f", {differing} differ from the PC"
-            if connection.stats()["resends"]:
-                say += f", {connection.stats()['resends']:.0f} resends"
+            if resends := boards.stats()["resends"]:
+                say += f", {resends:.0f} resends"
             progress.update(task, advance=1, description=say)
     corrupt = sum("corrupt" in entry for entry in journal.entries.values())
     if corrupt > MAX_CORRUPT * len(images):

@@ -1,0 +1,76 @@
+"""Several boards of one kind that hold the same model: whichever is free takes the next image."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeVar
+
+from host_tools.connection import Connection
+from host_tools.device import Device
+from host_tools.protocol import Info
+from tinyml.cli import UserError
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Pool:
+    """Owns its connections. Raises UserError unless all boards are of one kind and engine."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._connections = list(connections)
+        self._free: SimpleQueue[Connection] = SimpleQueue()
+        for connection in self._connections:
+            self._free.put(connection)
+        kinds = {(c.info.board, c.info.engine) for c in connections}
+        if len(kinds) != 1:
+            self.close()
+            said = ", ".join(f"{board} ({engine})" for board, engine in sorted(kinds))
+            raise UserError(f"boards of different kinds cannot share the images: {said}")
+
+    @property
+    def info(self) -> Info:
+        return self._connections[0].info
+
+    def call(self, action: Callable[[Device], Answer]) -> Answer:
+        """Do it on a board that is free, waiting for one."""
+        connection = self._free.get()
+        try:
+            return connection.call(action)
+        finally:
+            self._free.put(connection)
+
+    def map(
+        self, work: Callable[[Item], Answer], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Answer]]:
+        """(item, work(item)) in the items' order, as many at a time as there are boards.
+
+        `items` is read one ahead of the boards, so that making the next item costs them no time.
+        """
+        with ThreadPoolExecutor(len(self._connections)) as workers:
+            window: deque[tuple[Item, Future[Answer]]] = deque()
+            for item in items:
+                window.append((item, workers.submit(work, item)))
+                if len(window) > len(self._connections):
+                    done, future = window.popleft()
+                    yield done, future.result()
+            while window:
+                done, future = window.popleft()
+                yield done, future.result()
+
+    def stats(self) -> dict[str, float]:
+        """Sums over all boards; `framing` is the share of bytes that are not the images'."""
+        total: dict[str, float] = {}
+        for connection in self._connections:
+            for key, value in connection.stats().items():
+                total[key] = total.get(key, 0) + value
+        sent = total["bytes_sent"]
+        total["framing"] = round(1 - total["payload_bytes"] / sent, 5) if sent else 0
+        return total
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
