@@ -1,0 +1,116 @@
+"""Boards that share the images: each image once, answers in order, a failure is the caller's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from host_tools.boards import Connected
+from host_tools.choose import choose_copies
+from host_tools.pool import Pool
+from tinyml.cli import UserError
+
+
+@dataclass
+class Kind:
+    board: str = "qemu-m7"
+    engine: str = "aot"
+
+
+class FakeConnection:
+    def __init__(self, name: str, board: str = "qemu-m7") -> None:
+        self.name, self.info, self.busy, self.calls, self.closed = (
+            name,
+            Kind(board),
+            False,
+            0,
+            False,
+        )
+
+    def call(self, action: Any) -> Any:
+        assert not self.busy, "two calls at once on one line"
+        self.busy = True
+        self.calls += 1
+        try:
+            return action(self.name)
+        finally:
+            self.busy = False
+
+    def stats(self) -> dict[str, float]:
+        return {"bytes_sent": 100, "payload_bytes": 90, "resends": 1, "framing": 0.5}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_answers_come_in_order_and_boards_work_at_the_same_time() -> None:
+    boards = [FakeConnection("a"), FakeConnection("b")]
+    pool = Pool(boards)  # type: ignore[arg-type]
+    meeting = threading.Barrier(2, timeout=10)  # only two calls at the same time get past it
+
+    def work(item: int) -> int:
+        def action(_: Any) -> int:
+            meeting.wait()
+            time.sleep(0.002 * (item % 3))
+            return item * item
+
+        return pool.call(action)
+
+    assert list(pool.map(work, range(20))) == [(i, i * i) for i in range(20)]
+    assert sum(board.calls for board in boards) == 20
+
+
+def test_a_failure_ends_the_map_with_its_error() -> None:
+    pool = Pool([FakeConnection("a")])  # type: ignore[list-item]
+    seen = []
+
+    def work(item: int) -> int:
+        if item == 3:
+            raise UserError("the board is gone")
+        return item
+
+    with pytest.raises(UserError, match="gone"):
+        for item, _ in pool.map(work, range(10)):
+            seen.append(item)
+    assert seen == [0, 1, 2]
+
+
+def test_items_are_read_only_as_far_as_boards_need_them() -> None:
+    pool = Pool([FakeConnection("a")])  # type: ignore[list-item]
+    read = []
+
+    def items() -> Any:
+        for i in range(100):
+            read.append(i)
+            yield i
+
+    answers = pool.map(lambda item: item, items())
+    next(answers)
+    assert len(read) <= 3
+    answers.close()  # type: ignore[attr-defined]
+
+
+def test_statistics_are_sums_and_framing_is_of_the_sums() -> None:
+    pool = Pool([FakeConnection("a"), FakeConnection("b")])  # type: ignore[list-item]
+    stats = pool.stats()
+    assert (stats["resends"], stats["framing"]) == (2, 0.1)
+
+
+def test_boards_of_different_kinds_are_refused_and_closed() -> None:
+    boards = [FakeConnection("a"), FakeConnection("b", "qemu-m4")]
+    with pytest.raises(UserError, match="different kinds"):
+        Pool(boards)  # type: ignore[arg-type]
+    assert all(board.closed for board in boards)
+
+
+def test_copies_of_an_emulated_board_are_taken_together() -> None:
+    m7 = [Connected("qemu-m7", f"socket://127.0.0.1:{port}") for port in (1, 2)]
+    m4 = Connected("qemu-m4", "socket://127.0.0.1:3")
+    assert choose_copies(None, m7) == m7
+    assert choose_copies("qemu-m4", [*m7, m4]) == [m4]
+    with pytest.raises(UserError, match="several boards"):
+        choose_copies(None, [*m7, m4])
