@@ -58,6 +58,15 @@ format: setup-dev
 teacher: setup
 	$(PY) -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
+# Trains a published model again: make reproduce MODEL=small-96 DATA=plantvillage-tomato WEIGHTS=folder
+MODEL ?= small-96
+WEIGHTS ?= weights
+reproduce: setup
+	$(PY) -m pytorch_side.distill --config configs/$(MODEL).toml --out runs/$(MODEL) \
+	    --set student_init=$(WEIGHTS)/tf_mobilenetv3_small_100_imagenet.safetensors \
+	    --set teacher_init=$(WEIGHTS)/swin_e48_d2242_w4_128_plantvillage_tomato.safetensors
+	$(MAKE) --no-print-directory board RUN=$(MODEL) COPIES=4
+
 bench-mcu: setup
 	$(PY) host_tools/bench_mcu.py
 
