@@ -9,6 +9,9 @@
     name = "cross-entropy alone"
     config = "small-96-baseline.toml" # beside this file
     run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
+    [[teachers]]                      # optional: whose logged scores stand beside
+    name = "small Swin"
+    run = "teacher-small"
 
 What is finished is not run again; `--report` runs nothing.
 """
@@ -28,6 +31,7 @@ from typing import Any
 
 from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
+from pytorch_side.outcomes import int8_section, teacher_section
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
@@ -63,6 +67,7 @@ class Table:
     title: str
     baseline: str
     rows: tuple[Row, ...]
+    teachers: tuple[tuple[str, Path], ...]  # name, run
 
 
 def read_table(path: Path, runs: Path) -> Table:
@@ -77,7 +82,8 @@ def read_table(path: Path, runs: Path) -> Table:
             )
             for row in values["rows"]
         )
-        table = Table(values["title"], values["baseline"], rows)
+        teachers = tuple((t["name"], runs / t["run"]) for t in values.get("teachers", []))
+        table = Table(values["title"], values["baseline"], rows, teachers)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"cannot read table {path}: {error}") from error
     except (KeyError, TypeError) as error:
@@ -165,6 +171,8 @@ def section(table: Table, plot: str) -> str:
                 f"| {run.folder.name} | {run.val:.2%} | {best['epoch']} "
                 f"({float(best['val_top1']):.2%}) | {hours:.2f} | {_where(run.machine)} |"
             )
+    folders = [run.folder for runs in found.values() for run in runs]
+    lines += [*int8_section(folders), *teacher_section(table.teachers)]
     return "\n".join(lines) + "\n"
 
 
