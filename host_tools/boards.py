@@ -21,11 +21,13 @@ class Board:
 
     name: str
     hardware: str
+    compiler: str  # of the system; "" where the board's platform brings its own
     core: str  # the kernels' variant
     engines: tuple[str, ...]  # the first is the default
     flash_bytes: int
     ram_bytes: int
     weights_bytes: int  # memory the weights go to instead of flash; 0: flash
+    psram_bytes: int  # for an arena that RAM cannot hold
     baud: int
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
     launch: str  # the command that is this board, "" where it is hardware
@@ -73,11 +75,13 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
         boards[name] = Board(
             name=name,
             hardware=table.get(section, "custom_hardware", name),
+            compiler=table.get(section, "custom_compiler"),
             core=table.get(section, "custom_core", "portable"),
             engines=words("custom_engines"),
             flash_bytes=int(table.get(section, "custom_flash", "0")),
             ram_bytes=int(table.get(section, "custom_ram", "0")),
             weights_bytes=int(table.get(section, "custom_weights", "0")),
+            psram_bytes=int(table.get(section, "custom_psram", "0")),
             baud=int(table.get(section, "custom_baud", "115200")),
             usb_ids=tuple(word.lower() for word in words("custom_usb")),
             launch=" ".join(table.get(section, "custom_launch").split()),
@@ -101,6 +105,10 @@ class Connected:
 
 
 def usb_boards() -> list[Connected]:
-    """Boards found by their USB ids."""
-    names = {usb_id: board.name for board in load_boards().values() for usb_id in board.usb_ids}
-    return [Connected(names[usb_id], device) for device, usb_id in usb_ports() if usb_id in names]
+    """Boards found by their USB ids; a port is listed once for each board that has its id."""
+    return [
+        Connected(board.name, device)
+        for device, usb_id in usb_ports()
+        for board in load_boards().values()
+        if usb_id in board.usb_ids
+    ]

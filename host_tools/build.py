@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools.boards import FIRMWARE, ROOT, Board, Table
+from host_tools.boards import FIRMWARE, ROOT, Board
 from tinyml.cli import UserError, write_atomic
 
 BUILD = ROOT / "build"
@@ -19,7 +19,11 @@ CORE_DIR = BUILD / "platformio"
 
 @dataclass(frozen=True)
 class Firmware:
+    """What was built, and how to build it again."""
+
     elf: Path
+    engine: str
+    model_dir: Path
     flash_bytes: int  # code, constants and the initial values of data
     ram_bytes: int  # data, zeroed data and the stack
     weights_bytes: int  # in a memory of their own
@@ -61,24 +65,23 @@ def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) 
 
     Raises UserError with the compiler's first error when it fails.
     """
-    done = run_platformio(
-        board,
-        build_dir,
-        {"SWIN2MCU_MODEL_DIR": str(model_dir.resolve()), "SWIN2MCU_ENGINE": engine},
-    )
+    done = run_platformio(board, engine, model_dir, build_dir)
     output = done.stdout + done.stderr
     write_atomic(build_dir / f"{board.name}.log", output)
-    elf = build_dir / board.name / "program.elf"
-    if done.returncode or not elf.is_file():
+    # The boards' own platforms call it firmware.elf.
+    names = ("program.elf", "firmware.elf")
+    elf = next((e for n in names if (e := build_dir / board.name / n).is_file()), None)
+    if done.returncode or elf is None:
         raise UserError(
             f"the firmware for {board.name} does not build: {first_error(output)} "
             f"(all of it: {build_dir / f'{board.name}.log'})"
         )
-    return measure(elf, board)
+    sizes = measure(elf, board.compiler) if board.compiler else platformio_sizes(output)
+    return Firmware(elf, engine, model_dir, *sizes)
 
 
 def run_platformio(
-    board: Board, build_dir: Path, options: dict[str, str], *arguments: str
+    board: Board, engine: str, model_dir: Path, build_dir: Path, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     wrap_scons()
     environment = {
@@ -89,7 +92,8 @@ def run_platformio(
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "9999",
         "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
-        **options,
+        "SWIN2MCU_MODEL_DIR": str(model_dir.resolve()),
+        "SWIN2MCU_ENGINE": engine,
     }
     command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
     return subprocess.run(
@@ -105,13 +109,9 @@ def first_error(output: str) -> str:
     return next((line for line in reversed(lines) if line), "PlatformIO said nothing")
 
 
-def compiler_of(board: Board) -> str:
-    return Table(FIRMWARE / "platformio.ini").get(f"env:{board.name}", "custom_compiler", "gcc")
-
-
-def measure(elf: Path, board: Board) -> Firmware:
-    """Sizes by the sections that every program of ours has."""
-    size = compiler_of(board).removesuffix("gcc") + "size"
+def measure(elf: Path, compiler: str) -> tuple[int, int, int]:
+    """Flash, RAM and weights in bytes, by the sections that our linker scripts have."""
+    size = compiler.removesuffix("gcc") + "size"
     done = subprocess.run([size, "-A", str(elf)], capture_output=True, text=True, check=True)
     sections = {
         fields[0]: int(fields[1])
@@ -122,19 +122,24 @@ def measure(elf: Path, board: Board) -> Firmware:
     def total(*names: str) -> int:
         return sum(sections.get(name, 0) for name in names)
 
-    return Firmware(
-        elf,
-        flash_bytes=total(".text", ".rodata", ".ARM.exidx", ".data", ".init_array"),
-        ram_bytes=total(".data", ".bss", ".noinit", ".stack"),
-        weights_bytes=total(".weights"),
+    return (
+        total(".text", ".rodata", ".ARM.exidx", ".data", ".init_array"),
+        total(".data", ".bss", ".noinit", ".stack"),
+        total(".weights"),
     )
+
+
+def platformio_sizes(output: str) -> tuple[int, int, int]:
+    """Flash, RAM and weights (0: they are in flash) in bytes, as a board's platform prints them."""
+    used = dict(re.findall(r"^(RAM|Flash):.*\(used (\d+) bytes", output, re.MULTILINE))
+    return int(used.get("Flash", 0)), int(used.get("RAM", 0)), 0
 
 
 def upload(board: Board, firmware: Firmware, port: str) -> None:
     """Put a built firmware on a real board. Raises UserError with the uploader's last word."""
-    done = run_platformio(
-        board, firmware.elf.parent.parent, {}, "-t", "upload", "--upload-port", port
-    )
+    build_dir = firmware.elf.parent.parent
+    target = ("-t", "upload", "--upload-port", port)
+    done = run_platformio(board, firmware.engine, firmware.model_dir, build_dir, *target)
     if done.returncode:
         raise UserError(
             f"uploading to {board.name} at {port} failed: {first_error(done.stdout + done.stderr)}"

@@ -27,6 +27,8 @@ from tinyml.tflite import Graph, read
 # bounds, which tests compare with what the linker says of a real build.
 FIRMWARE_FLASH_BYTES = 96 << 10
 FIRMWARE_RAM_BYTES = 44 << 10
+# Where there is PSRAM, firmware/src/CMakeLists.txt puts a larger arena there.
+PSRAM_ABOVE_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Fit:
     ram_have: int
     weights_need: int  # in a memory apart from flash; 0 where weights lie in flash
     weights_have: int
+    psram_need: int  # the arena, where RAM cannot hold it
+    psram_have: int
 
     @property
     def shortages(self) -> list[str]:
@@ -60,6 +64,7 @@ class Fit:
             ("flash", self.flash_need, self.flash_have),
             ("RAM", self.ram_need, self.ram_have),
             ("memory for weights", self.weights_need, self.weights_have),
+            ("PSRAM", self.psram_need, self.psram_have),
         )
         return [
             f"{name} {need / 1024:,.0f} KiB needed, {have / 1024:,.0f} KiB there"
@@ -76,14 +81,17 @@ def need_of(graph: Graph, arena_bytes: int) -> Need:
 
 def fit(need: Need, board: Board) -> Fit:
     apart = board.weights_bytes > 0
+    in_psram = need.arena_bytes > PSRAM_ABOVE_BYTES and board.psram_bytes > 0
     return Fit(
         board=board.name,
         flash_need=FIRMWARE_FLASH_BYTES + (0 if apart else need.weights_bytes),
         flash_have=board.flash_bytes,
-        ram_need=need.ram_bytes,
+        ram_need=need.ram_bytes - (need.arena_bytes if in_psram else 0),
         ram_have=board.ram_bytes,
         weights_need=need.weights_bytes if apart else 0,
         weights_have=board.weights_bytes,
+        psram_need=need.arena_bytes if in_psram else 0,
+        psram_have=board.psram_bytes,
     )
 
 
@@ -134,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print(name: str, fits: list[Fit]) -> None:
     table = Table(title=f"{name}: KiB needed / there")
-    for title in ("board", "flash", "RAM", "weights apart", "fits"):
+    for title in ("board", "flash", "RAM", "weights apart", "PSRAM", "fits"):
         table.add_column(title, justify="left" if title == "board" else "right")
 
     def cell(need: int, have: int) -> str:
@@ -146,6 +154,7 @@ def _print(name: str, fits: list[Fit]) -> None:
             cell(one.flash_need, one.flash_have),
             cell(one.ram_need, one.ram_have),
             cell(one.weights_need, one.weights_have),
+            cell(one.psram_need, one.psram_have),
             "no" if one.shortages else "yes",
         )
     Console().print(table)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools import emulator
 from host_tools.boards import Board, get_board, load_boards, usb_boards
-from host_tools.build import BUILD, Firmware, build_firmware, compiler_of, upload
+from host_tools.build import BUILD, Firmware, build_firmware, upload
 from host_tools.choose import choose, connected_boards
 from host_tools.device import Device, DeviceSilent, check_info
 from host_tools.fit import check_fit, need_of
@@ -75,7 +75,7 @@ def _flash(arguments: argparse.Namespace) -> None:
     record = {
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
         "model_sha256": model.sha256, "arena_bytes": info.arena_bytes,
-        **{key: value for key, value in asdict(firmware).items() if key != "elf"},
+        **{key: value for key, value in asdict(firmware).items() if key.endswith("_bytes")},
         "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
@@ -102,6 +102,7 @@ def build(model: Model, board: Board, engine: str) -> Firmware:
     check_fit(model, need_of(graph, compiled.arena_bytes), board)
     write_atomic(generated / "model_data.h", compiled.source.model_data_h)
     write_atomic(generated / "model.c", compiled.source.model_c)
+    write_atomic(generated / "arena_bytes", f"{compiled.arena_bytes}\n")  # for src/CMakeLists.txt
     talk.print(f"building the firmware for {board.name}")
     return build_firmware(
         board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"
@@ -110,7 +111,7 @@ def build(model: Model, board: Board, engine: str) -> Firmware:
 
 def versions(board: Board) -> dict[str, str]:
     """Of what made the firmware and, where the board is emulated, of the emulator."""
-    programs = [compiler_of(board)]
+    programs = [board.compiler] if board.compiler else []
     if board.launch.startswith("qemu"):
         programs.append(board.launch.split()[0])
     return {program: first_line(program) for program in programs}

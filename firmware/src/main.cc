@@ -1,11 +1,4 @@
-// One loop: bytes come from the board's line and go to the session, which answers.
-#include "board.h"
-#include "engine.h"
-#include "session.h"
+// Where nothing but the compiler's start-up comes before the firmware.
+#include "firmware.h"
 
-int main() {
-  board::Init();
-  session::Start(engine::Init());
-  uint8_t bytes[256];
-  for (;;) session::Receive(bytes, board::Read(bytes, sizeof(bytes)));
-}
+int main() { RunFirmware(); }

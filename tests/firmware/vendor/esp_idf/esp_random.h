@@ -1,0 +1,3 @@
+#include <cstdint>
+
+extern "C" uint32_t esp_random(void);
