@@ -23,13 +23,11 @@ from host_tools.boards import Board, get_board, load_boards, usb_boards
 from host_tools.build import BUILD, Firmware, build_firmware, upload
 from host_tools.choose import choose, connected_boards
 from host_tools.device import Device, DeviceSilent, check_info
-from host_tools.fit import check_fit, need_of
+from host_tools.generate import generate
 from host_tools.inputs import Model, load_model
 from host_tools.line import LineLost, SerialLine
 from host_tools.protocol import Info, ProtocolError
-from tinyml.aot.compiler import compile_graph
 from tinyml.cli import UserError, run_command, write_atomic
-from tinyml.tflite import read
 
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
@@ -94,15 +92,9 @@ def _flash(arguments: argparse.Namespace) -> None:
 
 
 def build(model: Model, board: Board, engine: str) -> Firmware:
-    """Generate the model's C for the board's core and link it with the firmware."""
-    generated = BUILD / "models" / f"{model.sha256[:12]}-{board.core}"
-    talk.print(f"compiling {model.card.name} for {board.core} kernels")
-    graph = read(model.int8)
-    compiled = compile_graph(graph, model.sha256, board.core, model.card.classes)
-    check_fit(model, need_of(graph, compiled.arena_bytes), board)
-    write_atomic(generated / "model_data.h", compiled.source.model_data_h)
-    write_atomic(generated / "model.c", compiled.source.model_c)
-    write_atomic(generated / "arena_bytes", f"{compiled.arena_bytes}\n")  # for src/CMakeLists.txt
+    """Generate the model's sources and link them with the firmware."""
+    talk.print(f"generating {model.card.name} for {engine} on {board.core} kernels")
+    generated = generate(model, board, engine, BUILD / "models")
     talk.print(f"building the firmware for {board.name}")
     return build_firmware(
         board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"

@@ -11,11 +11,6 @@
 #include "tensorflow/lite/micro/system_setup.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
-// What a board's optimised kernels need as scratch beyond the arena of the reference kernels.
-#ifndef TFLM_EXTRA_ARENA_BYTES
-#define TFLM_EXTRA_ARENA_BYTES 0
-#endif
-
 namespace engine {
 namespace {
 
@@ -49,8 +44,7 @@ class StepTimer : public tflite::MicroProfilerInterface {
   uint32_t begin_ = 0;
 };
 
-constexpr size_t kArenaBytes = model::kArenaBytes + TFLM_EXTRA_ARENA_BYTES;
-MODEL_ARENA_SECTION alignas(16) uint8_t arena[kArenaBytes];
+MODEL_ARENA_SECTION alignas(16) uint8_t arena[model::kArenaBytes];
 
 // Made by Init() and never destroyed: a static object would ask a bare board for atexit().
 alignas(tflite::MicroInterpreter) uint8_t interpreter_place[sizeof(tflite::MicroInterpreter)];
@@ -85,7 +79,7 @@ const char* Init() {
   if (model::RegisterOperators(*resolver) != kTfLiteOk) return "an operator was not registered";
   timer = new (timer_place) StepTimer;
   interpreter = new (interpreter_place)
-      tflite::MicroInterpreter(file, *resolver, arena, kArenaBytes, nullptr, timer);
+      tflite::MicroInterpreter(file, *resolver, arena, model::kArenaBytes, nullptr, timer);
   if (interpreter->initialization_status() != kTfLiteOk) return "the interpreter does not start";
   if (interpreter->AllocateTensors() != kTfLiteOk) {
     return "the arena is too small, or an operator refuses the model";
@@ -103,7 +97,8 @@ Info Describe() {
           model::kWidth,
           model::kChannels,
           model::kClassCount,
-          static_cast<uint32_t>(graph == nullptr ? kArenaBytes : interpreter->arena_used_bytes()),
+          static_cast<uint32_t>(graph == nullptr ? model::kArenaBytes
+                                                 : interpreter->arena_used_bytes()),
           static_cast<uint16_t>(steps)};
 }
 

@@ -1,0 +1,50 @@
+"""The sources that an engine needs of a model, written where the firmware's build takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from host_tools.boards import Board
+from host_tools.fit import Need, check_fit, need_of
+from host_tools.inputs import Model
+from tinyml import emit_c
+from tinyml.aot.compiler import compile_graph
+from tinyml.cli import write_atomic
+from tinyml.interpreters import arena_bytes
+from tinyml.tflite import read
+
+# The arena is measured with reference kernels; optimised ones (ESP-NN) ask for scratch beyond it.
+TFLM_SCRATCH_BYTES = 64 << 10
+
+
+def generate(model: Model, board: Board, engine: str, folder: Path) -> Path:
+    """Write the model for one engine and core below `folder`; returns where.
+
+    Raises UserError, before anything is written, where the model does not fit the board.
+    """
+    if engine == "tflm":
+        files, need = _interpreted(model)
+        out = folder / f"{model.sha256[:12]}-tflm"
+    else:
+        files, need = _compiled(model, board.core)
+        out = folder / f"{model.sha256[:12]}-{board.core}"
+    check_fit(model, need, board)
+    for name, text in files.items():
+        write_atomic(out / name, text)
+    write_atomic(out / "arena_bytes", f"{need.arena_bytes}\n")  # for src/CMakeLists.txt
+    return out
+
+
+def _compiled(model: Model, core: str) -> tuple[dict[str, str], Need]:
+    graph = read(model.int8)
+    compiled = compile_graph(graph, model.sha256, core, model.card.classes)
+    source = compiled.source
+    files = {"model_data.h": source.model_data_h, "model.c": source.model_c}
+    return files, need_of(graph, compiled.arena_bytes)
+
+
+def _interpreted(model: Model) -> tuple[dict[str, str], Need]:
+    """The file itself is what lies in flash, and the interpreter's structures in the arena."""
+    arena = (model.card.arena_bytes or arena_bytes(model.int8)) + TFLM_SCRATCH_BYTES
+    files = emit_c.emit(model.int8, model.card.classes, arena)
+    return files, Need(arena, model.int8.stat().st_size)
