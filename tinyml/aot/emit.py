@@ -45,6 +45,8 @@ const uint16_t model_input_width = {width};
 const uint16_t model_input_channels = {channels};
 const uint16_t model_class_count = {classes};
 const char* const model_labels[] = {{{labels}}};
+const float model_output_scale = {scale}f;
+const int32_t model_output_zero_point = {zero_point};
 const uint32_t model_arena_bytes = {arena};
 
 int8_t* model_input(void) {{ return arena + {input}; }}
@@ -91,6 +93,8 @@ class Emitter:
             channels=shape.channels,
             classes=program.output_shape.size,
             labels=", ".join(c_string(label) for label in labels),
+            scale=program.output_scale.hex(),
+            zero_point=program.output_zero_point,
             arena=self.plan.size,
             input=self._offset(program.input),
             output=self._offset(program.output),

@@ -155,6 +155,8 @@ class Program:
     input: int
     output: int
     output_shape: Shape
+    output_scale: float
+    output_zero_point: int
     storage: dict[int, int] = field(default_factory=dict)  # value → the value whose bytes it shares
 
     def stored(self, value: int) -> int:

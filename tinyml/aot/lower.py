@@ -53,4 +53,5 @@ def lower(graph: Graph) -> Program:
     if result.index not in state.operands or not state.nodes:
         raise UserError(f"output {result} is computed by no operator; export the model again")
     out = state.operands[result.index]
-    return Program(state.values, state.nodes, source.index, out.value, out.shape)
+    scale, zero_point = float(result.scales[0]), int(result.zero_points[0])
+    return Program(state.values, state.nodes, source.index, out.value, out.shape, scale, zero_point)

@@ -23,11 +23,18 @@ struct Step {
   const char* operators;  // the .tflite operators it stands for
 };
 
+// What the output's integers stand for: logit = scale * (value - zero_point).
+struct Scale {
+  float scale;
+  int32_t zero_point;
+};
+
 // Returns null, or why the engine cannot run. Describe() is valid in both cases, the rest only
 // after success.
 const char* Init();
 Info Describe();
 
+Scale OutputScale();
 int8_t* Input();  // height * width * channels bytes, int8 = pixel - 128; running clobbers them
 const int8_t* Output();  // class_count logits, valid until the input is written again
 

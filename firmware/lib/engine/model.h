@@ -34,6 +34,8 @@ extern const uint16_t model_input_width;
 extern const uint16_t model_input_channels;
 extern const uint16_t model_class_count;
 extern const char* const model_labels[]; /* model_class_count names, in the order of the output */
+extern const float model_output_scale;   /* logit = scale * (output - zero point) */
+extern const int32_t model_output_zero_point;
 extern const uint32_t model_arena_bytes; /* all RAM the model uses besides the stack */
 
 /* height * width * channels bytes (NHWC), int8 = pixel - 128. It lies inside the arena, and running

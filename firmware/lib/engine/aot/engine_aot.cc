@@ -17,6 +17,8 @@ Info Describe() {
           model_step_count};
 }
 
+Scale OutputScale() { return {model_output_scale, model_output_zero_point}; }
+
 int8_t* Input() { return model_input(); }
 const int8_t* Output() { return model_output(); }
 
