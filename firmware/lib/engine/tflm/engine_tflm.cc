@@ -102,6 +102,11 @@ Info Describe() {
           static_cast<uint16_t>(steps)};
 }
 
+Scale OutputScale() {
+  const TfLiteQuantizationParams& output = interpreter->output(0)->params;
+  return {output.scale, output.zero_point};
+}
+
 int8_t* Input() { return interpreter->input(0)->data.int8; }
 const int8_t* Output() { return interpreter->output(0)->data.int8; }
 
