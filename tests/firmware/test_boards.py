@@ -30,6 +30,8 @@ const uint16_t model_input_height = 2, model_input_width = 2, model_input_channe
 const uint16_t model_class_count = 2;
 const char* const model_labels[] = {"a", "b"};
 const uint32_t model_arena_bytes = 64;
+const float model_output_scale = 1;
+const int32_t model_output_zero_point = 0;
 int8_t* model_input(void) { return arena; }
 const int8_t* model_output(void) { return arena; }
 static void step(void) { arena[0] = weights[arena[1] & 63]; }
@@ -53,7 +55,7 @@ def test_every_board_says_what_its_memory_is_and_how_it_is_found() -> None:
         assert board.launch or board.usb_ids, f"{board.name} can be neither started nor found"
 
 
-@pytest.mark.parametrize("core", ["qemu-m4", "qemu-m7", "qemu-m55"])
+@pytest.mark.parametrize("core", ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55"])
 def test_everything_an_emulated_board_links_compiles_strictly(core: str, tmp_path: Path) -> None:
     flags = [*CORES[core], f"-I{LIB / 'cortex_m'}", f"-I{LIB / 'qemu'}"]
     compile_all("arm-none-eabi-", sources_of(core), tmp_path, flags)

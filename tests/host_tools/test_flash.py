@@ -23,7 +23,7 @@ from host_tools.line import SerialLine
 from tinyml.cli import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m55"]
+QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55"]
 
 
 def test_the_only_board_is_chosen_and_several_are_listed() -> None:

@@ -1,0 +1,81 @@
+"""Boards whose PlatformIO platform is not ours: found, measured and uploaded to without it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from host_tools import boards, build
+from host_tools.boards import Connected, get_board
+from host_tools.build import Firmware, platformio_sizes, upload
+from host_tools.choose import choose
+from host_tools.fit import PSRAM_ABOVE_BYTES, Need, fit
+from tinyml.cli import UserError
+
+PRINTED = """\
+Checking size .pio/build/esp32s3/firmware.elf
+RAM:   [=         ]  12.9% (used 42120 bytes from 327680 bytes)
+Flash: [==        ]  21.1% (used 1757389 bytes from 8323072 bytes)
+"""
+
+
+def test_sizes_are_read_from_what_a_platform_prints() -> None:
+    assert platformio_sizes(PRINTED) == (1757389, 42120, 0)
+    assert platformio_sizes("no sizes") == (0, 0, 0)
+
+
+def test_a_usb_id_that_boards_share_asks_for_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "usb_ports", lambda: [("/dev/ttyACM0", "303a:1001")])
+    present = boards.usb_boards()
+    assert {one.board for one in present} == {"esp32s3-usb", "xiao-esp32s3"}
+    with pytest.raises(UserError, match=r"choose one by --board.*xiao-esp32s3 at /dev/ttyACM0"):
+        choose(None, present)
+    assert choose("xiao-esp32s3", present) == Connected("xiao-esp32s3", "/dev/ttyACM0")
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_an_upload_is_of_the_firmware_with_the_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
+) -> None:
+    seen = {}
+
+    def run(
+        command: list[str], env: dict[str, str], **_: object
+    ) -> subprocess.CompletedProcess[str]:
+        seen.update(env, command=" ".join(command))
+        return subprocess.CompletedProcess(command, status, "", "Error: no ST-LINK found\n")
+
+    monkeypatch.setattr(build.subprocess, "run", run)
+    board = get_board("nucleo-h743zi2")
+    elf = tmp_path / "built" / board.name / "firmware.elf"
+    firmware = Firmware(elf, "aot", tmp_path / "model", 1, 1, 0)
+    if status:
+        with pytest.raises(UserError, match=r"nucleo-h743zi2 at COM5 failed: .*ST-LINK"):
+            upload(board, firmware, "COM5")
+    else:
+        upload(board, firmware, "COM5")
+    assert seen["SWIN2MCU_MODEL_DIR"] == str(tmp_path / "model")
+    assert seen["SWIN2MCU_ENGINE"] == "aot"
+    assert seen["PLATFORMIO_BUILD_DIR"] == str(tmp_path / "built")
+    assert "-e nucleo-h743zi2 -t upload --upload-port COM5" in seen["command"]
+
+
+def test_an_arena_that_ram_cannot_hold_goes_to_psram() -> None:
+    board = get_board("esp32s3")
+    small = fit(Need(PSRAM_ABOVE_BYTES, 1_500_000), board)
+    large = fit(Need(PSRAM_ABOVE_BYTES + 1, 1_500_000), board)
+    assert not small.psram_need and not small.shortages
+    assert large.psram_need == PSRAM_ABOVE_BYTES + 1 and not large.shortages
+    assert large.ram_need < small.ram_need
+    (shortage,) = fit(Need(9_000_000, 1_500_000), board).shortages
+    assert shortage.startswith("PSRAM")
+    # Without PSRAM the same arena is RAM's.
+    (shortage,) = fit(Need(600_000, 1_500_000), get_board("nucleo-h743zi2")).shortages
+    assert shortage.startswith("RAM")
+
+
+def test_psram_begins_where_the_cmake_file_says() -> None:
+    text = (boards.FIRMWARE / "src" / "CMakeLists.txt").read_text()
+    assert f"arena_bytes GREATER {PSRAM_ABOVE_BYTES}" in text
