@@ -29,8 +29,6 @@ const uint8_t model_sha256[32] = {0};
 const uint16_t model_input_height = 2, model_input_width = 2, model_input_channels = 3;
 const uint16_t model_class_count = 2;
 const char* const model_labels[] = {"a", "b"};
-const float model_output_scale = 0.5f;
-const int32_t model_output_zero_point = 0;
 const uint32_t model_arena_bytes = 64;
 const float model_output_scale = 1;
 const int32_t model_output_zero_point = 0;
