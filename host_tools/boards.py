@@ -30,6 +30,7 @@ class Board:
     psram_bytes: int  # for an arena that RAM cannot hold
     baud: int
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
+    session: str  # what it speaks: "" (docs/PROTOCOL.md) or "mlperf"
     launch: str  # the command that is this board, "" where it is hardware
 
     @property
@@ -84,6 +85,7 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
             psram_bytes=int(table.get(section, "custom_psram", "0")),
             baud=int(table.get(section, "custom_baud", "115200")),
             usb_ids=tuple(word.lower() for word in words("custom_usb")),
+            session=table.get(section, "custom_session"),
             launch=" ".join(table.get(section, "custom_launch").split()),
         )
     return boards

@@ -18,7 +18,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools import emulator
+from host_tools import emulator, mlperf
 from host_tools.boards import Board, get_board, load_boards, usb_boards
 from host_tools.build import BUILD, Firmware, build_firmware, upload
 from host_tools.choose import choose, connected_boards
@@ -26,7 +26,7 @@ from host_tools.device import Device, DeviceSilent, check_info
 from host_tools.generate import generate
 from host_tools.inputs import Model, load_model
 from host_tools.line import LineLost, SerialLine
-from host_tools.protocol import Info, ProtocolError
+from host_tools.protocol import ProtocolError
 from tinyml.cli import UserError, run_command, write_atomic
 
 FLASHED = BUILD / "flashed"
@@ -69,10 +69,11 @@ def _flash(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model)
     firmware = build(model, board, engine)
     port = put_on_board(board, firmware, arguments.port, arguments.copies)
-    info = greet(model, board, port)
+    planned = int((firmware.model_dir / "arena_bytes").read_text())
+    arena_bytes = greet(model, board, port) or planned
     record = {
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
-        "model_sha256": model.sha256, "arena_bytes": info.arena_bytes,
+        "model_sha256": model.sha256, "arena_bytes": arena_bytes,
         **{key: value for key, value in asdict(firmware).items() if key.endswith("_bytes")},
         "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
@@ -128,14 +129,21 @@ def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int
     return where
 
 
-def greet(model: Model, board: Board, port: str) -> Info:
-    """Wait for the board to say who it is; it must hold the model that was just built."""
+def greet(model: Model, board: Board, port: str) -> int | None:
+    """Wait for the board to say who it is; it must hold the model that was just built.
+
+    Returns the bytes of its arena, or None where it speaks a language that does not say them.
+    """
     deadline = time.monotonic() + BOOT_S
     while True:
         try:
             line = SerialLine(port, board.baud)
             try:
-                info = Device(line).hello(patience_s=2.0)
+                if board.session == "mlperf":
+                    held, info = mlperf.model_prefix(line, patience_s=2.0), None
+                else:
+                    info = Device(line).hello(patience_s=2.0)
+                    held = info.sha256_prefix
             finally:
                 line.close()
             break
@@ -146,8 +154,12 @@ def greet(model: Model, board: Board, port: str) -> Info:
                     "its bootloader? Press reset and try `python host_tools/serial_eval.py`"
                 ) from error
             time.sleep(0.2)
-    check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
-    return info
+    if info is not None:
+        check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
+        return info.arena_bytes
+    if not model.sha256.startswith(held):
+        raise UserError(f"{board.name} holds another model (sha256 {held}…): reset it, flash again")
+    return None
 
 
 def list_boards(as_json: bool) -> None:

@@ -1,0 +1,24 @@
+"""A board that speaks MLPerf Tiny's serial commands (docs/MLPERF.md): which model does it hold?"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from host_tools.device import DeviceSilent
+from host_tools.line import Line
+
+
+def model_prefix(line: Line, patience_s: float) -> str:
+    """The first hexadecimal digits of its model's SHA-256.
+
+    Raises DeviceSilent unless they come within `patience_s`, LineLost.
+    """
+    deadline = time.monotonic() + patience_s
+    line.write(b"%profile%")  # the first % ends what an earlier program may have left half said
+    received = b""
+    while time.monotonic() < deadline:
+        received += line.read()
+        if found := re.search(rb"m-model-\[([0-9a-f]{16})\]", received):
+            return found[1].decode()
+    raise DeviceSilent("no answer to profile%")
