@@ -25,6 +25,8 @@ NAMES = [
     "input_channels",
     "class_count",
     "labels",
+    "output_scale",
+    "output_zero_point",
     "arena_bytes",
     "input",
     "output",
