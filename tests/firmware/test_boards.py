@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from platformio.project.options import ProjectOptions
 from sources import FIRMWARE, INI, LIB, compile_all, sources_of
 
 from host_tools.boards import Table, load_boards
@@ -47,6 +48,17 @@ def test_platformio_reads_the_table_of_boards() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "free from linting errors" in done.stdout, done.stdout
+
+
+def test_every_option_is_one_that_somebody_reads() -> None:
+    """PlatformIO's lint is silent about a misspelt option that an environment inherits."""
+    known = {option.name for option in ProjectOptions.values()}
+    config = Table(INI).config
+    everything = INI.read_text()
+    for section in config.sections():
+        for name in config[section]:
+            ours = name.startswith(("custom_", "board_")) or f"${{{section}.{name}}}" in everything
+            assert ours or name in known, f"[{section}] {name}"
 
 
 def test_every_board_says_what_its_memory_is_and_how_it_is_found() -> None:
