@@ -9,6 +9,9 @@ RUN ?= small-96
 BOARD ?= qemu-m7
 # Copies of an emulated board share the images: QEMU's serial line is slow, a core is not busy with it.
 COPIES ?= 1
+# How many images of a split to score; empty for all of them.
+LIMIT ?=
+SCORE = $(if $(LIMIT),--limit $(LIMIT))
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)
 
@@ -25,17 +28,17 @@ demo: setup
 	$(PY) -m pytorch_side.leaves --out build/leaves
 	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher
 	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo
-	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 BENCH="--threads 1 --only litert tflm"
+	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
 board: setup
 	$(PY) -m pytorch_side.qat --run runs/$(RUN)
 	$(PY) -m pytorch_side.export runs/$(RUN)
 	$(PY) -m tinyml.convert runs/$(RUN)
-	$(PY) -m tinyml.parity runs/$(RUN)
-	$(PY) host_tools/bench_pc.py runs/$(RUN) $(BENCH)
+	$(PY) -m tinyml.parity runs/$(RUN) $(SCORE)
+	$(PY) host_tools/bench_pc.py runs/$(RUN) $(SCORE) $(BENCH)
 	$(PY) host_tools/flash.py runs/$(RUN) --board $(BOARD) --copies $(COPIES)
-	$(PY) host_tools/serial_eval.py runs/$(RUN) --board $(BOARD)
+	$(PY) host_tools/serial_eval.py runs/$(RUN) --board $(BOARD) $(SCORE)
 	$(PY) host_tools/flash.py --board $(BOARD) --stop
 
 test: setup-dev
