@@ -7,7 +7,6 @@
 
 class Print {
  public:
-  virtual ~Print() = default;
   virtual size_t write(uint8_t byte) = 0;
   virtual size_t write(const uint8_t* data, size_t size) = 0;
   virtual void flush() {}
