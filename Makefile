@@ -15,7 +15,7 @@ SCORE = $(if $(LIMIT),--limit $(LIMIT))
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)
 
-.PHONY: setup setup-dev demo board test test-long check format teacher reproduce bench-mcu clean
+.PHONY: setup setup-dev demo board test test-long check format teacher reproduce bench-mcu bench-check clean
 
 setup:
 	@./setup.sh
@@ -72,6 +72,10 @@ reproduce: setup
 
 bench-mcu: setup
 	$(PY) host_tools/bench_mcu.py
+
+# Fails when the published models cost more instructions than firmware/counts.json says.
+bench-check: setup
+	$(PY) host_tools/bench_mcu.py --check
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

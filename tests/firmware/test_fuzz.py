@@ -25,7 +25,7 @@ MLPERF_INPUT_BYTES = 8 * 16 * 3  # exactly what the fake model takes
 def compiler() -> str:
     found = next((c for n in ("clang++-14", "clang++") if (c := shutil.which(n))), None)
     if found is None:
-        pytest.skip("clang++ is not installed")
+        pytest.fail("clang++ is not installed: `./setup.sh dev` installs it")
     return found
 
 
