@@ -13,6 +13,7 @@ from rich.progress import Progress
 from host_tools.bench_contenders import Contender
 from host_tools.bench_runner import Runner
 from host_tools.results import summarize_accuracy
+from pytorch_side.data import spread
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
 
@@ -34,7 +35,7 @@ def score(
     `seconds` is what one run takes. A contender too slow for all images within `budget_s` gets the
     first ones of a seeded order, so that each part is a fair sample; its "images" says how many.
     """
-    order = np.random.default_rng(0).permutation(len(images))[:limit]
+    order = np.random.default_rng(0).permutation(spread(len(images), limit))
     wanted = {
         contender: min(len(order), max(1, int(budget_s / seconds[contender])))
         for contender in loaded

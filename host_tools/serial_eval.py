@@ -46,6 +46,7 @@ from host_tools.results import (
     summarize_cost,
 )
 from pytorch_side.config import data_folder
+from pytorch_side.data import spread
 from tinyml.cli import UserError, run_command
 
 SPLIT = "test"
@@ -87,7 +88,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise UserError("--inject-faults must lie between 0 and 0.1")
     model = load_model(arguments.model)
     data = data_folder(arguments.data)
-    images = spread(split_images(data, model.card.classes, SPLIT), arguments.limit)
+    images = split_images(data, model.card.classes, SPLIT)
+    images = [images[position] for position in spread(len(images), arguments.limit)]
     if not images:
         raise UserError(f"{data} has no {SPLIT} images")
     most = max_run_count(len(model.card.classes))
@@ -156,13 +158,6 @@ def connect_one(port: str, baud: int, arguments: argparse.Namespace, model: Mode
         return FaultyLine(line, arguments.inject_faults, arguments.fault_seed + 1000 * attempts)
 
     return Connection(open_line, port, model, arguments.wait)
-
-
-def spread(images: Sequence[tuple[Path, int]], limit: int | None) -> list[tuple[Path, int]]:
-    """`limit` images evenly over the list, so that every class has its share."""
-    if limit is None or limit >= len(images):
-        return list(images)
-    return [images[i * len(images) // limit] for i in range(limit)]
 
 
 def score_images(

@@ -174,3 +174,13 @@ def _draw_split(
         splits[positions[:val]] = "val"
         splits[positions[val : val + test]] = "test"
     return splits
+
+
+def spread(count: int, limit: int | None) -> list[int]:
+    """Positions of `limit` of `count` images, evenly spaced: images lie in the order of classes.
+
+    Every tool that scores a part of a split takes these, or their figures would be of other images.
+    """
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]

@@ -25,7 +25,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pytorch_side.config import data_folder
-from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.data import load_split_pixels, scan_folder, spread
 from tinyml.card import load_card
 from tinyml.cli import UserError, run_command, write_atomic
 from tinyml.operators import compare_operators
@@ -98,9 +98,8 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     if card.output_scale is None or card.sha256 is None:
         raise UserError(f"{run} is not converted: run python -m tinyml.convert {run} first")
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])
-    if limit is not None and limit < len(pixels):  # evenly, for files are sorted by class
-        chosen = np.linspace(0, len(pixels) - 1, limit).astype(int)
-        pixels, labels = pixels[chosen], labels[chosen]
+    chosen = spread(len(pixels), limit)
+    pixels, labels = pixels[chosen], labels[chosen]
     with tempfile.TemporaryDirectory() as work, Progress(console=Console(stderr=True)) as bar:
         rungs = make_rungs(run, Path(work))
         records = climb(rungs, pixels, labels, card.output_scale, bar)

@@ -14,7 +14,7 @@ from PIL import Image
 from pytorch_side.batches import TrainBatches, view_settings
 from pytorch_side.cache import decode_images
 from pytorch_side.config import Config
-from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.data import load_split_pixels, scan_folder, spread
 from pytorch_side.views import ViewSettings, make_view
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
@@ -209,3 +209,9 @@ def test_two_processes_share_one_global_batch(
 
 def test_the_config_decides_how_views_look(tiny_config: Callable[..., Config]) -> None:
     assert view_settings(tiny_config(view_colour=0.1)).colour == 0.1
+
+
+def test_a_part_of_a_split_is_spread_over_its_classes() -> None:
+    assert spread(10, None) == spread(10, 10) == spread(10, 99) == list(range(10))
+    assert spread(10, 4) == [0, 2, 5, 7]
+    assert spread(3, 1) == [0]
