@@ -46,11 +46,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     temporary = Path(name)
     try:
-        # mkstemp makes files that only their owner may read; outputs get the usual rights.
+        yield temporary
+        # Temporary files, mkstemp's and those of libraries that rename their own, may be read by
+        # their owner alone; outputs get the usual rights.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error

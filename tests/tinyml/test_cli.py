@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import os
 import pytest
 
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
@@ -46,3 +47,17 @@ def test_an_unwritable_folder_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         write_atomic(tmp_path / "file" / "below.json", "x")
+
+
+def test_outputs_have_the_usual_rights_even_where_a_library_renames_its_own_file(
+    tmp_path: Path,
+) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "file") as temporary:
+            private = tmp_path / "private"
+            private.touch(mode=0o600)
+            private.replace(temporary)  # as safetensors' save_file does
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
