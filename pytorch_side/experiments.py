@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
 from pytorch_side.outcomes import int8_section, teacher_section
+from pytorch_side.reproduce import Sources, make_foundations, train
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
@@ -117,16 +117,15 @@ def _last_test(folder: Path) -> float | None:
 
 
 def train_missing(table: Table, data: Path, overrides: Sequence[str]) -> None:
-    """Run, or go on with, every row and seed that is not finished."""
-    from pytorch_side.distill import distill
-
+    """Run, or go on with, every row and seed that is not finished, and what they stand on."""
     for row in table.rows:
         for seed, folder in row.folders.items():
             run = read_run(folder)
             if run and run.finished:
                 continue
             config = load_config(row.config, [*overrides, f"seed={seed}"])
-            distill(config, images_of(config, data), folder)
+            make_foundations(config, "student", Sources(data), (row.config.stem,))
+            train(config, "student", data, folder)
 
 
 def section(table: Table, plot: str) -> str:

@@ -107,8 +107,9 @@ def fit(
             rows.append(row)
             if main:
                 save(averaged)
-                _write_checkpoint(checkpoint, config, model, averaged, optimizer, rows)
+                # The checkpoint last: a kill before it repeats the epoch, and its log and weights.
                 _write_log(run / "log.csv", rows)
+                _write_checkpoint(checkpoint, config, model, averaged, optimizer, rows)
                 bar.console.print(
                     "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
                 )

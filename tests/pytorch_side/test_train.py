@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from pytorch_side import train
 from pytorch_side.batches import Batch
 from pytorch_side.config import Config
 from pytorch_side.data import scan_folder
@@ -96,6 +97,25 @@ def _log(run: Path) -> list[dict[str, str]]:
     with (run / "log.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return [{k: v for k, v in r.items() if k not in ("seconds", "waiting_share")} for r in rows]
+
+
+def test_a_kill_before_the_last_checkpoint_leaves_no_short_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells finished runs is the log: it must not stay behind the checkpoint for ever."""
+    write = train._write_log
+
+    def kill_at_the_end(path: Path, rows: list[dict[str, object]]) -> None:
+        if len(rows) == CONFIG.epochs:
+            raise Killed
+        write(path, rows)
+
+    monkeypatch.setattr(train, "_write_log", kill_at_the_end)
+    with pytest.raises(Killed):
+        run_fit(tmp_path, CONFIG, FakeBatches())
+    monkeypatch.setattr(train, "_write_log", write)
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    assert len(_log(tmp_path)) == CONFIG.epochs
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

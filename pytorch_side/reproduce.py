@@ -1,0 +1,190 @@
+"""Train a published model again, and first whatever it stands on.
+
+    python -m pytorch_side.reproduce small-96 --data plantvillage-tomato --weights folder
+    python -m pytorch_side.reproduce small-96 --check       its card against the published one
+
+configs/NAME.toml is trained into runs/NAME. Where it starts from, or learns from, a file
+runs/OTHER/student.safetensors or runs/OTHER/teacher.safetensors that is not there or not finished,
+configs/OTHER.toml is trained first, and so on. A killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.command import images_of
+from pytorch_side.config import Config, data_folder, load_config, read_saved_config
+from tinyml.card import load_card
+from tinyml.cli import UserError, run_command
+
+CONFIGS, RUNS, ZOO = Path("configs"), Path("runs"), Path("tinyml/zoo")
+TRAINED_HERE = re.compile(r"runs/([^/]+)/(student|teacher)\.safetensors")
+DOWNLOADED = "weights/"  # how configs name files that no command of ours makes
+POINTS_MAX = 0.5  # between a model trained again and the published one
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What training starts from, beside the configs."""
+
+    data: Path
+    weights: Path | None = None  # the folder that configs call weights/
+    pretrained: bool = False  # timm's ImageNet weights in place of a student's weights/ file
+
+
+def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()) -> Path:
+    """Train configs/<name>.toml as a `kind`, "student" or "teacher", and return its run's folder.
+
+    Raises UserError for a config that is missing or stands on itself, and for missing weights.
+    """
+    run = RUNS / name
+    if finished(run, kind):
+        log.info("%s: finished already", run)
+        return run
+    if name in wanted_by:
+        raise UserError(
+            f"configs stand on each other in a circle: {' → '.join([*wanted_by, name])}; one of "
+            "them must start from other weights"
+        )
+    path = CONFIGS / f"{name}.toml"
+    if not path.is_file():
+        reason = f"{wanted_by[-1]} stands on {run}, and " if wanted_by else ""
+        raise UserError(f"{reason}{path} is missing: write it, or put the finished run at {run}")
+    config = with_weights(load_config(path), sources)
+    make_foundations(config, kind, sources, (*wanted_by, name))
+    log.info("%s: training the %s of %s%s", run, kind, path,
+             f", which {wanted_by[-1]} stands on" if wanted_by else "")  # fmt: skip
+    train(config, kind, sources.data, run)
+    return run
+
+
+def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
+    """Train a teacher or a student, or go on doing so; returns the last row of its log."""
+    from pytorch_side.distill import distill
+    from pytorch_side.teacher import train_teacher
+
+    return (distill if kind == "student" else train_teacher)(config, images_of(config, data), run)
+
+
+def make_foundations(
+    config: Config, kind: str, sources: Sources, wanted_by: tuple[str, ...]
+) -> None:
+    """Train what `config` stands on where our commands can; raise UserError where they cannot."""
+    for field in foundations(config, kind):
+        path: str = getattr(config, field)
+        if match := TRAINED_HERE.fullmatch(path):
+            make(match[1], match[2], sources, wanted_by)
+        elif path and not Path(path).is_file():
+            raise UserError(
+                f"{wanted_by[-1]} needs {field} = {path}, which is missing: name its folder with "
+                "--weights, or download a student's ImageNet weights with --pretrained"
+            )
+
+
+def foundations(config: Config, kind: str) -> list[str]:
+    """The fields of a config that name weights it needs: a baseline never asks its teacher."""
+    if kind == "student":
+        return ["student_init"] + (["teacher_init"] if config.alpha > 0 or config.beta > 0 else [])
+    return ["teacher_init" if config.teacher_init else "teacher_stem_init"]
+
+
+def with_weights(config: Config, sources: Sources) -> Config:
+    """`config` with its weights/ files where `sources` says they are."""
+    if sources.pretrained and config.student_init.startswith(DOWNLOADED):
+        config = dataclasses.replace(config, student_init="", pretrained=True)
+    if sources.weights is None:
+        return config
+    named = {f: getattr(config, f) for f in ("student_init", "teacher_init", "teacher_stem_init")}
+    found: dict[str, Any] = {
+        field: str(sources.weights / path.removeprefix(DOWNLOADED))
+        for field, path in named.items()
+        if path.startswith(DOWNLOADED)
+    }
+    return dataclasses.replace(config, **found)
+
+
+def finished(run: Path, kind: str) -> bool:
+    """Whether a run's network is trained to its end, or was put there without a log."""
+    if not (run / f"{kind}.safetensors").is_file():
+        return False
+    if not (run / "log.csv").is_file():
+        return True
+    return len(_log(run)) >= read_saved_config(run / "config.json").epochs
+
+
+def _log(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def compare(
+    own: dict[str, dict[str, Any]], published: dict[str, dict[str, Any]]
+) -> dict[str, bool]:
+    """A line for each stage both were measured at on the same images → whether it is near enough.
+
+    Raises UserError when there is no such stage.
+    """
+    lines = {}
+    for stage, theirs in published.items():
+        ours = own.get(stage)
+        # A log does not say how many images there were; a card does.
+        if not ours or any(ours.get(k, theirs[k]) != theirs[k] for k in ("split", "images")):
+            continue
+        gap = 100 * (ours["top1"] - theirs["top1"])
+        text = f"{stage} on {theirs['split']}: {ours['top1']:.2%}, published {theirs['top1']:.2%}"
+        lines[f"{text}, {gap:+.2f} points"] = abs(gap) <= POINTS_MAX
+    if not lines:
+        raise UserError("this run and the published card have no measurement in common")
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", help="name of a config, and of the published model to compare")
+    parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the files that configs call weights/"
+    )
+    parser.add_argument(
+        "--pretrained", action="store_true", help="download a student's ImageNet weights instead"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="train nothing, compare the finished run's card"
+    )
+    arguments = parser.parse_args(argv)
+
+    def command() -> int:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        run, card = RUNS / arguments.model, ZOO / arguments.model / "card.json"
+        if arguments.check:
+            own = load_card(run / "card.json").accuracy
+        else:
+            data = data_folder(arguments.data)
+            sources = Sources(data, arguments.weights, arguments.pretrained)
+            make(arguments.model, "student", sources)
+            if not card.is_file():
+                print(f"{run} is trained; {card} is missing, so there is nothing to compare with")
+                return 0
+            own = {"float": {"split": "val", "top1": float(_log(run)[-1]["val_top1"])}}
+        lines = compare(own, load_card(card).accuracy)
+        print("\n".join(lines))
+        if not all(lines.values()):
+            print(f"more than {POINTS_MAX} points apart", file=sys.stderr)
+        return 0 if all(lines.values()) else 1
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
