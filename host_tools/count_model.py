@@ -41,6 +41,7 @@ class Count:
     """What one inference costs on one core; all sizes in bytes."""
 
     model: str
+    weights: str  # trained, or random: of a network that nobody has trained yet
     core: str
     engine: str
     compiler: str
@@ -55,6 +56,11 @@ class Count:
     code_bytes: int
     per_operator: tuple[Step, ...]
 
+    @property
+    def beyond_weights_bytes(self) -> int:
+        """Flash that the engine takes for a network besides its weights."""
+        return self.flash_bytes - self.weights_bytes
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -65,13 +71,22 @@ def made_up_image(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return (i * 37 + i // 251 * 11).astype(np.uint8).view(np.int8).reshape(shape)
 
 
+@dataclass(frozen=True)
+class Model:
+    """An int8 .tflite to count."""
+
+    name: str
+    path: Path
+    weights: str = "trained"
+
+
 def count_model(
-    model: Path, name: str, core_name: str, fusions: frozenset[str] = frozenset(FUSIONS)
+    model: Model, core_name: str, fusions: frozenset[str] = frozenset(FUSIONS)
 ) -> Count:
     """Count one inference. Raises UserError if the logits are not those of TFLite Micro."""
-    core = CORES[core_name]
-    graph = read(model)
-    compiled = compile_graph(graph, sha256_of(model), core.kernels, fusions=fusions)
+    core, name = CORES[core_name], model.name
+    graph = read(model.path)
+    compiled = compile_graph(graph, sha256_of(model.path), core.kernels, fusions=fusions)
     with TemporaryDirectory() as folder:
         source = Path(folder) / "model.c"
         source.write_text(compiled.source.model_c)
@@ -88,12 +103,13 @@ def count_model(
     figures = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] != "logit"}
     logits = [int(line[1]) for line in lines if line[0] == "logit"]
     shape = tuple(int(n) for n in graph.tensors[graph.inputs[0]].shape[1:])
-    expected = Micro(model.read_bytes()).run(made_up_image(shape)).ravel().tolist()
+    expected = Micro(model.path.read_bytes()).run(made_up_image(shape)).ravel().tolist()
     if logits != expected:
         raise UserError(f"{name} on {core_name} answers {logits}, TFLite Micro {expected}")
     weights, tables, code = (sizes[s] for s in (".weights", ".engine_tables", ".engine_code"))
     return Count(
         model=name,
+        weights=model.weights,
         core=core_name,
         engine="aot",
         compiler=f"gcc {compiler_version()}",

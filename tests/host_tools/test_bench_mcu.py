@@ -11,10 +11,12 @@ import pytest
 
 from host_tools import bench_mcu, count_model
 from host_tools.bare_metal import CORES, FIRMWARE, build, run, section_bytes
-from host_tools.count_model import Count, baseline_for, made_up_image
+from host_tools.count_model import Count, Model, baseline_for, made_up_image
+from host_tools.mcu_tables import load_goals
 
 COUNT = Count(
     model="small-96",
+    weights="trained",
     core="m7",
     engine="aot",
     compiler="gcc 12.2.1",
@@ -48,6 +50,12 @@ def test_another_compiler_is_reported_but_not_judged(capsys: pytest.CaptureFixtu
     assert "gcc 14.2.0" in capsys.readouterr().err
 
 
+def test_random_weights_are_not_judged_by_trained_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    grown = replace(COUNT, weights="random", instructions=30_000_000)
+    assert bench_mcu.check([grown], [COUNT.as_dict()]) == 0
+    assert "random" in capsys.readouterr().err
+
+
 def test_the_baseline_is_found_by_core_and_macs() -> None:
     baseline = json.loads(bench_mcu.BASELINE.read_text())
     found = baseline_for(COUNT, baseline)
@@ -63,6 +71,16 @@ def test_committed_counts_name_what_they_count() -> None:
         assert entry["ram_bytes"] == entry["arena_bytes"] + entry["stack_bytes"]
 
 
+def test_committed_counts_keep_what_is_required() -> None:
+    counts = {
+        (entry["model"], entry["core"]): Count(**entry)
+        for entry in bench_mcu.load_counts(bench_mcu.COUNTS)
+    }
+    for goal in load_goals(bench_mcu.GOALS):
+        value = getattr(counts[goal.model, goal.core], goal.field)
+        assert value <= goal.required, goal
+
+
 def test_an_unknown_model_is_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "host_tools/bench_mcu.py", "no-such-model"],
@@ -71,7 +89,10 @@ def test_an_unknown_model_is_one_line() -> None:
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr.strip() == "error: no-such-model is no .tflite, run or zoo entry"
+    assert (
+        done.stderr.strip()
+        == "error: no-such-model is no .tflite, run, zoo entry or network like small-96"
+    )
 
 
 def test_made_up_image_is_the_counting_program_s() -> None:
@@ -115,4 +136,4 @@ def test_wrong_logits_are_not_counted(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr(count_model, "Micro", Wrong)
     with pytest.raises(count_model.UserError, match="TFLite Micro"):
-        count_model.count_model(models[0], "model", "m7")
+        count_model.count_model(Model("model", models[0]), "m7")

@@ -12,7 +12,7 @@ from PIL import Image
 from tinyml.card import Card, save_card
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tinyml"))
-from mobilenet_graphs import small
+from tinyml.mobilenet_graphs import small
 
 SIZE = 32
 CLASSES = tuple(f"kind_{i}" for i in range(10))

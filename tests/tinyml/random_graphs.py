@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from graph_writer import GraphWriter
+
+from tinyml.graph_writer import GraphWriter
 
 Choose = Callable[[int, int], int]  # both ends included; lower is simpler
 

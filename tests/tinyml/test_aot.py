@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import mobilenet_graphs
 import numpy as np
 import pytest
 from aot_runner import build, compile_bytes, images_for, reference, run
@@ -14,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_graphs import RandomGraph, seeded
 
+from tinyml import mobilenet_graphs
 from tinyml.aot.fuse import FUSIONS
 
 EVERYTHING = frozenset(FUSIONS)

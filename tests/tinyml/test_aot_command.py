@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mobilenet_graphs
 import numpy as np
 import pytest
 from aot_runner import FIRMWARE, WARNINGS, kernel_sources
-from graph_writer import GraphWriter
 
+from tinyml import mobilenet_graphs
 from tinyml.aot.__main__ import main
 from tinyml.card import Card, save_card
+from tinyml.graph_writer import GraphWriter
 
 
 def two_layers(change: Callable[[Any], None] | None = None) -> bytes:

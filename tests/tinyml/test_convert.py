@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import pixels
-from graph_writer import GraphWriter
 
 from tinyml import convert
 from tinyml.card import load_card, sha256_of
@@ -24,6 +23,7 @@ from tinyml.convert import (
     read_ranges,
     worst_scale_difference,
 )
+from tinyml.graph_writer import GraphWriter
 from tinyml.interpreters import LiteRT, Micro, onnx_tensors
 from tinyml.pixels import to_int8
 from tinyml.tflite import parse, read

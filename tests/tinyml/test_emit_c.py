@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from graph_writer import GraphWriter
 
 from tinyml.card import load_card
 from tinyml.cli import UserError
 from tinyml.emit_c import c_string, emit, main
+from tinyml.graph_writer import GraphWriter
 
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fno-exceptions", "-fno-rtti"]
 DECLARATIONS = Path(__file__).parent / "tflm_declarations"

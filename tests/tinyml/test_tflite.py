@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzz_tflite import CORPUS, check
-from graph_writer import GraphWriter
 from random_graphs import RandomGraph, seeded
 
 from tinyml.cli import UserError
 from tinyml.flatbuffer import MalformedError
+from tinyml.graph_writer import GraphWriter
 from tinyml.tflite import parse, read
 
 

@@ -1,12 +1,15 @@
 """MobileNetV3 as the chain exports it (batch norm folded, gate legalised), with random weights.
 
-Speed and memory do not depend on the weights, so plans and costs can be tested without training.
+Cost and memory do not depend on the weights, so both can be planned, counted and tested before a
+network is trained.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from graph_writer import GraphWriter
+import numpy.typing as npt
+
+from tinyml.graph_writer import GraphWriter
 
 # kernel, expanded channels, channels out, squeeze channels (0: none), hard-swish, stride
 Block = tuple[int, int, int, int, bool, int]
@@ -81,16 +84,19 @@ class MobileNet:
         self.scale, self.zero = scale, zero
         return self.writer.activation((1, side, side, channels), scale, zero)
 
-    def weights(self, shape: tuple[int, ...], depth: int, axis: int = 0) -> tuple:
+    def weights(
+        self, shape: tuple[int, ...], depth: int, axis: int = 0
+    ) -> tuple[npt.NDArray[np.int8], list[float]]:
         weights = self.noise.integers(-127, 128, shape).astype(np.int8)
         # Outputs of about two thirds of the range, so that nothing saturates and nothing vanishes.
         ordinary = 0.05 / self.scale / (60 * depth**0.5)
         scales = ordinary * (0.7 + 0.6 * self.noise.random(shape[axis]))
         return weights, [float(np.float32(s)) for s in scales]
 
-    def bias(self, channels: int, scales: list[float]) -> np.ndarray:
+    def bias(self, channels: int, scales: list[float]) -> npt.NDArray[np.int32]:
         bias = self.noise.normal(0, 0.3, channels) / self.scale / np.array(scales)
-        return bias.astype(np.int32)
+        whole: npt.NDArray[np.int32] = bias.astype(np.int32)
+        return whole
 
     def conv(
         self, kernel: int, channels: int, stride: int = 1, swish: bool = False, activation: int = 0
@@ -151,5 +157,12 @@ def small(size: int, legalized: bool = True) -> bytes:
     return MobileNet(size, SMALL, 1024, legalized).bytes()
 
 
-def large(size: int) -> bytes:
-    return MobileNet(size, LARGE, 1280).bytes()
+def large(size: int, legalized: bool = True) -> bytes:
+    return MobileNet(size, LARGE, 1280, legalized).bytes()
+
+
+def by_name(name: str, legalized: bool = True) -> bytes | None:
+    """The network a published model's name stands for: small-96, large-224; None for others."""
+    family, _, size = name.partition("-")
+    make = {"small": small, "large": large}.get(family)
+    return make(int(size), legalized) if make and size.isdecimal() else None

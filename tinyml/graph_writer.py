@@ -1,4 +1,4 @@
-"""Writes small int8 .tflite files, for tests that need graphs no converter would make."""
+"""Writes int8 .tflite files operator by operator: networks that nobody trained or converted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
@@ -33,7 +34,7 @@ class GraphWriter:
         scales: Sequence[float] = (),
         zero_points: Sequence[int] = (),
         dtype: int = INT8,
-        data: np.ndarray | None = None,
+        data: npt.NDArray[Any] | None = None,
         dimension: int = 0,
     ) -> int:
         tensor = schema.TensorT()
@@ -58,10 +59,13 @@ class GraphWriter:
         return self.tensor(shape, [scale], [zero_point])
 
     def input(self, shape: Sequence[int], scale: float, zero_point: int) -> int:
-        self.graph.inputs = [self.activation(shape, scale, zero_point)]
-        return self.graph.inputs[0]
+        tensor = self.activation(shape, scale, zero_point)
+        self.graph.inputs = [tensor]
+        return tensor
 
-    def constant(self, data: np.ndarray, scales: Sequence[float] = (), dimension: int = 0) -> int:
+    def constant(
+        self, data: npt.NDArray[Any], scales: Sequence[float] = (), dimension: int = 0
+    ) -> int:
         dtype = {np.dtype("int8"): INT8, np.dtype("int32"): INT32}[data.dtype]
         return self.tensor(data.shape, scales, [0] * len(scales), dtype, data, dimension)
 
@@ -87,9 +91,9 @@ class GraphWriter:
     def conv(
         self,
         x: int,
-        weights: np.ndarray,
+        weights: npt.NDArray[np.int8],
         scales: Sequence[float],
-        bias: np.ndarray | None,
+        bias: npt.NDArray[Any] | None,
         output: int,
         stride: tuple[int, int] = (1, 1),
         padding: int = 0,
@@ -104,9 +108,9 @@ class GraphWriter:
     def depthwise(
         self,
         x: int,
-        weights: np.ndarray,
+        weights: npt.NDArray[np.int8],
         scales: Sequence[float],
-        bias: np.ndarray | None,
+        bias: npt.NDArray[Any] | None,
         output: int,
         stride: tuple[int, int] = (1, 1),
         padding: int = 0,
@@ -122,9 +126,9 @@ class GraphWriter:
     def fully_connected(
         self,
         x: int,
-        weights: np.ndarray,
+        weights: npt.NDArray[np.int8],
         scales: Sequence[float],
-        bias: np.ndarray | None,
+        bias: npt.NDArray[Any] | None,
         output: int,
         activation: int = 0,
     ) -> int:
@@ -144,9 +148,9 @@ class GraphWriter:
         self,
         op: str,
         x: int,
-        weights: np.ndarray,
+        weights: npt.NDArray[np.int8],
         scales: Sequence[float],
-        bias: np.ndarray | None,
+        bias: npt.NDArray[Any] | None,
         output: int,
         options: Any,
         kind: int,
