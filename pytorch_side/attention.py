@@ -111,6 +111,28 @@ def teacher_maps(
     return logits, {stage: torch.stack(maps).mean(dim=0) for stage, maps in received.items()}
 
 
+def averaged_maps(
+    swin: nn.Module, images: Tensor, stages: Sequence[int], kind: str
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """teacher_maps' answers, averaged over the 8 flips and quarter turns of square images.
+
+    Maps are turned back first. A turned image then has the same logits, and the map turned with it.
+    """
+    answers = []
+    for turns in range(4):
+        for flip in (False, True):
+            turned = torch.rot90(images, turns, (2, 3))
+            logits, maps = teacher_maps(swin, turned.flip(3) if flip else turned, stages, kind)
+            back = {
+                s: torch.rot90(m.flip(2) if flip else m, -turns, (1, 2)) for s, m in maps.items()
+            }
+            answers.append((logits.float(), back))
+    mean = {
+        stage: torch.stack([maps[stage] for _, maps in answers]).mean(dim=0) for stage in stages
+    }
+    return torch.stack([logits for logits, _ in answers]).mean(dim=0), mean
+
+
 def match_grids(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Dynamic resolution matching: average both maps onto the coarser of their two grids."""
     grid = (min(first.shape[1], second.shape[1]), min(first.shape[2], second.shape[2]))

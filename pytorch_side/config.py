@@ -73,6 +73,7 @@ class Config:
     attention_pairs: tuple[tuple[int, int], ...] = ((3, 2), (5, 3))
     alignment: bool = True  # learned 1x1 projection of the student's features; off = the ablation
     attention_grid: int = 14  # stored maps are no finer: 196 bytes each
+    teacher_views: int = 1  # 8: answers are means over the flips and quarter turns of a view
     teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
     knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from pytorch_side.attention import teacher_maps
+from pytorch_side.attention import averaged_maps, teacher_maps
 from pytorch_side.batches import to_images, view_settings
 from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import training_command
@@ -56,10 +56,13 @@ def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
     files = [folder.files[i] for i in folder.indices("train")]
     if not config.teacher_init:
         raise UserError("teacher_init is empty: name the teacher's .safetensors in the config")
+    if config.teacher_views not in (1, 8):
+        raise UserError(f"teacher_views is {config.teacher_views}: 1, or 8 for all flips and turns")
     return {
         "split": hashlib.sha256("\n".join(files).encode()).hexdigest(),
         "classes": list(folder.classes),
         "teacher": sha256_of(Path(config.teacher_init)),
+        "teacher views": config.teacher_views,
         "views": {
             "count": config.views,
             "seed": config.view_seed,
@@ -97,7 +100,8 @@ def ask(
     device = next(teacher.parameters()).device
     images = teacher_input(to_images(views).to(device), config.teacher_input)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.teacher_bf16):
-        logits, maps = teacher_maps(teacher, images, stages_of(config), config.attention_map)
+        answer = averaged_maps if config.teacher_views == 8 else teacher_maps
+        logits, maps = answer(teacher, images, stages_of(config), config.attention_map)
     stored = {stage: quantise_maps(m, config.attention_grid) for stage, m in maps.items()}
     return quantise_logits(logits), stored
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from pytorch_side.attention import (
     attention_distance,
+    averaged_maps,
     energy_map,
     match_grids,
     received_attention,
@@ -102,6 +103,35 @@ def test_a_teacher_gives_logits_and_a_map_per_stage(kind: str) -> None:
     if kind == "self":  # each window of 16 tokens hands out its attention once
         assert maps[1].sum(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
         assert maps[0].sum(dim=(1, 2)).tolist() == pytest.approx([4.0, 4.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["self", "energy"])
+def test_an_averaged_answer_turns_with_its_image(kind: str) -> None:
+    """The plain answer does not: a network that has not learned turns sees another image."""
+    torch.manual_seed(2)
+    swin = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3).eval()
+    images = torch.randn(2, 3, 32, 32)
+    turned = torch.rot90(images, 1, (2, 3)).flip(3)
+    with torch.inference_mode():
+        for answer, same in ((averaged_maps, True), (teacher_maps, False)):
+            logits, maps = answer(swin, images, [0, 1], kind)
+            logits_turned, maps_turned = answer(swin, turned, [0, 1], kind)
+            assert torch.allclose(logits, logits_turned, atol=1e-5) == same
+            for stage in (0, 1):
+                expected = torch.rot90(maps[stage], 1, (1, 2)).flip(2)
+                assert torch.allclose(maps_turned[stage], expected, rtol=1e-3, atol=1e-6) == same
+
+
+def test_an_averaged_answer_is_the_mean_of_eight() -> None:
+    torch.manual_seed(3)
+    swin = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3).eval()
+    images = torch.randn(1, 3, 32, 32)
+    both = (images, images.transpose(2, 3))
+    turns = torch.cat([torch.rot90(x, k, (2, 3)) for x in both for k in range(4)])
+    with torch.inference_mode():
+        assert torch.allclose(
+            averaged_maps(swin, images, [1], "self")[0], swin(turns).mean(0, True), atol=1e-5
+        )
 
 
 def test_an_unknown_stage_or_kind_is_named() -> None:

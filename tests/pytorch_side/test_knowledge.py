@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
         ({"views": 2}, "another views"),
         ({"view_seed": 1}, "another views"),
         ({"view_colour": 0.1}, "another views"),
+        ({"teacher_views": 8}, "another teacher views"),
         ({"attention_map": "energy"}, "another map"),
         ({"attention_pairs": ((1, 0),)}, "another map"),
     ],
@@ -140,6 +142,24 @@ def test_knowledge_made_for_other_views_or_maps_is_refused(
     make_knowledge(images, config, tmp_path / "knowledge")
     with pytest.raises(UserError, match=names):
         make_knowledge(images, replace(config, **change), tmp_path / "knowledge")  # type: ignore[arg-type]
+
+
+def test_averaged_knowledge_is_another_and_is_not_taken_for_the_plain(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    images, config = taught
+    plain = make_knowledge(images, config, tmp_path / "plain")
+    averaged = make_knowledge(images, replace(config, teacher_views=8), tmp_path / "averaged")
+    assert not np.allclose(plain.logits, averaged.logits, atol=1e-2)
+    with pytest.raises(UserError, match="another teacher views"):
+        make_knowledge(images, config, tmp_path / "averaged")
+    # Knowledge that does not say so is of one view.
+    about = json.loads((tmp_path / "plain/knowledge.json").read_text())
+    del about["teacher views"]
+    (tmp_path / "plain/knowledge.json").write_text(json.dumps(about))
+    make_knowledge(images, config, tmp_path / "plain")
+    with pytest.raises(UserError, match="another teacher views"):
+        make_knowledge(images, replace(config, teacher_views=8), tmp_path / "plain")
 
 
 def test_knowledge_of_another_split_or_teacher_is_refused(
@@ -163,5 +183,7 @@ def test_a_teacher_of_other_classes_is_refused(
         load_teacher(config, ("x", "y", "z"))
     with pytest.raises(UserError, match="teacher_init is empty"):
         make_knowledge(taught[0], replace(config, teacher_init=""), tmp_path / "k")
+    with pytest.raises(UserError, match="teacher_views is 4: 1, or 8"):
+        make_knowledge(taught[0], replace(config, teacher_views=4), tmp_path / "k")
     with pytest.raises(UserError, match="views is 0"):
         make_knowledge(taught[0], replace(config, views=0), tmp_path / "k")
