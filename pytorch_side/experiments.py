@@ -31,7 +31,7 @@ from typing import Any
 
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
 from pytorch_side.outcomes import int8_section, teacher_section
-from pytorch_side.reproduce import Sources, make_foundations, train
+from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
@@ -116,16 +116,17 @@ def _last_test(folder: Path) -> float | None:
     return float(found[-1]) if found else None
 
 
-def train_missing(table: Table, data: Path, overrides: Sequence[str]) -> None:
+def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:
     """Run, or go on with, every row and seed that is not finished, and what they stand on."""
     for row in table.rows:
         for seed, folder in row.folders.items():
             run = read_run(folder)
             if run and run.finished:
                 continue
-            config = load_config(row.config, [*overrides, f"seed={seed}"])
-            make_foundations(config, "student", Sources(data), (row.config.stem,))
-            train(config, "student", data, folder)
+            given = load_config(row.config, [*overrides, f"seed={seed}"])
+            config = with_weights(given, sources)
+            make_foundations(config, "student", sources, (row.config.stem,))
+            train(config, "student", sources.data, folder)
 
 
 def section(table: Table, plot: str) -> str:
@@ -235,6 +236,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tables", nargs="+", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the files that configs call weights/"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="default: standard output")
     parser.add_argument("--report", action="store_true", help="run nothing, report what there is")
@@ -253,7 +257,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         for name, table in tables.items():
             if not arguments.report:
-                train_missing(table, data_folder(arguments.data), arguments.overrides)
+                sources = Sources(data_folder(arguments.data), arguments.weights)
+                train_missing(table, sources, arguments.overrides)
             plot = f"results-{name.removeprefix('table-')}.svg"
             if arguments.write:
                 draw_curves(table, arguments.write.parent / plot)

@@ -1,8 +1,8 @@
 """Errors of the user are one line and exit code 2; outputs are whole or absent."""
 
+import os
 from pathlib import Path
 
-import os
 import pytest
 
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
