@@ -4,6 +4,7 @@
 #include "../kernels.h"
 #include "identity.h"
 #include "multiply.h"
+#include "multiply_three.h"
 #include "requantize.h"
 
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
@@ -29,135 +30,134 @@ static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride
   }
 }
 
-// What all pairs of channels share. `simple` and what follows it serve layers that are.
-typedef struct {
-  const int16x2_t* columns;
-  Blocks blocks;
-  int32_t cout;
-  const Requant* requant;
-  const int32_t* bias;
-  int32_t simple;
-  const int32_t* multiplier;
-  const int8_t* shift;
-  int32_t odd_zero_point;         // 2 * zero_point + 1
-  const int8_t* middle_of_table;  // the entry of 0
-} Layer;
-
-// The outputs of channel c of a layer that promises nothing.
-static __attribute__((noinline)) void store_exactly(const int32_t* sums, int32_t pixels,
-                                                    const Layer* layer, int32_t c, int8_t* out) {
-  const Requant* const requant = layer->requant;
-  for (int32_t p = 0; p < pixels; ++p, out += layer->cout) {
-    *out = finish(rescale(sums[p], requant->multiplier[c], requant->shift[c]), requant->zero_point,
+// One channel of one to three pixels, whatever its requantisation.
+static __attribute__((noinline)) void multiply_exactly(const int8_t* weights,
+                                                       const Columns* columns, int32_t pixels,
+                                                       int32_t cout, int32_t c,
+                                                       const Requant* requant, int8_t* out) {
+  const int32_t pair_bytes = 4 * (columns->end - columns->begin) / pixels;
+  out += c;
+  for (int32_t p = 0; p < pixels; ++p, out += cout) {
+    int32_t sum = requant->bias[c];
+    const int8_t* weight = weights + c / 2 * pair_bytes + c % 2 * 4;
+    const int16x2_t* column = columns->begin + p;
+    for (; column < columns->end; weight += 8, column += 2 * pixels) {
+      const uint32_t word = load_weights(weight);
+      sum = __smlad(even_bytes(word), column[0], sum);
+      sum = __smlad(odd_bytes(word), column[pixels], sum);
+    }
+    *out = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
                   requant->table);
   }
 }
 
-// The outputs of channels c and c + 1. What the layer says is read before the first store, which
-// the compiler must take for one that could change it.
-ALWAYS_INLINE void store_simple(int32_t sums[2][kMaxPixels], int32_t pixels, const Layer* layer,
-                                int32_t c, int8_t* out) {
-  const int32_t* const multiplier = layer->multiplier + c;
-  const int8_t* const shift = layer->shift + c;
-  const SimpleRequant a = simple_requant(multiplier[0], shift[0], layer->odd_zero_point);
-  const SimpleRequant b = simple_requant(multiplier[1], shift[1], layer->odd_zero_point);
-  const int8_t* const table = layer->middle_of_table;
-  const int32_t cout = layer->cout;
-#pragma GCC unroll 3
-  for (int32_t p = 0; p < pixels; ++p, out += cout) {
-    out[0] = table[requantize_simple(sums[0][p], a)];
-    out[1] = table[requantize_simple(sums[1][p], b)];
-  }
-}
-
-// Channels c and c + 1 of `pixels` (1 to 3, a constant where this is inlined) pixels.
-ALWAYS_INLINE void multiply_pair(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out,
-                                 int32_t pixels) {
-  const int32_t a = layer->bias[c], b = layer->bias[c + 1];
-  int32_t sums[2][kMaxPixels] = {{a, a, a}, {b, b, b}};
-  if (pixels == 1) {
-    multiply_2x1(weights, layer->columns, layer->blocks, sums);
-  } else if (pixels == 2) {
-    multiply_2x2(weights, layer->columns, layer->blocks, sums);
-  } else {
-    multiply_2x3(weights, layer->columns, layer->blocks, sums);
-  }
-  const int32_t both_shifts = layer->shift[c] & layer->shift[c + 1];
-  if (layer->simple && both_shifts < 0) {
-    store_simple(sums, pixels, layer, c, out);
-  } else {
-    const int32_t first[] = {sums[0][0], sums[0][1], sums[0][2]};
-    const int32_t second[] = {sums[1][0], sums[1][1], sums[1][2]};
-    store_exactly(first, pixels, layer, c, out);
-    store_exactly(second, pixels, layer, c + 1, out + 1);
-  }
-}
-
-// Functions of their own: one push saves what the loop around them would spill word by word.
-typedef void Pair(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out);
-
-static void multiply_pair_1(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
-  multiply_pair(layer, weights, c, out, 1);
-}
-
-static void multiply_pair_2(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
-  multiply_pair(layer, weights, c, out, 2);
-}
-
-static void multiply_pair_3(const Layer* layer, const int8_t* weights, int32_t c, int8_t* out) {
-  multiply_pair(layer, weights, c, out, 3);
-}
-
-// An odd last channel, whose weights are packed beside zeros.
-static __attribute__((noinline)) void multiply_last(const Layer* layer, const int8_t* weights,
-                                                    int32_t pixels, int8_t* out) {
-  int32_t sums[kMaxPixels];
-  for (int32_t p = 0; p < pixels; ++p) {
-    const int16x2_t* column = layer->columns + p;
-    sums[p] = layer->bias[layer->cout - 1];
-    for (int32_t i = 0; i < layer->blocks.bytes; i += 8, column += 2 * pixels) {
-      const uint32_t word = load_weights(weights + i);
-      sums[p] = __smlad(even_bytes(word), column[0], sums[p]);
-      sums[p] = __smlad(odd_bytes(word), column[pixels], sums[p]);
+// All pairs of channels of one or two pixels (a constant where this is inlined), in a simple layer.
+ALWAYS_INLINE void multiply_pairs(const Columns* columns, int32_t pixels, int32_t cout,
+                                  const int8_t* weights, const Requant* requant, int8_t* out) {
+  const int8_t* const middle_of_table = middle_of(requant->table);
+  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
+  for (int32_t c = 0; c < cout - 1; c += 2) {
+    int32_t sums[4];
+    if (pixels == 1) {
+      weights = multiply_2x1(weights, columns, requant->bias[c], requant->bias[c + 1], sums);
+    } else {
+      weights = multiply_2x2(weights, columns, requant->bias[c], requant->bias[c + 1], sums);
+    }
+#pragma GCC unroll 2
+    for (int32_t row = 0; row < 2; ++row) {
+      const SimpleRequant simple =
+          simple_requant(requant->multiplier[c + row], requant->shift[c + row], odd_zero_point);
+#pragma GCC unroll 2
+      for (int32_t p = 0; p < pixels; ++p) {
+        const int32_t q = requantize_simple(sums[row * pixels + p], simple);
+        out[c + row + p * cout] = middle_of_table[q];
+      }
     }
   }
-  store_exactly(sums, pixels, layer, layer->cout - 1, out);
 }
 
-// All output channels of one to three pixels whose columns are widened.
-static void multiply_columns(const Layer* layer, int32_t pixels, const int8_t* weights,
-                             int8_t* out) {
-  static Pair* const pairs[] = {multiply_pair_1, multiply_pair_2, multiply_pair_3};
-  Pair* const multiply = pairs[pixels - 1];
-  const int32_t weight_bytes = layer->blocks.bytes;
-  int32_t c = 0;
-  for (; c < layer->cout - 1; c += 2, weights += weight_bytes) {
-    multiply(layer, weights, c, out + c);
-  }
-  if (c < layer->cout) multiply_last(layer, weights, pixels, out + c);
+static __attribute__((noinline)) void multiply_one(const Columns* columns, int32_t cout,
+                                                   const int8_t* weights, const Requant* requant,
+                                                   int8_t* out) {
+  multiply_pairs(columns, 1, cout, weights, requant, out);
 }
 
-static Layer layer_of(const int16x2_t* columns, int32_t k, int32_t cout, const Requant* requant) {
-  return (Layer){.columns = columns,
-                 .blocks = blocks_of(k),
-                 .bias = requant->bias,
-                 .cout = cout,
-                 .requant = requant,
-                 .simple = requant->simple,
-                 .multiplier = requant->multiplier,
+static __attribute__((noinline)) void multiply_two(const Columns* columns, int32_t cout,
+                                                   const int8_t* weights, const Requant* requant,
+                                                   int8_t* out) {
+  multiply_pairs(columns, 2, cout, weights, requant, out);
+}
+
+static Three three_of(const Columns* columns, int32_t cout, const int8_t* weights,
+                      const Requant* requant, int8_t* out) {
+  const int32_t blocks = (columns->end - columns->begin) / (2 * kMaxPixels);
+  return (Three){.multiplier = requant->multiplier,
                  .shift = requant->shift,
+                 .out = out,
+                 .cout = cout,
+                 .middle_of_table = middle_of(requant->table),
                  .odd_zero_point = 2 * requant->zero_point + 1,
-                 .middle_of_table = middle_of(requant->table)};
+                 .columns = columns->begin,
+                 .bias = requant->bias,
+                 .columns_end = columns->end,
+                 .out_end = out + (cout & ~1),
+                 .weights = weights,
+                 .first_block = -blocks & 3};
+}
+
+// What a layer's channels need: which of them the quick way may take.
+typedef struct {
+  const int8_t* weights;
+  const Requant* requant;
+  int32_t k;
+  int32_t cout;
+  int32_t quick;  // the pairs of channels go the quick way,
+  int32_t slow;   // and some of their channels, or all, the slow way as well
+} Layer;
+
+static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, int32_t cout) {
+  uint32_t negative = 0x80808080u;
+  int32_t c = 0;
+  for (; c + 4 <= cout; c += 4) negative &= load_word(requant->shift + c);
+  int32_t unshifted = negative != 0x80808080u;
+  for (; c < cout; ++c) unshifted |= requant->shift[c] == 0;
+  return (Layer){
+      weights, requant, k, cout, requant->simple && cout > 1, !requant->simple || unshifted};
+}
+
+// All channels of a batch of one to three pixels whose columns are widened.
+static void multiply_batch(const Layer* layer, const int16x2_t* begin, int32_t pixels,
+                           int8_t* out) {
+  const Columns columns = columns_of(begin, layer->k, pixels);
+  const Requant* const requant = layer->requant;
+  const int32_t cout = layer->cout;
+  if (layer->quick && pixels == 3) {
+    const Three three = three_of(&columns, cout, layer->weights, requant, out);
+    multiply_three(&three);
+  } else if (layer->quick && pixels == 2) {
+    multiply_two(&columns, cout, layer->weights, requant, out);
+  } else if (layer->quick) {
+    multiply_one(&columns, cout, layer->weights, requant, out);
+  }
+  if (layer->slow) {
+    for (int32_t c = 0; c < cout; ++c) {
+      if (layer->quick && requant->shift[c] < 0) continue;
+      multiply_exactly(layer->weights, &columns, pixels, cout, c, requant, out);
+    }
+  }
+  if (cout % 2) {
+    multiply_exactly(layer->weights, &columns, pixels, cout, cout - 1, requant, out);
+  }
 }
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
+  const Layer layer = layer_of(weights, requant, cin, cout);
   int16x2_t* const columns = scratch;
-  const Layer layer = layer_of(columns, cin, cout, requant);
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, in += cin) widen(in, cin, columns + p, batch);
-    multiply_columns(&layer, batch, weights, out);
+    multiply_batch(&layer, columns, batch, out);
     out += batch * cout;
     pixels -= batch;
   }
@@ -166,18 +166,19 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  const int32_t padded = (k + 3) / 4 * 4;
+  const Layer layer = layer_of(weights, requant, k, window->out_channels);
   int16x2_t* const columns = scratch;
-  const Layer layer = layer_of(columns, k, window->out_channels, requant);
-  int8_t* const gathered = (int8_t*)(columns + kMaxPixels * layer.blocks.bytes / 4);
+  int8_t* const gathered = (int8_t*)(columns + kMaxPixels * padded / 2);
   int32_t first_column = -window->pad_left;
   int32_t pixels = window->out_width;
   while (pixels > 0) {
     const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
     for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
       gather_column(rows, window, first_column, gathered, copy_words);
-      widen(gathered, layer.blocks.bytes / 2, columns + p, batch);
+      widen(gathered, padded, columns + p, batch);
     }
-    multiply_columns(&layer, batch, weights, out);
+    multiply_batch(&layer, columns, batch, out);
     out += batch * layer.cout;
     pixels -= batch;
   }
