@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pytorch_side.config import Config, data_folder, load_config
 from pytorch_side.data import ImageFolder, scan_folder
-from tinyml.cli import run_command
+from pytorch_side.evaluate.resplit import random_split
+from tinyml.cli import UserError, run_command
 
 
 def training_command(
@@ -44,5 +45,10 @@ def training_command(
 
 
 def images_of(config: Config, data: Path) -> ImageFolder:
-    """List the images in `data`, split as the config says where no split.csv does."""
-    return scan_folder(data, config.seed, config.val_share, config.test_share)
+    """List the images in `data` in the split that the config asks for."""
+    folder = scan_folder(data, config.seed, config.val_share, config.test_share)
+    if config.split == "random":
+        return random_split(folder, config.seed)
+    if config.split != "given":
+        raise UserError(f"split {config.split!r}: known are 'given' and 'random'")
+    return folder

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
+from pytorch_side.looks import last_look
 from pytorch_side.outcomes import int8_section, teacher_section
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
 from tinyml.card import sha256_of
@@ -106,14 +107,9 @@ def read_run(folder: Path) -> Run | None:
 
 
 def _last_test(folder: Path) -> float | None:
-    """From looks.jsonl, which `python -m pytorch_side.evaluate score` keeps."""
-    looks, weights = folder / "looks.jsonl", folder / "student.safetensors"
-    if not (looks.is_file() and weights.is_file()):
-        return None
-    sha256 = sha256_of(weights)
-    entries = [json.loads(line) for line in looks.read_text(encoding="utf-8").splitlines()]
-    found = [e["top1"] for e in entries if e["split"] == "test" and e["weights_sha256"] == sha256]
-    return float(found[-1]) if found else None
+    weights = folder / "student.safetensors"
+    look = last_look(folder, "test", sha256_of(weights)) if weights.is_file() else None
+    return look["top1"] if look else None
 
 
 def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.looks import last_look
+from tinyml.card import sha256_of
+
 NONE = "–"  # noqa: RUF001
 INT8_RUNG = "tflite-micro"  # parity.json's rung whose logits are the board's
 
@@ -17,7 +20,10 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
         return []
     lines = ["", "| teacher | run | val top-1 | test top-1 |", "|---|---|---|---|"]
     for name, folder in teachers:
-        shown = [_percent(last_look(folder, split)) for split in ("val", "test")]
+        weights = folder / "teacher.safetensors"
+        sha256 = sha256_of(weights) if weights.is_file() else ""
+        looks = [last_look(folder, split, sha256) for split in ("val", "test")]
+        shown = [_percent(look["top1"] if look else None) for look in looks]
         lines.append(f"| {name} | {folder.name} | {' | '.join(shown)} |")
     return lines
 
@@ -54,16 +60,6 @@ def int8_section(folders: Sequence[Path]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
     ]
-
-
-def last_look(folder: Path, split: str) -> float | None:
-    """Top-1 of the last look that `python -m pytorch_side.evaluate score` logged."""
-    path = folder / "looks.jsonl"
-    if not path.is_file():
-        return None
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = [entry["top1"] for entry in entries if entry["split"] == split]
-    return float(found[-1]) if found else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.cache import DecodedImages, decode_images
+from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, read_saved_config
-from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.fakequant import QuantNet, ranges_record
 from pytorch_side.integer import ExactNet
 from pytorch_side.knowledge import make_knowledge
@@ -196,9 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         saved = read_saved_config(arguments.run / "config.json")
-        folder = scan_folder(
-            data_folder(arguments.data), saved.seed, saved.val_share, saved.test_share
-        )
+        folder = images_of(saved, data_folder(arguments.data))
         line = shlex.join(["python", "-m", "pytorch_side.qat", *(argv or sys.argv[1:])])
         recipe = Recipe(
             arguments.epochs,

@@ -5,13 +5,16 @@
     exact integers = TFLite Micro = generated C, byte for byte; LiteRT's reference kernels: 1 LSB
 
 Each rung is compared with the one it must equal: agreement of the top class, and the largest
-difference of a logit, in steps of the int8 output (LSB) or as it is. Writes RUN/parity.json.
+difference of a logit, in steps of the int8 output (LSB) or as it is. Writes RUN/parity.json. A look
+at test is written down, and one at all of it becomes the card's "int8" accuracy.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,10 +29,11 @@ from rich.table import Table
 
 from pytorch_side.config import data_folder
 from pytorch_side.data import load_split_pixels, scan_folder, spread
-from tinyml.card import load_card
+from pytorch_side.looks import write_look
+from tinyml.card import load_card, save_card, sha256_of
 from tinyml.cli import UserError, run_command, write_atomic
 from tinyml.operators import compare_operators
-from tinyml.rungs import Rung, make_rungs
+from tinyml.rungs import INT8_RUNG, Rung, make_rungs
 
 BATCH = 16  # images between two moves of the progress bar
 OPERATOR_IMAGES = 4  # a few million elements in all
@@ -98,7 +102,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     if card.output_scale is None or card.sha256 is None:
         raise UserError(f"{run} is not converted: run python -m tinyml.convert {run} first")
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])
-    chosen = spread(len(pixels), limit)
+    count, chosen = len(pixels), spread(len(pixels), limit)
     pixels, labels = pixels[chosen], labels[chosen]
     with tempfile.TemporaryDirectory() as work, Progress(console=Console(stderr=True)) as bar:
         rungs = make_rungs(run, Path(work))
@@ -107,12 +111,28 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
         "model_sha256": card.sha256,
         "split": split,
         "images": len(pixels),
+        "split_images": count,
         "data": folder.root.name,
         "rungs": records,
     }
     if (run / "qat.safetensors").is_file():
         record["operators"] = compare_operators(run, pixels[:: len(pixels) // OPERATOR_IMAGES])
     return record
+
+
+def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
+    """Write looks at test into RUN/looks.jsonl, and one at the whole of it into the card."""
+    if record["split"] != "test":
+        return
+    card, top1 = load_card(run / "card.json"), {r["name"]: r["top1"] for r in record["rungs"]}
+    about = {key: record[key] for key in ("split", "images", "data")}
+    for rung, file in (("torch-float", "student.safetensors"), (INT8_RUNG, "model_int8.tflite")):
+        if rung in top1:
+            sha256 = sha256_of(run / file)
+            write_look(run, top1=top1[rung], weights=file, weights_sha256=sha256, **about)
+    if record["images"] == record["split_images"]:
+        entry = {"int8": {**about, "top1": top1[INT8_RUNG], "command": command}}
+        save_card(dataclasses.replace(card, accuracy=card.accuracy | entry), run / "card.json")
 
 
 def broken(record: dict[str, Any]) -> list[str]:
@@ -162,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError("--limit must be at least 1")
         data = data_folder(arguments.data)
         record = measure(arguments.run, data, arguments.split, arguments.limit)
+        line = shlex.join(["python", "-m", "tinyml.parity", *(argv or sys.argv[1:])])
+        write_accuracy(arguments.run, record, line)
         write_atomic(arguments.run / "parity.json", json.dumps(record, indent=1) + "\n")
         if arguments.json:
             print(json.dumps(record))

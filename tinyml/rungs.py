@@ -17,6 +17,8 @@ from tinyml.interpreters import LiteRT, Micro, onnx_session
 from tinyml.pixels import to_float, to_int8
 from tinyml.tflite import read
 
+INT8_RUNG = "tflite-micro"  # its logits are the board's
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -74,9 +76,9 @@ def make_rungs(run: Path, work: Path) -> list[Rung]:
     return [
         *rungs,
         Rung("litert-int8-reference", before, "lsb", 1, reference),
-        Rung("tflite-micro", before or "litert-int8-reference", "lsb", 0 if before else 1,
+        Rung(INT8_RUNG, before or "litert-int8-reference", "lsb", 0 if before else 1,
              integers(Micro(model).run)),
-        Rung("generated-c", "tflite-micro", "lsb", 0, generated),
+        Rung("generated-c", INT8_RUNG, "lsb", 0, generated),
     ]  # fmt: skip
 
 

@@ -1,15 +1,8 @@
-"""What a run's network scores on a split, how sure it is and of what; every look is written down.
-
-A test split answers honestly once. Looks at it cannot be forbidden, but they can be counted: each
-is a line of <run>/looks.jsonl, and every report says how many there were.
-"""
+"""What a run's network scores on a split, how sure it is and of what; looks are written down."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.batches import to_images
+from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config
-from pytorch_side.data import ImageFolder, load_split_pixels, scan_folder
+from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.knowledge import load_teacher
+from pytorch_side.looks import write_look
 from pytorch_side.models import load_student, teacher_input
 from tinyml.card import sha256_of
 from tinyml.cli import UserError
@@ -72,8 +67,7 @@ def folder_of_run(run: Path, data: Path) -> ImageFolder:
 
     Another seed would score the network on photos it was trained on.
     """
-    config = read_saved_config(run / "config.json")
-    return scan_folder(data, config.seed, config.val_share, config.test_share)
+    return images_of(read_saved_config(run / "config.json"), data)
 
 
 def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
@@ -181,22 +175,13 @@ def score(run: Path, data: Path, split: str) -> dict[str, Any]:
         "calibration": calibration(logits, labels),
         "calibration_tempered": calibration(logits, labels, temperature),
     }
-    report["looks"] = write_look(run, report)
+    report["looks"] = write_look(
+        run,
+        split=split,
+        images=len(labels),
+        top1=report["top1"],
+        weights=network.weights.name,
+        weights_sha256=report["weights_sha256"],
+        data=folder.root.name,
+    )
     return report
-
-
-def write_look(run: Path, report: dict[str, Any]) -> int:
-    """Append a score to <run>/looks.jsonl; returns how many looks at that split it now holds."""
-    path = run / "looks.jsonl"
-    look = {key: report[key] for key in ("split", "images", "top1", "weights_sha256", "data")}
-    look["date"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(look) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        # An unlogged look is not shown: the log is what makes the figure honest.
-        raise UserError(f"cannot write down this look in {path}: {error.strerror}") from error
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return sum(json.loads(line)["split"] == report["split"] for line in lines)

@@ -17,6 +17,7 @@ from pytorch_side.evaluate.__main__ import main
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
 from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
 from pytorch_side.models import make_student, make_teacher, save_weights
+from tinyml.cli import UserError
 
 NAMES = ("healthy", "late_blight")
 
@@ -210,6 +211,17 @@ def test_a_run_is_scored_on_the_split_it_was_trained_with(run: Path, leaves: Pat
     seen = list(score.folder_of_run(run, leaves).splits)
     assert seen == list(scan_folder(leaves, 3, config["val_share"], 0.3).splits)
     assert seen != list(scan_folder(leaves, 0, config["val_share"], 0.3).splits)
+
+
+def test_a_run_of_the_random_split_is_scored_on_it(run: Path, leaves: Path) -> None:
+    given = scan_folder(leaves)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "split": "random"}))
+    dealt = score.folder_of_run(run, leaves)
+    assert list(dealt.splits) == list(resplit.random_split(given, 0).splits) != list(given.splits)
+    (run / "config.json").write_text(json.dumps({**config, "split": "blocked"}))
+    with pytest.raises(UserError, match="'given' and 'random'"):
+        score.folder_of_run(run, leaves)
 
 
 def test_a_score_reads_well_also_without_images_of_a_class(

@@ -13,6 +13,7 @@ import pytest
 from pytorch_side import experiments
 from pytorch_side.config import Config
 from pytorch_side.experiments import main, read_table, section
+from pytorch_side.looks import write_look
 from tinyml.cli import UserError
 
 TABLE = """
@@ -79,8 +80,8 @@ def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
     assert "not looked at" in text
     run = tmp_path / "runs/plain"
     (run / "student.safetensors").write_bytes(b"weights")
-    look = {"split": "test", "top1": 0.8765, "weights_sha256": sha256(b"weights").hexdigest()}
-    (run / "looks.jsonl").write_text(json.dumps(look) + "\n")
+    about = {"weights": "student.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
+    write_look(run, split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| 87.65% |" in text
     (run / "student.safetensors").write_bytes(b"trained again")  # the look was at other weights

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
+from pytorch_side.looks import write_look
 from pytorch_side.outcomes import int8_section, teacher_section
 
 
@@ -39,7 +41,11 @@ def test_nothing_quantised_nothing_shown(tmp_path: Path) -> None:
 
 
 def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
-    looks = [("val", 0.5), ("test", 0.25), ("test", 0.75)]
-    text = "\n".join(json.dumps({"split": split, "top1": top1}) for split, top1 in looks)
-    (tmp_path / "looks.jsonl").write_text(text)
+    (tmp_path / "teacher.safetensors").write_bytes(b"weights")
+    looks = [("val", 0.5, 9), ("test", 0.25, 9), ("test", 0.75, 9), ("test", 1.0, 2)]
+    for split, top1, images in looks:
+        about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
+        write_look(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
     assert teacher_section([("Swin", tmp_path)])[-1].endswith("| 50.00% | 75.00% |")
+    (tmp_path / "teacher.safetensors").write_bytes(b"trained again")
+    assert teacher_section([("Swin", tmp_path)])[-1].endswith("| – | – |")  # noqa: RUF001

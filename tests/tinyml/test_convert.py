@@ -12,7 +12,7 @@ import pytest
 from conftest import pixels
 
 from tinyml import convert
-from tinyml.card import load_card, sha256_of
+from tinyml.card import load_card, save_card, sha256_of
 from tinyml.carry import match_tensors, quantise_file, require_carried
 from tinyml.cli import UserError
 from tinyml.convert import (
@@ -138,7 +138,11 @@ def test_converting_again_gives_the_same_bytes_and_leaves_no_litter(
     (copied / "model_int8.tflite").unlink()
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
+    card = load_card(copied / "card.json")
+    scores = {**card.accuracy, "int8": {"split": "test", "images": 1, "top1": 1.0}}
+    save_card(replace(card, sha256="another model's", accuracy=scores), copied / "card.json")
     assert main([str(copied)]) == 0
+    assert load_card(copied / "card.json") == load_card(converted_run / "card.json")
     for name in ("model_int8.tflite", "model_float32.tflite"):
         assert sha256_of(copied / name) == sha256_of(converted_run / name)
     assert {p.name for p in copied.iterdir()} == {p.name for p in converted_run.iterdir()}

@@ -13,6 +13,7 @@ import pytest
 from conftest import CLASSES, pixels
 from PIL import Image
 
+from pytorch_side.looks import read_looks
 from tinyml.card import load_card
 from tinyml.cli import UserError
 from tinyml.interpreters import Micro, arena_bytes
@@ -136,6 +137,27 @@ def test_the_command_writes_its_record(
     assert record["images"] == 7 and record["split"] == "train"
     assert record["model_sha256"] == load_card(converted_run / "card.json").sha256
     assert all(0 <= r["top1"] <= 1 for r in record["rungs"])
+
+
+def test_looks_at_test_are_written_down_and_a_whole_one_is_the_cards(
+    converted_run: Path, folder: Callable[[tuple[str, ...]], Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model_int8.tflite", "card.json"):  # as a zoo entry
+        shutil.copy(converted_run / name, run / name)
+    arguments = [str(run), "--data", str(folder(CLASSES)), "--split"]
+    assert main([*arguments, "train", "--limit", "3"]) == 0
+    assert read_looks(run) == []
+    assert main([*arguments, "test", "--limit", "2"]) == 0
+    assert "int8" not in load_card(run / "card.json").accuracy
+    assert main([*arguments, "test"]) == 0
+    first, last = read_looks(run)
+    card = load_card(run / "card.json")
+    assert (first["images"], last["images"]) == (2, card.accuracy["int8"]["images"])
+    assert last["weights_sha256"] == card.sha256
+    assert last["top1"] == card.accuracy["int8"]["top1"]
+    assert card.accuracy["int8"]["split"] == "test"
 
 
 def test_another_data_set_is_refused(

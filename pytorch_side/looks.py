@@ -1,0 +1,62 @@
+"""Looks at a split, each a line of <run>/looks.jsonl.
+
+A test split answers honestly once. Looks at it cannot be forbidden, but they can be counted: every
+tool that takes one writes it down here before it shows what it saw.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tinyml.cli import UserError
+
+FILE = "looks.jsonl"
+
+
+def write_look(
+    run: Path, *, split: str, images: int, top1: float, weights: str, weights_sha256: str, data: str
+) -> int:
+    """Write down that `weights` got `top1` of so many images right; returns looks at that split.
+
+    `weights` is the name of the file that was scored. Raises UserError when the look cannot be
+    written: an unlogged look is not to be shown, the log is what makes the figure honest.
+    """
+    look = {
+        "split": split,
+        "images": images,
+        "top1": top1,
+        "weights": weights,
+        "weights_sha256": weights_sha256,
+        "data": data,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        with (run / FILE).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(look) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise UserError(f"cannot write down this look in {run / FILE}: {error.strerror}") from error
+    return sum(look["split"] == split for look in read_looks(run))
+
+
+def read_looks(run: Path) -> list[dict[str, Any]]:
+    """All looks, oldest first; none where nothing was looked at."""
+    if not (run / FILE).is_file():
+        return []
+    return [json.loads(line) for line in (run / FILE).read_text(encoding="utf-8").splitlines()]
+
+
+def last_look(run: Path, split: str, weights_sha256: str) -> dict[str, Any] | None:
+    """The last look with these very weights at a split, or at the most images of it."""
+    found = [
+        look
+        for look in read_looks(run)
+        if look["split"] == split and look["weights_sha256"] == weights_sha256
+    ]
+    most = max((look["images"] for look in found), default=0)
+    return next((look for look in reversed(found) if look["images"] == most), None)
