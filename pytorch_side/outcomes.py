@@ -1,4 +1,4 @@
-"""What became of runs beyond training, as Markdown: teachers' scores, and students in int8."""
+"""What became of runs beyond training, as Markdown: teachers, students in int8, the zoo."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.config import Config, load_config, read_saved_config
 from pytorch_side.looks import last_look
 from tinyml.card import sha256_of
 
 NONE = "–"  # noqa: RUF001
-INT8_RUNG = "tflite-micro"  # parity.json's rung whose logits are the board's
+
+# The paper's figures stand in a file of their own, the only ones that nobody measured here.
+PAPER = Path(__file__).with_name("paper.json")
 
 
 def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
@@ -23,32 +26,22 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
         weights = folder / "teacher.safetensors"
         sha256 = sha256_of(weights) if weights.is_file() else ""
         looks = [last_look(folder, split, sha256) for split in ("val", "test")]
-        shown = [_percent(look["top1"] if look else None) for look in looks]
-        lines.append(f"| {name} | {folder.name} | {' | '.join(shown)} |")
+        lines.append(_line(name, folder.name, *(_with_error(look) for look in looks)))
     return lines
 
 
 def int8_section(folders: Sequence[Path]) -> list[str]:
-    """Accuracy on the way into int8, of the runs that were quantised (card.json, parity.json)."""
+    """Accuracy on the way into int8, of the runs that were quantised (card.json, looks.jsonl)."""
     rows = []
     for folder in folders:
-        card, parity = _read(folder / "card.json"), _read(folder / "parity.json")
+        card = _read(folder / "card.json")
         if not card.get("sha256"):
             continue
         val = {s: a["top1"] for s, a in card["accuracy"].items() if a["split"] == "val"}
-        test: dict[str, float] = {}
-        if parity.get("split") == "test" and parity.get("model_sha256") == card["sha256"]:
-            test = {rung["name"]: rung["top1"] for rung in parity["rungs"]}
-        final, first = test.get(INT8_RUNG), test.get("torch-float")
-        gap = f"{100 * (final - first):+.2f}" if final is not None and first is not None else NONE
-        cells = [
-            folder.name,
-            *(_percent(val.get(stage)) for stage in ("float", "ptq", "qat")),
-            _percent(first),
-            _percent(final),
-            gap,
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
+        first, last = look_at_test(folder, "student.safetensors"), card["accuracy"].get("int8")
+        gap = f"{100 * (last['top1'] - first['top1']):+.2f}" if first and last else NONE
+        stages = [_percent(val.get(stage)) for stage in ("float", "ptq", "qat")]
+        rows.append(_line(folder.name, *stages, _with_error(first), _with_error(last), gap))
     if not rows:
         return []
     return [
@@ -60,6 +53,100 @@ def int8_section(folders: Sequence[Path]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
     ]
+
+
+def look_at_test(folder: Path, weights: str) -> dict[str, Any] | None:
+    """The last look at test with one of a run's weight files as it is now."""
+    path = folder / weights
+    return last_look(folder, "test", sha256_of(path)) if path.is_file() else None
+
+
+def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
+    """What the published models cost and score, and the paper's figures under them.
+
+    Sizes and operations come from each entry's card.json, accuracy on test and latency from its
+    results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml.
+    """
+    rows = []
+    for folder in sorted(path.parent for path in zoo.glob("*/card.json")):
+        card, targets = (
+            _read(folder / "card.json"),
+            _read(folder / "results.json").get("targets", {}),
+        )
+        saved = runs / folder.name / "config.json"
+        given = configs / f"{folder.name}.toml"
+        config = read_saved_config(saved) if saved.is_file() else load_config(given)
+        exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
+        latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
+        rows.append(
+            _line(
+                folder.name,
+                f"{(folder / 'model_int8.tflite').stat().st_size:,}",
+                f"{card['parameters']:,}",
+                f"{card['macs']:,}",
+                f"{card['arena_bytes']:,}",
+                " / ".join(latency),
+                _with_error(_accuracy(targets, "pc-torch-float32")),
+                _with_error(exact),
+                _teacher(config, _accuracy(targets, "pc-torch-teacher-float32")),
+            )
+        )
+    if not rows:
+        return []
+    paper = json.loads(PAPER.read_text(encoding="utf-8"))
+    keys = ("name", "file", "parameters", "macs", "arena", "latency", "float", "int8", "teacher")
+    return [
+        "## Published models",
+        "",
+        "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
+        "PC; the arena is TensorFlow Lite Micro's.",
+        "",
+        "| model | file, bytes | parameters | MACs | arena, bytes | LiteRT int8 / float32, ms "
+        "| float test | int8 test | teacher |",
+        "|---" * len(keys) + "|",
+        *rows,
+        *(_line(*(row.get(key, NONE) for key in keys)) for row in paper["rows"]),
+        "",
+        f"The last {len(paper['rows'])} rows are not measured here. {paper['note']} Source: "
+        f"{paper['source']}.",
+        "",
+    ]
+
+
+def _accuracy(targets: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """A target's accuracy, if it saw test."""
+    found: dict[str, Any] | None = targets.get(name, {}).get("accuracy")
+    return found if found and found["split"] == "test" else None
+
+
+def _latency(targets: dict[str, Any], name: str) -> str:
+    cost = targets.get(name, {}).get("cost", {})
+    return f"{cost['p50'] / 1000:.2f}" if cost.get("unit") == "us" else NONE
+
+
+def _teacher(config: Config, accuracy: dict[str, Any] | None) -> str:
+    """The network a student learned from, and what it scores; a convolutional stem is said."""
+    if not (config.alpha > 0 or config.beta > 0):
+        return "none"
+    sizes = config.teacher_arguments
+    text = config.teacher.replace("swin", "Swin", 1)
+    if sizes:
+        text += f" {sizes['embed_dim']}, depths {'-'.join(str(d) for d in sizes['depths'])}"
+    if config.teacher_stem:
+        text += f", over the stages of {config.teacher_stem} to stride 16"
+    return f"{text}, {config.teacher_size} px: {_with_error(accuracy)}"
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _with_error(measured: dict[str, Any] | None) -> str:
+    """Top-1 with one standard error, of a binomial over the images."""
+    if not measured:
+        return NONE
+    share = measured["top1"]
+    return f"{share:.2%} ± {(share * (1 - share) / measured['images']) ** 0.5:.2%}"
 
 
 def _read(path: Path) -> dict[str, Any]:

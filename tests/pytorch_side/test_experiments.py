@@ -13,7 +13,7 @@ import pytest
 from pytorch_side import experiments
 from pytorch_side.config import Config
 from pytorch_side.experiments import main, read_table, section
-from pytorch_side.looks import write_look
+from pytorch_side.looks import read_looks, write_look
 from tinyml.cli import UserError
 
 TABLE = """
@@ -110,7 +110,11 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert "one seed, so this says little" in written
     assert "<svg" in (tmp_path / "docs/results-tiny.svg").read_text()
     stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns
-    assert main(arguments) == 0  # nothing is run twice
+    assert main([*arguments, "--look"]) == 0  # nothing is run twice
+    assert "not looked at" in written
+    assert "not looked at" not in (tmp_path / "docs/RESULTS.md").read_text()
+    assert main([*arguments, "--look"]) == 0  # nor looked at twice
+    assert len(read_looks(tmp_path / "runs/plain")) == 1
     assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp
 
 

@@ -7,32 +7,71 @@ from hashlib import sha256
 from pathlib import Path
 
 from pytorch_side.looks import write_look
-from pytorch_side.outcomes import int8_section, teacher_section
+from pytorch_side.outcomes import int8_section, teacher_section, zoo_section
 
 
-def quantised(folder: Path, *, parity_of: str = "abc", split: str = "test") -> Path:
+def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights") -> Path:
     folder.mkdir()
     stages = {"float": 0.95, "ptq": 0.94, "qat": 0.945}
-    accuracy = {name: {"split": "val", "top1": top1} for name, top1 in stages.items()}
+    accuracy = {
+        name: {"split": "val", "images": 100, "top1": top1} for name, top1 in stages.items()
+    }
+    if int8:
+        accuracy["int8"] = {"split": "test", "images": 100, "top1": 0.955}
     (folder / "card.json").write_text(json.dumps({"sha256": "abc", "accuracy": accuracy}))
-    rungs = [{"name": "torch-float", "top1": 0.96}, {"name": "tflite-micro", "top1": 0.955}]
-    parity = {"model_sha256": parity_of, "split": split, "rungs": rungs}
-    (folder / "parity.json").write_text(json.dumps(parity))
+    (folder / "student.safetensors").write_bytes(b"weights")
+    about = {"weights": "student.safetensors", "weights_sha256": sha256(looked_at).hexdigest()}
+    write_look(folder, split="test", images=100, top1=0.96, data="leaves", **about)
     return folder
 
 
 def test_a_quantised_run_has_its_line(tmp_path: Path) -> None:
     line = int8_section([quantised(tmp_path / "one"), tmp_path / "never made"])[-1]
-    assert line == "| one | 95.00% | 94.00% | 94.50% | 96.00% | 95.50% | -0.50 |"
+    shown = "95.00% | 94.00% | 94.50% | 96.00% ± 1.96% | 95.50% ± 2.07% | -0.50"
+    assert line == f"| one | {shown} |"
 
 
-def test_a_ladder_of_another_model_or_split_is_not_shown(tmp_path: Path) -> None:
+def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
+    """A look at other weights, or none in int8: the difference would be of two models."""
     folders = [
-        quantised(tmp_path / "other", parity_of="def"),
-        quantised(tmp_path / "val", split="val"),
+        quantised(tmp_path / "other", looked_at=b"trained again"),
+        quantised(tmp_path / "float", int8=False),
     ]
     for line in int8_section(folders)[-2:]:
-        assert "96.00%" not in line and "95.50%" not in line
+        assert line.endswith("| – |")  # noqa: RUF001
+
+
+def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
+    entry = tmp_path / "zoo/net"
+    entry.mkdir(parents=True)
+    (entry / "model_int8.tflite").write_bytes(bytes(1234))
+    card = {"parameters": 5678, "macs": 91011, "arena_bytes": 1213, "accuracy": {}}
+    (entry / "card.json").write_text(json.dumps(card))
+    test = {"split": "test", "images": 100}
+    targets = {
+        "pc-tflm-int8": {"accuracy": {**test, "top1": 0.95}},
+        "pc-torch-float32": {"accuracy": {**test, "split": "val", "top1": 0.99}},  # not on test
+        "pc-torch-teacher-float32": {"accuracy": {**test, "top1": 0.97}},
+        "pc-litert-int8": {"cost": {"unit": "us", "p50": 1500}},
+        "pc-litert-float32": {"cost": {"unit": "instructions", "p50": 1500}},  # not a time
+    }
+    (entry / "results.json").write_text(json.dumps({"targets": targets}))
+    config = tmp_path / "net.toml"
+    config.write_text('alpha = 0.5\nteacher = "swin"\nteacher_stem = "tiny"\nteacher_size = 32\n')
+    sections = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path)
+    line = next(line for line in sections if line.startswith("| net"))
+    assert line == (
+        "| net | 1,234 | 5,678 | 91,011 | 1,213 | 1.50 / – | – | 95.00% ± 2.18% "  # noqa: RUF001
+        "| Swin, over the stages of tiny to stride 16, 32 px: 97.00% ± 1.71% |"
+    )
+    text = "\n".join(sections)
+    assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
+    columns = {text.count("|") for text in sections if text.startswith("|")}
+    assert columns == {10}
+    config.write_text("")
+    plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path)
+    assert next(line for line in plain if line.startswith("| net")).endswith("| none |")
+    assert zoo_section(tmp_path / "nothing", tmp_path / "runs", tmp_path) == []
 
 
 def test_nothing_quantised_nothing_shown(tmp_path: Path) -> None:
@@ -46,6 +85,8 @@ def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
     for split, top1, images in looks:
         about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
         write_look(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
-    assert teacher_section([("Swin", tmp_path)])[-1].endswith("| 50.00% | 75.00% |")
+    assert teacher_section([("Swin", tmp_path)])[-1].endswith(
+        "| 50.00% ± 16.67% | 75.00% ± 14.43% |"
+    )
     (tmp_path / "teacher.safetensors").write_bytes(b"trained again")
     assert teacher_section([("Swin", tmp_path)])[-1].endswith("| – | – |")  # noqa: RUF001
