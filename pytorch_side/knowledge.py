@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -205,11 +206,22 @@ def _open_arrays(
     if about:
         return {name: open_memmap(out / f"{name}.npy", mode="r+") for name in shapes}
     return {
-        name: open_memmap(
-            out / f"{name}.npy", mode="w+", dtype=kind, shape=(count, config.views, *shape)
-        )
+        name: _create(out / f"{name}.npy", (count, config.views, *shape), kind)
         for name, (shape, kind) in shapes.items()
     }
+
+
+def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
+    """An array on disk whose every byte is reserved: a mapped file that finds the disk full later
+    ends the process with a bus error.
+    """
+    try:
+        array = open_memmap(path, mode="w+", dtype=kind, shape=shape)
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return array
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -163,8 +166,19 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None
     """Write a .safetensors file in one step; metadata values are stored as JSON unless text."""
     tensors = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    with atomic_path(path) as temporary:
+    with library_path(path) as temporary:
         save_file(tensors, temporary, texts)
+
+
+@contextlib.contextmanager
+def library_path(path: Path) -> Iterator[Path]:
+    """atomic_path for libraries that tell a full disk in errors of their own, and no OSError."""
+    try:
+        with atomic_path(path) as temporary:
+            yield temporary
+    except (RuntimeError, SafetensorError) as error:
+        free = shutil.disk_usage(path.parent).free >> 20
+        raise UserError(f"cannot write {path} ({error}); {free} MB are free there") from error
 
 
 def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.config import Config, save_config
-from tinyml.cli import UserError, atomic_path, write_atomic
+from pytorch_side.models import library_path
+from tinyml.cli import UserError, write_atomic
 
 Losses = dict[str, Tensor]
 
@@ -232,7 +233,7 @@ def _write_checkpoint(
         "rows": rows,
         "random": torch.get_rng_state(),  # of dropout; views and order come from seeds
     }
-    with atomic_path(path) as temporary:
+    with library_path(path) as temporary:
         torch.save(state, temporary)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +175,24 @@ def test_knowledge_of_another_split_or_teacher_is_refused(
     save_weights(make_teacher(config, 3), Path(config.teacher_init), {})
     with pytest.raises(UserError, match="another teacher"):
         make_knowledge(images, config, tmp_path / "knowledge")
+
+
+def test_a_disk_too_small_for_the_answers_is_found_before_the_first(
+    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file would be made all the same, and end the process when it is filled."""
+    images, config = taught
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(UserError, match=r"cannot write .*seeds\.npy: No space left"):
+            make_knowledge(images, config, tmp_path / "k")
+    assert len(make_knowledge(images, config, tmp_path / "k").row) == len(
+        images.folder.indices("train")
+    )
 
 
 def test_a_teacher_of_other_classes_is_refused(

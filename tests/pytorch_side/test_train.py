@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from pytorch_side.batches import Batch
 from pytorch_side.config import Config
 from pytorch_side.data import scan_folder
 from pytorch_side.distill import distill
+from pytorch_side.distill import main as distill_command
 from pytorch_side.teacher import train_teacher
 from pytorch_side.train import Losses, fit, learning_rate
 from tinyml.cli import UserError
@@ -183,20 +186,41 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
         run_fit(tmp_path, CONFIG, FakeBatches())
 
 
-def test_a_disk_without_space_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_fit(tmp_path, replace(CONFIG, epochs=2), FakeBatches())
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """Writes beyond so many bytes of a file fail, as they do on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_without_space_loses_nothing(tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=2)
+    with pytest.raises(Killed):
+        run_fit(tmp_path, config, FakeBatches(kill_at=(1, 0)))
     before = (tmp_path / "checkpoint.pt").read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match="No space left"):
-        run_fit(tmp_path / "new", replace(CONFIG, epochs=2), FakeBatches())
+    with files_end_at(4000), pytest.raises(UserError, match=r"cannot write .*checkpoint\.pt.*free"):
+        run_fit(tmp_path, config, FakeBatches())
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert not list((tmp_path / "new").glob(".checkpoint*"))
+    assert not list(tmp_path.glob(".checkpoint*"))
+    run_fit(tmp_path, config, FakeBatches())
+
+
+def test_the_command_on_a_full_disk_says_so_in_a_line(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run = tmp_path / "config.toml", tmp_path / "run"
+    config.write_text('student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1')
+    arguments = ["--config", str(config), "--data", str(make_folder()), "--out", str(run)]
+    with files_end_at(500_000):  # room for the decoded images, not for the weights
+        assert distill_command(arguments) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"error: cannot write {run}/student.safetensors")
+    assert not (run / "student.safetensors").exists()
+    assert distill_command(arguments) == 0
 
 
 def test_a_teacher_and_a_student_learn_the_hues(
