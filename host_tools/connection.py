@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
 from host_tools.device import Device, DeviceSilent, LinkStats, check_info
+from host_tools.faults import Faults
 from host_tools.inputs import Model
 from host_tools.line import Line, LineLost
 from host_tools.protocol import Info, ProtocolError
 from tinyml.cli import UserError
 
 RETRY_S = 0.3
+MAX_LOSSES = 20  # of the line in one call: it comes back each time, and nothing gets done
 MAX_SILENCES = 3  # in a row: a board that is there and says nothing useful is not worth the wait
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
@@ -27,15 +30,21 @@ class Connection:
     """
 
     def __init__(
-        self, open_line: Callable[[], Line], port: str, model: Model, wait_s: float
+        self,
+        open_line: Callable[[], Line],
+        port: str,
+        model: Model,
+        wait_s: float,
+        faults: Faults | None = None,
     ) -> None:
         self._open_line = open_line
+        self._faults = faults or Faults(0, 0)
         self._port = port
         self._model = model
         self._wait_s = wait_s
         self._past: list[LinkStats] = []
         self.reconnects = 0
-        self._device = Device(open_line())
+        self._device = Device(self._faults.on(open_line()))
         try:
             self.info = self._greet()
         except DeviceSilent as error:
@@ -51,12 +60,18 @@ class Connection:
             raise
 
     def call(self, action: Callable[[Device], Answer]) -> Answer:
-        silences = 0
+        silences = losses = 0
         while True:
             try:
                 return action(self._device)
             except LineLost as error:
                 log.info("%s", error)
+                losses += 1
+                if losses >= MAX_LOSSES:
+                    raise UserError(
+                        f"{self._port} was lost {losses} times in one go ({error}): the journal is "
+                        "kept, mend the cable and run the same command again"
+                    ) from error
             except DeviceSilent as error:
                 silences += 1
                 if silences >= MAX_SILENCES:
@@ -67,6 +82,10 @@ class Connection:
             except ProtocolError as error:
                 raise UserError(f"{self.info.board} sends {error}: flash it again") from error
             self._reconnect()
+
+    def greet_again(self) -> None:
+        """Raises UserError unless the board still holds the model."""
+        self.info = self.call(lambda _: self._greet())
 
     def _greet(self) -> Info:
         try:
@@ -84,28 +103,37 @@ class Connection:
         deadline = time.monotonic() + self._wait_s
         while True:
             try:
-                self._device = Device(self._open_line())
-                self.info = self._greet()
-                return
-            except (UserError, LineLost, DeviceSilent) as error:
-                self.close()
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"{self._port} did not come back within {self._wait_s:g} s ({error}): the "
-                        "journal is kept, run the same command again"
-                    ) from error
-                time.sleep(RETRY_S)
+                line = self._open_line()
+            except UserError as error:  # not there yet
+                reason: Exception = error
+            else:
+                self._device = Device(self._faults.on(line))
+                try:
+                    self.info = self._greet()
+                    return
+                except (LineLost, DeviceSilent) as error:
+                    self.close()
+                    reason = error
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{self._port} did not come back within {self._wait_s:g} s ({reason}): the "
+                    "journal is kept, run the same command again"
+                )
+            time.sleep(RETRY_S)
 
     def stats(self) -> dict[str, float]:
-        """Sums over all connections; `framing` is what is sent beside image bytes, as a part."""
+        """Sums over every line that was opened."""
         total: dict[str, float] = {}
         for stats in [*self._past, self._device.stats]:
             for key, value in stats.as_dict().items():
                 total[key] = total.get(key, 0) + value
-        sent = total["bytes_sent"]
-        total["framing"] = round(1 - total["payload_bytes"] / sent, 5) if sent else 0
         total["reconnects"] = self.reconnects
         return total
+
+    @property
+    def struck(self) -> Counter[str]:
+        """Faults that were injected, by kind."""
+        return self._faults.struck
 
     def close(self) -> None:
         self._device.line.close()

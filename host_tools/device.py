@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -42,6 +43,8 @@ PATIENCE_S = 20.0  # without one answer
 # A run of a large model on an emulated board takes its time.
 RUN_PATIENCE_S = 180.0
 MAX_RELOADS = 50  # of one image: a board that resets more often than that does not work
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")  # of a board or an engine
+MAX_STEPS = 512  # as in firmware/lib/session
 
 
 class DeviceSilent(Exception):
@@ -94,8 +97,10 @@ class Device:
         Raises DeviceSilent, LineLost, UserError when the board refuses or never keeps an image.
         """
         crc = zlib.crc32(image)
-        for _ in range(MAX_RELOADS):
-            self._load(image)
+        last_reload = self.stats.reloads + MAX_RELOADS
+        while self.stats.reloads < last_reload:
+            if not self._load(image):
+                continue
             answer = self.request(
                 Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
             )
@@ -113,7 +118,7 @@ class Device:
         while True:
             answer = self.request(Type.PROFILE, profile_payload(len(steps)), RUN_PATIENCE_S)
             count, first, more = parse_profile(answer.payload)
-            if first != len(steps) or not more:
+            if first != len(steps) or not more or count > MAX_STEPS:
                 raise ProtocolError("a Profile with other steps than asked for")
             steps += more
             if len(steps) >= count:
@@ -126,14 +131,15 @@ class Device:
         self,
         type_: Type,
         payload: bytes = b"",
-        patience_s: float = PATIENCE_S,
+        patience_s: float = 0,
         expected: tuple[NackCode, ...] = (),
     ) -> Frame:
         """Send until an answer comes: the one to this request, or a Nack whose code is `expected`.
 
         The same seq each time, so that the board does nothing twice. Raises DeviceSilent after
-        `patience_s`, UserError for any other Nack.
+        `patience_s` (0: PATIENCE_S), UserError for any other Nack.
         """
+        patience_s = patience_s or PATIENCE_S
         self._next_seq()
         frame = encode(type_, self._seq, payload)
         deadline = self._clock() + patience_s
@@ -148,9 +154,12 @@ class Device:
                 timeout = min(2 * timeout, MAX_TIMEOUT_S)
             self._resend()
 
-    def _load(self, image: bytes) -> None:
-        """Fill the board's input. A chunk that fails comes again in smaller pieces: where the line
-        is so bad that a long frame never gets through, a short one does."""
+    def _load(self, image: bytes) -> bool:
+        """Fill the board's input; False if the board forgot what it had of it on the way.
+
+        A chunk that fails comes again in smaller pieces: where the line is so bad that a long frame
+        never gets through, a short one does.
+        """
         started = last_success = self._clock()
         timeout = self._timeout_s(Type.LOAD)
         offset = 0
@@ -174,14 +183,15 @@ class Device:
             timeout = self._timeout_s(Type.LOAD)
             if answer.type == Type.NACK:  # reset in the middle of the image
                 self.stats.reloads += 1
-                offset = 0
-                continue
+                self.stats.transfer_s += self._clock() - started
+                return False
             offset += len(chunk)
             self._good_chunks += 1
             if self._good_chunks >= GROW_AFTER:
                 self._chunk = min(MAX_LOAD, 2 * self._chunk)
                 self._good_chunks = 0
         self.stats.transfer_s += self._clock() - started
+        return True
 
     def _exchange(self, type_: Type, frame: bytes, timeout_s: float) -> tuple[Frame | None, bool]:
         """One try: (the answer or None, whether None means that the time was up)."""
@@ -231,6 +241,10 @@ class Device:
 
 def check_info(info: Info, sha256: str, input_shape: tuple[int, int, int], classes: int) -> None:
     """Raises UserError unless the board holds the model of that card, ready to run."""
+    if not (NAME.fullmatch(info.board) and NAME.fullmatch(info.engine)):  # they name files
+        raise UserError(
+            f"the board calls itself {info.board!r} with the engine {info.engine!r}: flash it again"
+        )
     if info.error:
         raise UserError(f"{info.board}'s engine does not start: {info.error}")
     if not sha256.startswith(info.sha256_prefix):

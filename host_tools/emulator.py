@@ -8,12 +8,14 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from host_tools.boards import Board, Connected
+from host_tools.boards import Board, Connected, get_board
 from host_tools.build import BUILD
 from tinyml.cli import UserError, write_atomic
 
@@ -44,7 +46,7 @@ def start_copies(board: Board, elf: Path, copies: int) -> list[Emulated]:
 
 
 def start(
-    board: Board, elf: Path, state_dir: Path = STATE_DIR, port: int | None = None, copy: int = 1
+    board: Board, elf: Path, state_dir: Path | None = None, port: int | None = None, copy: int = 1
 ) -> Emulated:
     """Start a board, ending those of that name before the first copy of it.
 
@@ -52,6 +54,7 @@ def start(
     """
     if copy == 1:
         stop(board.name, state_dir)
+    state_dir = state_dir or STATE_DIR
     name = board.name if copy == 1 else f"{board.name}.{copy}"
     serial_port, monitor = port or free_port(), free_port()
     values = {
@@ -87,9 +90,10 @@ def start(
     return emulated
 
 
-def stop(name: str, state_dir: Path = STATE_DIR) -> bool:
+def stop(name: str, state_dir: Path | None = None) -> bool:
     """End the running board of that name and its copies; False if there is none."""
     ended = False
+    state_dir = state_dir or STATE_DIR
     for state in [state_dir / f"{name}.json", *state_dir.glob(f"{name}.*.json")]:
         emulated = read_state(state)
         state.unlink(missing_ok=True)
@@ -105,13 +109,21 @@ def stop(name: str, state_dir: Path = STATE_DIR) -> bool:
     return ended
 
 
-def running(state_dir: Path = STATE_DIR) -> list[Emulated]:
-    states = (read_state(path) for path in sorted(state_dir.glob("*.json")))
+def running(state_dir: Path | None = None) -> list[Emulated]:
+    states = (read_state(path) for path in sorted((state_dir or STATE_DIR).glob("*.json")))
     return [state for state in states if state is not None]
 
 
-def connected(state_dir: Path = STATE_DIR) -> list[Connected]:
+def connected(state_dir: Path | None = None) -> list[Connected]:
     return [Connected(emulated.board, emulated.url) for emulated in running(state_dir)]
+
+
+def reset_button(url: str) -> Callable[[], None]:
+    """What resets the board at a port. Raises UserError unless it is one that QEMU emulates."""
+    for emulated in running():
+        if emulated.url == url and "{monitor}" in get_board(emulated.board).launch:
+            return partial(reset, emulated)
+    raise UserError(f"{url} has no reset that a program could press: start a board in QEMU")
 
 
 def reset(emulated: Emulated) -> None:

@@ -1,12 +1,15 @@
-"""A line that spoils bytes on purpose, both ways, the same ones each time for a seed."""
+"""A line that spoils bytes and resets the board on purpose, the same way each time for a seed."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from host_tools.line import Line
+from tinyml.cli import UserError
 
 # What an ESP32-S3 prints at its UART when it starts.
 BOOT_TEXT = (
@@ -14,23 +17,59 @@ BOOT_TEXT = (
     b"(SPI_FAST_FLASH_BOOT)\r\nSPIWP:0xee\r\nmode:DIO, clock div:1\r\nentry 0x403c98d0\r\n"
 )
 DELAY_S = 0.05
-FAULTS = ("drop", "flip", "duplicate", "truncate", "delay", "garbage", "boot text", "reset")
+KINDS = ("drop", "flip", "duplicate", "truncate", "delay", "garbage", "boot text")
+MAX_RATE = 0.1
+MESSAGES_PER_RESET = 20  # on average; an image of 96 pixels takes 29
 
 
-class Spoiler:
+@dataclass
+class Faults:
+    """What is to go wrong on one board's line; it outlives the line, which may be opened again."""
+
+    rate: float  # faults per byte, both ways
+    seed: int
+    resets: int = 0  # left to do
+    reset: Callable[[], None] | None = None  # presses the board's button
+    messages_per_reset: int = MESSAGES_PER_RESET
+    struck: Counter[str] = field(default_factory=Counter)  # kind → how often it has happened
+    _lines: int = 0
+
+    def on(self, line: Line) -> Line:
+        """`line` with the faults, or itself where there are none to be."""
+        self._lines += 1
+        # After a reconnect other faults, or the same one would strike at the same place for ever.
+        seed = f"{self.seed} {self._lines}"
+        if self.rate > 0:
+            line = _SpoiltLine(line, self.rate, seed, self.struck)
+        return _ResettingLine(line, self, seed) if self.resets else line
+
+
+def parse_faults(text: str) -> tuple[float, int]:
+    """RATE[:SEED]. Raises UserError."""
+    rate, _, seed = text.partition(":")
+    try:
+        parsed = float(rate), int(seed or "0")
+    except ValueError as error:
+        raise UserError(
+            f"--inject-faults {text}: write RATE or RATE:SEED, as in 0.001:7"
+        ) from error
+    if not 0 <= parsed[0] <= MAX_RATE:
+        raise UserError(f"--inject-faults must lie between 0 and {MAX_RATE}")
+    return parsed
+
+
+class _Spoiler:
     """One direction: each byte is struck with probability `rate`."""
 
-    def __init__(self, rate: float, seed: str, reset: Callable[[], None] | None) -> None:
+    def __init__(self, rate: float, seed: str, struck: Counter[str]) -> None:
         self._random = random.Random(seed)
         self._rate = rate
-        self._reset = reset
-        self._faults = [f for f in FAULTS if f != "reset" or reset is not None]
-        self.struck: dict[str, int] = dict.fromkeys(self._faults, 0)
+        self._struck = struck
         self._next = self._gap()
 
     def _gap(self) -> int:
         """Bytes until the next fault: drawn once per fault, not once per byte."""
-        return int(self._random.expovariate(self._rate)) if self._rate > 0 else 1 << 62
+        return int(self._random.expovariate(self._rate))
 
     def spoil(self, data: bytes) -> bytes:
         out = bytearray()
@@ -43,8 +82,8 @@ class Spoiler:
 
     def _strike(self, out: bytearray, data: bytes) -> bytes:
         """Spoil at data[0]; append what comes of it to `out`, return what is left to look at."""
-        fault = self._random.choice(self._faults)
-        self.struck[fault] += 1
+        fault = self._random.choice(KINDS)
+        self._struck[fault] += 1
         if fault == "drop":
             return data[1:]
         if fault == "flip":
@@ -61,27 +100,53 @@ class Spoiler:
             out += self._random.randbytes(self._random.randrange(1, 40))
         elif fault == "boot text":
             out += BOOT_TEXT
-        elif self._reset is not None:
-            self._reset()
         out.append(data[0])
         return data[1:]
 
 
-class FaultyLine:
-    """A line with faults; `reset`, where given, resets the board in the middle of a transfer."""
-
-    def __init__(
-        self, line: Line, rate: float, seed: int, reset: Callable[[], None] | None = None
-    ) -> None:
+class _SpoiltLine:
+    def __init__(self, line: Line, rate: float, seed: str, struck: Counter[str]) -> None:
         self._line = line
-        self.to_board = Spoiler(rate, f"to board {seed}", reset)
-        self.from_board = Spoiler(rate, f"from board {seed}", reset)
+        self._to_board = _Spoiler(rate, f"to board {seed}", struck)
+        self._from_board = _Spoiler(rate, f"from board {seed}", struck)
 
     def read(self) -> bytes:
-        return self.from_board.spoil(self._line.read())
+        return self._from_board.spoil(self._line.read())
 
     def write(self, data: bytes) -> None:
-        self._line.write(self.to_board.spoil(data))
+        self._line.write(self._to_board.spoil(data))
+
+    def close(self) -> None:
+        self._line.close()
+
+
+class _ResettingLine:
+    """Resets the board between two messages and in the middle of one, in turn."""
+
+    def __init__(self, line: Line, faults: Faults, seed: str) -> None:
+        self._line = line
+        self._faults = faults
+        self._random = random.Random(f"reset {seed}")
+        self._messages = self._gap()
+
+    def _gap(self) -> int:
+        return self._random.randrange(1, 2 * self._faults.messages_per_reset)
+
+    def read(self) -> bytes:
+        return self._line.read()
+
+    def write(self, data: bytes) -> None:
+        self._messages -= 1
+        if self._messages > 0 or self._faults.resets == 0 or self._faults.reset is None:
+            self._line.write(data)
+            return
+        self._messages = self._gap()
+        middle = self._faults.resets % 2 * self._random.randrange(len(data))
+        self._line.write(data[:middle])
+        self._faults.reset()
+        self._faults.resets -= 1
+        self._faults.struck["reset"] += 1
+        self._line.write(data[middle:])
 
     def close(self) -> None:
         self._line.close()

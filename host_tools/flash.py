@@ -32,7 +32,7 @@ from tinyml.cli import UserError, run_command, write_atomic
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,7 +184,7 @@ def stop_boards(name: str | None) -> None:
 
 def monitor(board: Board, port: str) -> None:
     """Print what the board logs until Ctrl-C."""
-    from host_tools.protocol import Decoder, Type
+    from host_tools.protocol import Decoder, Type, printable
 
     line, decoder = SerialLine(port, board.baud), Decoder()
     talk.print("monitoring; Ctrl-C ends it")
@@ -192,7 +192,7 @@ def monitor(board: Board, port: str) -> None:
         while True:
             for frame in decoder.feed(line.read()):
                 if frame is not None and frame.type == Type.LOG:
-                    print(frame.payload.decode("utf-8", "replace"), flush=True)
+                    print(printable(frame.payload), flush=True)
     except LineLost as error:
         raise UserError(f"the line is gone: {error}") from error
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -35,6 +35,12 @@ class Pool:
     def info(self) -> Info:
         return self._connections[0].info
 
+    def greet_all(self) -> Info:
+        """Ask every board once more what it holds. Raises UserError where it is another model."""
+        for connection in self._connections:
+            connection.greet_again()
+        return self.info
+
     def call(self, action: Callable[[Device], Answer]) -> Answer:
         """Do it on a board that is free, waiting for one."""
         connection = self._free.get()
@@ -61,15 +67,21 @@ class Pool:
                 done, future = window.popleft()
                 yield done, future.result()
 
+    @property
+    def count(self) -> int:
+        return len(self._connections)
+
     def stats(self) -> dict[str, float]:
-        """Sums over all boards; `framing` is the share of bytes that are not the images'."""
+        """Sums over all boards."""
         total: dict[str, float] = {}
         for connection in self._connections:
             for key, value in connection.stats().items():
                 total[key] = total.get(key, 0) + value
-        sent = total["bytes_sent"]
-        total["framing"] = round(1 - total["payload_bytes"] / sent, 5) if sent else 0
         return total
+
+    def struck(self) -> Counter[str]:
+        """Faults that were injected into all lines, by kind."""
+        return sum((connection.struck for connection in self._connections), Counter())
 
     def close(self) -> None:
         for connection in self._connections:

@@ -41,7 +41,7 @@ class FakeConnection:
             self.busy = False
 
     def stats(self) -> dict[str, float]:
-        return {"bytes_sent": 100, "payload_bytes": 90, "resends": 1, "framing": 0.5}
+        return {"bytes_sent": 100, "payload_bytes": 90, "resends": 1}
 
     def close(self) -> None:
         self.closed = True
@@ -94,10 +94,10 @@ def test_items_are_read_only_as_far_as_boards_need_them() -> None:
     answers.close()  # type: ignore[attr-defined]
 
 
-def test_statistics_are_sums_and_framing_is_of_the_sums() -> None:
+def test_statistics_are_sums() -> None:
     pool = Pool([FakeConnection("a"), FakeConnection("b")])  # type: ignore[list-item]
     stats = pool.stats()
-    assert (stats["resends"], stats["framing"]) == (2, 0.1)
+    assert stats == {"bytes_sent": 200, "payload_bytes": 180, "resends": 2}
 
 
 def test_boards_of_different_kinds_are_refused_and_closed() -> None:

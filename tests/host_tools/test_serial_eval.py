@@ -20,7 +20,7 @@ from tiny_run import SIZE, make_run
 
 from host_tools import serial_eval
 from host_tools.device import Device
-from host_tools.faults import FaultyLine
+from host_tools.faults import Faults
 from host_tools.line import SerialLine
 from host_tools.protocol import Type, encode
 
@@ -99,14 +99,14 @@ def test_a_board_that_is_killed_and_comes_back_changes_nothing(
 def test_faults_on_the_line_change_nothing(
     board: RunningBoard, clean: dict[str, Any], seed: int
 ) -> None:
-    options = ["--fresh", "--inject-faults", "0.001", "--fault-seed", str(seed)]
+    options = ["--fresh", "--inject-faults", f"0.001:{seed}"]
     assert evaluate(board, *options) == clean
     link = json.loads((board.run / "results.json").read_text())["targets"]["host-aot"]["link"]
     assert link["resends"] > 0
 
 
 def test_faults_everywhere_never_give_a_wrong_answer(board: RunningBoard) -> None:
-    line = FaultyLine(SerialLine(board.port, 921600), 0.01, seed=5)
+    line = Faults(0.01, seed=5).on(SerialLine(board.port, 921600))
     device = Device(line)
     try:
         noise = np.random.default_rng(1).integers(0, 256, (2, SIZE * SIZE * 3), dtype=np.uint8)

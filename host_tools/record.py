@@ -1,0 +1,107 @@
+"""A board's entry in results.json, made from the journal of its images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from statistics import pstdev
+from typing import Any
+
+from host_tools.boards import load_boards
+from host_tools.build import BUILD
+from host_tools.inputs import Model
+from host_tools.pool import Pool
+from host_tools.protocol import Info, StepCost
+from host_tools.results import summarize_accuracy, summarize_cost
+from host_tools.scoring import argmax
+
+
+def make_record(
+    entries: Sequence[dict[str, Any]],  # of the images that could be read
+    model: Model,
+    info: Info,
+    profile: Sequence[StepCost],
+    accuracy: dict[str, Any],  # which images these are
+    command: str,
+) -> dict[str, Any]:
+    labels = [entry["label"] for entry in entries]
+    predictions = [argmax(entry["logits"]) for entry in entries]
+    worst = [
+        max(abs(a - b) for a, b in zip(e["logits"], e["reference"], strict=True)) for e in entries
+    ]
+    costs = [cost for entry in entries for cost in entry["costs"]]
+    board = load_boards().get(info.board)
+    flashed = flashed_facts(info, model)
+    return {
+        "kind": "board",
+        "engine": info.engine,
+        "precision": "int8",
+        "hardware": board.hardware if board else info.board,
+        "versions": flashed.get("versions", {}),
+        "threads": None,
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "accuracy": {**accuracy, **summarize_accuracy(labels, predictions, model.card.classes)},
+        "cost": {
+            **summarize_cost(costs, info.unit),
+            "jitter": round(pstdev(costs), 1),
+            "repeat": len(entries[0]["costs"]),
+        },
+        "memory": {
+            "arena_bytes": info.arena_bytes,
+            "stack_bytes": info.stack_bytes,
+            "file_bytes": model.int8.stat().st_size,
+            **flashed.get("memory", {}),
+        },
+        "parity": {
+            "reference": "tflite-micro",
+            "images": len(entries),
+            "identical": sum(w == 0 for w in worst),
+            "max_lsb": max(worst),
+        },
+        "profile": [
+            {"step": step.step, "operators": step.operators, "cost": step.cost} for step in profile
+        ],
+    }
+
+
+def make_link(
+    entries: Sequence[dict[str, Any]], boards: Pool, image_bytes: int, scored: int, seconds: float
+) -> dict[str, Any]:
+    """What the line did. Times are of one image over one line, jitter is their deviation.
+
+    `scored` images took `seconds` with all boards together; a journal that was gone on with holds
+    more of them, and bytes of an earlier run of the command are not counted.
+    """
+    transfers = [1000 * entry["transfer_s"] for entry in entries]
+    times = summarize_cost(transfers, "ms")
+    stats = boards.stats()
+    sent = stats["bytes_sent"]
+    link = {
+        **stats,
+        "framing": round(1 - stats["payload_bytes"] / sent, 5) if sent else 0,
+        "transfer_ms": {
+            **{key: round(times[key], 1) for key in ("p50", "p95", "p99")},
+            "jitter": round(pstdev(transfers), 1),
+        },
+        "bytes_per_s": round(1000 * image_bytes * len(entries) / sum(transfers)),
+        "boards": boards.count,
+        "images_per_s": round(scored / seconds, 3),
+        "seconds": round(seconds, 1),
+    }
+    struck = boards.struck()
+    return {**link, "injected": dict(sorted(struck.items()))} if struck else link
+
+
+def flashed_facts(info: Info, model: Model) -> dict[str, Any]:
+    """What flash.py noted when it put this model on this board, if it did."""
+    path = BUILD / "flashed" / f"{info.board}.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if facts.get("model_sha256") != model.sha256 or facts.get("engine") != info.engine:
+        return {}
+    memory = {k: facts[k] for k in ("flash_bytes", "ram_bytes", "weights_bytes") if k in facts}
+    return {"memory": memory, "versions": facts.get("versions", {})}

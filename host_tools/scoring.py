@@ -1,0 +1,122 @@
+"""Sends every image to the boards, compares each answer with the PC's and journals it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from host_tools.device import Device
+from host_tools.inputs import Model
+from host_tools.journal import Journal
+from host_tools.pool import Pool
+from host_tools.protocol import ProtocolError
+from host_tools.reference import Prepared, prepare_images
+from tinyml.cli import UserError
+
+MAX_CORRUPT = 0.05  # of the images; more is an error of the folder and not of a file
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of the split; `file` is its path below the data folder."""
+
+    path: Path
+    label: int
+    file: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a board said of an image, and how long it took to get there."""
+
+    logits: tuple[int, ...]
+    costs: tuple[int, ...]
+    transfer_s: float
+
+
+def score_images(
+    boards: Pool,
+    journal: Journal,
+    model: Model,
+    images: Sequence[Image],
+    repeat: int,
+    warm_up: int,
+    console: Console,
+) -> int:
+    """Run every image that the journal lacks; returns how many those were.
+
+    Raises UserError when too many cannot be read.
+    """
+    height, width, channels = model.card.input_shape
+    todo = [image for image in images if image.file not in journal.entries]
+    if todo and warm_up:
+        grey = bytes(height * width * channels)
+        boards.call(lambda device: device.infer(grey, warm_up))
+
+    def infer(one: Prepared | str) -> Answer | None:
+        return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat))
+
+    prepared = prepare_images(model.int8.read_bytes(), [one.path for one in todo], height, width)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(images), completed=len(journal.entries))
+        tally = Tally(time.monotonic())
+        for image, (one, answered) in zip(todo, boards.map(infer, prepared), strict=True):
+            entry: dict[str, Any] = {"image": image.file, "label": image.label}
+            if isinstance(one, str) or answered is None:
+                journal.add({**entry, "corrupt": one})
+                console.print(f"left out: {one}")
+            else:
+                journal.add({**entry, "reference": one.logits, **asdict(answered)})
+                tally.add(answered.logits, one.logits, image.label)
+            resends = int(boards.stats()["resends"])
+            progress.update(task, advance=1, description=tally.say(resends))
+    corrupt = sum("corrupt" in entry for entry in journal.entries.values())
+    if corrupt > MAX_CORRUPT * len(images):
+        raise UserError(
+            f"{corrupt} of {len(images)} images cannot be read: is the folder a whole copy?"
+        )
+    return len(todo)
+
+
+def answer(device: Device, image: Prepared, repeat: int) -> Answer:
+    """One image on one board. Raises ProtocolError where the answer is not one to it."""
+    before = device.stats.transfer_s
+    result = device.infer(image.image, repeat)
+    if len(result.logits) != len(image.logits) or len(result.costs) != repeat:
+        raise ProtocolError("a Result of other lengths than asked for")
+    return Answer(result.logits, result.costs, device.stats.transfer_s - before)
+
+
+@dataclass
+class Tally:
+    """What the progress bar says of the images so far."""
+
+    started: float
+    done: int = 0
+    correct: int = 0
+    differing: int = 0
+
+    def add(self, logits: Sequence[int], reference: Sequence[int], label: int) -> None:
+        self.done += 1
+        self.correct += argmax(logits) == label
+        self.differing += tuple(logits) != tuple(reference)
+
+    def say(self, resends: int) -> str:
+        done = self.done or 1
+        rate = self.done / (time.monotonic() - self.started)
+        text = f"top-1 {self.correct / done:.1%}, {rate:.2f} images/s"
+        if self.differing:
+            text += f", {self.differing} differ from the PC"
+        return f"{text}, {resends} resends" if resends else text
+
+
+def argmax(logits: Sequence[int]) -> int:
+    """The first of the largest, as everywhere in this project."""
+    return max(range(len(logits)), key=lambda i: (logits[i], -i))
