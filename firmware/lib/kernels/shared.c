@@ -1,18 +1,9 @@
 // Kernels that every variant shares: generated code calls them seldom and for few bytes.
 #include "kernels.h"
-#include "requantize.h"
 
 void kernel_sum(const int8_t* in, int32_t pixels, int32_t channels, int32_t* sums) {
   for (int32_t p = 0; p < pixels; ++p, in += channels) {
     for (int32_t c = 0; c < channels; ++c) sums[c] += in[c];
-  }
-}
-
-void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
-  for (int32_t c = 0; c < channels; ++c) {
-    const int32_t sum = wrapping_add(sums[c], params->bias);
-    out[c] =
-        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
   }
 }
 

@@ -10,10 +10,20 @@
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
 // the end of a column are zero, so what stands there only has to be readable.
 ALWAYS_INLINE void widen_by(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
-  for (; k >= 4; k -= 4, in += 4, column += 2 * stride) {
+  for (; k >= 8; k -= 8, in += 8, column += 4 * stride) {
+    const uint32_t word = load_word(in), next = load_word(in + 4);
+    column[0] = even_bytes(word);
+    column[stride] = odd_bytes(word);
+    column[2 * stride] = even_bytes(next);
+    column[3 * stride] = odd_bytes(next);
+  }
+  if (k >= 4) {
     const uint32_t word = load_word(in);
     column[0] = even_bytes(word);
     column[stride] = odd_bytes(word);
+    k -= 4;
+    in += 4;
+    column += 2 * stride;
   }
   if (k > 0) {
     const uint32_t word = load_bytes(in, k);

@@ -59,33 +59,57 @@ ALWAYS_INLINE int16x2_t entry_of(const int8_t* weights, int32_t entry) {
   return entry % 2 ? odd_bytes(word) : even_bytes(word);
 }
 
+// What a tile remembers beside its sums and taps.
+typedef struct {
+  const Group* group;
+  const int8_t* weights;
+  const int16x2_t* pairs;
+  int8_t* out;
+  int32_t channel;
+} Kept;
+
+// Sums and taps fill the registers, so what is kept must wait in memory: a compiler that holds some
+// of it in registers spills sums instead, in the middle of the multiplications. This makes it
+// forget.
+ALWAYS_INLINE void leave_in_memory(Kept* kept) { __asm__ volatile("" : "+m"(*kept)); }
+
 // `tile` neighbouring outputs of every channel of a group, of a square window of odd size.
-ALWAYS_INLINE void convolve_tile(const Group* group, const int16x2_t* pairs, int8_t* out,
-                                 int32_t size, int32_t stride, int32_t tile) {
-  const int8_t* weights = group->weights;
-  for (int32_t c = 0; c < group->count; ++c, weights += group->weight_bytes, ++pairs, ++out) {
-    const int32_t bias = group->bias[c];
+ALWAYS_INLINE void convolve_tile(const Group* first_group, const int16x2_t* first_pairs,
+                                 int8_t* first_out, int32_t size, int32_t stride, int32_t tile) {
+  Kept kept = {first_group, first_group->weights, first_pairs, first_out, 0};
+  do {
+    leave_in_memory(&kept);
+    const int32_t bias = kept.group->bias[kept.channel];
     int32_t sums[6] = {bias, bias, bias, bias, bias, bias};
     int16x2_t taps[5];
-    const int16x2_t* plane = pairs;
+    const int16x2_t* plane = kept.pairs;
 #pragma GCC unroll 2
-    for (int32_t y = 0; y < size / 2; ++y, plane += group->pair_words) {
-      if (!(group->present >> y & 1)) continue;
+    for (int32_t y = 0; y < size / 2; ++y) {
+      if (kept.group->present >> y & 1) {
+        const int8_t* const weights = kept.weights;
 #pragma GCC unroll 5
-      for (int32_t x = 0; x < size; ++x) taps[x] = entry_of(weights, y * size + x);
-      convolve_plane(taps, size, 1, plane, stride, tile, sums);
+        for (int32_t x = 0; x < size; ++x) taps[x] = entry_of(weights, y * size + x);
+        convolve_plane(taps, size, 1, plane, stride, tile, sums);
+      }
+      plane += kept.group->pair_words;
+      leave_in_memory(&kept);
     }
-    if (group->present >> size / 2 & 1) {
+    if (kept.group->present >> size / 2 & 1) {
+      const int8_t* const weights = kept.weights;
 #pragma GCC unroll 3
       for (int32_t x = 0; x <= size / 2; ++x) taps[x] = entry_of(weights, size / 2 * size + x);
       convolve_plane(taps, size / 2 + 1, 2, plane, stride, tile, sums);
     }
+    leave_in_memory(&kept);
+    const Group* const group = kept.group;
+    const int32_t c = kept.channel;
     const SimpleRequant requant =
         simple_requant(group->multiplier[c], group->shift[c], group->odd_zero_point);
     const int8_t* const middle_of_table = group->middle_of_table;
     const int32_t step = group->step;
     int32_t total = 0;
-    int8_t* place = out;
+    int8_t* place = kept.out;
+    kept.out = place + 1;
 #pragma GCC unroll 6
     for (int32_t t = 0; t < tile; ++t, place += step) {
       const int8_t q = middle_of_table[requantize_simple(sums[t], requant)];
@@ -93,7 +117,10 @@ ALWAYS_INLINE void convolve_tile(const Group* group, const int16x2_t* pairs, int
       *place = q;
     }
     if (group->sums) group->sums[c] += total;
-  }
+    kept.weights += group->weight_bytes;
+    kept.pairs += 1;
+    kept.channel = c + 1;
+  } while (kept.channel != kept.group->count);
 }
 
 // One function for each size, stride and tile: inlined together they would share registers badly.
@@ -178,7 +205,8 @@ static void convolve_group(const Window* window, Tile* const* tiles, const Group
 
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch) {
-  const Layout layout = layout_of(window);
+  Layout layout;
+  lay_out(&layout, rows, window, scratch);
   const int32_t height = window->kernel_height, width = window->kernel_width;
   const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
   Tile* const* const tiles = tiles_of(window, requant);
@@ -193,14 +221,9 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
                  .step = window->in_channels,
                  .pair_words = layout.columns * kGroup,
                  .present = present_pairs(rows, height)};
-  put_outside(&layout, scratch);
   for (int32_t first = 0; first < window->in_channels; first += kGroup) {
     group.count = smaller(kGroup, window->in_channels - first);
-    if (group.count == kGroup) {
-      pair_whole_group(&layout, rows, first, scratch);
-    } else {
-      pair_last_group(&layout, rows, first, group.count, scratch);
-    }
+    pair_group(&layout, first, group.count);
     if (tiles && all_shifted(&group)) {
       convolve_group(window, tiles, &group, scratch, out + first);
     } else {

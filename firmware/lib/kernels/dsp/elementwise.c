@@ -2,6 +2,7 @@
 #include "../kernels.h"
 #include "identity.h"
 #include "requantize.h"
+#include "words.h"
 
 // As Requant.simple; the products and sums here are far below 2^30 whatever the input.
 static int is_simple(int32_t shift) { return shift >= -22 && shift <= -1; }
@@ -31,17 +32,23 @@ static inline int32_t scale(int8_t x, const Scaled* s) {
 // exactly.
 static int is_exact(const Scaled* s) { return s->multiplier == 1 << 30 && s->shift == 0; }
 
-// `exact` is such an input, the other one's shift is 1 or more.
+// `exact` is such an input, the other one's shift is 1 or more. Everything is twice as large as in
+// `scale`, as requantisation wants its sum doubled.
 static void add_to_exact(const int8_t* exact, int32_t exact_zero_point, const int8_t* other,
                          Scaled scaled_other, int32_t count, SimpleRequant simple,
                          const int8_t* middle_of_table, int8_t* out) {
+  int32_t other_zero = scaled_other.zero_point * (1 << 21);
+  int32_t exact_zero = exact_zero_point * (1 << 20);
+  // Or the compiler would subtract first and shift afterwards, which takes an instruction more.
+  __asm__("" : "+r"(other_zero), "+r"(exact_zero));
+#pragma GCC unroll 2
   for (; count > 0; --count) {
-    const int32_t value = *other++ - scaled_other.zero_point;
-    const int32_t scaled_value = multiply_add_high(scaled_other.half + (value >> 31),
-                                                   value * (1 << 21), scaled_other.multiplier);
-    const int32_t sum =
-        (scaled_value >> scaled_other.shift) + (*exact++ - exact_zero_point) * (1 << 19);
-    *out++ = middle_of_table[requantize_simple(sum, simple)];
+    const int32_t value = *other++ * (1 << 21) - other_zero;
+    const int32_t rounding = scaled_other.half + (value >> 31);
+    const int32_t scaled_value =
+        multiply_add_high(rounding, value, scaled_other.multiplier) >> scaled_other.shift;
+    const int32_t twice = *exact++ * (1 << 20) - exact_zero + 2 * scaled_value;
+    *out++ = middle_of_table[requantize_doubled(twice, simple)];
   }
 }
 
@@ -90,37 +97,79 @@ static void multiply_exactly(const int8_t* a, const int8_t* b, int32_t count,
   }
 }
 
-// Also one pixel by its gate.
-static void multiply(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
-                     int8_t* out) {
+void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
+                int8_t* out) {
   if (!is_simple(params->shift)) {
     multiply_exactly(a, b, count, params, out);
     return;
   }
   const int8_t* const middle_of_table = middle_of(params->table);
-  const int32_t a_zero_point = params->a_zero_point, b_zero_point = params->b_zero_point;
   const SimpleRequant simple =
       simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
-#define MULTIPLY(i) \
-  out[i] = middle_of_table[requantize_simple((a[i] - a_zero_point) * (b[i] - b_zero_point), simple)]
-  for (; count >= 4; count -= 4, a += 4, b += 4, out += 4) {
-    MULTIPLY(0);
-    MULTIPLY(1);
-    MULTIPLY(2);
-    MULTIPLY(3);
+  for (; count > 0; --count) {
+    const int32_t product = (*a++ - params->a_zero_point) * (*b++ - params->b_zero_point);
+    *out++ = middle_of_table[requantize_simple(product, simple)];
   }
-  for (int32_t i = 0; i < count; ++i) MULTIPLY(i);
-#undef MULTIPLY
 }
 
-void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
-                int8_t* out) {
-  multiply(a, b, count, params, out);
+// Four channels of every pixel by gates less their zero point, doubled and two to a word (the first
+// and the third channel's, the second and the fourth's). The parameters are simple.
+static void multiply_four(const int8_t* in, int16x2_t even_gates, int16x2_t odd_gates,
+                          int32_t pixels, int32_t step, const MulParams* params, int8_t* out) {
+  const SimpleRequant simple =
+      simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
+  const uint32_t minus_zero_point = (uint32_t)-params->a_zero_point;
+  const int16x2_t offset = (int16x2_t)low_halves(minus_zero_point, minus_zero_point);
+  for (; pixels > 0; --pixels, in += step, out += step) {
+    const uint32_t word = load_word(in);
+    const int16x2_t even = add_even_bytes(offset, word), odd = add_odd_bytes(offset, word);
+    const int32_t products[] = {
+        multiply_low_halves(even, even_gates), multiply_low_halves(odd, odd_gates),
+        multiply_high_halves(even, even_gates), multiply_high_halves(odd, odd_gates)};
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < 4; ++i) {
+      out[i] = (int8_t)requantize_doubled(products[i], simple);
+    }
+  }
 }
 
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
-  for (int32_t p = 0; p < pixels; ++p, in += channels, out += channels) {
-    multiply(in, gate, channels, params, out);
+  // A gate has seldom a table; one that has is looked up afterwards.
+  const MulParams direct = {params->a_zero_point, params->b_zero_point, params->multiplier,
+                            params->shift,        params->zero_point,   0};
+  const int32_t fours = is_simple(params->shift) ? channels / 4 * 4 : 0;
+  for (int32_t c = 0; c < fours; c += 4) {
+    uint32_t doubled[4];
+    for (int32_t i = 0; i < 4; ++i)
+      doubled[i] = 2u * (uint32_t)(gate[c + i] - params->b_zero_point);
+    multiply_four(in + c, (int16x2_t)low_halves(doubled[0], doubled[2]),
+                  (int16x2_t)low_halves(doubled[1], doubled[3]), pixels, channels, &direct,
+                  out + c);
+  }
+  if (fours < channels) {
+    for (int32_t p = 0; p < pixels; ++p) {
+      const int32_t at = p * channels + fours;
+      multiply_exactly(in + at, gate + fours, channels - fours, &direct, out + at);
+    }
+  }
+  if (params->table) kernel_lookup(out, pixels * channels, params->table, out);
+}
+
+void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
+  const SimpleRequant simple =
+      simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
+  const int8_t* const middle_of_table = middle_of(params->table);
+  const int32_t bias = params->bias;
+  if (is_simple(params->shift)) {
+    for (; channels > 0; --channels) {
+      *out++ = middle_of_table[requantize_simple(*sums++ + bias, simple)];
+    }
+    return;
+  }
+  for (int32_t c = 0; c < channels; ++c) {
+    const int32_t sum = wrapping_add(sums[c], bias);
+    out[c] =
+        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
   }
 }

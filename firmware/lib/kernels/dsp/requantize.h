@@ -42,9 +42,14 @@ static inline SimpleRequant simple_requant(int32_t multiplier, int32_t shift,
   return (SimpleRequant){multiplier, (int32_t)((uint32_t)odd_zero_point << less_one), less_one};
 }
 
+// Of twice the sum.
+static inline int32_t requantize_doubled(int32_t twice, SimpleRequant requant) {
+  const int32_t addend = requant.addend + (twice >> 31);
+  return halve_to_int8(multiply_add_high(addend, twice, requant.multiplier) >> requant.shift);
+}
+
 static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
-  const int32_t addend = requant.addend + (sum >> 31);
-  return halve_to_int8(multiply_add_high(addend, sum + sum, requant.multiplier) >> requant.shift);
+  return requantize_doubled(sum + sum, requant);
 }
 
 #endif  // FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_

@@ -60,4 +60,17 @@ static inline uint32_t high_halves(uint32_t below, uint32_t above) {
   return result;
 }
 
+// Products of two words' low halves, and of their high halves.
+static inline int32_t multiply_low_halves(int16x2_t a, int16x2_t b) {
+  int32_t result;
+  __asm__("smulbb %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+static inline int32_t multiply_high_halves(int16x2_t a, int16x2_t b) {
+  int32_t result;
+  __asm__("smultt %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
 #endif  // FIRMWARE_LIB_KERNELS_DSP_WORDS_H_

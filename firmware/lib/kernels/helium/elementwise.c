@@ -82,3 +82,11 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
     kernel_mul(in, gate, channels, params, out);
   }
 }
+
+void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
+  for (int32_t c = 0; c < channels; ++c) {
+    const int32_t sum = wrapping_add(sums[c], params->bias);
+    out[c] =
+        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
+  }
+}

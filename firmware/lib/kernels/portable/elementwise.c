@@ -30,3 +30,11 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
     for (int32_t c = 0; c < channels; ++c) out[c] = product(in[c], gate[c], params);
   }
 }
+
+void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
+  for (int32_t c = 0; c < channels; ++c) {
+    const int32_t sum = wrapping_add(sums[c], params->bias);
+    out[c] =
+        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
+  }
+}
