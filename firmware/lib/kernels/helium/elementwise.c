@@ -84,9 +84,16 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
 }
 
 void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
-  for (int32_t c = 0; c < channels; ++c) {
-    const int32_t sum = wrapping_add(sums[c], params->bias);
-    out[c] =
-        finish(rescale(sum, params->multiplier, params->shift), params->zero_point, params->table);
+  const Finish finish = finish_of(params->zero_point, params->table);
+  const Scaled by = scaled(0, params->multiplier, params->shift);
+  int32_t c = 0;
+  for (; c + 4 <= channels; c += 4) {
+    const int32x4_t sum = vaddq_n_s32(vldrwq_s32(sums + c), params->bias);
+    vstrbq_s32(out + c, finish_lanes(rescale_by(sum, &by), &finish));
+  }
+  if (c < channels) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(channels - c));
+    const int32x4_t sum = vaddq_n_s32(vldrwq_z_s32(sums + c, lanes), params->bias);
+    vstrbq_p_s32(out + c, finish_lanes(rescale_by(sum, &by), &finish), lanes);
   }
 }
