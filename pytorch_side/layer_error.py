@@ -68,20 +68,25 @@ def sqnr(signal: Tensor, approximation: Tensor) -> float:
 
 
 def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
-    """SQNR along the network."""
+    """SQNR and range use along the network."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     by_name = {record["tensor"]: record for record in records}
-    figure, axes = pyplot.subplots(figsize=(max(8, len(net.names) / 6), 4.5), layout="constrained")
+    figure, (noise, use) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(max(8, len(net.names) / 6), 6), layout="constrained"
+    )
     for key, label in (("own_sqnr_db", "own rounding"), ("sqnr_db", "arriving")):
-        axes.plot([by_name[name][key] for name in net.names], marker=".", label=label)
-    axes.set_xticks(range(len(net.names)), net.names, rotation=90, fontsize=5)
-    axes.set_ylabel("signal to quantisation noise (dB)")
-    axes.grid(alpha=0.3)
-    axes.legend()
+        noise.plot([by_name[name][key] for name in net.names], marker=".", label=label)
+    noise.set_ylabel("signal to quantisation noise, dB")
+    noise.legend()
+    use.bar(range(len(net.names)), [100 * by_name[name]["range_use"] for name in net.names])
+    use.set_ylabel("range used by 99.8 % of values, %")
+    use.set_xticks(range(len(net.names)), net.names, rotation=90, fontsize=5)
+    for axes in (noise, use):
+        axes.grid(alpha=0.3, axis="y")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
     pyplot.close(figure)
