@@ -100,6 +100,10 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
         taps = window.kernel_height * window.kernel_width
         return round4(program.values[node.output].shape.channels) + 8 * taps
     depth = round4(int(weights[0].size))
-    if core == "dsp" or (core == "helium" and node.kind == "conv"):
+    if core == "dsp":
+        shape = program.values[node.output].shape
+        pixels = shape.width if node.kind == "conv" else shape.pixels
+        return 4 * depth + 2 * depth * max(3, min(pixels, 24, 16384 // depth))
+    if core == "helium" and node.kind == "conv":
         return 8 * depth
     return depth if node.kind == "conv" else 0

@@ -64,7 +64,8 @@ typedef struct {
 // out must not overlap in.
 // Packing   portable, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
-// Scratch   portable, helium: 0.  dsp: 8 * round4(cin) bytes.
+// Scratch   portable, helium: 0.  dsp: with k = round4(cin), 4 * k + 2 * k * n bytes, where n, at
+//           least 3, is the least of pixels, 24 and 16384 / k.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
 
@@ -72,7 +73,7 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
-//           dsp, helium: 8 * round4(k) bytes.
+//           dsp: as kernel_conv1x1 with pixels = out_width.  helium: 8 * round4(k) bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch);
 

@@ -73,7 +73,7 @@ int conv1x1_case(void) {
   }
   pack_rows(weights, cout, cin, packed_storage);
   reference_conv_row(&row, &w, weights, random_channels.bias, &random_channels.requant, wanted);
-  const int32_t scratch_bytes = conv1x1_scratch_bytes(cin);
+  const int32_t scratch_bytes = conv1x1_scratch_bytes(cin, pixels);
   int8_t* out = open_buffer(out_storage, pixels * cout);
   kernel_conv1x1(image[0], pixels, cin, cout, packed_storage, &random_channels.requant, out,
                  open_buffer(scratch_storage, scratch_bytes));

@@ -43,10 +43,20 @@ void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed)
 
 int depthwise_bias_is_folded(void) { return 0; }
 
-int32_t conv1x1_scratch_bytes(int32_t cin) { return 8 * round4(cin); }
+static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
+  int32_t columns = pixels < 24 ? pixels : 24;
+  if (columns > 16384 / k) columns = 16384 / k;
+  if (columns < 3) columns = 3;
+  return 4 * k + 2 * k * columns;
+}
+
+int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
+  return columns_scratch_bytes(round4(cin), pixels);
+}
 
 int32_t conv_row_scratch_bytes(const Window* window) {
-  return 8 * round4(window->kernel_height * window->kernel_width * window->in_channels);
+  const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  return columns_scratch_bytes(round4(k), window->out_width);
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {

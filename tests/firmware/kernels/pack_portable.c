@@ -14,8 +14,9 @@ void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed)
 
 int depthwise_bias_is_folded(void) { return 1; }
 
-int32_t conv1x1_scratch_bytes(int32_t cin) {
+int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
   (void)cin;
+  (void)pixels;
   return 0;
 }
 

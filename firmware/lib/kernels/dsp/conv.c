@@ -1,11 +1,19 @@
-// Convolutions: columns of up to three pixels are widened once to int16 into scratch, then
-// multiplied by pairs of weight rows.
+// Convolutions: the columns of up to 24 pixels are widened once to int16 into scratch, then
+// multiplied by pairs of weight rows. A word of four int8 is widened by SXTB16 to two pairs of
+// int16, the even bytes and (rotated) the odd ones; done to weights and inputs alike the pairs
+// match without reordering.
+//
+// Weights   [pairs][blocks][2][4]: four weights of the first row, four of the second.
 #include "../gather.h"
 #include "../kernels.h"
 #include "identity.h"
-#include "multiply.h"
-#include "multiply_three.h"
+#include "multiply_batches.h"
 #include "requantize.h"
+#include "words.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { kBatch = 3, kMaxPixels = 24, kMaxColumnBytes = 16384 };
 
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
 // the end of a column are zero, so what stands there only has to be readable.
@@ -33,163 +41,259 @@ ALWAYS_INLINE void widen_by(const int8_t* in, int32_t k, int16x2_t* column, int3
 }
 
 static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
-  if (stride == kMaxPixels) {
-    widen_by(in, k, column, kMaxPixels);
+  if (stride == kBatch) {
+    widen_by(in, k, column, kBatch);
   } else {
-    widen_by(in, k, column, stride);
+    widen_by(in, k, column, 1);
   }
-}
-
-// One channel of one to three pixels, whatever its requantisation.
-static __attribute__((noinline)) void multiply_exactly(const int8_t* weights,
-                                                       const Columns* columns, int32_t pixels,
-                                                       int32_t cout, int32_t c,
-                                                       const Requant* requant, int8_t* out) {
-  const int32_t pair_bytes = 4 * (columns->end - columns->begin) / pixels;
-  out += c;
-  for (int32_t p = 0; p < pixels; ++p, out += cout) {
-    int32_t sum = requant->bias[c];
-    const int8_t* weight = weights + c / 2 * pair_bytes + c % 2 * 4;
-    const int16x2_t* column = columns->begin + p;
-    for (; column < columns->end; weight += 8, column += 2 * pixels) {
-      const uint32_t word = load_weights(weight);
-      sum = __smlad(even_bytes(word), column[0], sum);
-      sum = __smlad(odd_bytes(word), column[pixels], sum);
-    }
-    *out = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
-                  requant->table);
-  }
-}
-
-// All pairs of channels of one or two pixels (a constant where this is inlined), in a simple layer.
-ALWAYS_INLINE void multiply_pairs(const Columns* columns, int32_t pixels, int32_t cout,
-                                  const int8_t* weights, const Requant* requant, int8_t* out) {
-  const int8_t* const middle_of_table = middle_of(requant->table);
-  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
-  for (int32_t c = 0; c < cout - 1; c += 2) {
-    int32_t sums[4];
-    if (pixels == 1) {
-      weights = multiply_2x1(weights, columns, requant->bias[c], requant->bias[c + 1], sums);
-    } else {
-      weights = multiply_2x2(weights, columns, requant->bias[c], requant->bias[c + 1], sums);
-    }
-#pragma GCC unroll 2
-    for (int32_t row = 0; row < 2; ++row) {
-      const SimpleRequant simple =
-          simple_requant(requant->multiplier[c + row], requant->shift[c + row], odd_zero_point);
-#pragma GCC unroll 2
-      for (int32_t p = 0; p < pixels; ++p) {
-        const int32_t q = requantize_simple(sums[row * pixels + p], simple);
-        out[c + row + p * cout] = middle_of_table[q];
-      }
-    }
-  }
-}
-
-static __attribute__((noinline)) void multiply_one(const Columns* columns, int32_t cout,
-                                                   const int8_t* weights, const Requant* requant,
-                                                   int8_t* out) {
-  multiply_pairs(columns, 1, cout, weights, requant, out);
-}
-
-static __attribute__((noinline)) void multiply_two(const Columns* columns, int32_t cout,
-                                                   const int8_t* weights, const Requant* requant,
-                                                   int8_t* out) {
-  multiply_pairs(columns, 2, cout, weights, requant, out);
-}
-
-static Three three_of(const Columns* columns, int32_t cout, const int8_t* weights,
-                      const Requant* requant, int8_t* out) {
-  const int32_t blocks = (columns->end - columns->begin) / (2 * kMaxPixels);
-  return (Three){.multiplier = requant->multiplier,
-                 .shift = requant->shift,
-                 .out = out,
-                 .cout = cout,
-                 .middle_of_table = middle_of(requant->table),
-                 .odd_zero_point = 2 * requant->zero_point + 1,
-                 .columns = columns->begin,
-                 .bias = requant->bias,
-                 .columns_end = columns->end,
-                 .out_end = out + (cout & ~1),
-                 .weights = weights,
-                 .first_block = -blocks & 3};
 }
 
 // What a layer's channels need: which of them the quick way may take.
 typedef struct {
   const int8_t* weights;
   const Requant* requant;
-  int32_t k;
+  int32_t blocks;  // of a row of weights
   int32_t cout;
   int32_t quick;  // the pairs of channels go the quick way,
   int32_t slow;   // and some of their channels, or all, the slow way as well
+  int16x2_t* wide_weights;
+  int16x2_t* columns;
+  int32_t max_pixels;  // whose columns there is room for
 } Layer;
 
-static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, int32_t cout) {
+static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, int32_t cout,
+                      void* scratch) {
+  const int32_t blocks = (k + 3) / 4;
   uint32_t negative = 0x80808080u;
   int32_t c = 0;
   for (; c + 4 <= cout; c += 4) negative &= load_word(requant->shift + c);
   int32_t unshifted = negative != 0x80808080u;
   for (; c < cout; ++c) unshifted |= requant->shift[c] == 0;
-  return (Layer){
-      weights, requant, k, cout, requant->simple && cout > 1, !requant->simple || unshifted};
+  int32_t max_pixels = kMaxColumnBytes / (4 * blocks) / kBatch * kBatch;
+  if (max_pixels < kBatch) max_pixels = kBatch;
+  if (max_pixels > kMaxPixels) max_pixels = kMaxPixels;
+  return (Layer){.weights = weights,
+                 .requant = requant,
+                 .blocks = blocks,
+                 .cout = cout,
+                 .quick = requant->simple && cout > 1,
+                 .slow = !requant->simple || unshifted,
+                 .wide_weights = scratch,
+                 .columns = (int16x2_t*)scratch + 4 * blocks,
+                 .max_pixels = max_pixels};
 }
 
-// All channels of a batch of one to three pixels whose columns are widened.
-static void multiply_batch(const Layer* layer, const int16x2_t* begin, int32_t pixels,
-                           int8_t* out) {
-  const Columns columns = columns_of(begin, layer->k, pixels);
-  const Requant* const requant = layer->requant;
-  const int32_t cout = layer->cout;
-  if (layer->quick && pixels == 3) {
-    const Three three = three_of(&columns, cout, layer->weights, requant, out);
-    multiply_three(&three);
-  } else if (layer->quick && pixels == 2) {
-    multiply_two(&columns, cout, layer->weights, requant, out);
-  } else if (layer->quick) {
-    multiply_one(&columns, cout, layer->weights, requant, out);
+// Both rows of a pair of channels. Written out for LDM and STM, which a compiler does not find.
+static void widen_weights(const int8_t* weights, int32_t blocks, int16x2_t* wide) {
+  const int8_t* const end_of_twos = weights + blocks / 2 * 16;
+  if (weights != end_of_twos) {
+    __asm__ volatile(
+        "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
+        "sxtb16 r9, r4\n"
+        "sxtb16 r10, r5\n"
+        "sxtb16 r11, r4, ror #8\n"
+        "sxtb16 r12, r5, ror #8\n"
+        "stm %[wide]!, {r9, r10, r11, r12}\n"
+        "sxtb16 r9, r6\n"
+        "sxtb16 r10, r8\n"
+        "sxtb16 r11, r6, ror #8\n"
+        "sxtb16 r12, r8, ror #8\n"
+        "stm %[wide]!, {r9, r10, r11, r12}\n"
+        "cmp %[weights], %[end]\n"
+        "bne 1b"
+        : [weights] "+r"(weights), [wide] "+r"(wide)
+        : [end] "r"(end_of_twos)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
   }
+  if (blocks % 2) {
+    const uint32_t first = load_weights(weights), second = load_weights(weights + 4);
+    wide[0] = even_bytes(first);
+    wide[1] = even_bytes(second);
+    wide[2] = odd_bytes(first);
+    wide[3] = odd_bytes(second);
+  }
+}
+
+// One channel of `pixels` pixels whose columns have `stride` words between neighbouring pairs.
+static __attribute__((noinline)) void multiply_exactly(const Layer* layer, const int16x2_t* column,
+                                                       int32_t pixels, int32_t stride, int32_t c,
+                                                       int8_t* out) {
+  const Requant* const requant = layer->requant;
+  const int8_t* const weights = layer->weights + c / 2 * 8 * layer->blocks + c % 2 * 4;
+  out += c;
+  for (int32_t p = 0; p < pixels; ++p, out += layer->cout) {
+    int32_t sum = requant->bias[c];
+    for (int32_t b = 0; b < layer->blocks; ++b) {
+      const uint32_t word = load_weights(weights + 8 * b);
+      sum = __smlad(even_bytes(word), column[2 * b * stride + p], sum);
+      sum = __smlad(odd_bytes(word), column[(2 * b + 1) * stride + p], sum);
+    }
+    *out = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
+                  requant->table);
+  }
+}
+
+// The channels that the quick way leaves out or gets wrong.
+static void multiply_rest(const Layer* layer, const int16x2_t* columns, int32_t pixels,
+                          int32_t stride, int8_t* out) {
   if (layer->slow) {
-    for (int32_t c = 0; c < cout; ++c) {
-      if (layer->quick && requant->shift[c] < 0) continue;
-      multiply_exactly(layer->weights, &columns, pixels, cout, c, requant, out);
+    for (int32_t c = 0; c < layer->cout; ++c) {
+      if (layer->quick && layer->requant->shift[c] < 0) continue;
+      multiply_exactly(layer, columns, pixels, stride, c, out);
     }
   }
-  if (cout % 2) {
-    multiply_exactly(layer->weights, &columns, pixels, cout, cout - 1, requant, out);
+  if (layer->cout % 2) {
+    multiply_exactly(layer, columns, pixels, stride, layer->cout - 1, out);
+  }
+}
+
+// All channels of batches of three pixels whose columns are widened.
+static __attribute__((noinline)) void multiply_pixels(const Layer* layer, int32_t pixels,
+                                                      int8_t* out) {
+  const Requant* const requant = layer->requant;
+  const int32_t blocks = layer->blocks, cout = layer->cout;
+  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
+  Batches batches = {.middle_of_table = middle_of(requant->table),
+                     .cout = cout,
+                     .weights = layer->wide_weights,
+                     .weights_end = layer->wide_weights + 4 * blocks,
+                     .first_block = -blocks & 3,
+                     .next_batch = kBatch * cout - 1,
+                     .columns = layer->columns};
+  const int8_t* weights = layer->weights;
+  for (int32_t c = 0; layer->quick && c < cout - 1; c += 2, weights += 8 * blocks) {
+    const SimpleRequant first =
+        simple_requant(requant->multiplier[c], requant->shift[c], odd_zero_point);
+    const SimpleRequant second =
+        simple_requant(requant->multiplier[c + 1], requant->shift[c + 1], odd_zero_point);
+    batches.first_multiplier = first.multiplier;
+    batches.first_addend = first.addend;
+    batches.first_shift = first.shift;
+    batches.second_multiplier = second.multiplier;
+    batches.second_addend = second.addend;
+    batches.second_shift = second.shift;
+    batches.first_bias = requant->bias[c];
+    batches.second_bias = requant->bias[c + 1];
+    batches.out = out + c;
+    batches.out_end = out + c + pixels * cout;
+    widen_weights(weights, blocks, layer->wide_weights);
+    multiply_batches(&batches);
+  }
+  for (int32_t p = 0; p < pixels; p += kBatch) {
+    multiply_rest(layer, layer->columns + p * 2 * blocks, kBatch, kBatch, out + p * cout);
+  }
+}
+
+// The sums of a pair of weight rows times one column.
+ALWAYS_INLINE void multiply_column(const int8_t* weights, const int16x2_t* column, int32_t blocks,
+                                   int32_t* sums) {
+  int32_t a = sums[0], b = sums[1];
+  const int16x2_t* const end_of_twos = column + blocks / 2 * 4;
+  if (column != end_of_twos) {
+    __asm__ volatile(
+        "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
+        "ldm %[column]!, {r9, r10, r11, r12}\n"
+        "sxtb16 lr, r4\n"
+        "smlad %[a], lr, r9, %[a]\n"
+        "sxtb16 lr, r5\n"
+        "smlad %[b], lr, r9, %[b]\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "smlad %[a], r4, r10, %[a]\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "smlad %[b], r5, r10, %[b]\n"
+        "sxtb16 lr, r6\n"
+        "smlad %[a], lr, r11, %[a]\n"
+        "sxtb16 lr, r8\n"
+        "smlad %[b], lr, r11, %[b]\n"
+        "sxtb16 r6, r6, ror #8\n"
+        "smlad %[a], r6, r12, %[a]\n"
+        "sxtb16 r8, r8, ror #8\n"
+        "smlad %[b], r8, r12, %[b]\n"
+        "cmp %[column], %[end]\n"
+        "bne 1b"
+        : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [column] "+r"(column)
+        : [end] "r"(end_of_twos)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+  }
+  if (blocks % 2) {
+    const uint32_t word_a = load_weights(weights), word_b = load_weights(weights + 4);
+    a = __smlad(even_bytes(word_a), column[0], a);
+    b = __smlad(even_bytes(word_b), column[0], b);
+    a = __smlad(odd_bytes(word_a), column[1], a);
+    b = __smlad(odd_bytes(word_b), column[1], b);
+  }
+  sums[0] = a;
+  sums[1] = b;
+}
+
+// All channels of one pixel whose column is widened.
+static __attribute__((noinline)) void multiply_pixel(const Layer* layer, int8_t* out) {
+  const Requant* const requant = layer->requant;
+  const int8_t* const middle_of_table = middle_of(requant->table);
+  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
+  const int32_t blocks = layer->blocks;
+  const int8_t* weights = layer->weights;
+  for (int32_t c = 0; layer->quick && c < layer->cout - 1; c += 2, weights += 8 * blocks) {
+    int32_t sums[] = {requant->bias[c], requant->bias[c + 1]};
+    multiply_column(weights, layer->columns, blocks, sums);
+#pragma GCC unroll 2
+    for (int32_t row = 0; row < 2; ++row) {
+      const SimpleRequant simple =
+          simple_requant(requant->multiplier[c + row], requant->shift[c + row], odd_zero_point);
+      out[c + row] = middle_of_table[requantize_simple(sums[row], simple)];
+    }
+  }
+  multiply_rest(layer, layer->columns, 1, 1, out);
+}
+
+// How many of `left` pixels are to be worked on together: whole batches, or one that is left over.
+static int32_t next_pixels(const Layer* layer, int32_t left) {
+  if (left < kBatch) return 1;
+  return left < layer->max_pixels ? left / kBatch * kBatch : layer->max_pixels;
+}
+
+// Where the column of pixel p goes, and the words between its pairs.
+static int16x2_t* column_of(const Layer* layer, int32_t p) {
+  return layer->columns + p / kBatch * kBatch * 2 * layer->blocks + p % kBatch;
+}
+
+static void multiply_columns(const Layer* layer, int32_t pixels, int8_t* out) {
+  if (pixels == 1) {
+    multiply_pixel(layer, out);
+  } else {
+    multiply_pixels(layer, pixels, out);
   }
 }
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
-  const Layer layer = layer_of(weights, requant, cin, cout);
-  int16x2_t* const columns = scratch;
+  const Layer layer = layer_of(weights, requant, cin, cout, scratch);
   while (pixels > 0) {
-    const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
-    for (int32_t p = 0; p < batch; ++p, in += cin) widen(in, cin, columns + p, batch);
-    multiply_batch(&layer, columns, batch, out);
-    out += batch * cout;
-    pixels -= batch;
+    const int32_t some = next_pixels(&layer, pixels);
+    for (int32_t p = 0; p < some; ++p, in += cin) {
+      widen(in, cin, column_of(&layer, p), some == 1 ? 1 : kBatch);
+    }
+    multiply_columns(&layer, some, out);
+    out += some * cout;
+    pixels -= some;
   }
 }
 
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
-  const int32_t padded = (k + 3) / 4 * 4;
-  const Layer layer = layer_of(weights, requant, k, window->out_channels);
-  int16x2_t* const columns = scratch;
-  int8_t* const gathered = (int8_t*)(columns + kMaxPixels * padded / 2);
+  const Layer layer = layer_of(weights, requant, k, window->out_channels, scratch);
+  int8_t* const gathered = (int8_t*)layer.wide_weights;  // until the weights are widened
   int32_t first_column = -window->pad_left;
   int32_t pixels = window->out_width;
   while (pixels > 0) {
-    const int32_t batch = pixels < kMaxPixels ? pixels : kMaxPixels;
-    for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
+    const int32_t some = next_pixels(&layer, pixels);
+    for (int32_t p = 0; p < some; ++p, first_column += window->stride) {
       gather_column(rows, window, first_column, gathered, copy_words);
-      widen(gathered, padded, columns + p, batch);
+      widen(gathered, 4 * layer.blocks, column_of(&layer, p), some == 1 ? 1 : kBatch);
     }
-    multiply_batch(&layer, columns, batch, out);
-    out += batch * layer.cout;
-    pixels -= batch;
+    multiply_columns(&layer, some, out);
+    out += some * layer.cout;
+    pixels -= some;
   }
 }
