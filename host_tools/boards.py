@@ -73,6 +73,8 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
         def words(option: str, section: str = section) -> tuple[str, ...]:
             return tuple(table.get(section, option).replace(",", " ").split())
 
+        if not words("custom_engines"):
+            continue
         boards[name] = Board(
             name=name,
             hardware=table.get(section, "custom_hardware", name),

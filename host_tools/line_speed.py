@@ -1,0 +1,121 @@
+"""Compare sending images to a board with sending the same bytes to a bare sink on the same board.
+
+    python host_tools/line_speed.py [RUN_OR_ZOO] [--images N]
+
+Both firmwares run on an emulated board of one kind and take turns, so that whatever else the
+machine does strikes both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools import emulator
+from host_tools.boards import get_board
+from host_tools.build import BUILD, build_firmware
+from host_tools.device import Device, check_info
+from host_tools.generate import generate
+from host_tools.inputs import Model, load_model
+from host_tools.line import Line, SerialLine
+from tinyml.cli import UserError, run_command
+
+BOARD = "qemu-m7"
+SINK = "qemu-m7-sink"  # platformio.ini has it
+PATIENCE_S = 120.0
+
+talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--images", type=int, default=7, help="how many go to each")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if arguments.images < 1:
+            raise UserError("--images must be at least 1")
+        outcome = compare(load_model(arguments.model), arguments.images)
+        if arguments.json:
+            print(json.dumps(outcome))
+            return
+        print(
+            f"{BOARD}: {outcome['bytes']:,} bytes of image in {outcome['session_s']:.2f} s, into a "
+            f"bare sink in {outcome['sink_s']:.2f} s (medians of {outcome['images']} each); "
+            f"ratio {outcome['ratio']:.3f}, pair by pair "
+            + " ".join(f"{ratio:.3f}" for ratio in outcome["ratios"])
+        )
+
+    return run_command(command)
+
+
+def compare(model: Model, images: int) -> dict[str, Any]:
+    """Seconds per image into the session and into the sink; `ratio` is the median of the pairs'."""
+    board = get_board(BOARD)
+    generated = generate(model, board, "aot", BUILD / "models")
+    size = model.size * model.size * 3
+    noise = random.Random(0)
+    pairs: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        lines = []
+        for each in (board, replace(board, name=SINK)):
+            talk.print(f"building {each.name}")
+            target = BUILD / "line_speed"
+            firmware = build_firmware(each, "aot", generated, target)
+            running = emulator.start(each, firmware.elf, Path(folder))
+            stack.callback(emulator.stop, each.name, Path(folder))
+            lines.append(SerialLine(running.url, board.baud))
+            stack.callback(lines[-1].close)
+        device = Device(lines[0])
+        check_info(device.hello(), model.sha256, model.card.input_shape, len(model.card.classes))
+        for _ in range(images):
+            image = noise.randbytes(size)
+            before = device.stats.transfer_s
+            device.infer(image)
+            pairs.append((device.stats.transfer_s - before, sink_seconds(lines[1], image)))
+    ratios = [session / sink for session, sink in pairs]
+    return {
+        "bytes": size,
+        "images": images,
+        "session_s": median(session for session, _ in pairs),
+        "sink_s": median(sink for _, sink in pairs),
+        "ratio": median(ratios),
+        "ratios": ratios,
+        "resends": device.stats.resends,
+    }
+
+
+def sink_seconds(line: Line, data: bytes) -> float:
+    """How long `data` takes until the sink has said that it has all of it."""
+    wanted = struct.pack("<I", len(data))
+    started = time.monotonic()
+    line.write(wanted + data)
+    received = b""
+    while len(received) < len(wanted):
+        received += line.read()
+        if time.monotonic() - started > PATIENCE_S:
+            raise UserError(f"the sink has not taken all bytes after {PATIENCE_S:g} s")
+    if received != wanted:
+        raise UserError(f"the sink answered {received.hex()}, not {wanted.hex()}")
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
