@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from running_board import RunningBoard
 from tiny_run import make_images, make_run
 
 from host_tools import emulator, flash
 from host_tools.boards import get_board
 from host_tools.inputs import load_model
-
-
-@dataclass
-class RunningBoard:
-    run: Path
-    data: Path
-    elf: Path
-    state: Path
-    port: str
-
-    def restart(self) -> None:
-        """The same board at the same port, as if its reset button had been pressed."""
-        number = int(self.port.rpartition(":")[2])
-        emulator.start(get_board("host"), self.elf, self.state, number)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import RunningBoard
+from running_board import RunningBoard
 from tiny_run import make_run
 
 from host_tools import emulator, flash
@@ -18,6 +19,7 @@ from host_tools.boards import Connected, get_board, load_boards
 from host_tools.build import build_firmware
 from host_tools.choose import choose
 from host_tools.device import Device
+from host_tools.faults import Faults
 from host_tools.inputs import load_model
 from host_tools.line import SerialLine
 from tinyml.cli import UserError
@@ -56,6 +58,18 @@ def test_the_list_names_every_board() -> None:
     command = [sys.executable, str(ROOT / "host_tools" / "flash.py"), "--list", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [row["name"] for row in json.loads(done.stdout)] == list(load_boards())
+
+
+def test_the_list_waits_for_nothing_slow_to_be_imported() -> None:
+    """0.3 s; any of these would make it seconds."""
+    code = (
+        "import sys; from host_tools import flash; flash.main(['--list']); "
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "qemu-m7" in done.stdout
+    slow = {"torch", "torchvision", "tensorflow", "tflite_micro", "platformio", "onnx", "timm"}
+    assert not slow & set(done.stderr.split())
 
 
 def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
@@ -108,31 +122,7 @@ def test_an_emulated_board_answers_and_survives_a_reset(name: str, tmp_path: Pat
         emulator.stop(name, tmp_path / "state")
 
 
-class ResettingLine:
-    """Resets the board before every `period`-th message to it, twenty times.
-
-    Not for ever: chunks shrink when they fail, and an image of many chunks would never get through.
-    """
-
-    def __init__(self, line: SerialLine, board: emulator.Emulated, period: int) -> None:
-        self._line, self._board, self._period = line, board, period
-        self.writes = self.resets = 0
-
-    def read(self) -> bytes:
-        return self._line.read()
-
-    def write(self, data: bytes) -> None:
-        self.writes += 1
-        if self.writes % self._period == 0 and self.resets < 20:
-            self.resets += 1
-            emulator.reset(self._board)
-        self._line.write(data)
-
-    def close(self) -> None:
-        self._line.close()
-
-
-def test_twenty_resets_between_messages_change_nothing(tmp_path: Path) -> None:
+def test_twenty_resets_between_messages_and_within_change_nothing(tmp_path: Path) -> None:
     model = load_model(str(make_run(tmp_path / "tiny")))
     firmware = flash.build(model, get_board("qemu-m7"), "aot")
     emulated = emulator.start(get_board("qemu-m7"), firmware.elf, tmp_path / "state")
@@ -141,11 +131,11 @@ def test_twenty_resets_between_messages_change_nothing(tmp_path: Path) -> None:
     images = [noise.randbytes(32 * 32 * 3) for _ in range(24)]
     try:
         clean = [Device(line).infer(image).logits for image in images]
-        # An image takes five messages here, so a reset strikes after each of them in turn.
-        resetting = ResettingLine(line, emulated, 7)
-        device = Device(resetting)
+        # An image takes five messages here.
+        faults = Faults(0, 0, 20, partial(emulator.reset, emulated), messages_per_reset=5)
+        device = Device(faults.on(line))
         assert [device.infer(image).logits for image in images] == clean
-        assert resetting.resets == 20
+        assert faults.struck == {"reset": 20}
         assert device.stats.reloads > 0
     finally:
         line.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RunningBoard
+from running_board import RunningBoard
 from tiny_run import SIZE, make_run
 
 from host_tools import serial_eval

@@ -36,11 +36,11 @@ def make_run(folder: Path, name: str = "tiny") -> Path:
     return folder
 
 
-def make_images(folder: Path, per_class: int = 4) -> Path:
+def make_images(folder: Path, per_class: int = 4, classes: tuple[str, ...] = CLASSES) -> Path:
     """Noise in class folders; every second image is of the test split."""
     noise = np.random.default_rng(0)
     lines = ["file,class,source,split"]
-    for name in CLASSES:
+    for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(per_class):
             pixels = noise.integers(0, 256, (40, 48, 3), dtype=np.uint8)

@@ -1,0 +1,138 @@
+"""An emulated Cortex-M7 on a bad line: the command ends with a clean run's results.
+
+The model is the zoo's small-96 and the images are noise, so no data set is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import make_images
+
+from host_tools import emulator, flash, line_speed, serial_eval
+from host_tools.boards import get_board
+from host_tools.inputs import load_model
+
+BOARD = "qemu-m7"
+COPIES = 2
+TICK = 40  # instructions
+
+
+class Bench:
+    """Boards that hold a model, images for it, and the clean results of as many as were asked."""
+
+    def __init__(self, folder: Path) -> None:
+        model = load_model("small-96")
+        self.run = folder / "run"
+        self.run.mkdir()
+        for name in ("model_int8.tflite", "card.json"):
+            (self.run / name).write_bytes((model.folder / name).read_bytes())
+        self.data = make_images(folder / "images", 40, model.card.classes)
+        firmware = flash.build(model, get_board(BOARD), "aot")
+        boards = [
+            emulator.start(get_board(BOARD), firmware.elf, emulator.STATE_DIR, copy=number)
+            for number in range(1, COPIES + 1)
+        ]
+        self.ports = [option for board in boards for option in ("--port", board.url)]
+        self._clean: dict[int, dict[str, Any]] = {}
+
+    def evaluate(self, images: int, *options: str) -> int:
+        arguments = [str(self.run), "--data", str(self.data), "--limit", str(images), "--fresh"]
+        return serial_eval.main([*arguments, *self.ports, *options])
+
+    def record(self) -> dict[str, Any]:
+        results = json.loads((self.run / "results.json").read_text())
+        record: dict[str, Any] = results["targets"][f"{BOARD}-aot"]
+        return record
+
+    def outcome(self, images: int, *options: str) -> dict[str, Any]:
+        """What must be the same each time: the results and every answer, but for date, link, the
+        stack's high-water mark, and counts of instructions, which are known to a tick of the clock.
+        """
+        assert self.evaluate(images, *options) == 0
+        record = self.record()
+        assert record["cost"]["p99"] - record["cost"]["min"] <= TICK
+        for key in ("date", "link", "cost", "profile"):
+            del record[key]
+        del record["memory"]["stack_bytes"]
+        journal = (self.run / f"journal-{BOARD}-aot.jsonl").read_text().splitlines()[1:-1]
+        entries = [json.loads(line) for line in journal]
+        for entry in entries:
+            del entry["transfer_s"], entry["costs"]
+        assert len({entry["image"] for entry in entries}) == len(entries) == images
+        return {**record, "answers": sorted(entries, key=lambda entry: str(entry["image"]))}
+
+    def clean(self, images: int) -> dict[str, Any]:
+        if images not in self._clean:
+            self._clean[images] = self.outcome(images)
+        return self._clean[images]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("bad_line")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulator, "STATE_DIR", folder / "state")
+        try:
+            yield Bench(folder)
+        finally:
+            emulator.stop(BOARD)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seed", "images"),
+    [
+        pytest.param("0.001", 0, 2, id="quick"),
+        *(pytest.param("0.0001", seed, 200, marks=pytest.mark.slow) for seed in range(3)),
+        pytest.param("0.001", 0, 20, marks=pytest.mark.slow),
+    ],
+)
+def test_faults_change_nothing(bench: Bench, rate: str, seed: int, images: int) -> None:
+    clean = bench.clean(images)
+    assert clean["parity"]["identical"] == images
+    assert bench.outcome(images, "--inject-faults", f"{rate}:{seed}") == clean
+    assert sum(bench.record()["link"]["injected"].values()) > 0
+
+
+@pytest.mark.parametrize("resets", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_resets_change_nothing(bench: Bench, resets: int) -> None:
+    """Half of them between two messages, half in the middle of one."""
+    images = resets
+    clean = bench.clean(images)
+    assert bench.outcome(images, "--inject-resets", str(resets)) == clean
+    assert bench.record()["link"]["injected"]["reset"] >= resets
+
+
+@pytest.mark.slow
+def test_one_fault_in_a_hundred_bytes_never_gives_a_wrong_result(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = bench.clean(2)
+    if bench.evaluate(2, "--inject-faults", "0.01") == 0:
+        assert bench.record()["parity"] == clean["parity"]
+    else:
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+def test_resets_are_only_for_boards_that_can_be_reset(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(bench.run), "--data", str(bench.data), "--port", "socket://127.0.0.1:1"]
+    assert serial_eval.main([*arguments, "--inject-resets", "1"]) == 2
+    assert "no reset that a program could press" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["often", "0.001:x", "0.5", "-1"])
+def test_faults_that_cannot_be_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serial_eval.main(["--inject-faults=" + text]) == 2
+    assert "--inject-faults" in capsys.readouterr().err
+
+
+def test_a_transfer_takes_little_longer_than_into_a_bare_sink() -> None:
+    outcome = line_speed.compare(load_model("small-96"), images=5)
+    assert outcome["resends"] == 0
+    assert outcome["ratio"] <= 1.2, outcome
