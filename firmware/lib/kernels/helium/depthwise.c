@@ -34,20 +34,9 @@ static void advance(const int8_t** taps, int32_t tap_count, int32_t bytes) {
   }
 }
 
-// Four neighbouring channels from c on: requantised, written and added up. `whole` where all four
-// exist and the layer is simple.
-ALWAYS_INLINE void store_lanes(int32x4_t x, int32_t c, int whole, mve_pred16_t lanes,
-                               const Requant* requant, const Finish* finish, int8_t* out,
-                               int32_t* sums) {
-  if (whole) {
-    x = vaddq_s32(x, vldrwq_s32(requant->bias + c));
-    x = rescale_lanes_right(x, vldrwq_s32(requant->multiplier + c), vldrbq_s32(requant->shift + c));
-    x = finish_lanes(x, finish);
-    vstrbq_s32(out + c, x);
-    if (sums) vstrwq_s32(sums + c, vaddq_s32(vldrwq_s32(sums + c), x));
-    return;
-  }
-  x = vaddq_s32(x, vldrwq_z_s32(requant->bias + c, lanes));
+// Four neighbouring channels from c on, those of `lanes`: requantised, written and added up.
+static void store_lanes(int32x4_t x, int32_t c, mve_pred16_t lanes, const Requant* requant,
+                        const Finish* finish, int8_t* out, int32_t* sums) {
   x = rescale_lanes(x, vldrwq_z_s32(requant->multiplier + c, lanes),
                     vldrbq_z_s32(requant->shift + c, lanes));
   x = finish_lanes(x, finish);
@@ -65,14 +54,18 @@ ALWAYS_INLINE int32x4x4_t widen(int32x4x4_t sums, int16x8_t even, int16x8_t odd)
   return sums;
 }
 
-// Pairs of taps of a whole group. Four vectors for the sums leave four to work with, one too few
-// for the compiler not to spill: here the second pixel is loaded twice instead.
-ALWAYS_INLINE int32x4x4_t add_pairs(int32x4x4_t sums, const int8_t* const* taps, int32_t pairs,
-                                    int32_t first, const int8_t* weights) {
-  int32x4_t sum0 = sums.val[0], sum1 = sums.val[1], sum2 = sums.val[2], sum3 = sums.val[3];
+// The sums of a whole group, bias and all its taps, side by side in `sums`. Four vectors for the
+// sums leave four to work with, one too few: the second pixel of a pair is loaded twice.
+static __attribute__((noinline)) void add_taps(const int8_t* const* taps, int32_t tap_count,
+                                               int32_t first, const int8_t* weights,
+                                               const int32_t* bias, int32_t* sums) {
   const int8_t *a, *b;
   __asm__ volatile(
-      "dls lr, %[pairs]\n"
+      "vld40.32 {q4, q5, q6, q7}, [%[bias]]\n"
+      "vld41.32 {q4, q5, q6, q7}, [%[bias]]\n"
+      "vld42.32 {q4, q5, q6, q7}, [%[bias]]\n"
+      "vld43.32 {q4, q5, q6, q7}, [%[bias]]\n"
+      "wls lr, %[pairs], 2f\n"
       "1: ldrd %[a], %[b], [%[taps]], #8\n"
       "add %[a], %[a], %[first]\n"
       "add %[b], %[b], %[first]\n"
@@ -88,43 +81,88 @@ ALWAYS_INLINE int32x4x4_t add_pairs(int32x4x4_t sums, const int8_t* const* taps,
       "vmullt.s8 q1, q1, q3\n"
       "vadd.i16 q0, q0, q1\n"
       "vmovlb.s16 q1, q2\n"
-      "vadd.i32 %q[sum0], %q[sum0], q1\n"
+      "vadd.i32 q4, q4, q1\n"
       "vmovlt.s16 q3, q2\n"
-      "vadd.i32 %q[sum2], %q[sum2], q3\n"
+      "vadd.i32 q6, q6, q3\n"
       "vmovlb.s16 q1, q0\n"
-      "vadd.i32 %q[sum1], %q[sum1], q1\n"
+      "vadd.i32 q5, q5, q1\n"
       "vmovlt.s16 q3, q0\n"
-      "vadd.i32 %q[sum3], %q[sum3], q3\n"
-      "le lr, 1b"
-      : [sum0] "+w"(sum0), [sum1] "+w"(sum1), [sum2] "+w"(sum2), [sum3] "+w"(sum3),
-        [taps] "+r"(taps), [weights] "+r"(weights), [a] "=&r"(a), [b] "=&r"(b)
-      : [pairs] "r"(pairs), [first] "r"(first)
-      : "q0", "q1", "q2", "q3", "lr", "memory");
-  return (int32x4x4_t){{sum0, sum1, sum2, sum3}};
+      "vadd.i32 q7, q7, q3\n"
+      "le lr, 1b\n"
+      "2: cbz %[odd], 3f\n"
+      "ldr %[a], [%[taps]]\n"
+      "add %[a], %[a], %[first]\n"
+      "vldrb.8 q0, [%[a]]\n"
+      "vldrb.8 q1, [%[weights]]\n"
+      "vmullb.s8 q2, q0, q1\n"
+      "vmullt.s8 q0, q0, q1\n"
+      "vmovlb.s16 q1, q2\n"
+      "vadd.i32 q4, q4, q1\n"
+      "vmovlt.s16 q3, q2\n"
+      "vadd.i32 q6, q6, q3\n"
+      "vmovlb.s16 q1, q0\n"
+      "vadd.i32 q5, q5, q1\n"
+      "vmovlt.s16 q3, q0\n"
+      "vadd.i32 q7, q7, q3\n"
+      "3: vst40.32 {q4, q5, q6, q7}, [%[sums]]\n"
+      "vst41.32 {q4, q5, q6, q7}, [%[sums]]\n"
+      "vst42.32 {q4, q5, q6, q7}, [%[sums]]\n"
+      "vst43.32 {q4, q5, q6, q7}, [%[sums]]"
+      : [taps] "+r"(taps), [weights] "+r"(weights), [a] "=&r"(a), [b] "=&r"(b)
+      : [pairs] "r"(tap_count / 2), [odd] "l"(tap_count % 2), [first] "r"(first), [bias] "r"(bias),
+        [sums] "r"(sums)
+      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "lr", "memory");
+}
+
+// Sixteen neighbouring channels of a simple layer, as store_lanes. Written out: a compiler computes
+// every address anew.
+#define STORE_SIXTEEN(saturate) \
+  __asm__ volatile(                                                                              \
+      "dls lr, %[vectors]\n"                                                                     \
+      "1: vldrw.32 q0, [%[x]], #16\n"                                                            \
+      "vldrw.32 q1, [%[multiplier]], #16\n"                                                      \
+      "vqrdmulh.s32 q0, q0, q1\n"                                                                \
+      "vldrb.s32 q1, [%[shift]], #4\n"                                                           \
+      "vand q2, q0, q1\n"                                                                        \
+      "vshr.s32 q2, q2, #31\n"                                                                   \
+      "vadd.i32 q0, q0, q2\n"                                                                    \
+      "vrshl.s32 q0, q0, q1\n"                                                                   \
+      "vqadd.s32 q0, q0, %[zero_point]\n" saturate("%[table]") "vstrb.32 q0, [%[out]], #4\n"      \
+      "vldrw.32 q1, [%[sums]]\n"                                                                 \
+      "vadd.i32 q1, q1, q0\n"                                                                    \
+      "vstrw.32 q1, [%[sums]], #16\n"                                                            \
+      "le lr, 1b"                                                                                \
+      : [x] "+r"(x), [multiplier] "+r"(multiplier), [shift] "+l"(shift),      \
+        [out] "+l"(out), [sums] "+r"(sums)                                                       \
+      : [vectors] "r"(4), [zero_point] "r"(finish->zero_point), [table] "r"(finish->table)       \
+      : "q0", "q1", "q2", "lr", "memory")
+
+static __attribute__((noinline)) void store_sixteen(const int32_t* x, int32_t c,
+                                                    const Requant* requant, const Finish* finish,
+                                                    int8_t* out, int32_t* sums) {
+  int32_t unused[kGroup];
+  const int32_t* multiplier = requant->multiplier + c;
+  const int8_t* shift = requant->shift + c;
+  out += c;
+  sums = sums ? sums + c : unused;
+  if (finish->table) {
+    STORE_SIXTEEN(LOOK_UP_SATURATED);
+  } else {
+    STORE_SIXTEEN(SATURATE);
+  }
 }
 
 static void convolve_whole_group(const int8_t* const* taps, int32_t tap_count, int32_t c,
                                  const int8_t* weights, const Requant* requant,
                                  const Finish* finish, int8_t* out, int32_t* sums) {
-  const int32x4_t zero = vdupq_n_s32(0);
-  int32x4x4_t group = {{zero, zero, zero, zero}};
-  const int32_t pairs = tap_count / 2;
-  if (pairs) group = add_pairs(group, taps, pairs, c, weights);
-  if (tap_count % 2) {
-    const int8x16_t x = vldrbq_s8(taps[tap_count - 1] + c);
-    const int8x16_t w = vldrbq_s8(weights + (tap_count - 1) * kGroup);
-    group = widen(group, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
-  }
   int32_t side_by_side[kGroup];
-  vst4q_s32(side_by_side, group);
+  add_taps(taps, tap_count, c, weights, requant->bias + c, side_by_side);
   if (requant->simple) {
-    for (int32_t i = 0; i < kGroup; i += 4) {
-      store_lanes(vldrwq_s32(side_by_side + i), c + i, 1, 0, requant, finish, out, sums);
-    }
-  } else {
-    for (int32_t i = 0; i < kGroup; i += 4) {
-      store_lanes(vldrwq_s32(side_by_side + i), c + i, 0, vctp32q(4), requant, finish, out, sums);
-    }
+    store_sixteen(side_by_side, c, requant, finish, out, sums);
+    return;
+  }
+  for (int32_t i = 0; i < kGroup; i += 4) {
+    store_lanes(vldrwq_s32(side_by_side + i), c + i, vctp32q(4), requant, finish, out, sums);
   }
 }
 
@@ -142,15 +180,11 @@ static void convolve_last_group(const int8_t* const* taps, int32_t tap_count, in
   }
   int32_t side_by_side[kGroup];
   vst4q_s32(side_by_side, group);
-  int32_t i = 0;
-  if (requant->simple) {
-    for (; i + 4 <= left; i += 4) {
-      store_lanes(vldrwq_s32(side_by_side + i), c + i, 1, 0, requant, finish, out, sums);
-    }
-  }
-  for (; i < left; i += 4) {
-    store_lanes(vldrwq_s32(side_by_side + i), c + i, 0, vctp32q((uint32_t)(left - i)), requant,
-                finish, out, sums);
+  for (int32_t i = 0; i < left; i += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(left - i));
+    const int32x4_t bias = vldrwq_z_s32(requant->bias + c + i, lanes);
+    store_lanes(vaddq_s32(vldrwq_s32(side_by_side + i), bias), c + i, lanes, requant, finish, out,
+                sums);
   }
 }
 

@@ -42,4 +42,14 @@ static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
   return x;
 }
 
+// For code that is written out: q0, its zero point added, clamped by a shift to the top byte, which
+// saturates, and back; and looked up, where 128 was added as well. q1 is changed.
+#define SATURATE(table)     \
+  "vqshl.s32 q0, q0, #24\n" \
+  "vshr.s32 q0, q0, #24\n"
+#define LOOK_UP_SATURATED(table) \
+  "vqshlu.s32 q0, q0, #24\n"     \
+  "vshr.u32 q1, q0, #24\n"       \
+  "vldrb.s32 q0, [" table ", q1]\n"
+
 #endif  // FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
