@@ -161,15 +161,24 @@ def section(table: Table, plot: str) -> str:
             f"{seconds:.0f}",
         ]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    lines += ["", *_verdicts(table, found), "", "| run | val top-1 | best epoch | hours | on |"]
-    lines.append("|---|---|---|---|---|")
+    lines += [
+        "",
+        *_verdicts(table, found),
+        "",
+        "| run | val top-1 | best epoch | hours | waiting for data | on |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
     for runs in found.values():
         for run in runs:
             best = max(run.log, key=lambda e: float(e["val_top1"]))
-            hours = sum(float(e["seconds"]) for e in run.log) / 3600
+            seconds = [float(e["seconds"]) for e in run.log]
+            waiting = sum(
+                float(e["waiting_share"]) * s for e, s in zip(run.log, seconds, strict=True)
+            )
             lines.append(
                 f"| {run.folder.name} | {run.val:.2%} | {best['epoch']} "
-                f"({float(best['val_top1']):.2%}) | {hours:.2f} | {_where(run.machine)} |"
+                f"({float(best['val_top1']):.2%}) | {sum(seconds) / 3600:.2f} "
+                f"| {waiting / sum(seconds):.1%} | {_where(run.machine)} |"
             )
     folders = [run.folder for runs in found.values() for run in runs]
     lines += [*int8_section(folders), *teacher_section(table.teachers)]

@@ -48,16 +48,19 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
 
     Raises UserError for a config that is missing or stands on itself, and for missing weights.
     """
-    run = RUNS / name
+    run, path = RUNS / name, CONFIGS / f"{name}.toml"
     if finished(run, kind):
-        log.info("%s: finished already", run)
+        other = (
+            _differences(run, with_weights(load_config(path), sources)) if path.is_file() else []
+        )
+        note = f", but with another config ({', '.join(other)}): remove it to train anew"
+        log.info("%s: finished already%s", run, note if other else "")
         return run
     if name in wanted_by:
         raise UserError(
             f"configs stand on each other in a circle: {' → '.join([*wanted_by, name])}; one of "
             "them must start from other weights"
         )
-    path = CONFIGS / f"{name}.toml"
     if not path.is_file():
         reason = f"{wanted_by[-1]} stands on {run}, and " if wanted_by else ""
         raise UserError(f"{reason}{path} is missing: write it, or put the finished run at {run}")
@@ -121,6 +124,14 @@ def finished(run: Path, kind: str) -> bool:
     if not (run / "log.csv").is_file():
         return True
     return len(_log(run)) >= read_saved_config(run / "config.json").epochs
+
+
+def _differences(run: Path, config: Config) -> list[str]:
+    """Names of the fields in which a run's own config is another."""
+    if not (run / "config.json").is_file():
+        return []
+    saved = dataclasses.asdict(read_saved_config(run / "config.json"))
+    return [name for name, value in dataclasses.asdict(config).items() if saved[name] != value]
 
 
 def _log(run: Path) -> list[dict[str, str]]:

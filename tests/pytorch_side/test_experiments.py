@@ -35,7 +35,8 @@ def write_run(folder: Path, config: Config, values: list[float]) -> None:
     """The files a run leaves behind, with the given val accuracies."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(asdict(config)))
-    lines = ["epoch,val_top1,seconds", *(f"{i + 1},{v},36.0" for i, v in enumerate(values))]
+    lines = ["epoch,val_top1,seconds,waiting_share"]
+    lines += [f"{i + 1},{v},36.0,{0.05 * (i + 1)}" for i, v in enumerate(values)]
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
 
 
@@ -64,6 +65,7 @@ def test_the_verdict_follows_from_the_runs(
     assert "| plain | 2 | 2 | fresh | 0.0 | – | 0.0 | – | 90.50% ± 0.71% |" in text  # noqa: RUF001
     assert f"{100 * gain:+.2f} points on val against plain; pooled sd 0.71%" in text
     assert verdict in text
+    assert "| plain-seed1 | 91.00% | 2 (91.00%) | 0.02 | 7.5% | unknown |" in text
 
 
 def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:

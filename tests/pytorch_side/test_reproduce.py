@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,9 @@ def test_the_whole_chain_is_trained_in_order_and_once(
     make_folder: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     trained: list[str] = []
     train = reproduce.train
 
@@ -78,6 +81,11 @@ def test_the_whole_chain_is_trained_in_order_and_once(
 
     trained.clear()
     assert main(["aim", *data]) == 0 and trained == []
+    caplog.clear()
+    config = place / "configs/aim.toml"
+    config.write_text(config.read_text().replace("beta = 0.1", "beta = 0.2"))
+    assert main(["aim", *data]) == 0 and trained == []
+    assert "finished already, but with another config (beta)" in caplog.text
 
     # Unfinished: its file is there, its last epoch is not.
     log = place / "runs/big/log.csv"
