@@ -77,7 +77,8 @@ def start(
             start_new_session=True,  # it outlives the command that starts it
         )
     deadline = time.monotonic() + START_S
-    while not listens(process.pid, serial_port):
+    has_monitor = "{monitor}" in board.launch
+    while not (listens(process.pid, serial_port) and (not has_monitor or talks(monitor))):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
@@ -151,6 +152,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def talks(monitor: int) -> bool:
+    """QEMU opens its ports before it loads the firmware, and greets at its monitor after that."""
+    try:
+        with socket.create_connection(("127.0.0.1", monitor), timeout=5) as connection:
+            return connection.recv(1) != b""
+    except OSError:
+        return False
 
 
 def listens(pid: int, port: int) -> bool:

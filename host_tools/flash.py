@@ -175,7 +175,7 @@ def list_boards(as_json: bool) -> None:
 
 
 def stop_boards(name: str | None) -> None:
-    names = [name] if name else sorted({one.board for one in emulator.running()})
+    names = [get_board(name).name] if name else sorted({one.board for one in emulator.running()})
     for each in names:
         print(f"{each} {'stopped' if emulator.stop(each) else 'was not running'}")
     if not names:

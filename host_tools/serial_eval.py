@@ -21,6 +21,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from host_tools.boards import get_board
 from host_tools.faults import parse_faults
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.journal import Journal, open_journal
@@ -38,6 +39,7 @@ from tinyml.cli import UserError, run_command
 SPLIT = "test"
 JOURNAL_VERSION = 2  # of what an image's line holds
 MAX_RESETS = 1000
+MAX_WAIT_S = 86_400
 
 talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -75,6 +77,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise UserError("--limit must be at least 1")
     if not 0 <= arguments.inject_resets <= MAX_RESETS:
         raise UserError(f"--inject-resets must lie between 0 and {MAX_RESETS}")
+    if not 0 <= arguments.wait <= MAX_WAIT_S:
+        raise UserError(f"--wait must lie between 0 and {MAX_WAIT_S} s")
+    if arguments.board is not None:
+        get_board(arguments.board)
     faults = parse_faults(arguments.inject_faults)
     model = load_model(arguments.model)
     data = data_folder(arguments.data)
