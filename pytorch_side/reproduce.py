@@ -50,11 +50,9 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
     """
     run, path = RUNS / name, CONFIGS / f"{name}.toml"
     if finished(run, kind):
-        other = (
-            _differences(run, with_weights(load_config(path), sources)) if path.is_file() else []
-        )
-        note = f", but with another config ({', '.join(other)}): remove it to train anew"
-        log.info("%s: finished already%s", run, note if other else "")
+        other = ", ".join(_differences(run, path, sources))
+        note = f", but with another config ({other}): remove it to train anew" if other else ""
+        log.info("%s: finished already%s", run, note)
         return run
     if name in wanted_by:
         raise UserError(
@@ -126,12 +124,13 @@ def finished(run: Path, kind: str) -> bool:
     return len(_log(run)) >= read_saved_config(run / "config.json").epochs
 
 
-def _differences(run: Path, config: Config) -> list[str]:
-    """Names of the fields in which a run's own config is another."""
-    if not (run / "config.json").is_file():
+def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
+    """Names of the fields in which a run's own config is not what its file says now."""
+    if not (path.is_file() and (run / "config.json").is_file()):
         return []
     saved = dataclasses.asdict(read_saved_config(run / "config.json"))
-    return [name for name, value in dataclasses.asdict(config).items() if saved[name] != value]
+    wanted = dataclasses.asdict(with_weights(load_config(path), sources))
+    return [name for name, value in wanted.items() if saved[name] != value]
 
 
 def _log(run: Path) -> list[dict[str, str]]:
