@@ -21,8 +21,10 @@ from tiny_run import SIZE, make_run
 from host_tools import serial_eval
 from host_tools.device import Device
 from host_tools.faults import Faults
+from host_tools.inputs import load_model
 from host_tools.line import SerialLine
 from host_tools.protocol import Type, encode
+from pytorch_side.looks import read_looks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +53,14 @@ def clean(board: RunningBoard) -> dict[str, Any]:
 def test_every_image_is_byte_identical_and_counted_once(clean: dict[str, Any]) -> None:
     assert clean["parity"]["identical"] == clean["parity"]["images"] == clean["runs"] == 20
     assert sum(map(sum, clean["accuracy"]["confusion"])) == 20
+
+
+def test_a_look_at_the_test_split_is_written_down(
+    board: RunningBoard, clean: dict[str, Any]
+) -> None:
+    look = read_looks(board.run)[0]
+    assert (look["split"], look["images"], look["top1"]) == ("test", 20, clean["accuracy"]["top1"])
+    assert look["weights_sha256"] == load_model(str(board.run)).sha256
 
 
 def test_a_killed_command_goes_on_and_ends_with_the_same_results(
