@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.bare_metal import CORES, FIRMWARE
 from host_tools.count_model import Count, Model, count_model
+from host_tools.mcu_docs import rewrite
 from host_tools.mcu_plot import plot
 from host_tools.mcu_tables import load_goals, print_counts, print_goals, print_steps
 from tinyml.aot.fuse import FUSIONS
@@ -33,6 +34,7 @@ ROOT = FIRMWARE.parent
 COUNTS = FIRMWARE / "counts.json"
 GOALS = FIRMWARE / "goals.json"
 BASELINE = FIRMWARE / "baseline_tflm.json"
+DOCS = ROOT / "docs" / "ENGINE.md"
 PLOT = ROOT / "docs" / "bench_mcu.svg"
 ZOO = ROOT / "tinyml" / "zoo"
 RANDOM = ROOT / "build" / "random"  # networks with random weights
@@ -97,6 +99,7 @@ def _bench(args: argparse.Namespace) -> int:
         write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
         with atomic_path(PLOT) as path:
             plot(counts, baseline, path)
+        write_atomic(DOCS, rewrite(DOCS.read_text(), counts, load_goals(GOALS), baseline))
     return 0
 
 

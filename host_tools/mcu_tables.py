@@ -29,6 +29,11 @@ def load_goals(path: Path) -> list[Goal]:
     return [Goal(**entry) for entry in json.loads(path.read_text())]
 
 
+def standing(goal: Goal, count: Count) -> str:
+    value = int(getattr(count, goal.field))
+    return "aim met" if value <= goal.aim else "met" if value <= goal.required else "MISSED"
+
+
 def print_goals(counts: Sequence[Count], goals: Sequence[Goal]) -> None:
     """One line for each goal whose model and core was counted."""
     by_key = {(count.model, count.core): count for count in counts}
@@ -37,16 +42,14 @@ def print_goals(counts: Sequence[Count], goals: Sequence[Goal]) -> None:
         count = by_key.get((goal.model, goal.core))
         if count is None:
             continue
-        value = int(getattr(count, goal.field))
-        standing = "aim met" if value <= goal.aim else "met" if value <= goal.required else "MISSED"
         table.add_row(
             goal.model,
             goal.core,
             goal.field.replace("_", " "),
-            f"{value:,}",
+            f"{getattr(count, goal.field):,}",
             f"{goal.required:,}",
             f"{goal.aim:,}",
-            standing,
+            standing(goal, count),
         )
     if table.row_count:
         _console().print(table)

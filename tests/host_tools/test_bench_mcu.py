@@ -11,7 +11,8 @@ import pytest
 
 from host_tools import bench_mcu, count_model
 from host_tools.bare_metal import CORES, FIRMWARE, build, run, section_bytes
-from host_tools.count_model import Count, Model, baseline_for, made_up_image
+from host_tools.count_model import Count, Model, baseline_for, count_of, made_up_image
+from host_tools.mcu_docs import rewrite
 from host_tools.mcu_tables import load_goals
 
 COUNT = Count(
@@ -72,13 +73,18 @@ def test_committed_counts_name_what_they_count() -> None:
 
 
 def test_committed_counts_keep_what_is_required() -> None:
-    counts = {
-        (entry["model"], entry["core"]): Count(**entry)
-        for entry in bench_mcu.load_counts(bench_mcu.COUNTS)
-    }
+    entries = bench_mcu.load_counts(bench_mcu.COUNTS)
+    counts = {(entry["model"], entry["core"]): count_of(entry) for entry in entries}
     for goal in load_goals(bench_mcu.GOALS):
         value = getattr(counts[goal.model, goal.core], goal.field)
         assert value <= goal.required, goal
+
+
+def test_the_documents_tables_are_the_counts() -> None:
+    counts = [count_of(entry) for entry in bench_mcu.load_counts(bench_mcu.COUNTS)]
+    baseline = json.loads(bench_mcu.BASELINE.read_text())
+    text = bench_mcu.DOCS.read_text()
+    assert rewrite(text, counts, load_goals(bench_mcu.GOALS), baseline) == text
 
 
 def test_an_unknown_model_is_one_line() -> None:

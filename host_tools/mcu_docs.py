@@ -1,0 +1,115 @@
+"""The tables of docs/ENGINE.md that follow from firmware/counts.json, each between two markers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from host_tools.count_model import Count, baseline_for
+from host_tools.mcu_tables import Goal, standing
+
+# Multiply-accumulates of one instruction: SMLAD takes two, VMLADAVA sixteen.
+MACS_PER_INSTRUCTION = {"m4": 2, "m7": 2, "m55": 16}
+
+
+def rewrite(text: str, counts: Sequence[Count], goals: Sequence[Goal], baseline: Any) -> str:
+    """`text` with the lines between <!-- NAME --> and <!-- end --> made anew."""
+    tables = {
+        "goals": _goals(counts, goals, baseline),
+        "limits": _limits(counts),
+        "steps": _steps(counts),
+        "memory": _memory(counts, baseline),
+    }
+    for name, lines in tables.items():
+        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"the document has no {begin.strip()} with an {end} behind it")
+        text = before + begin + "\n".join(lines) + "\n" + end + after
+    return text
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _goals(counts: Sequence[Count], goals: Sequence[Goal], baseline: Any) -> list[str]:
+    by_key = {(count.model, count.core): count for count in counts}
+    lines = [
+        _row("model", "core", "", "TFLite Micro *", "required", "aim", "here", "weights", ""),
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for goal in goals:
+        count = by_key[goal.model, goal.core]
+        other = baseline_for(count, baseline)
+        fields = {"instructions": "instructions", "ram_bytes": "arena_bytes"}
+        theirs = other[fields[goal.field]] if other and goal.field in fields else None
+        lines.append(
+            _row(
+                goal.model,
+                goal.core.upper(),
+                goal.field.replace("_", " "),
+                f"{theirs:,}" if theirs else "-",
+                f"{goal.required:,}",
+                f"{goal.aim:,}",
+                f"{getattr(count, goal.field):,}",
+                count.weights,
+                standing(goal, count),
+            )
+        )
+    return lines
+
+
+def _limits(counts: Sequence[Count]) -> list[str]:
+    lines = [_row("model", "core", "MACs", "limit", "here", "per MAC"), "|---|---|---|---|---|---|"]
+    for count in counts:
+        limit = count.macs / MACS_PER_INSTRUCTION[count.core]
+        lines.append(
+            _row(
+                count.model,
+                count.core.upper(),
+                f"{count.macs / 1e6:.2f} M",
+                f"{limit / 1e6:.2f} M",
+                f"{count.instructions / 1e6:.2f} M",
+                f"{count.instructions / count.macs:.2f}",
+            )
+        )
+    return lines
+
+
+def _steps(counts: Sequence[Count]) -> list[str]:
+    """Shares of the kinds of steps; one that streams several kernels is named after all of them."""
+    lines = [_row("model", "core", "share of the instructions"), "|---|---|---|"]
+    for count in counts:
+        kinds: Counter[str] = Counter()
+        for step in count.per_operator:
+            kinds[re.sub(r"^step\d+_", "", step.step).replace("_", " + ")] += step.instructions
+        shares = ", ".join(
+            f"{kind} {instructions / count.instructions:.0%}"
+            for kind, instructions in kinds.most_common(5)
+        )
+        lines.append(_row(count.model, count.core.upper(), shares))
+    return lines
+
+
+def _memory(counts: Sequence[Count], baseline: Any) -> list[str]:
+    lines = [
+        _row("", "arena", "stack", "code", "tables", "weights", "TFLite Micro's arena *"),
+        "|---|---|---|---|---|---|---|",
+    ]
+    for count in counts:
+        other = baseline_for(count, baseline)
+        figures = (
+            count.arena_bytes,
+            count.stack_bytes,
+            count.code_bytes,
+            count.table_bytes,
+            count.weights_bytes,
+        )
+        theirs = f"{other['arena_bytes']:,}" if other else "-"
+        name = f"{count.model}, {count.core.upper()}"
+        lines.append(_row(name, *(f"{figure:,}" for figure in figures), theirs))
+    return lines
