@@ -24,15 +24,15 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.bench_contenders import Contender, contenders_of
-from host_tools.bench_memory import measure_in_fresh_process
-from host_tools.bench_runner import Runner
-from host_tools.bench_score import score
-from host_tools.bench_timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
-from host_tools.bench_torch import torch_contenders
+from host_tools.compare.entries import load_entries
+from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, Model, load_model, split_images
-from host_tools.report_data import load_entries
-from host_tools.report_table import print_entries
+from host_tools.pc.contenders import Contender, contenders_of
+from host_tools.pc.memory import measure_in_fresh_process
+from host_tools.pc.runner import Runner
+from host_tools.pc.score import score
+from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
+from host_tools.pc.torch_models import torch_contenders
 from host_tools.results import RESULTS_NAME, load_results, merge_target
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command

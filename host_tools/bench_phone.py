@@ -18,15 +18,15 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools import phone_assets
-from host_tools.bench_timing import MIN_RUNS
+from host_tools.compare.entries import load_entries
+from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, Model, load_model
-from host_tools.phone_adb import bench_over_adb
-from host_tools.phone_server import PhoneServer, local_address
-from host_tools.phone_session import PhoneSession
-from host_tools.phone_tls import self_signed
-from host_tools.report_data import load_entries
-from host_tools.report_table import print_entries
+from host_tools.pc.timing import MIN_RUNS
+from host_tools.phone import assets
+from host_tools.phone.adb import bench_over_adb
+from host_tools.phone.server import PhoneServer, local_address
+from host_tools.phone.session import PhoneSession
+from host_tools.phone.tls import self_signed
 from host_tools.results import RESULTS_NAME
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command
@@ -68,14 +68,14 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
-    modules = phone_assets.install_runtime()
-    models, notes = phone_assets.model_files(model)
+    modules = assets.install_runtime()
+    models, notes = assets.model_files(model)
     data = _data(arguments.data)
-    pixels, labels = phone_assets.choose_images(model, data, arguments.images)
-    expected = phone_assets.expect(model, models, pixels, labels, data.name if data else "noise")
+    pixels, labels = assets.choose_images(model, data, arguments.images)
+    expected = assets.expect(model, models, pixels, labels, data.name if data else "noise")
     session = PhoneSession(model, expected, "LiteRT.js (WebAssembly)", talk.print, notes)
-    files = phone_assets.page_files(modules)
-    files |= phone_assets.data_files(model, models, pixels, arguments.runs)
+    files = assets.page_files(modules)
+    files |= assets.data_files(model, models, pixels, arguments.runs)
     host = arguments.host or local_address()
     tls, fingerprint = None, ""
     if arguments.https:

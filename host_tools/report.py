@@ -12,12 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from host_tools.compare.entries import Entry, load_entries
+from host_tools.compare.markdown import markdown
+from host_tools.compare.page import page
+from host_tools.compare.pictures import Picture, worst_mistakes
+from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, load_model
-from host_tools.report_data import Entry, load_entries
-from host_tools.report_html import page
-from host_tools.report_markdown import markdown
-from host_tools.report_pictures import Picture, worst_mistakes
-from host_tools.report_table import print_entries
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command, write_atomic
 

@@ -22,14 +22,14 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import get_board
+from host_tools.compare.entries import load_entries
+from host_tools.compare.terminal import print_entries
 from host_tools.faults import parse_faults
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.journal import Journal, open_journal
 from host_tools.open_boards import open_boards
 from host_tools.protocol import Info, max_run_count
 from host_tools.record import make_link, make_record
-from host_tools.report_data import load_entries
-from host_tools.report_table import print_entries
 from host_tools.results import RESULTS_NAME, load_results, merge_target
 from host_tools.scoring import Image, score_images
 from pytorch_side.config import data_folder

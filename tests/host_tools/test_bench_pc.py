@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tiny_run import SIZE, make_images, make_run
 
-from host_tools.bench_contenders import load_litert
 from host_tools.bench_pc import main
-from host_tools.twins import dequantized_twin, float_io_twin
+from host_tools.pc.contenders import load_litert
+from host_tools.pc.twins import dequantized_twin, float_io_twin
 from tinyml.cli import UserError
 from tinyml.tflite import parse
 

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from host_tools.bench_timing import QUANTILES, alternate, cost_in_us, pinned_to_one_core
+from host_tools.pc.timing import QUANTILES, alternate, cost_in_us, pinned_to_one_core
 
 
 def test_contenders_take_turns_and_all_get_their_runs() -> None:

@@ -16,7 +16,7 @@ import pytest
 from tiny_run import make_run
 
 from host_tools.bench_phone import main
-from host_tools.phone_adb import big_cores, inference_us, middle_run
+from host_tools.phone.adb import big_cores, inference_us, middle_run
 from tinyml.cli import UserError
 
 # Answers like a Pixel with four small, three middle and one big core; logs what it was asked.

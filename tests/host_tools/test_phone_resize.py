@@ -12,7 +12,7 @@ from PIL import Image
 
 from tinyml.pixels import resize
 
-PAGE = Path(__file__).resolve().parents[2] / "host_tools" / "phone_page"
+PAGE = Path(__file__).resolve().parents[2] / "host_tools" / "phone" / "page"
 SCRIPT = """
 import { readFileSync, writeFileSync } from "node:fs";
 const [module, source, target, width, height, size] = process.argv.slice(2);

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from host_tools.phone_server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
+from host_tools.phone.server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
 from tinyml.cli import UserError
 
 received: list[dict[str, Any]] = []

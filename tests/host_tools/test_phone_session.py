@@ -12,8 +12,8 @@ from tiny_run import CLASSES, make_run
 
 from host_tools.bench_phone import wait_for
 from host_tools.inputs import load_model
-from host_tools.phone_server import BadPost
-from host_tools.phone_session import Expected, PhoneSession, compare, device_of
+from host_tools.phone.server import BadPost
+from host_tools.phone.session import Expected, PhoneSession, compare, device_of
 from tinyml.cli import UserError
 
 IMAGES = 6

@@ -12,10 +12,10 @@ import pytest
 from tiny_run import CLASSES, make_images, make_run
 from webdriver import browser
 
+from host_tools.compare.entries import Row, load_entries, remarks, rows_of, show_cost
 from host_tools.inputs import load_model
-from host_tools.phone_assets import install_runtime
+from host_tools.phone.assets import install_runtime
 from host_tools.report import main
-from host_tools.report_data import Row, load_entries, remarks, rows_of, show_cost
 
 CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
 FOREIGN = '<img src="http://nowhere.test/x">'

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.bench_timing import cost_in_us
 from host_tools.inputs import Model
-from host_tools.phone_server import BadPost
+from host_tools.pc.timing import cost_in_us
+from host_tools.phone.server import BadPost
 from host_tools.results import merge_target, summarize_accuracy
 
 MAX_SAMPLES = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from host_tools.report_data import Entry, Row
+from host_tools.compare.entries import Entry, Row
 
 
 def table(columns: Sequence[str], lines: Sequence[str], numeric_from: int = 99) -> str:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from host_tools.bench_contenders import float_model
 from host_tools.inputs import ROOT, Model
+from host_tools.pc.contenders import float_model
 from host_tools.results import merge_target
 from tinyml.cli import UserError
 

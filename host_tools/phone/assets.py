@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.bench_contenders import float_model, load_litert
 from host_tools.inputs import ROOT, Model, split_images
-from host_tools.phone_server import Served
-from host_tools.phone_session import Expected
-from host_tools.twins import float_io_twin
+from host_tools.pc.contenders import float_model, load_litert
+from host_tools.pc.twins import float_io_twin
+from host_tools.phone.server import Served
+from host_tools.phone.session import Expected
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
 
-PAGE = Path(__file__).resolve().parent / "phone_page"
+PAGE = Path(__file__).resolve().parent / "page"
 BUILD = ROOT / "build" / "phone_page"
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -31,7 +31,7 @@ INSTALL_S = 300
 
 
 def install_runtime(development: bool = False) -> Path:
-    """npm-install what phone_page/package.json pins into the build folder; return node_modules."""
+    """npm-install what page/package.json pins into the build folder; return node_modules."""
     modules = BUILD / "node_modules"
     pinned = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))
     wanted = pinned["dependencies"] | (pinned["devDependencies"] if development else {})

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from host_tools.bench_contenders import Contender
-from host_tools.bench_runner import Pixels, Runner
 from host_tools.inputs import Model
+from host_tools.pc.contenders import Contender
+from host_tools.pc.runner import Pixels, Runner
 from tinyml.pixels import to_float
 
 SWIN_LARGE = "swin_large_patch4_window7_224"

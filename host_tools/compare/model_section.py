@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from host_tools.report_data import (
+from host_tools.compare.entries import (
     Entry,
     Row,
     remarks,
@@ -17,9 +17,9 @@ from host_tools.report_data import (
     show_parity,
     three_digits,
 )
-from host_tools.report_pictures import Picture
-from host_tools.report_plots import distributions
-from host_tools.report_tags import anchor, bar, place_class, short, table, table_row, words
+from host_tools.compare.pictures import Picture
+from host_tools.compare.plots import distributions
+from host_tools.compare.tags import anchor, bar, place_class, short, table, table_row, words
 
 
 def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from host_tools.report_data import (
+from host_tools.compare.entries import (
     PAPER,
     SWIN_LARGE,
     Entry,
@@ -15,12 +15,12 @@ from host_tools.report_data import (
     rows_of,
     show_cost,
 )
-from host_tools.report_model import model_section
-from host_tools.report_pictures import Picture
-from host_tools.report_plots import Point, scatter
-from host_tools.report_tags import anchor, count, place_class, short, table, table_row
+from host_tools.compare.model_section import model_section
+from host_tools.compare.pictures import Picture
+from host_tools.compare.plots import Point, scatter
+from host_tools.compare.tags import anchor, count, place_class, short, table, table_row
 
-STYLE = Path(__file__).with_name("report_style.css")
+STYLE = Path(__file__).with_name("style.css")
 # The page may load nothing at all; a browser enforces it even if a name in the data tried.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 

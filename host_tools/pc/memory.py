@@ -1,6 +1,6 @@
 """Peak memory of one contender in a process of its own.
 
-python -m host_tools.bench_memory FOLDER TARGET THREADS WORK     (what bench_pc.py starts)
+python -m host_tools.pc.memory FOLDER TARGET THREADS WORK     (what bench_pc.py starts)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def measure_in_fresh_process(model: Model, target: str, threads: int, work: Path
     The difference is what runtime and model cost; the baseline is Python with numpy. Empty when the
     process failed.
     """
-    command = [sys.executable, "-m", "host_tools.bench_memory"]
+    command = [sys.executable, "-m", "host_tools.pc.memory"]
     command += [str(model.folder.resolve()), target, str(threads), str(work.resolve())]
     try:
         done = subprocess.run(

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from host_tools.bench_contenders import Contender
-from host_tools.bench_runner import Runner
+from host_tools.pc.contenders import Contender
+from host_tools.pc.runner import Runner
 from host_tools.results import summarize_accuracy
 from pytorch_side.data import spread
 from tinyml.cli import UserError

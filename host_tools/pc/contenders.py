@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.bench_runner import Pixels, Runner
 from host_tools.inputs import Model
+from host_tools.pc.runner import Pixels, Runner
 from tinyml.cli import UserError
 from tinyml.pixels import to_float, to_int8
 
@@ -118,7 +118,7 @@ def float_model(model: Model, work: Path) -> tuple[Path, str]:
     path = model.folder / "model_float32.tflite"
     if path.is_file():
         return path, ""
-    from host_tools.twins import dequantized_twin
+    from host_tools.pc.twins import dequantized_twin
     from tinyml.cli import write_atomic
 
     path = work / f"{model.sha256[:16]}-float32.tflite"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from host_tools.report_data import Entry, missing, remarks, rows_of, show_cost, show_memory
+from host_tools.compare.entries import Entry, missing, remarks, rows_of, show_cost, show_memory
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

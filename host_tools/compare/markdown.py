@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from host_tools.report_data import Entry, Row, rows_of, show_cost, three_digits
+from host_tools.compare.entries import Entry, Row, rows_of, show_cost, three_digits
 
 
 def markdown(entries: Sequence[Entry]) -> str:

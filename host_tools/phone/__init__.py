@@ -1,0 +1,1 @@
+"""The model on a phone: the page it opens, the server behind it, and adb."""
