@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.boards import get_board
 from host_tools.compare.entries import load_entries
 from host_tools.compare.terminal import print_entries
+from host_tools.device import Device, DeviceSilent
 from host_tools.faults import parse_faults
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.journal import Journal, open_journal
 from host_tools.open_boards import open_boards
-from host_tools.protocol import Info, max_run_count
+from host_tools.protocol import Info, StepCost, max_run_count
 from host_tools.record import make_link, make_record
 from host_tools.results import RESULTS_NAME, load_results, merge_target
 from host_tools.scoring import Image, score_images
@@ -107,7 +108,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             boards, journal, model, images, arguments.repeat, arguments.warm_up, talk
         )
         seconds = time.monotonic() - started
-        profile = boards.call(lambda device: device.profile())
+        profile = boards.call(profile_if_it_gets_through)
         info = boards.greet_all()
     finally:
         boards.close()
@@ -150,6 +151,17 @@ def begin_journal(
     if journal.entries:
         talk.print(f"going on after {len(journal.entries)} images in {path}")
     return journal
+
+
+def profile_if_it_gets_through(device: Device) -> list[StepCost]:
+    """What each step costs. Its answers are long and cannot be cut: where the line is so bad that
+    only short frames get through, the images' results are worth having without it.
+    """
+    try:
+        return device.profile()
+    except DeviceSilent as error:
+        talk.print(f"the profile is left out: {error}")
+        return []
 
 
 def command_line(model: Model, info: Info, limit: int | None) -> str:
