@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from host_tools.compare.entries import load_entries
 from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, Model, load_model, split_images
 from host_tools.pc.contenders import Contender, contenders_of
+from host_tools.pc.hardware import hardware
 from host_tools.pc.memory import measure_in_fresh_process
 from host_tools.pc.runner import Runner
 from host_tools.pc.score import score
@@ -131,18 +131,6 @@ def _bench(arguments: argparse.Namespace) -> None:
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
     talk.print(f"merged into {model.folder / 'results.json'}")
-
-
-def hardware() -> str:
-    """The processor's name and the cores this process may use."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:

@@ -1,6 +1,7 @@
 """Time one model on a phone, in its browser or over adb, and check its answers against the PC.
 
 python host_tools/bench_phone.py [RUN_OR_ZOO]              shows a code to scan with the phone
+python host_tools/bench_phone.py --chromium                the same page in this PC's Chromium
 python host_tools/bench_phone.py --adb BENCHMARK_MODEL     LiteRT's own tool on an Android phone
 """
 
@@ -10,7 +11,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import segno
@@ -21,9 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.compare.entries import load_entries
 from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, Model, load_model
+from host_tools.pc.hardware import hardware
 from host_tools.pc.timing import MIN_RUNS
 from host_tools.phone import assets
 from host_tools.phone.adb import bench_over_adb
+from host_tools.phone.chromium import ADDRESS, headless_chromium
 from host_tools.phone.server import PhoneServer, local_address
 from host_tools.phone.session import PhoneSession
 from host_tools.phone.tls import self_signed
@@ -46,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="a name that leads to the address, shown instead of it")
     parser.add_argument("--https", action="store_true", help="adds threads and the live camera")
     parser.add_argument("--wait", type=float, default=600.0, help="seconds to wait for a phone")
+    parser.add_argument(
+        "--chromium", action="store_true", help="no phone: measure in this PC's headless Chromium"
+    )
     parser.add_argument("--keep", action="store_true", help="serve on for photos until Ctrl-C")
     parser.add_argument(
         "--adb", type=Path, metavar="BENCHMARK_MODEL", help="LiteRT's benchmark_model for Android"
@@ -58,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _bench(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.images <= 2000 or not 1 <= arguments.runs <= 5000:
         raise UserError("--images must be 1 to 2000, --runs 1 to 5000")
+    if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
+        raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model)
     if arguments.adb is not None:
         bench_over_adb(model, arguments.adb, arguments.serial, talk.print)
@@ -73,24 +81,33 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
     data = _data(arguments.data)
     pixels, labels = assets.choose_images(model, data, arguments.images)
     expected = assets.expect(model, models, pixels, labels, data.name if data else "noise")
-    session = PhoneSession(model, expected, "LiteRT.js (WebAssembly)", talk.print, notes)
+    session = PhoneSession(
+        model,
+        expected,
+        "LiteRT.js (WebAssembly)",
+        talk.print,
+        notes,
+        assets.runtime_version(modules),
+        hardware() if arguments.chromium else None,
+    )
     files = assets.page_files(modules)
     files |= assets.data_files(model, models, pixels, arguments.runs)
-    host = arguments.host or local_address()
+    host = arguments.host or (ADDRESS if arguments.chromium else local_address())
     tls, fingerprint = None, ""
     if arguments.https:
         tls, fingerprint = self_signed(arguments.name or host, ROOT / "build" / "phone_page")
     server = PhoneServer(host, arguments.port, files, session.receive, tls)
     url = server.url(arguments.name)
-    talk.print(f"open this page on the phone (same network): {url}", markup=False)
-    if sys.stderr.isatty():
-        segno.make(url).terminal(out=sys.stderr, compact=True)
-    if fingerprint:
-        talk.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")
+    if not arguments.chromium:
+        _show_address(url, fingerprint)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        wait_for(session, arguments.wait)
+        if arguments.chromium:
+            with headless_chromium(url) as browser:
+                wait_for(session, arguments.wait, gone=lambda: browser.poll() is not None)
+        else:
+            wait_for(session, arguments.wait)
         if arguments.keep:
             talk.print("serving on for photos; Ctrl-C ends it")
             threading.Event().wait()
@@ -99,7 +116,20 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
         server.server_close()
 
 
-def wait_for(session: PhoneSession, wait_s: float, silence_s: float = SILENCE_S) -> None:
+def _show_address(url: str, fingerprint: str) -> None:
+    talk.print(f"open this page on the phone (same network): {url}", markup=False)
+    if sys.stderr.isatty():
+        segno.make(url).terminal(out=sys.stderr, compact=True)
+    if fingerprint:
+        talk.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")
+
+
+def wait_for(
+    session: PhoneSession,
+    wait_s: float,
+    silence_s: float = SILENCE_S,
+    gone: Callable[[], bool] = lambda: False,
+) -> None:
     """Wait until the phone is done. Raises UserError saying what was kept when it is not."""
     begun = time.monotonic()
     while not session.finished.wait(0.2):
@@ -107,6 +137,8 @@ def wait_for(session: PhoneSession, wait_s: float, silence_s: float = SILENCE_S)
         now = time.monotonic()
         if session.failure is not None:
             raise UserError(f"the phone could not finish ({session.failure}); {kept}")
+        if gone():
+            raise UserError(f"the browser ended on its own; {kept}")
         if session.heard is None and now - begun > wait_s:
             raise UserError(f"no phone has come within {wait_s:.0f} s: is it on the same network?")
         if session.heard is not None and now - session.heard > silence_s:

@@ -65,6 +65,10 @@ def _installed(package: Path) -> str | None:
     return str(json.loads(manifest.read_text(encoding="utf-8")).get("version"))
 
 
+def runtime_version(modules: Path) -> dict[str, str]:
+    return {"LiteRT.js": _installed(modules / "@litertjs/core") or "unknown"}
+
+
 def page_files(modules: Path) -> dict[str, Served]:
     """The page itself and the runtime's files, by the names the page asks for."""
     files = {

@@ -49,6 +49,8 @@ class PhoneSession:
     engine: str
     say: Callable[[str], None]
     notes: Mapping[str, str] = field(default_factory=dict)  # precision → what its reader must know
+    versions: Mapping[str, str] = field(default_factory=dict)
+    computer: str | None = None  # where a PC's browser stands in for a phone: which PC
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished: threading.Event = field(default_factory=threading.Event)
     failure: str | None = None
@@ -76,7 +78,11 @@ class PhoneSession:
     def _hello(self, message: dict[str, Any]) -> dict[str, Any]:
         cores = message.get("cores")
         cores_text = f", {cores} cores" if isinstance(cores, int) and 0 < cores < 1024 else ""
-        self._hardware = f"{device_of(_printable(message.get('agent'), 300))}{cores_text}"
+        browser = device_of(_printable(message.get("agent"), 300))
+        if self.computer is None:
+            self._hardware = f"{browser}{cores_text}"
+        else:
+            self._hardware = f"{self.computer}; {browser}: a PC's browser, no phone"
         self.say(f"connected: {self._hardware}")
         return {}
 
@@ -96,13 +102,14 @@ class PhoneSession:
             else ""
         )
         self.targets[name] = {
-            "kind": "phone",
+            "kind": self._kind,
             "engine": self.engine,
             "precision": precision,
             "hardware": self._hardware,
-            "versions": {},
+            "versions": dict(self.versions),
             "threads": threads,
-            "command": f"bench_phone.py {self.model.card.name}",
+            "command": f"bench_phone.py {self.model.card.name}"
+            + ("" if self.computer is None else " --chromium"),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "note": "; ".join(text for text in (note, self.notes.get(precision, "")) if text),
             "model": {"macs": self.model.card.macs, "parameters": self.model.card.parameters},
@@ -164,7 +171,11 @@ class PhoneSession:
         if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
             raise BadPost("threads must be a small number")
         suffix = "" if threads == 1 else f"-{threads}t"
-        return f"phone-browser-{precision}{suffix}", precision, threads
+        return f"{self._kind}-browser-{precision}{suffix}", precision, threads
+
+    @property
+    def _kind(self) -> str:
+        return "phone" if self.computer is None else "pc"
 
     def _merge(self, name: str) -> None:
         model = self.model

@@ -133,3 +133,21 @@ def test_differences_are_counted_in_lsb() -> None:
 )
 def test_a_browser_is_named_in_a_few_words(agent: str, words: str) -> None:
     assert device_of(agent) == words
+
+
+def test_a_pcs_browser_is_never_taken_for_a_phone(session: PhoneSession) -> None:
+    session.computer = "AMD EPYC, 2 cores, Linux"
+    agent = "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/150.0 Safari/537.36"
+    session.receive({"kind": "hello", "agent": agent, "cores": 2})
+    session.receive(TIMING)
+    (name,) = stored(session)
+    target = stored(session)[name]
+    assert name == "pc-browser-int8" and target["kind"] == "pc"
+    assert target["hardware"].startswith("AMD EPYC") and "no phone" in target["hardware"]
+    assert target["command"].endswith(" --chromium")
+
+
+def test_a_browser_that_ends_on_its_own_is_told(session: PhoneSession) -> None:
+    session.receive(TIMING)
+    with pytest.raises(UserError, match="ended on its own; kept: phone-browser-int8"):
+        wait_for(session, 10, gone=lambda: True)

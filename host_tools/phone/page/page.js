@@ -240,6 +240,7 @@ async function open() {
     return;
   }
   $("start").disabled = false;
+  if (location.hash === "#start") await start(); // nobody there to press it: bench_phone.py --chromium
 }
 
 $("start").addEventListener("click", start);

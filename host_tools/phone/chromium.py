@@ -1,0 +1,50 @@
+"""A headless Chromium on the PC in the phone's place, for whoever has no phone at hand.
+
+What it measures is the phone's page on a PC: its targets are of kind "pc" and say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+
+from tinyml.cli import UserError
+
+ADDRESS = "127.0.0.1"  # nobody else has to reach the page
+START = "#start"  # tells the page to begin without a finger
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--ignore-certificate-errors",  # the only page it opens is the one served here
+)
+
+
+@contextlib.contextmanager
+def headless_chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Chromium of its own profile that opens `url` and starts at once; gone at the end."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        raise UserError(f"none of {', '.join(NAMES)} is installed: apt install chromium")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts only without
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}", url + START]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
