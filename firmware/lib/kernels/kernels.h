@@ -65,7 +65,7 @@ typedef struct {
 // Packing   portable, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
 // Scratch   portable, helium: 0.  dsp: with k = round4(cin), 4 * k + 2 * k * n bytes, where n, at
-//           least 3, is the least of pixels, 24 and 16384 / k.
+//           least 3, is the least of pixels, 24 and 8192 / k.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
 

@@ -45,7 +45,7 @@ int depthwise_bias_is_folded(void) { return 0; }
 
 static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
   int32_t columns = pixels < 24 ? pixels : 24;
-  if (columns > 16384 / k) columns = 16384 / k;
+  if (columns > 8192 / k) columns = 8192 / k;
   if (columns < 3) columns = 3;
   return 4 * k + 2 * k * columns;
 }

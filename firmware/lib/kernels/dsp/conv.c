@@ -13,7 +13,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { kBatch = 3, kMaxPixels = 24, kMaxColumnBytes = 16384 };
+enum { kBatch = 3, kMaxPixels = 24, kMaxColumnBytes = 8192 };
 
 // Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
 // the end of a column are zero, so what stands there only has to be readable.
