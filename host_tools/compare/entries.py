@@ -197,6 +197,21 @@ def remarks(entry: Entry) -> list[str]:
     return said
 
 
+def most_images(rows: Sequence[Row]) -> int:
+    """How many images the most thorough score is of."""
+    return max(
+        (row.target["accuracy"]["images"] for row in rows if row.top1 is not None), default=0
+    )
+
+
+def show_top1(row: Row, most: int) -> str:
+    """A score; with its number of images where another target was scored on more."""
+    if row.top1 is None:
+        return ""
+    images = row.target["accuracy"]["images"]
+    return f"{row.top1:.2%}" if images == most else f"{row.top1:.1%} of {images:,}"
+
+
 def show_cost(row: Row, percentile: str = "p50") -> str:
     """A cost with its unit: milliseconds of a real clock, or millions of instructions."""
     value = row.cost.get(percentile)

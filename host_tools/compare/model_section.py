@@ -9,17 +9,20 @@ from typing import Any
 from host_tools.compare.entries import (
     Entry,
     Row,
+    most_images,
     remarks,
     rows_of,
     show_cost,
     show_file,
     show_memory,
     show_parity,
-    three_digits,
+    show_top1,
 )
 from host_tools.compare.pictures import Picture
 from host_tools.compare.plots import distributions
 from host_tools.compare.tags import anchor, bar, place_class, short, table, table_row, words
+
+NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
 def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
@@ -35,7 +38,6 @@ def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
         [
             f'<section><h2 id="{anchor(entry)}">{escape(entry.name)}</h2>',
             f'<p class="soft">{escape(about)}</p>',
-            _key_figures(entry, rows),
             _targets_table(rows),
             "".join(f'<p class="remark">{escape(remark)}</p>' for remark in remarks(entry)),
             _latencies(rows),
@@ -49,62 +51,9 @@ def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
     )
 
 
-def _key_figures(entry: Entry, rows: Sequence[Row]) -> str:
-    figures: list[tuple[str, str, str]] = []
-    students = [row for row in rows if row.subject == "student"]
-    boards = [row for row in students if row.place == "board"]
-    scored = [row for row in boards or students if row.top1 is not None]
-    best = max(
-        scored,
-        key=lambda row: (
-            row.target.get("precision") == "int8",
-            row.target["accuracy"]["images"],
-            row.top1 or 0.0,
-        ),
-        default=None,
-    )
-    if best is not None:
-        figures.append(
-            (
-                "Top-1, " + short(best),
-                f"{best.top1:.1%}",
-                f"{best.target['accuracy']['images']:,} test images",
-            )
-        )
-    if boards:
-        least = min(boards, key=lambda row: row.cost.get("p50", float("inf")))
-        figures.append(("One inference, " + least.name, show_cost(least), _unit_note(least)))
-    ratios = [
-        row for row in students if row.of_large is not None and row.target.get("threads") == 1
-    ]
-    if ratios:
-        fastest = min(ratios, key=lambda row: row.of_large or 1.0)
-        figures.append(
-            (
-                "Fastest on one PC thread",
-                show_cost(fastest),
-                f"1/{1 / (fastest.of_large or 1):,.0f} of Swin-L, {short(fastest)}",
-            )
-        )
-    if entry.card and entry.card.macs:
-        figures.append(
-            (
-                "Multiply-accumulates",
-                f"{three_digits(entry.card.macs / 1e6)} M",
-                f"{(entry.card.parameters or 0) / 1e6:.2f} M parameters"
-                if entry.card.parameters
-                else "",
-            )
-        )
-    cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
-        for name, value, note in figures
-    )
-    return f'<dl class="keys">{cells}</dl>' if cells else ""
-
-
 def _targets_table(rows: Sequence[Row]) -> str:
     energy = any("energy" in row.target for row in rows)
+    most = most_images(rows)
     columns = [
         "Target",
         "Engine",
@@ -124,7 +73,7 @@ def _targets_table(rows: Sequence[Row]) -> str:
             f'<span class="dot {place_class(row)}" aria-hidden="true"></span>{escape(row.name)}',
             escape(row.engine),
             escape(str(row.target.get("precision", ""))),
-            "" if row.top1 is None else f"{row.top1:.2%}",
+            escape(show_top1(row, most)),
             escape(show_cost(row)) + (" (estimate)" if row.place == "estimate" else ""),
             escape(show_cost(row, "p95")) if "p95" in row.cost else "",
             "" if row.of_large is None else f"1/{1 / row.of_large:,.0f}",
@@ -274,13 +223,9 @@ def _how(rows: Sequence[Row]) -> str:
                     f"{row.cost.get('runs', 0):,}",
                     escape(", ".join(f"{name} {value}" for name, value in versions.items())),
                     escape(str(row.target.get("command", ""))),
-                    escape(str(row.target.get("date", ""))[:16].replace("T", " ")),
+                    escape(str(row.target.get("date", ""))[:10].replace("-", NO_BREAK_HYPHEN)),
                     escape(note.strip()),
                 ],
             )
         )
     return f"<h3>How each number was measured</h3>{table(columns, lines)}"
-
-
-def _unit_note(row: Row) -> str:
-    return "emulated: work, not time" if row.cost.get("unit") == "instructions" else "measured"

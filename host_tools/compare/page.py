@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from host_tools.compare.answers import answers
 from host_tools.compare.entries import (
     PAPER,
     SWIN_LARGE,
@@ -36,10 +37,11 @@ def page(
     targets = sum(len(entry.results.targets) for entry in entries)
     body = [
         "<header><h1>From a Swin Transformer to a microcontroller</h1>",
-        f'<p class="soft">{count(len(entries), "model")}, {count(targets, "measurement")} on PC, '
-        f"phone and board. Generated {now}.</p>",
+        f'<p class="soft">{count(len(entries), "model")}, {count(targets, "measurement")} on '
+        f"{escape(_places(entries))}. Generated {now}.</p>",
         "".join(f'<p class="remark">Left out: {escape(line)}</p>' for line in complaints),
         f'<nav aria-label="models">{links}<a href="#paper">The paper</a></nav></header>',
+        answers(entries),
         _overview(entries),
         *(model_section(entry, pictures.get(entry.name, [])) for entry in entries),
         _paper(entries),
@@ -53,6 +55,13 @@ def page(
         f"<title>swin2mcu report</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
+
+
+def _places(entries: Sequence[Entry]) -> str:
+    """Where anything was measured at all, and no place more."""
+    found = {row.place for entry in entries for row in rows_of(entry)}
+    known = [place for place in ("PC", "phone", "board", "estimate") if place in found]
+    return " and ".join(filter(None, (", ".join(known[:-1]), *known[-1:])))
 
 
 def _overview(entries: Sequence[Entry]) -> str:

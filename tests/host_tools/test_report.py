@@ -183,6 +183,28 @@ def test_the_terminal_shows_the_same(zoo: Path, tmp_path: Path, capsys: Any) -> 
     shown = capsys.readouterr().out
     assert "No phone result yet: python host_tools/bench_phone.py" in shown
     assert "24.3 M" in shown and "1/1,333" in shown and "plain" in shown
+    tables = [line for line in shown.splitlines() if line.startswith(("pc-", "qemu-", "esp32"))]
+    assert tables and all(len(line) <= 100 and "…" not in line for line in tables)
+    assert "~400 ms" in shown, "an estimate is marked as one"
+
+
+def test_the_four_questions_come_first(zoo: Path, tmp_path: Path) -> None:
+    path = zoo / "model-0" / "results.json"
+    results = json.loads(path.read_text())
+    board = results["targets"]["qemu-m7-aot"]
+    board["parity"] = {"reference": "tflite-micro", "images": 90, "identical": 89, "max_lsb": 1}
+    few = results["targets"]["pc-litert-int8"]
+    few["accuracy"] = {**few["accuracy"], "images": 20}
+    path.write_text(json.dumps(results))
+    assert main([str(zoo), "--out", str(tmp_path / "r.html"), "--no-pictures"]) == 0
+    html = (tmp_path / "r.html").read_text()
+    asked = ["How accurate is it?", "How fast is it?", "Does it fit?", "Is the number true?"]
+    places = [html.index(question) for question in asked]
+    assert places == sorted(places) and places[-1] < html.index("Accuracy against cost")
+    assert "89 of 90" in html and "73.2 KB RAM" in html and "no board yet" in html
+    assert "90.0% of 20<" in html, "a score of fewer images says of how many"
+    first = html[places[1] : places[2]]
+    assert "0.20 ms" in first and "24.3 M instructions on qemu-m7-aot, emulated" in first
 
 
 def test_the_readme_table_has_one_line_per_model(zoo: Path, tmp_path: Path, capsys: Any) -> None:
