@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.compare.entries import Entry, load_entries
 from host_tools.compare.markdown import markdown
 from host_tools.compare.page import page
-from host_tools.compare.pictures import Picture, worst_mistakes
+from host_tools.compare.pictures import SHEET, Picture, attention_sheet, worst_mistakes
 from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, load_model
 from pytorch_side.config import data_folder
@@ -47,7 +47,8 @@ def _report(arguments: argparse.Namespace) -> None:
         print(markdown(entries))
         return
     pictures = {} if arguments.no_pictures else _pictures(entries, arguments.data)
-    write_atomic(arguments.out, page(entries, complaints, pictures))
+    attention = {} if arguments.no_pictures else _attention(entries)
+    write_atomic(arguments.out, page(entries, complaints, pictures, attention))
     print_entries(entries)
     print(f"wrote {arguments.out}", file=sys.stderr)
 
@@ -65,6 +66,23 @@ def _pictures(entries: Sequence[Entry], data: Path | None) -> dict[str, list[Pic
             found[entry.name] = worst_mistakes(load_model(str(entry.folder)), folder)
         except UserError as error:
             print(f"no pictures of {entry.name}: {error}", file=sys.stderr)
+    return found
+
+
+def _attention(entries: Sequence[Entry]) -> dict[str, str]:
+    """Attention maps of each model that has them drawn; says how to draw them where it can be."""
+    found = {}
+    for entry in entries:
+        try:
+            sheet = attention_sheet(entry.folder)
+        except UserError as error:
+            print(f"no attention maps of {entry.name}: {error}", file=sys.stderr)
+            continue
+        if sheet is not None:
+            found[entry.name] = sheet
+        elif (entry.folder / "student.safetensors").is_file():
+            command = f"python -m pytorch_side.evaluate attention {entry.folder}"
+            print(f"attention maps: {command} --out {entry.folder / SHEET}", file=sys.stderr)
     return found
 
 

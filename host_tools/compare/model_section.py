@@ -25,7 +25,7 @@ from host_tools.compare.tags import anchor, bar, place_class, short, table, tabl
 NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
-def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
+def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | None) -> str:
     rows = rows_of(entry)
     card = entry.card
     about = (
@@ -44,6 +44,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture]) -> str:
             _operators(rows),
             _ladder(entry.ladder),
             _confusion(entry.name, rows, card.classes if card else None),
+            _attention(attention),
             _mistakes(pictures),
             _how(rows),
             "</section>",
@@ -186,6 +187,18 @@ def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -
         '<table class="confusion"><thead><tr><td style="--share:0"></td>'
         f'{head}<th scope="col"><span>recall</span></th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _attention(sheet: str | None) -> str:
+    if sheet is None:
+        return ""
+    return (
+        "<h3>Where teacher and student look</h3><p>The same leaves through both networks. "
+        "Brighter: more of the attention that training brought together.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="attention maps">'
+        '<img class="sheet" alt="rows of leaves: photo, then the teacher\'s and the student\'s '
+        f'attention for each pair of stages" src="{sheet}"></div>'
     )
 
 

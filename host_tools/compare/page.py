@@ -30,8 +30,9 @@ def page(
     entries: Sequence[Entry],
     complaints: Sequence[str],
     pictures: dict[str, list[Picture]],
+    attention: dict[str, str],
 ) -> str:
-    """The whole document. `pictures` maps a model's name to its worst mistakes."""
+    """The whole document; a model's name leads to its worst mistakes and its attention maps."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     links = "".join(f'<a href="#{anchor(entry)}">{escape(entry.name)}</a>' for entry in entries)
     targets = sum(len(entry.results.targets) for entry in entries)
@@ -43,7 +44,10 @@ def page(
         f'<nav aria-label="models">{links}<a href="#paper">The paper</a></nav></header>',
         answers(entries),
         _overview(entries),
-        *(model_section(entry, pictures.get(entry.name, [])) for entry in entries),
+        *(
+            model_section(entry, pictures.get(entry.name, []), attention.get(entry.name))
+            for entry in entries
+        ),
         _paper(entries),
         "<footer>Made by host_tools/report.py from results.json files. The page loads nothing."
         "</footer>",

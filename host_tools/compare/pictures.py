@@ -21,6 +21,8 @@ from tinyml.pixels import load_pixels, to_int8
 
 SHOWN = 12
 SIDE = 120  # pixels of a thumbnail
+SHEET = "attention.png"  # what `python -m pytorch_side.evaluate attention` is told to write
+SHEET_WIDTH = 1120
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,21 @@ def worst_mistakes(model: Model, data: Path, limit: int | None = None) -> list[P
             )
         )
     return pictures
+
+
+def attention_sheet(folder: Path) -> str | None:
+    """The run's drawing of the teacher's and the student's attention, where there is one."""
+    path = folder / SHEET
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as found:
+            sheet = found.convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is no picture: draw it again") from error
+    if sheet.width > SHEET_WIDTH:
+        sheet = sheet.resize((SHEET_WIDTH, sheet.height * SHEET_WIDTH // sheet.width))
+    return _data_url(sheet)
 
 
 def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -124,6 +141,10 @@ def _answer(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.i
 
 
 def _jpeg(image: Image.Image) -> str:
+    return _data_url(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _data_url(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    image.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=82)
+    image.save(buffer, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

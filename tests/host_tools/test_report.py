@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 from tiny_run import CLASSES, make_images, make_run
 from webdriver import browser
 
@@ -186,6 +187,22 @@ def test_the_terminal_shows_the_same(zoo: Path, tmp_path: Path, capsys: Any) -> 
     tables = [line for line in shown.splitlines() if line.startswith(("pc-", "qemu-", "esp32"))]
     assert tables and all(len(line) <= 100 and "…" not in line for line in tables)
     assert "~400 ms" in shown, "an estimate is marked as one"
+
+
+def test_attention_maps_are_read_from_the_run(zoo: Path, tmp_path: Path, capsys: Any) -> None:
+    out, title = tmp_path / "r.html", "Where teacher and student look"
+    sheet = zoo / "model-0" / "attention.png"
+    Image.new("RGB", (1600, 320), "teal").save(sheet)
+    (zoo / "model-1" / "attention.png").write_text("no picture")
+    assert main([str(zoo), "--out", str(out)]) == 0
+    assert out.read_text().count(title) == 1 and "data:image/jpeg" in out.read_text()
+    assert "no attention maps of plain" in capsys.readouterr().err
+    assert main([str(zoo), "--out", str(out), "--no-pictures"]) == 0
+    assert title not in out.read_text()
+    (zoo / "model-0" / "student.safetensors").touch()
+    sheet.unlink()
+    assert main([str(zoo), "--out", str(out)]) == 0
+    assert "pytorch_side.evaluate attention" in capsys.readouterr().err
 
 
 def test_the_four_questions_come_first(zoo: Path, tmp_path: Path) -> None:
