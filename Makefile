@@ -61,14 +61,15 @@ format: setup-dev
 teacher: setup
 	$(PY) -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
-# Trains a published model again: make reproduce MODEL=small-96 DATA=plantvillage-tomato WEIGHTS=folder
+# Trains a published model again, and what it stands on, then compares it with the published card:
+#   make reproduce MODEL=small-96 DATA=plantvillage-tomato WEIGHTS=folder
 MODEL ?= small-96
 WEIGHTS ?= weights
 reproduce: setup
-	$(PY) -m pytorch_side.distill --config configs/$(MODEL).toml --out runs/$(MODEL) \
-	    --set student_init=$(WEIGHTS)/tf_mobilenetv3_small_100_imagenet.safetensors \
-	    --set teacher_init=$(WEIGHTS)/swin_e48_d2242_w4_128_plantvillage_tomato.safetensors
+	$(PY) -m pytorch_side.reproduce $(MODEL) --weights $(WEIGHTS)
 	$(MAKE) --no-print-directory board RUN=$(MODEL) COPIES=4
+	$(PY) -m tinyml.parity runs/$(MODEL) --split test
+	$(PY) -m pytorch_side.reproduce $(MODEL) --check
 
 bench-mcu: setup
 	$(PY) host_tools/bench_mcu.py
