@@ -33,7 +33,7 @@ from host_tools.pc.runner import Runner
 from host_tools.pc.score import score
 from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
 from host_tools.pc.torch_models import torch_contenders
-from host_tools.results import RESULTS_NAME, load_results, merge_target
+from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
 from pytorch_side.config import data_folder
 from tinyml.cli import UserError, run_command
 
@@ -122,6 +122,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                 )
             for name, found in scores.items():
                 timed[name] |= found
+                write_target_look(model.folder, model.sha256, name, found["accuracy"])
                 _merge(model, name, timed[name])
     if not measured:
         raise UserError("no contender could be measured: see the lines above")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.looks import write_look
 from tinyml.cli import UserError, write_atomic
 
 SCHEMA = 1
@@ -72,6 +73,22 @@ def merge_target(
     merged = Results(model_sha256, name, {**results.targets, target_name: target})
     write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
     return path
+
+
+def write_target_look(
+    run_dir: Path, model_sha256: str, target_name: str, accuracy: dict[str, Any]
+) -> None:
+    """Write a target's look at test into `run_dir`/looks.jsonl, before its accuracy is shown.
+
+    A look counts for the int8 model, whatever form of it the target ran: its name says that.
+    """
+    write_look(
+        run_dir,
+        **{key: accuracy[key] for key in ("split", "images", "top1", "data")},
+        weights="model_int8.tflite",
+        weights_sha256=model_sha256,
+        target=target_name,
+    )
 
 
 def summarize_cost(values: Sequence[float], unit: str) -> dict[str, Any]:

@@ -31,11 +31,10 @@ from host_tools.journal import Journal, open_journal
 from host_tools.open_boards import open_boards
 from host_tools.protocol import Info, StepCost, max_run_count
 from host_tools.record import make_link, make_record
-from host_tools.results import RESULTS_NAME, load_results, merge_target
+from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
 from host_tools.scoring import Image, score_images
 from pytorch_side.config import data_folder
 from pytorch_side.data import spread
-from pytorch_side.looks import write_look
 from tinyml.cli import UserError, run_command
 
 SPLIT = "test"
@@ -119,15 +118,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     command = command_line(model, info, arguments.limit)
     record = make_record(entries, model, info, profile, which, command)
     record["link"] = make_link(entries, boards, info.input_bytes, scored, seconds)
-    write_look(
-        model.folder,
-        split=SPLIT,
-        images=record["accuracy"]["images"],
-        top1=record["accuracy"]["top1"],
-        weights=model.int8.name,
-        weights_sha256=model.sha256,
-        data=which["data"],
-    )
+    write_target_look(model.folder, model.sha256, target, record["accuracy"])
     merge_target(model.folder, model.sha256, model.card.name, target, record)
     journal.finish()
     report(record, model, target, arguments.json)

@@ -18,15 +18,25 @@ FILE = "looks.jsonl"
 
 
 def write_look(
-    run: Path, *, split: str, images: int, top1: float, weights: str, weights_sha256: str, data: str
+    run: Path,
+    *,
+    split: str,
+    images: int,
+    top1: float,
+    weights: str,
+    weights_sha256: str,
+    data: str,
+    target: str = "",
 ) -> int:
     """Write down that `weights` got `top1` of so many images right; returns looks at that split.
 
-    `weights` is the name of the file that was scored. Raises UserError when the look cannot be
-    written: an unlogged look is not to be shown, the log is what makes the figure honest.
+    `weights` is the name of the file that was scored, `target` the place where it ran, as in
+    results.json; empty where that is PyTorch. Raises UserError when the look cannot be written: an
+    unlogged look is not to be shown, the log is what makes the figure honest.
     """
     look = {
         "split": split,
+        **({"target": target} if target else {}),
         "images": images,
         "top1": top1,
         "weights": weights,
@@ -52,11 +62,12 @@ def read_looks(run: Path) -> list[dict[str, Any]]:
 
 
 def last_look(run: Path, split: str, weights_sha256: str) -> dict[str, Any] | None:
-    """The last look with these very weights at a split, or at the most images of it."""
+    """PyTorch's last look with these very weights at a split, or at the most images of it."""
     found = [
         look
         for look in read_looks(run)
-        if look["split"] == split and look["weights_sha256"] == weights_sha256
+        if (look["split"], look["weights_sha256"]) == (split, weights_sha256)
+        and not look.get("target")
     ]
     most = max((look["images"] for look in found), default=0)
     return next((look for look in reversed(found) if look["images"] == most), None)

@@ -126,10 +126,15 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
         return
     card, top1 = load_card(run / "card.json"), {r["name"]: r["top1"] for r in record["rungs"]}
     about = {key: record[key] for key in ("split", "images", "data")}
-    for rung, file in (("torch-float", "student.safetensors"), (INT8_RUNG, "model_int8.tflite")):
+    for rung, file, target in (
+        ("torch-float", "student.safetensors", ""),
+        (INT8_RUNG, "model_int8.tflite", INT8_RUNG),
+    ):
         if rung in top1:
             sha256 = sha256_of(run / file)
-            write_look(run, top1=top1[rung], weights=file, weights_sha256=sha256, **about)
+            write_look(
+                run, top1=top1[rung], weights=file, weights_sha256=sha256, target=target, **about
+            )
     if record["images"] == record["split_images"]:
         entry = {"int8": {**about, "top1": top1[INT8_RUNG], "command": command}}
         save_card(dataclasses.replace(card, accuracy=card.accuracy | entry), run / "card.json")

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from host_tools.inputs import Model
 from host_tools.pc.timing import cost_in_us
 from host_tools.phone.server import BadPost
-from host_tools.results import merge_target, summarize_accuracy
+from host_tools.results import merge_target, summarize_accuracy, write_target_look
 
 MAX_SAMPLES = 10_000
 MAX_THREADS = 64
@@ -148,6 +148,7 @@ class PhoneSession:
                 **accuracy,
                 "data": self.expected.data,
             }
+            self._write_look(name)
         self._merge(name)
         same = parity["same_top1"] / parity["images"]
         self.say(f"{name}: top-1 equal to the PC's for {same:.1%} of {parity['images']} images")
@@ -176,6 +177,10 @@ class PhoneSession:
     @property
     def _kind(self) -> str:
         return "phone" if self.computer is None else "pc"
+
+    def _write_look(self, name: str) -> None:
+        model = self.model
+        write_target_look(model.folder, model.sha256, name, self.targets[name]["accuracy"])
 
     def _merge(self, name: str) -> None:
         model = self.model

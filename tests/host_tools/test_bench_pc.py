@@ -12,6 +12,7 @@ from tiny_run import SIZE, make_images, make_run
 from host_tools.bench_pc import main
 from host_tools.pc.contenders import load_litert
 from host_tools.pc.twins import dequantized_twin, float_io_twin
+from pytorch_side.looks import read_looks
 from tinyml.cli import UserError
 from tinyml.tflite import parse
 
@@ -26,13 +27,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[str, dict]]) -> None:
-    _, targets = measured
+    run, targets = measured
+    looks = {look["target"]: look for look in read_looks(run)}
     assert set(targets) == {"pc-litert-int8", "pc-litert-float32", "pc-tflm-int8", "pc-aot-int8"}
     for name, target in targets.items():
         assert target["cost"]["unit"] == "us" and target["cost"]["runs"] >= 10
         assert 0 < target["cost"]["min"] <= target["cost"]["p50"] <= target["cost"]["p95"]
         assert target["accuracy"]["images"] == 20
         assert np.sum(target["accuracy"]["confusion"]) == 20
+        assert looks[name]["top1"] == target["accuracy"]["top1"]
         memory = target["memory"]
         assert name == "pc-aot-int8" or memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
         assert target["memory"]["file_bytes"] > 0

@@ -14,6 +14,7 @@ from host_tools.bench_phone import wait_for
 from host_tools.inputs import load_model
 from host_tools.phone.server import BadPost
 from host_tools.phone.session import Expected, PhoneSession, compare, device_of
+from pytorch_side.looks import read_looks
 from tinyml.cli import UserError
 
 IMAGES = 6
@@ -43,6 +44,8 @@ def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:
     assert target["kind"] == "phone" and target["cost"]["p50"] == 900.0
     assert target["hardware"] == "Chrome 150 on X, 8 cores"
     assert target["accuracy"]["top1"] == 1.0
+    (look,) = read_looks(session.model.folder)
+    assert (look["target"], look["images"], look["top1"]) == ("phone-browser-int8", IMAGES, 1.0)
     assert target["parity"]["identical"] == IMAGES and target["parity"]["max_lsb"] == 0
 
 
