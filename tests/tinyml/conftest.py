@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-SIZE, CLASSES = 64, ("blight", "healthy", "mould")
+from blotches import CLASSES, SIZE, pixels
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +47,3 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     export(run)
     convert(run)
     return run
-
-
-def pixels(count: int, seed: int = 0) -> np.ndarray:
-    """Images of coloured blotches, (count, SIZE, SIZE, 3) uint8."""
-    draw = np.random.default_rng(seed)
-    rough = draw.integers(0, 256, (count, SIZE // 8, SIZE // 8, 3))
-    fine = draw.integers(-40, 40, (count, SIZE, SIZE, 3))
-    whole = rough.repeat(8, axis=1).repeat(8, axis=2) + fine
-    return whole.clip(0, 255).astype(np.uint8)

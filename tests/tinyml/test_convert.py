@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import pixels
+from blotches import pixels
 
 from tinyml import convert
 from tinyml.card import load_card, save_card, sha256_of

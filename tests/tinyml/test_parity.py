@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CLASSES, pixels
+from blotches import CLASSES, pixels
 from PIL import Image
 
 from pytorch_side.looks import read_looks

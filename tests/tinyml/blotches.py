@@ -1,0 +1,16 @@
+"""Images that no camera took, for tests that need pixels of any kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SIZE, CLASSES = 64, ("blight", "healthy", "mould")
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    """Images of coloured blotches, (count, SIZE, SIZE, 3) uint8."""
+    draw = np.random.default_rng(seed)
+    rough = draw.integers(0, 256, (count, SIZE // 8, SIZE // 8, 3))
+    fine = draw.integers(-40, 40, (count, SIZE, SIZE, 3))
+    whole = rough.repeat(8, axis=1).repeat(8, axis=2) + fine
+    return whole.clip(0, 255).astype(np.uint8)
