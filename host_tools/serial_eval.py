@@ -31,7 +31,7 @@ from host_tools.journal import Journal, open_journal
 from host_tools.open_boards import open_boards
 from host_tools.protocol import Info, StepCost, max_run_count
 from host_tools.record import make_link, make_record
-from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
+from host_tools.results import RESULTS_NAME, merge_target, write_target_look
 from host_tools.scoring import Image, score_images
 from pytorch_side.config import data_folder
 from pytorch_side.data import spread
@@ -180,11 +180,6 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
     talk.print(f"merged into {model.folder / RESULTS_NAME}")
-    targets = load_results(model.folder / RESULTS_NAME).targets
-    if not any(name.startswith("pc-") for name in targets):
-        talk.print("the PC's figures are missing: `python host_tools/bench_pc.py` measures them")
-    if not any(name.startswith("phone-") for name in targets):
-        talk.print("a phone's figures are missing: `python host_tools/bench_phone.py` serves them")
     if parity["identical"] != parity["images"]:
         raise UserError(
             f"{parity['images'] - parity['identical']} images differ from the PC by up to "
