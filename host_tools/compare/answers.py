@@ -44,10 +44,10 @@ def _accurate(entry: Entry, rows: Sequence[Row]) -> Card:
     teacher = next(
         (row for row in rows_of(entry) if row.subject == "teacher" and row.top1 is not None), None
     )
-    beside = f"; its teacher {teacher.top1:.1%}" if teacher else ""
+    beside = f"; its teacher {teacher.top1:.2%}" if teacher else ""
     accuracy = best.target["accuracy"]
     origin = f"top-1 of {accuracy['images']:,} {accuracy['split']} images, {short(best)}{beside}"
-    return question, f"{best.top1:.1%}", origin
+    return question, f"{best.top1:.2%}", origin
 
 
 def _fast(rows: Sequence[Row]) -> Card:

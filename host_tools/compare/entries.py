@@ -85,6 +85,8 @@ class Row:
 def load_entries(paths: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     """All readable results among files and folders (searched), and one line for each that is not.
 
+    The smallest model comes first.
+
     Raises UserError when nothing at all can be shown.
     """
     files: list[Path] = []
@@ -104,6 +106,7 @@ def load_entries(paths: Sequence[Path]) -> tuple[list[Entry], list[str]]:
             complaints.append(str(error))
     if not entries:
         raise UserError("; ".join(complaints))
+    entries.sort(key=lambda entry: (entry.card.macs or 0) if entry.card else 0)
     return entries, complaints
 
 
@@ -169,9 +172,9 @@ def remarks(entry: Entry) -> list[str]:
         runtime = work_us(large) / work_us(student)
         macs = large["model"]["macs"] / student["model"]["macs"]
         said.append(
-            f"Within one runtime (PyTorch ÷ PyTorch) the student needs 1/{runtime:.0f} of Swin-L's "
-            f"time and 1/{macs:.0f} of its multiply-accumulates. Ratios beyond that are the "
-            "runtime's share, not the student's."
+            f"Within one runtime (PyTorch ÷ PyTorch) the student needs 1/{runtime:,.0f} of "
+            f"Swin-L's time and 1/{macs:,.0f} of its multiply-accumulates. Ratios beyond that are "
+            "the runtime's share, not the student's."
         )
     if large and large["cost"]["p50"] > BUSY * work_us(large):
         said.append(

@@ -224,9 +224,7 @@ def _how(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         versions = row.target.get("versions") or {}
-        note = " ".join(
-            text for text in (str(row.target.get("note") or ""), show_parity(row)) if text
-        )
+        notes = (str(row.target.get("note") or ""), show_parity(row))
         lines.append(
             table_row(
                 columns,
@@ -234,11 +232,17 @@ def _how(rows: Sequence[Row]) -> str:
                     escape(row.name),
                     escape(str(row.target.get("hardware", ""))),
                     f"{row.cost.get('runs', 0):,}",
-                    escape(", ".join(f"{name} {value}" for name, value in versions.items())),
+                    # Some tools' answers begin with their name.
+                    escape(
+                        ", ".join(f"{n} {v.removeprefix(n).strip()}" for n, v in versions.items())
+                    ),
                     escape(str(row.target.get("command", ""))),
                     escape(str(row.target.get("date", ""))[:10].replace("-", NO_BREAK_HYPHEN)),
-                    escape(note.strip()),
+                    escape("; ".join(note for note in notes if note)),
                 ],
             )
         )
-    return f"<h3>How each number was measured</h3>{table(columns, lines)}"
+    return (
+        "<h3>How each number was measured</h3><details><summary>Hardware, versions, commands, dates"
+        f"</summary>{table(columns, lines)}</details>"
+    )

@@ -101,7 +101,10 @@ def _overview(entries: Sequence[Entry]) -> str:
         return ""
     names = ", ".join(escape(entry.name) for entry in entries)
     lines = f"<p>A line joins what one target makes of {names}.</p>" if len(entries) > 1 else ""
-    return f"<section><h2>Accuracy against cost</h2>{lines}{''.join(figures)}</section>"
+    return (
+        f"<section><h2>Accuracy against cost</h2>{lines}"
+        f'<div class="overview">{"".join(figures)}</div></section>'
+    )
 
 
 def _paper(entries: Sequence[Entry]) -> str:

@@ -1,17 +1,22 @@
 """Drawings of the report as inline SVG: they print, scale, follow dark mode and need no library.
 
-Colours are CSS classes of the page (`pc`, `phone`, `board`), never values of their own.
+Colours are CSS classes of the page (`pc`, `phone`, `board`), never values of their own. Each is
+drawn twice, for a desk and for a phone; the page's style shows the one that fits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 760, 360
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 30, 44
+HEIGHT = 340
+LEFT, RIGHT, TOP, BOTTOM = 42, 24, 30, 44  # the right one holds half of the last tick's number
+SCATTER_WIDTHS = (570, 360)  # desk: two side by side; phone
+DISTRIBUTION_WIDTHS = (760, 360)
+TICK_APART = 44  # px that "10,000" needs
+LABELS_LEFT = 160  # of a distribution: room for the longest target's name
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,20 @@ class Point:
 
 def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
     """Accuracy (linear, %) against cost (logarithmic), a line for each series."""
+    return _for_both(SCATTER_WIDTHS, lambda width: _scatter(points, x_title, y_title, width))
+
+
+def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -> str:
+    """One line per (label, place, quantiles from 0 to 100 %): range, middle half, median."""
+    return _for_both(DISTRIBUTION_WIDTHS, lambda width: _distributions(rows, unit, width))
+
+
+def _for_both(widths: tuple[int, int], draw: Callable[[int], str]) -> str:
+    wide, narrow = (draw(width) for width in widths)
+    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+
+
+def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) -> str:
     low, high = _decades([point.x for point in points])
     floor, ceiling, step = _percent_axis([point.y for point in points])
 
@@ -33,22 +52,22 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
         across = (math.log10(point.x) - low) / (high - low)
         up = (point.y - floor) / (ceiling - floor)
         return (
-            LEFT + across * (WIDTH - LEFT - RIGHT),
+            LEFT + across * (width - LEFT - RIGHT),
             HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),
         )
 
     parts = []
-    for decade in range(math.ceil(low), math.floor(high) + 1):
+    for decade in _ticks(low, high, width - LEFT - RIGHT):
         x, _ = at(Point(10.0**decade, floor, "", "", ""))
         parts.append(_line(x, TOP, x, HEIGHT - BOTTOM))
         parts.append(_text(x, HEIGHT - BOTTOM + 18, _plain(10.0**decade), "middle"))
     value = floor
     while value <= ceiling + 1e-9:
         _, y = at(Point(10.0**low, value, "", "", ""))
-        parts.append(_line(LEFT, y, WIDTH - RIGHT, y))
+        parts.append(_line(LEFT, y, width - RIGHT, y))
         parts.append(_text(LEFT - 8, y + 4, f"{value:g}", "end"))
         value += step
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_title, "middle", "title"))
+    parts.append(_text((LEFT + width - RIGHT) / 2, HEIGHT - 6, x_title, "middle", "title"))
     parts.append(_text(0, TOP - 16, y_title, "start", "title"))
     ordered = sorted(points, key=lambda point: (point.series, point.x))
     # What labels must not cover: first the points, then the labels that are there already.
@@ -65,22 +84,21 @@ def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
                 f"{escape(point.label)}, {escape(series)}: {point.y:.1f} %, {_plain(point.x)}"
                 "</title></circle>"
             )
-        x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), taken)
+        x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), width, taken)
         parts.append(_text(x, y, series, anchor))
-    return _svg(WIDTH, HEIGHT, "".join(parts), f"{y_title} against {x_title}")
+    return _svg(width, HEIGHT, "".join(parts), f"{y_title} against {x_title}")
 
 
-def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -> str:
-    """One line per (label, place, quantiles from 0 to 100 %): range, middle half, median."""
-    pitch, left = 30, 190
+def _distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str, width: int) -> str:
+    pitch, left = 30, LABELS_LEFT
     height = TOP + pitch * len(rows) + BOTTOM
     low, high = _decades([value for _, _, quantiles in rows for value in quantiles])
 
     def across(value: float) -> float:
-        return left + (math.log10(value) - low) / (high - low) * (WIDTH - left - RIGHT)
+        return left + (math.log10(value) - low) / (high - low) * (width - left - RIGHT)
 
     parts = []
-    for decade in range(math.ceil(low), math.floor(high) + 1):
+    for decade in _ticks(low, high, width - left - RIGHT):
         x = across(10.0**decade)
         parts.append(_line(x, TOP, x, height - BOTTOM))
         parts.append(_text(x, height - BOTTOM + 18, _plain(10.0**decade), "middle"))
@@ -96,15 +114,17 @@ def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -
             f'width="{max(upper - lower, 2):.1f}" height="12"/>'
         )
         parts.append(_line(median, y - 9, median, y + 9, f"{place} median"))
-    parts.append(_text((left + WIDTH - RIGHT) / 2, height - 6, unit, "middle", "title"))
-    return _svg(WIDTH, height, "".join(parts), f"distribution of single runs, {unit}")
+    parts.append(_text((left + width - RIGHT) / 2, height - 6, unit, "middle", "title"))
+    return _svg(width, height, "".join(parts), f"distribution of single runs, {unit}")
 
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def _free_place(x: float, y: float, width: float, taken: list[Box]) -> tuple[float, float, str]:
-    """Where a label of a point fits: beside it, above or below, and if need be further off."""
+def _free_place(
+    x: float, y: float, length: float, width: int, taken: list[Box]
+) -> tuple[float, float, str]:
+    """Where a point's label fits: beside it, above or below, and if need be further off."""
     for far in (0, 14, 28, 42):
         for dx, dy, anchor in (
             (10, 4, "start"),
@@ -116,9 +136,9 @@ def _free_place(x: float, y: float, width: float, taken: list[Box]) -> tuple[flo
             (-8, -9 - far, "end"),
             (-8, 18 + far, "end"),
         ):
-            left = x + dx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
-            box = (left, y + dy - 10, left + width, y + dy + 3)
-            inside = box[0] > LEFT and box[2] < WIDTH and box[1] > TOP and box[3] < HEIGHT - BOTTOM
+            left = x + dx - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
+            box = (left, y + dy - 10, left + length, y + dy + 3)
+            inside = box[0] > LEFT and box[2] < width and box[1] > TOP and box[3] < HEIGHT - BOTTOM
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 return x + dx, y + dy, anchor
@@ -133,6 +153,12 @@ def _decades(values: Sequence[float]) -> tuple[float, float]:
     low, high = math.log10(min(values)), math.log10(max(values))
     margin = max(0.12 * (high - low), 0.15)
     return math.floor((low - margin) * 4) / 4, math.ceil((high + margin) * 4) / 4
+
+
+def _ticks(low: float, high: float, length: float) -> range:
+    """The powers of ten that are drawn: every second one where their numbers would touch."""
+    apart = length / (high - low)
+    return range(math.ceil(low), math.floor(high) + 1, 1 if apart > TICK_APART else 2)
 
 
 def _percent_axis(values: Sequence[float]) -> tuple[float, float, float]:
@@ -159,7 +185,6 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
 
 def _svg(width: int, height: int, body: str, name: str) -> str:
     return (
-        '<div class="plot" tabindex="0" role="group" aria-label="drawing, scrolls sideways">'
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">{body}</svg>'
-        "</div>"
+        f'<svg viewBox="0 0 {width} {height}" style="max-width: {width}px" role="img" '
+        f'aria-label="{escape(name)}">{body}</svg>'
     )

@@ -121,7 +121,7 @@ def test_on_a_busy_machine_ratios_are_of_cpu_time(zoo: Path) -> None:
 
 def test_what_could_be_misread_is_said(zoo: Path) -> None:
     said = " ".join(remarks(load_entries([zoo])[0][0]))
-    assert "1/200 of Swin-L's time and 1/3091 of its multiply-accumulates" in said
+    assert "1/200 of Swin-L's time and 1/3,091 of its multiply-accumulates" in said
     assert "pc-litert-int8: int8 is 3.0 times slower than float32" in said
 
 
@@ -133,6 +133,7 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         page.open("about:blank")
         page.requests()
         page.open(out.as_uri())
+        page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
         text = page.run("return document.body.innerText")
         for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "Parity ladder"):
             assert words in text, words
@@ -147,6 +148,11 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         page.resize(390, 844)
         width = page.run("return [document.scrollingElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], "nothing sticks out sideways"
+        cut = page.run(
+            "return [...document.querySelectorAll('svg, table')].filter(one => one.checkVisibility())"
+            ".filter(one => one.getBoundingClientRect().right > innerWidth).length"
+        )
+        assert cut == 0, "drawings and tables fit"
 
 
 class Beacon(BaseHTTPRequestHandler):
