@@ -146,13 +146,13 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         found = page.run("return axe.run().then(r => r.violations.map(v => v.id + ': ' + v.help))")
         assert found == []
         page.resize(390, 844)
-        width = page.run("return [document.scrollingElement.scrollWidth, innerWidth]")
-        assert width[0] <= width[1], "nothing sticks out sideways"
-        cut = page.run(
-            "return [...document.querySelectorAll('svg, table')].filter(one => one.checkVisibility())"
-            ".filter(one => one.getBoundingClientRect().right > innerWidth).length"
+        # Not innerWidth: a page that is too wide makes a phone zoom out, and that grows with it.
+        assert page.run("return document.scrollingElement.scrollWidth") <= 390
+        right = page.run(
+            "return Math.max(...[...document.querySelectorAll('svg, table')].map(one => "
+            "one.getBoundingClientRect().right))"
         )
-        assert cut == 0, "drawings and tables fit"
+        assert 300 < right <= 390, "every drawing and table fits"
 
 
 class Beacon(BaseHTTPRequestHandler):
