@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pytorch_side.cache import DecodedImages
 from pytorch_side.config import Config
+from pytorch_side.data import spread
 from pytorch_side.knowledge_store import Knowledge
 from pytorch_side.views import ViewSettings, make_view, view_seed
 
@@ -51,11 +52,14 @@ class TrainBatches:
         knowledge: Knowledge | None = None,
         rank: int = 0,
         processes: int = 1,
+        limit: int | None = None,
     ) -> None:
+        """`limit`: of the train split only so many images, evenly spread over the classes."""
         cv2.setNumThreads(1)  # its own pool would fight the network's threads
         self.images, self.config, self.size, self.knowledge = images, config, size, knowledge
         self.rank, self.processes = rank, processes
-        self.positions = images.folder.indices("train")
+        positions = images.folder.indices("train")
+        self.positions = positions[spread(len(positions), limit)]
         self.settings = view_settings(config)
         self.steps = max(1, len(self.positions) // config.batch)
         self.waited_s = 0.0  # by the training loop, for a batch that was not ready

@@ -78,6 +78,9 @@ class Config:
     teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
     knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
 
+    # Int8
+    qat_images: int = 0  # of an epoch of QAT, spread over train; 0 = all. Exact integers are slow
+
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     """Read a TOML file of differences (and its bases), then apply `key=value` overrides.

@@ -54,6 +54,7 @@ class Recipe:
     learning_rate: float = 1.5e-5  # 6e-5 loses a point on val in its first epoch
     float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
     follow_epochs: int = 0  # ranges follow the training views, which are wider than real images
+    images: int | None = None  # of an epoch, instead of the config's qat_images
     taught: bool = False  # by the run's stored knowledge: its hybrid loss, on views long known
 
 
@@ -79,6 +80,7 @@ def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
         beta=0.0,
         views=config.views if taught else 0,
         knowledge=str(knowledge) if taught else "",
+        qat_images=config.qat_images if recipe.images is None else recipe.images,
     )
 
 
@@ -96,7 +98,7 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
     torch.manual_seed(config.seed)
     images = decode_images(folder)
     knowledge = make_knowledge(images, config, knowledge_folder) if config.alpha > 0 else None
-    batches = TrainBatches(images, config, size, knowledge)
+    batches = TrainBatches(images, config, size, knowledge, limit=config.qat_images or None)
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
     metadata = {"student": saved.student, "size": size, "classes": list(classes)}
 
@@ -177,6 +179,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="0: PTQ, ranges alone")
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument(
+        "--images",
+        type=int,
+        help="of an epoch, spread over train; 0: all (default: the run's qat_images)",
+    )
+    parser.add_argument(
         "--float-epochs",
         type=int,
         default=Recipe.float_epochs,
@@ -204,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.learning_rate,
             arguments.float_epochs,
             arguments.follow_epochs,
+            arguments.images,
             arguments.taught,
         )
         card = quantise(arguments.run, folder, recipe, line)

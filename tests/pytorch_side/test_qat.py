@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from pytorch_side import qat
+from pytorch_side.batches import TrainBatches
+from pytorch_side.cache import decode_images
 from pytorch_side.config import Config, save_config
+from pytorch_side.data import scan_folder
 from pytorch_side.integer import IntegerNet
 from pytorch_side.models import make_student, read_weights, save_weights
 from pytorch_side.qat import Recipe, load_quantised, main, qat_config
@@ -98,6 +101,18 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     assert main(["--run", str(run), *arguments]) == 0
     resumed, _ = read_weights(run / "qat.safetensors")
     assert all(torch.equal(resumed[name], value) for name, value in wanted.items())
+
+
+def test_a_part_of_the_images_is_a_fair_one(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
+) -> None:
+    folder = scan_folder(make_folder(images=16))
+    batches = TrainBatches(decode_images(folder), tiny_config(batch=2), 32, limit=6)
+    counts = np.bincount(folder.labels[batches.positions], minlength=3)
+    assert batches.steps == 3 and counts.tolist() == [2, 2, 2]
+    recipe = Recipe(images=5)
+    assert qat_config(tiny_config(qat_images=9), recipe, Path()).qat_images == 5
+    assert qat_config(tiny_config(qat_images=9), Recipe(), Path()).qat_images == 9
 
 
 def test_another_data_set_is_refused(
