@@ -180,8 +180,8 @@ def section(table: Table, plot: str) -> str:
                 f"({float(best['val_top1']):.2%}) | {sum(seconds) / 3600:.2f} "
                 f"| {waiting / sum(seconds):.1%} | {_where(run.machine)} |"
             )
-    folders = [run.folder for runs in found.values() for run in runs]
-    lines += [*int8_section(folders), *teacher_section(table.teachers)]
+    groups = [[run.folder for run in runs] for runs in found.values()]
+    lines += [*int8_section(groups), *teacher_section(table.teachers)]
     return "\n".join(lines) + "\n"
 
 

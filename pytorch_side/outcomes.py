@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from pytorch_side.config import Config, load_config, read_saved_config
@@ -30,20 +32,37 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
     return lines
 
 
-def int8_section(folders: Sequence[Path]) -> list[str]:
-    """Accuracy on the way into int8, of the runs that were quantised (card.json, looks.jsonl)."""
-    rows = []
-    for folder in folders:
-        card = _read(folder / "card.json")
-        if not card.get("sha256"):
-            continue
-        val = {s: a["top1"] for s, a in card["accuracy"].items() if a["split"] == "val"}
-        first, last = look_at_test(folder, "student.safetensors"), card["accuracy"].get("int8")
-        gap = f"{100 * (last['top1'] - first['top1']):+.2f}" if first and last else NONE
-        stages = [_percent(val.get(stage)) for stage in ("float", "ptq", "qat")]
-        rows.append(_line(folder.name, *stages, _with_error(first), _with_error(last), gap))
-    if not rows:
-        return []
+@dataclass(frozen=True)
+class Int8:
+    """One model's top-1 on its way into int8; None where it was not looked at."""
+
+    name: str
+    val: tuple[float | None, ...]  # float, PTQ, QAT
+    float_test: dict[str, Any] | None
+    int8_test: dict[str, Any] | None
+
+
+def int8_section(groups: Sequence[Sequence[Path]]) -> list[str]:
+    """The way into int8 of runs that were quantised; a group is one experiment's seeds."""
+    found = [[one for folder in group if (one := _int8_of_run(folder))] for group in groups]
+    rows = [line for group in found for line in (*map(_int8_line, group), *_mean_line(group))]
+    return _int8_table(rows) if rows else []
+
+
+def _int8_of_run(folder: Path) -> Int8 | None:
+    card = _read(folder / "card.json")
+    if not card.get("sha256"):
+        return None
+    return _int8(folder.name, card, look_at_test(folder, "student.safetensors"))
+
+
+def _int8(name: str, card: dict[str, Any], float_test: dict[str, Any] | None) -> Int8:
+    val = {s: a["top1"] for s, a in card["accuracy"].items() if a["split"] == "val"}
+    stages = tuple(val.get(stage) for stage in ("float", "ptq", "qat"))
+    return Int8(name, stages, float_test, card["accuracy"].get("int8"))
+
+
+def _int8_table(rows: Sequence[str]) -> list[str]:
     return [
         "",
         "In int8: `ptq` has ranges alone, `qat` is fine-tuned after that; both are scored in the "
@@ -53,6 +72,25 @@ def int8_section(folders: Sequence[Path]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
     ]
+
+
+def _int8_line(one: Int8) -> str:
+    first, last = one.float_test, one.int8_test
+    gap = f"{100 * (last['top1'] - first['top1']):+.2f}" if first and last else NONE
+    return _line(one.name, *map(_percent, one.val), _with_error(first), _with_error(last), gap)
+
+
+def _mean_line(group: Sequence[Int8]) -> list[str]:
+    """Mean ± standard deviation of the seeds' scores on test, where all were looked at."""
+    ends = [
+        (o.float_test["top1"], o.int8_test["top1"]) for o in group if o.float_test and o.int8_test
+    ]
+    if len(ends) < 2 or len(ends) < len(group):
+        return []
+    floats, ints = zip(*ends, strict=True)
+    shown = [f"**{mean(of):.2%} ± {stdev(of):.2%}**" for of in (floats, ints)]
+    gap = f"{100 * (mean(ints) - mean(floats)):+.2f}"
+    return [_line(f"mean of {len(ends)} seeds ± sd", *[""] * 3, *shown, gap)]
 
 
 def look_at_test(folder: Path, weights: str) -> dict[str, Any] | None:
@@ -67,7 +105,7 @@ def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
     results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml.
     """
-    rows = []
+    rows, entries = [], []
     for folder in sorted(path.parent for path in zoo.glob("*/card.json")):
         card, targets = (
             _read(folder / "card.json"),
@@ -76,6 +114,8 @@ def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
         saved = runs / folder.name / "config.json"
         given = configs / f"{folder.name}.toml"
         config = read_saved_config(saved) if saved.is_file() else load_config(given)
+        float_test = _accuracy(targets, "pc-torch-float32")
+        entries.append(_int8_line(_int8(folder.name, card, float_test)))
         exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         rows.append(
@@ -86,7 +126,7 @@ def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
                 f"{card['macs']:,}",
                 f"{card['arena_bytes']:,}",
                 " / ".join(latency),
-                _with_error(_accuracy(targets, "pc-torch-float32")),
+                _with_error(float_test),
                 _with_error(exact),
                 _teacher(config, _accuracy(targets, "pc-torch-teacher-float32")),
             )
@@ -109,6 +149,7 @@ def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
         "",
         f"The last {len(paper['rows'])} rows are not measured here. {paper['note']} Source: "
         f"{paper['source']}.",
+        *_int8_table(entries),
         "",
     ]
 

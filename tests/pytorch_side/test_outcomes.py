@@ -26,9 +26,20 @@ def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights")
 
 
 def test_a_quantised_run_has_its_line(tmp_path: Path) -> None:
-    line = int8_section([quantised(tmp_path / "one"), tmp_path / "never made"])[-1]
+    line = int8_section([[quantised(tmp_path / "one"), tmp_path / "never made"]])[-1]
     shown = "95.00% | 94.00% | 94.50% | 96.00% ± 1.96% | 95.50% ± 2.07% | -0.50"
     assert line == f"| one | {shown} |"
+
+
+def test_seeds_have_their_mean(tmp_path: Path) -> None:
+    seeds = [quantised(tmp_path / name) for name in ("one", "two")]
+    card = json.loads((seeds[1] / "card.json").read_text())
+    card["accuracy"]["int8"]["top1"] = 0.975
+    (seeds[1] / "card.json").write_text(json.dumps(card))
+    shown = "**96.00% ± 0.00%** | **96.50% ± 1.41%** | +0.50"
+    assert int8_section([seeds])[-1] == f"| mean of 2 seeds ± sd |  |  |  | {shown} |"
+    unfinished = quantised(tmp_path / "three", int8=False)
+    assert "mean" not in int8_section([[*seeds, unfinished]])[-1]
 
 
 def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
@@ -37,7 +48,7 @@ def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
         quantised(tmp_path / "other", looked_at=b"trained again"),
         quantised(tmp_path / "float", int8=False),
     ]
-    for line in int8_section(folders)[-2:]:
+    for line in int8_section([folders])[-2:]:
         assert line.endswith("| – |")  # noqa: RUF001
 
 
@@ -67,7 +78,7 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     text = "\n".join(sections)
     assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
     columns = {text.count("|") for text in sections if text.startswith("|")}
-    assert columns == {10}
+    assert columns == {10, 8}  # the published models', then their way into int8
     config.write_text("")
     plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path)
     assert next(line for line in plain if line.startswith("| net")).endswith("| none |")
@@ -75,7 +86,7 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
 
 
 def test_nothing_quantised_nothing_shown(tmp_path: Path) -> None:
-    assert int8_section([tmp_path]) == []
+    assert int8_section([[tmp_path]]) == []
     assert teacher_section([]) == []
 
 
