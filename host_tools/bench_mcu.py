@@ -21,11 +21,11 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.bare_metal import CORES, FIRMWARE
-from host_tools.count_model import Count, Model, count_model
-from host_tools.mcu_docs import rewrite
-from host_tools.mcu_plot import plot
-from host_tools.mcu_tables import load_goals, print_counts, print_goals, print_steps
+from host_tools.mcu.bare_metal import CORES, FIRMWARE
+from host_tools.mcu.count_model import Count, Model, count_model
+from host_tools.mcu.docs import rewrite
+from host_tools.mcu.plot import plot
+from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
 from tinyml.aot.fuse import FUSIONS
 from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 from tinyml.mobilenet_graphs import by_name

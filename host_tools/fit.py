@@ -17,7 +17,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.boards import Board, get_board, load_boards
+from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import ROOT, Model, load_model
 from tinyml.aot.compiler import compile_graph
 from tinyml.cli import UserError, run_command

@@ -18,15 +18,16 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools import emulator, mlperf
-from host_tools.boards import Board, get_board, load_boards, usb_boards
-from host_tools.build import BUILD, Firmware, build_firmware, upload
-from host_tools.choose import choose, connected_boards
-from host_tools.device import Device, DeviceSilent, check_info
-from host_tools.generate import generate
+from host_tools.boards import emulator
+from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
+from host_tools.boards.choose import choose, connected_boards
+from host_tools.boards.generate import generate
+from host_tools.boards.table import Board, get_board, load_boards, usb_boards
 from host_tools.inputs import Model, load_model
-from host_tools.line import LineLost, SerialLine
-from host_tools.protocol import ProtocolError
+from host_tools.link import mlperf
+from host_tools.link.device import Device, DeviceSilent, check_info
+from host_tools.link.line import LineLost, SerialLine
+from host_tools.link.protocol import ProtocolError
 from tinyml.cli import UserError, run_command, write_atomic
 
 FLASHED = BUILD / "flashed"
@@ -184,7 +185,7 @@ def stop_boards(name: str | None) -> None:
 
 def monitor(board: Board, port: str) -> None:
     """Print what the board logs until Ctrl-C."""
-    from host_tools.protocol import Decoder, Type, printable
+    from host_tools.link.protocol import Decoder, Type, printable
 
     line, decoder = SerialLine(port, board.baud), Decoder()
     talk.print("monitoring; Ctrl-C ends it")

@@ -26,13 +26,13 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools import emulator
-from host_tools.boards import get_board
-from host_tools.build import BUILD, build_firmware
-from host_tools.device import Device, check_info
-from host_tools.generate import generate
+from host_tools.boards import emulator
+from host_tools.boards.build import BUILD, build_firmware
+from host_tools.boards.generate import generate
+from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
-from host_tools.line import Line, SerialLine
+from host_tools.link.device import Device, check_info
+from host_tools.link.line import Line, SerialLine
 from tinyml.cli import UserError, run_command
 
 BOARD = "qemu-m7"

@@ -9,8 +9,8 @@ LEAVES = {"tinyml.card", "tinyml.pixels", "tinyml.cli"}
 # Foreign library → the files that may import it.
 BORDERS = {
     "onnx2tf": {"tinyml/convert.py"},
-    "platformio": {"host_tools/build.py"},
-    "serial": {"host_tools/line.py"},
+    "platformio": {"host_tools/boards/build.py"},
+    "serial": {"host_tools/link/line.py"},
     "segno": {"host_tools/bench_phone.py"},
 }
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from host_tools.boards import FIRMWARE, Table
+from host_tools.boards.table import FIRMWARE, Table
 
 INI = FIRMWARE / "platformio.ini"
 LIB = FIRMWARE / "lib"

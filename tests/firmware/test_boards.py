@@ -20,13 +20,13 @@ from sources import FIRMWARE, INI, LIB, compile_all, sources_of
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host_tools"))
 from tiny_run import make_run
 
-from host_tools import emulator
-from host_tools.boards import Table, get_board, load_boards
-from host_tools.build import CORE_DIR
-from host_tools.device import Device
-from host_tools.generate import generate
+from host_tools.boards import emulator
+from host_tools.boards.build import CORE_DIR
+from host_tools.boards.generate import generate
+from host_tools.boards.table import Table, get_board, load_boards
 from host_tools.inputs import Model, load_model
-from host_tools.line import SerialLine
+from host_tools.link.device import Device
+from host_tools.link.line import SerialLine
 from tinyml.generated import GeneratedC
 from tinyml.tflite import read
 

@@ -15,11 +15,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host_tools"))
 from tiny_run import make_run
 
-from host_tools import emulator, flash
-from host_tools.boards import get_board
-from host_tools.device import Device
+from host_tools import flash
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
-from host_tools.line import SerialLine
+from host_tools.link.device import Device
+from host_tools.link.line import SerialLine
 from tinyml.tflite import read
 
 ANSWER_S = 30.0

@@ -8,8 +8,9 @@ import pytest
 from running_board import RunningBoard
 from tiny_run import make_images, make_run
 
-from host_tools import emulator, flash
-from host_tools.boards import get_board
+from host_tools import flash
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools import emulator
-from host_tools.boards import get_board
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from host_tools.inputs import Model
-from host_tools.protocol import PROTOCOL_VERSION, Decoder, Frame, Type, encode
+from host_tools.link.protocol import PROTOCOL_VERSION, Decoder, Frame, Type, encode
 
 # A request → the bytes to send for it; None hangs up.
 Script = Callable[[Frame], bytes | None]

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from tiny_run import make_images
 
-from host_tools import emulator, flash, line_speed, serial_eval
-from host_tools.boards import get_board
+from host_tools import flash, line_speed, serial_eval
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
 
 BOARD = "qemu-m7"

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host_tools import bench_mcu, count_model
-from host_tools.bare_metal import CORES, FIRMWARE, build, run, section_bytes
-from host_tools.count_model import Count, Model, baseline_for, count_of, made_up_image
-from host_tools.mcu_docs import rewrite
-from host_tools.mcu_tables import load_goals
+from host_tools import bench_mcu
+from host_tools.mcu import count_model
+from host_tools.mcu.bare_metal import CORES, FIRMWARE, build, run, section_bytes
+from host_tools.mcu.count_model import Count, Model, baseline_for, count_of, made_up_image
+from host_tools.mcu.docs import rewrite
+from host_tools.mcu.tables import load_goals
 
 COUNT = Count(
     model="small-96",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from host_tools import boards, build
-from host_tools.boards import Connected, get_board
-from host_tools.build import Firmware, platformio_sizes, upload
-from host_tools.choose import choose
+from host_tools.boards import build
+from host_tools.boards import table as boards
+from host_tools.boards.build import Firmware, platformio_sizes, upload
+from host_tools.boards.choose import choose
+from host_tools.boards.table import Connected, get_board
 from host_tools.fit import PSRAM_ABOVE_BYTES, Need, fit
 from tinyml.cli import UserError
 

@@ -11,11 +11,12 @@ from running_board import RunningBoard
 from scripted_device import info, scripted
 from tiny_run import make_images, make_run
 
-from host_tools import emulator, flash, serial_eval
-from host_tools.boards import get_board
+from host_tools import flash, serial_eval
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
-from host_tools.line import explain_open_error
-from host_tools.protocol import PROTOCOL_VERSION, Frame, Type, encode
+from host_tools.link.line import explain_open_error
+from host_tools.link.protocol import PROTOCOL_VERSION, Frame, Type, encode
 from tinyml.cli import UserError
 
 

@@ -8,8 +8,8 @@ from tiny_run import make_run
 
 from host_tools import fit as fit_tool
 from host_tools import flash
-from host_tools.boards import get_board
-from host_tools.build import build_firmware
+from host_tools.boards.build import build_firmware
+from host_tools.boards.table import get_board
 from host_tools.fit import Need, check_fit, fit, measure
 from host_tools.inputs import Model, load_model
 from tinyml.aot.compiler import compile_graph

@@ -14,14 +14,15 @@ import pytest
 from running_board import RunningBoard
 from tiny_run import make_run
 
-from host_tools import emulator, flash
-from host_tools.boards import Connected, get_board, load_boards
-from host_tools.build import build_firmware
-from host_tools.choose import choose
-from host_tools.device import Device
-from host_tools.faults import Faults
+from host_tools import flash
+from host_tools.boards import emulator
+from host_tools.boards.build import build_firmware
+from host_tools.boards.choose import choose
+from host_tools.boards.table import Connected, get_board, load_boards
 from host_tools.inputs import load_model
-from host_tools.line import SerialLine
+from host_tools.link.device import Device
+from host_tools.link.faults import Faults
+from host_tools.link.line import SerialLine
 from tinyml.cli import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

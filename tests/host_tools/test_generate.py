@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tiny_run import make_run
 
-from host_tools.boards import get_board
-from host_tools.generate import TFLM_SCRATCH_BYTES, generate
+from host_tools.boards.generate import TFLM_SCRATCH_BYTES, generate
+from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
 from tinyml.cli import UserError
 

@@ -13,10 +13,12 @@ import pytest
 from scripted_device import Script, info, scripted
 from tiny_run import CLASSES, make_images, make_run
 
-from host_tools import connection, device, scoring, serial_eval
+from host_tools import serial_eval
 from host_tools.inputs import Model, load_model
-from host_tools.protocol import Frame, NackCode, Type, encode
-from host_tools.reference import Prepared
+from host_tools.link import connection, device
+from host_tools.link.protocol import Frame, NackCode, Type, encode
+from host_tools.scoring import images as scoring
+from host_tools.scoring.reference import Prepared
 
 MOST_S = 30.0
 

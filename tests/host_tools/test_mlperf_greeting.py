@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from tiny_run import make_run
 
-from host_tools import emulator, flash
-from host_tools.boards import get_board
-from host_tools.device import DeviceSilent
+from host_tools import flash
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
-from host_tools.line import SerialLine
-from host_tools.mlperf import model_prefix
+from host_tools.link.device import DeviceSilent
+from host_tools.link.line import SerialLine
+from host_tools.link.mlperf import model_prefix
 from tinyml.cli import UserError
 
 

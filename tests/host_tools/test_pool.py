@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from host_tools.boards import Connected
-from host_tools.choose import choose_copies
-from host_tools.pool import Pool
+from host_tools.boards.choose import choose_copies
+from host_tools.boards.table import Connected
+from host_tools.link.pool import Pool
 from tinyml.cli import UserError
 
 

@@ -13,8 +13,8 @@ from cobs import cobs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools import protocol
-from host_tools.protocol import Decoder, Frame, NackCode, Type, encode
+from host_tools.link import protocol
+from host_tools.link.protocol import Decoder, Frame, NackCode, Type, encode
 
 WIRE = Path(__file__).resolve().parents[2] / "firmware" / "lib" / "wire"
 

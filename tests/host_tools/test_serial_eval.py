@@ -19,11 +19,11 @@ from running_board import RunningBoard
 from tiny_run import SIZE, make_run
 
 from host_tools import serial_eval
-from host_tools.device import Device
-from host_tools.faults import Faults
 from host_tools.inputs import load_model
-from host_tools.line import SerialLine
-from host_tools.protocol import Type, encode
+from host_tools.link.device import Device
+from host_tools.link.faults import Faults
+from host_tools.link.line import SerialLine
+from host_tools.link.protocol import Type, encode
 from pytorch_side.looks import read_looks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,7 +215,7 @@ def test_another_protocol_version_is_an_error(
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        from host_tools.protocol import Decoder
+        from host_tools.link.protocol import Decoder
 
         connection, _ = listener.accept()
         decoder = Decoder()

@@ -9,7 +9,7 @@ import pytest
 from aot_runner import compile_bytes, images_for, reference, write_model
 from random_graphs import RandomGraph, seeded
 
-from host_tools.bare_metal import CORES, build, kernel_sources, run
+from host_tools.mcu.bare_metal import CORES, build, kernel_sources, run
 from tinyml.cli import UserError
 
 _MAIN = """

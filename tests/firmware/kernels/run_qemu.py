@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from host_tools.bare_metal import CORES, COUNTER, KERNELS, WARNINGS, build, kernel_sources, run
+from host_tools.mcu.bare_metal import CORES, COUNTER, KERNELS, WARNINGS, build, kernel_sources, run
 
 HERE = Path(__file__).parent
 SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "reference.c"]

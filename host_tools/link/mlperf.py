@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 
-from host_tools.device import DeviceSilent
-from host_tools.line import Line
+from host_tools.link.device import DeviceSilent
+from host_tools.link.line import Line
 
 
 def model_prefix(line: Line, patience_s: float) -> str:

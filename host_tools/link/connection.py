@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from host_tools.device import Device, DeviceSilent, LinkStats, check_info
-from host_tools.faults import Faults
 from host_tools.inputs import Model
-from host_tools.line import Line, LineLost
-from host_tools.protocol import Info, ProtocolError
+from host_tools.link.device import Device, DeviceSilent, LinkStats, check_info
+from host_tools.link.faults import Faults
+from host_tools.link.line import Line, LineLost
+from host_tools.link.protocol import Info, ProtocolError
 from tinyml.cli import UserError
 
 RETRY_S = 0.3

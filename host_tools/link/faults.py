@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from host_tools.line import Line
+from host_tools.link.line import Line
 from tinyml.cli import UserError
 
 # What an ESP32-S3 prints at its UART when it starts.

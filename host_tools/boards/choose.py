@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from host_tools.boards import Connected, load_boards, usb_boards
-from host_tools.emulator import connected as emulated_boards
+from host_tools.boards.emulator import connected as emulated_boards
+from host_tools.boards.table import Connected, load_boards, usb_boards
 from tinyml.cli import UserError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from host_tools.boards import Board
+from host_tools.boards.table import Board
 from host_tools.fit import Need, check_fit, need_of
 from host_tools.inputs import Model
 from tinyml import emit_c

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools.boards import FIRMWARE, ROOT, Board
+from host_tools.boards.table import FIRMWARE, ROOT, Board
 from tinyml.cli import UserError, write_atomic
 
 BUILD = ROOT / "build"

@@ -11,12 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from host_tools.device import Device
 from host_tools.inputs import Model
-from host_tools.journal import Journal
-from host_tools.pool import Pool
-from host_tools.protocol import ProtocolError
-from host_tools.reference import Prepared, prepare_images
+from host_tools.link.device import Device
+from host_tools.link.pool import Pool
+from host_tools.link.protocol import ProtocolError
+from host_tools.scoring.journal import Journal
+from host_tools.scoring.reference import Prepared, prepare_images
 from tinyml.cli import UserError
 
 MAX_CORRUPT = 0.05  # of the images; more is an error of the folder and not of a file

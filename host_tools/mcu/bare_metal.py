@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinyml.cli import UserError
 
-FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 COUNTER = FIRMWARE / "counter"
 KERNELS = FIRMWARE / "lib" / "kernels"
 COMPILER = "arm-none-eabi-gcc"

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
-from host_tools.connection import Connection
-from host_tools.device import Device
-from host_tools.protocol import Info
+from host_tools.link.connection import Connection
+from host_tools.link.device import Device
+from host_tools.link.protocol import Info
 from tinyml.cli import UserError
 
 Item = TypeVar("Item")

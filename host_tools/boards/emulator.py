@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from host_tools.boards import Board, Connected, get_board
-from host_tools.build import BUILD
+from host_tools.boards.build import BUILD
+from host_tools.boards.table import Board, Connected, get_board
 from tinyml.cli import UserError, write_atomic
 
 STATE_DIR = BUILD / "emulated"

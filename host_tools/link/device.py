@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from host_tools.line import Line
-from host_tools.protocol import (
+from host_tools.link.line import Line
+from host_tools.link.protocol import (
     ANSWER_BIT,
     DELIMITER,
     MAX_LOAD,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from host_tools import emulator
-from host_tools.boards import load_boards
-from host_tools.choose import choose_copies, connected_boards
-from host_tools.connection import Connection
-from host_tools.faults import Faults
+from host_tools.boards import emulator
+from host_tools.boards.choose import choose_copies, connected_boards
+from host_tools.boards.table import load_boards
 from host_tools.inputs import Model
-from host_tools.line import SerialLine
-from host_tools.pool import Pool
+from host_tools.link.connection import Connection
+from host_tools.link.faults import Faults
+from host_tools.link.line import SerialLine
+from host_tools.link.pool import Pool
 
 DEFAULT_BAUD = 921600
 

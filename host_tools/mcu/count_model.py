@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.bare_metal import (
+from host_tools.mcu.bare_metal import (
     CORES,
     COUNTER,
     build,

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from statistics import pstdev
 from typing import Any
 
-from host_tools.boards import load_boards
-from host_tools.build import BUILD
+from host_tools.boards.build import BUILD
+from host_tools.boards.table import load_boards
 from host_tools.inputs import Model
-from host_tools.pool import Pool
-from host_tools.protocol import Info, StepCost
+from host_tools.link.pool import Pool
+from host_tools.link.protocol import Info, StepCost
 from host_tools.results import summarize_accuracy, summarize_cost
-from host_tools.scoring import argmax
+from host_tools.scoring.images import argmax
 
 
 def make_record(

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from host_tools.count_model import Count, baseline_for
-from host_tools.mcu_tables import Goal, standing
+from host_tools.mcu.count_model import Count, baseline_for
+from host_tools.mcu.tables import Goal, standing
 
 # Multiply-accumulates of one instruction: SMLAD takes two, VMLADAVA sixteen.
 MACS_PER_INSTRUCTION = {"m4": 2, "m7": 2, "m55": 16}

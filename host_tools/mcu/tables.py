@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from host_tools.count_model import Count, baseline_for
+from host_tools.mcu.count_model import Count, baseline_for
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from host_tools.count_model import Count, baseline_for
+from host_tools.mcu.count_model import Count, baseline_for
 
 
 def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:

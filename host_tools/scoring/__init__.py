@@ -1,0 +1,1 @@
+"""Images through boards, each answer kept and compared."""
