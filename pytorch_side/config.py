@@ -78,6 +78,12 @@ class Config:
     teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
     knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
 
+    # A guide for students without ImageNet weights: loss + guide_weight * features (guide.py)
+    guide: str = ""  # a finished student.safetensors
+    guide_weight: float = 3.0
+    # [student stage, guide stage] of one stride each; these are MobileNetV3-Large's after Small's
+    guide_pairs: tuple[tuple[int, int], ...] = ((2, 1), (4, 3), (5, 4))
+
     # Int8
     qat_images: int = 0  # of an epoch of QAT, spread over train; 0 = all. Exact integers are slow
 
@@ -143,7 +149,7 @@ def _parse(text: str) -> Any:
 
 
 def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
-    if key == "attention_pairs":
+    if key.endswith("_pairs"):
         pairs = tuple(tuple(pair) for pair in value) if isinstance(value, list) else ()
         if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
             raise UserError(f"{source}: {key} must be a list of [student stage, teacher stage]")

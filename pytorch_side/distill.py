@@ -21,6 +21,7 @@ from pytorch_side.cache import decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
 from pytorch_side.data import ImageFolder, load_split_pixels
+from pytorch_side.guide import Guide, Pairs, guide_loss, projections
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import make_student, save_weights, student_features
@@ -35,20 +36,25 @@ class WatchedStudent(nn.Module):
     """
 
     def __init__(
-        self, student: nn.Module, pairs: tuple[tuple[int, int], ...], channels: dict[int, int]
+        self,
+        student: nn.Module,
+        pairs: Pairs,
+        channels: dict[int, int],
+        guide_pairs: Pairs = (),
+        guide_channels: dict[int, int] | None = None,
     ) -> None:
         """`channels` holds the width of each teacher stage; empty means no alignment."""
         super().__init__()
-        self.student, self.pairs = student, pairs
-        self.projections = nn.ModuleDict()
-        for own, theirs in pairs if channels else ():
-            self.projections[f"{own}-{theirs}"] = nn.Conv2d(
-                _width(student, own), channels[theirs], 1, bias=False
-            )
+        self.student, self.pairs, self.guide_pairs = student, pairs, guide_pairs
+        self.projections = projections(student, pairs if channels else (), channels)
+        self.followers = projections(student, guide_pairs, guide_channels or {})
 
-    def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor]]:
-        """Images → logits and one map (batch, h, w) for each pair."""
-        logits, features = student_features(self.student, images, tuple(s for s, _ in self.pairs))
+    def forward(
+        self, images: Tensor
+    ) -> tuple[Tensor, dict[tuple[int, int], Tensor], dict[tuple[int, int], Tensor]]:
+        """Images → logits, a map (batch, h, w) for each pair, and what is held to the guide's."""
+        stages = tuple(own for own, _ in (*self.pairs, *self.guide_pairs))
+        logits, features = student_features(self.student, images, stages)
         maps = {}
         for own, theirs in self.pairs:
             name = f"{own}-{theirs}"
@@ -56,13 +62,11 @@ class WatchedStudent(nn.Module):
             maps[own, theirs] = energy_map(
                 self.projections[name](x) if name in self.projections else x
             )
-        return logits, maps
-
-
-def _width(student: nn.Module, stage: int) -> int:
-    """Channels that come out of one of the student's stages."""
-    convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
-    return int(convolutions[-1].out_channels)
+        followed = {
+            (own, theirs): self.followers[f"{own}-{theirs}"](features[own])
+            for own, theirs in self.guide_pairs
+        }
+        return logits, maps, followed
 
 
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
@@ -79,13 +83,19 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     student = make_student(config, len(folder.classes))
     pairs = config.attention_pairs if config.beta > 0 else ()
     channels = knowledge.channels if knowledge and config.alignment else {}
-    model = WatchedStudent(student, pairs, channels)
+    guide = Guide(Path(config.guide), config.guide_pairs) if config.guide else None
+    followed = (config.guide_pairs, guide.channels) if guide else ((), None)
+    model = WatchedStudent(student, pairs, channels, *followed)
     pixels, labels, _, _ = load_split_pixels(folder, "val", config.student_size)
 
     def loss_of_batch(watched: nn.Module, batch: Batch) -> Losses:
-        logits, maps = watched(batch.images)
+        logits, maps, followed = watched(batch.images)
         both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
-        return hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)
+        losses = hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)
+        if guide:
+            losses["guide"] = guide_loss(followed, guide.features(batch.images))
+            losses["loss"] = losses["loss"] + config.guide_weight * losses["guide"]
+        return losses
 
     def save(watched: nn.Module) -> None:
         metadata = {

@@ -123,6 +123,12 @@ def student_features(
     return student.forward_head(x), features
 
 
+def stage_width(student: nn.Module, stage: int) -> int:
+    """Channels that come out of one of the student's stages."""
+    convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
+    return int(convolutions[-1].out_channels)
+
+
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     """Fill `model` from a .safetensors file and return the file's metadata.
 

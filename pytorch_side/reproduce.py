@@ -96,7 +96,9 @@ def make_foundations(
 def foundations(config: Config, kind: str) -> list[str]:
     """The fields of a config that name weights it needs: a baseline never asks its teacher."""
     if kind == "student":
-        return ["student_init"] + (["teacher_init"] if config.alpha > 0 or config.beta > 0 else [])
+        taught = config.alpha > 0 or config.beta > 0
+        used = {"student_init": True, "guide": bool(config.guide), "teacher_init": taught}
+        return [field for field, is_used in used.items() if is_used]
     return ["teacher_init" if config.teacher_init else "teacher_stem_init"]
 
 

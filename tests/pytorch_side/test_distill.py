@@ -21,7 +21,7 @@ def test_alignment_brings_stages_to_the_teachers_width(
     student = make_student(tiny_config(), 3).eval()
     watched = WatchedStudent(student, ((1, 0), (2, 1)), {0: 8, 1: 16})
     images = torch.randn(2, 3, 32, 32)
-    logits, maps = watched(images)
+    logits, maps, _ = watched(images)
     assert torch.equal(logits, student(images))
     projection = watched.projections["2-1"]
     assert projection.out_channels == 16
@@ -38,7 +38,7 @@ def test_without_alignment_the_students_own_energy_is_taken(
     student = make_student(tiny_config(), 3).eval()
     watched = WatchedStudent(student, ((2, 1),), {})
     images = torch.randn(2, 3, 32, 32)
-    _, maps = watched(images)
+    _, maps, _ = watched(images)
     _, features = student_features(student, images, (2,))
     assert torch.equal(maps[2, 1], energy_map(features[2]))
 

@@ -127,6 +127,7 @@ def test_weights_are_looked_for_where_they_are_said_to_be(place: Path) -> None:
 def test_only_what_is_used_is_needed() -> None:
     assert foundations(Config(), "student") == ["student_init"]
     assert foundations(Config(beta=0.1), "student") == ["student_init", "teacher_init"]
+    assert foundations(Config(guide="x"), "student") == ["student_init", "guide"]
     assert foundations(Config(), "teacher") == ["teacher_stem_init"]
     assert foundations(Config(teacher_init="x"), "teacher") == ["teacher_init"]
 
