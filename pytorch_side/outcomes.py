@@ -106,11 +106,9 @@ def zoo_section(zoo: Path, runs: Path, configs: Path) -> list[str]:
     results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml.
     """
     rows, entries = [], []
-    for folder in sorted(path.parent for path in zoo.glob("*/card.json")):
-        card, targets = (
-            _read(folder / "card.json"),
-            _read(folder / "results.json").get("targets", {}),
-        )
+    cards = [(_read(path), path.parent) for path in zoo.glob("*/card.json")]
+    for card, folder in sorted(cards, key=lambda pair: pair[0]["macs"]):
+        targets = _read(folder / "results.json").get("targets", {})
         saved = runs / folder.name / "config.json"
         given = configs / f"{folder.name}.toml"
         config = read_saved_config(saved) if saved.is_file() else load_config(given)
