@@ -75,7 +75,7 @@ class Constants:
             )
         self._struct(
             "Requant", f"requant{index}", f"bias{index}", f"multiplier{index}", f"shift{index}",
-            self.table(requant.table), requant.zero_point, int(requant.simple),
+            self.table(requant.table), requant.zero_point, requant.simple,
         )  # fmt: skip
         if node.kind in ("conv", "depthwise"):
             source, out = node.inputs[0].shape, self.program.values[node.output].shape

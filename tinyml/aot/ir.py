@@ -61,7 +61,7 @@ class Requant:
     shift: Int64Array
     zero_point: int
     table: Table | None
-    simple: bool
+    simple: int
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ def requantization(
     shift = np.where(constant, -1, shift)
 
     extent = np.abs(folded) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
-    simple = (
+    is_simple = (
         (shift >= SIMPLE_SHIFTS[0]) & (shift <= SIMPLE_SHIFTS[1]) & (extent < SIMPLE_ACCUMULATOR)
     )
+    simple = (2 if (shift < 0).all() else 1) if is_simple.all() else 0
     requant = Requant(
-        quantize.wrap32(folded), multiplier, shift, out_zero_point, table, bool(simple.all())
+        quantize.wrap32(folded), multiplier, shift, out_zero_point, table, simple
     )
     return Requantized(weights, requant)

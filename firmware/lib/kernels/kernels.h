@@ -41,7 +41,7 @@ typedef struct {
   int32_t zero_point;         // of the output, -128 .. 127
   // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^30 whatever the input.
   // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
-  // given shift -1.) 0 promises nothing.
+  // given shift -1.) 2 promises also that no shift is 0, 0 promises nothing.
   int32_t simple;
 } Requant;
 
@@ -73,7 +73,8 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
-//           dsp: as kernel_conv1x1 with pixels = out_width.  helium: 8 * round4(k) bytes.
+//           dsp: as kernel_conv1x1 with pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
+//           bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch);
 

@@ -17,7 +17,7 @@ void random_table(int8_t* table) {
 }
 
 void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
-  const int simple = random_between(0, 3) > 0;
+  const int simple = random_between(0, 3) > 0 ? random_between(1, 2) : 0;
   int32_t usual_shift = 0;  // the shift that maps a usual sum to int8
   while ((1 << (2 * usual_shift)) < products) ++usual_shift;
   usual_shift += 5;
@@ -27,8 +27,8 @@ void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
     if (simple) {
       random->bias[c] =
           kind ? random_between(-9999, 9999) : random_between(-1000000000, 1000000000);
-      random->shift[c] =
-          (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2) : -random_between(0, 22));
+      random->shift[c] = (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2)
+                                           : -random_between(simple - 1, 22));
     } else {
       random->bias[c] = kind ? random_between(-9999, 9999) : (int32_t)random_bits();
       random->shift[c] =

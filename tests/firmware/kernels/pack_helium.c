@@ -27,7 +27,8 @@ int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
 }
 
 int32_t conv_row_scratch_bytes(const Window* window) {
-  return (window->kernel_height * window->kernel_width * window->in_channels + 3) / 4 * 32;
+  const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  return (k <= 64 ? 16 : 8) * ((k + 3) / 4 * 4);
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {

@@ -6,7 +6,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { kLanes = 4, kMaxColumns = 8 };
+enum { kLanes = 4 };
 
 // Four neighbouring output channels.
 typedef struct {
@@ -79,7 +79,7 @@ static void multiply_columns(const int8_t* column, int32_t pixels, int32_t k,
 }
 
 // Four channels that all exist: loaded as they lie here, sums start in even registers as VMLADAVA
-// wants them.
+// wants them, and then what is needed once they are summed up.
 typedef struct {
   int32_t bias0;
   const int8_t* row0;
@@ -89,19 +89,20 @@ typedef struct {
   const int8_t* row2;
   int32_t bias3;
   const int8_t* row3;
-  int32_t zero_point;  // and 128 more where there is a table
-  const int8_t* table;
-  int32_t cout;
-  const int8_t* out_end;
+  struct {
+    int32_t zero_point;  // and 128 more where there is a table
+    const int8_t* table;
+    int32_t cout;
+    const int8_t* out_end;
+    int32_t back;  // from where the last vector of a column ends to where the column does
+  } then;
 } Four;
 
-// The same for a simple layer, in one piece: a compiler moves half as much again. See SATURATE in
-// requantize.h for `saturate`.
+// The same for a simple layer without a shift of 0, in one piece: a compiler moves half as much
+// again. See RESCALE and SATURATE in requantize.h.
 #define MULTIPLY_FOUR(saturate) \
   __asm__ volatile(                                                    \
       "1: ldm %[four], {r0, r1, r2, r3, r4, r5, r6, r7}\n"             \
-      "mov %[column], %[next]\n"                                       \
-      "add %[next], %[k]\n"                                            \
       "dlstp.8 lr, %[k]\n"                                             \
       "2: vldrb.8 q0, [%[column]], #16\n"                              \
       "vldrb.8 q1, [r1], #16\n"                                        \
@@ -115,29 +116,25 @@ typedef struct {
       "letp lr, 2b\n"                                                  \
       "vmov d0, r0, r2\n"                                              \
       "vmov d1, r4, r6\n"                                              \
-      "ldrd r0, r1, [%[four], #32]\n"                                  \
-      "ldrd r2, r3, [%[four], #40]\n"                                  \
-      "vqrdmulh.s32 q0, q0, %q[multiplier]\n"                          \
-      "vand q1, q0, %q[shift]\n"                                       \
-      "vshr.s32 q1, q1, #31\n"                                         \
-      "vadd.i32 q0, q0, q1\n"                                          \
-      "vrshl.s32 q0, q0, %q[shift]\n"                                  \
+      "ldm %[then], {r0, r1, r2, r3, r4}\n"                            \
+      "add %[column], r4\n"                                            \
+      RESCALE("%q[multiplier]", "%q[shift]")                           \
       "vqadd.s32 q0, q0, r0\n" saturate("r1") \
       "mov r4, %[out]\n" /* this store takes a low register */ \
       "vstrb.32 q0, [r4]\n" \
       "add %[out], r2\n"                                               \
       "cmp %[out], r3\n"                                               \
       "bne 1b"                                                         \
-      : [column] "=&r"(column), [next] "+r"(next), [out] "+r"(out)     \
-      : [four] "r"(four), [k] "r"(k), [multiplier] "w"(multiplier), [shift] "w"(shift) \
+      : [column] "+r"(column), [out] "+r"(out)                         \
+      : [four] "r"(four), [then] "r"(&four->then), [k] "r"(k), [multiplier] "w"(multiplier), \
+        [shift] "w"(shift) \
       : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "lr", "q0", "q1", "q2", "q3", "cc", \
         "memory")
 
-static __attribute__((noinline)) void multiply_four(const Four* four, const int8_t* next, int32_t k,
-                                                    int32x4_t multiplier, int32x4_t shift,
-                                                    int8_t* out) {
-  const int8_t* column;
-  if (four->table) {
+static __attribute__((noinline)) void multiply_four(const Four* four, const int8_t* column,
+                                                    int32_t k, int32x4_t multiplier,
+                                                    int32x4_t shift, int8_t* out) {
+  if (four->then.table) {
     MULTIPLY_FOUR(LOOK_UP_SATURATED);
   } else {
     MULTIPLY_FOUR(SATURATE);
@@ -148,8 +145,11 @@ static void convolve(const int8_t* columns, int32_t pixels, int32_t k, int32_t c
                      const int8_t* weights, const Requant* requant, int8_t* out) {
   const Finish finish = finish_of(requant->zero_point, requant->table);
   int32_t c = 0;
-  if (requant->simple) {
-    Four four = {.zero_point = finish.zero_point, .table = requant->table, .cout = cout};
+  if (requant->simple == 2) {
+    Four four = {.then = {.zero_point = finish.zero_point,
+                          .table = requant->table,
+                          .cout = cout,
+                          .back = k - (k + 15) / 16 * 16}};
     for (; c + kLanes <= cout; c += kLanes) {
       const int32_t* const bias = requant->bias + c;
       four.bias0 = bias[0];
@@ -160,7 +160,7 @@ static void convolve(const int8_t* columns, int32_t pixels, int32_t k, int32_t c
       four.row1 = four.row0 + k;
       four.row2 = four.row1 + k;
       four.row3 = four.row2 + k;
-      four.out_end = out + c + pixels * cout;
+      four.then.out_end = out + c + pixels * cout;
       multiply_four(&four, columns, k, vldrwq_s32(requant->multiplier + c),
                     vldrbq_s32(requant->shift + c), out + c);
     }
@@ -189,16 +189,37 @@ static inline void copy_vectors(int8_t* to, const int8_t* from, int32_t count) {
   }
 }
 
+// Windows that lie in the image, up to sixteen bytes a line: a predicated load and a store each.
+static void gather_short_lines(const int8_t* const* rows, const Window* window,
+                               int32_t first_column, int8_t* column) {
+  const int32_t line = window->kernel_width * window->in_channels;
+  const mve_pred16_t bytes = vctp8q((uint32_t)line);
+  const int32_t offset = first_column * window->in_channels;
+  for (int32_t y = window->kernel_height; y > 0; --y, column += line) {
+    vstrbq_p_s8(column, vldrbq_z_s8(*rows++ + offset, bytes), bytes);
+  }
+}
+
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
-  const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  const int32_t line = window->kernel_width * window->in_channels;
+  const int32_t k = window->kernel_height * line;
+  const int32_t most = k <= 64 ? 16 : 8;  // columns that scratch has room for
+  const int32_t last_inside = window->in_width - window->kernel_width;
+  int short_lines = line <= 16;
+  for (int32_t y = 0; y < window->kernel_height; ++y) short_lines &= rows[y] != 0;
   int8_t* const columns = scratch;
   int32_t first_column = -window->pad_left;
   int32_t pixels = window->out_width;
   while (pixels > 0) {
-    const int32_t batch = pixels < kMaxColumns ? pixels : kMaxColumns;
-    for (int32_t p = 0; p < batch; ++p, first_column += window->stride) {
-      gather_column(rows, window, first_column, columns + p * k, copy_vectors);
+    const int32_t batch = pixels < most ? pixels : most;
+    int8_t* column = columns;
+    for (int32_t p = 0; p < batch; ++p, first_column += window->stride, column += k) {
+      if (short_lines && first_column >= 0 && first_column <= last_inside) {
+        gather_short_lines(rows, window, first_column, column);
+      } else {
+        gather_column(rows, window, first_column, column, copy_vectors);
+      }
     }
     convolve(columns, batch, k, window->out_channels, weights, requant, out);
     out += batch * window->out_channels;

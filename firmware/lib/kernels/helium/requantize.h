@@ -42,8 +42,17 @@ static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
   return x;
 }
 
-// For code that is written out: q0, its zero point added, clamped by a shift to the top byte, which
-// saturates, and back; and looked up, where 128 was added as well. q1 is changed.
+// For code that is written out: q0 rescaled where Requant.simple is 2. The sum's sign stands for
+// the product's: where that is 0, one less changes nothing, as 0 - 1 rounds to 0. q1 is changed.
+#define RESCALE(multiplier, shift)   \
+  "vshr.s32 q1, q0, #31\n"           \
+  "vqrdmulh.s32 q0, q0, " multiplier \
+  "\n"                               \
+  "vadd.i32 q0, q0, q1\n"            \
+  "vrshl.s32 q0, q0, " shift "\n"
+
+// q0, its zero point added, clamped by a shift to the top byte, which saturates, and back; and
+// looked up, where 128 was added as well. q1 is changed.
 #define SATURATE(table)     \
   "vqshl.s32 q0, q0, #24\n" \
   "vshr.s32 q0, q0, #24\n"
