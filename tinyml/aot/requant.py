@@ -64,7 +64,5 @@ def requantization(
         (shift >= SIMPLE_SHIFTS[0]) & (shift <= SIMPLE_SHIFTS[1]) & (extent < SIMPLE_ACCUMULATOR)
     )
     simple = (2 if (shift < 0).all() else 1) if is_simple.all() else 0
-    requant = Requant(
-        quantize.wrap32(folded), multiplier, shift, out_zero_point, table, simple
-    )
+    requant = Requant(quantize.wrap32(folded), multiplier, shift, out_zero_point, table, simple)
     return Requantized(weights, requant)
