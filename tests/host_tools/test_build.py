@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -80,3 +81,15 @@ def test_an_arena_that_ram_cannot_hold_goes_to_psram() -> None:
 def test_psram_begins_where_the_cmake_file_says() -> None:
     text = (boards.FIRMWARE / "src" / "CMakeLists.txt").read_text()
     assert f"arena_bytes GREATER {PSRAM_ABOVE_BYTES}" in text
+
+
+def test_platformio_lets_code_and_weights_have_what_the_table_says() -> None:
+    """It counts both together; the linker has each board's regions and refuses what exceeds one."""
+    folder = boards.FIRMWARE / "platforms/system_gcc/boards"
+    checked = 0
+    for path in folder.glob("*.json"):
+        board = get_board(path.stem)
+        limit = json.loads(path.read_text())["upload"]["maximum_size"]
+        assert limit == board.flash_bytes + board.weights_bytes, path.name
+        checked += 1
+    assert checked >= 5
