@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host_tools.inputs import MODEL_NAME
 from pytorch_side.looks import write_look
 from tinyml.cli import UserError, write_atomic
 
@@ -80,12 +81,13 @@ def write_target_look(
 ) -> None:
     """Write a target's look at test into `run_dir`/looks.jsonl, before its accuracy is shown.
 
-    A look counts for the int8 model, whatever form of it the target ran: its name says that.
+    A look counts for the int8 model, whatever form of it, or teacher beside it, the target ran: the
+    target's name says that.
     """
     write_look(
         run_dir,
         **{key: accuracy[key] for key in ("split", "images", "top1", "data")},
-        weights="model_int8.tflite",
+        weights=MODEL_NAME,
         weights_sha256=model_sha256,
         target=target_name,
     )

@@ -152,7 +152,7 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
     if key.endswith("_pairs"):
         pairs = tuple(tuple(pair) for pair in value) if isinstance(value, list) else ()
         if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
-            raise UserError(f"{source}: {key} must be a list of [student stage, teacher stage]")
+            raise UserError(f"{source}: {key} must be a list of [student stage, its other]")
         return pairs
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

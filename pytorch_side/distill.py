@@ -21,10 +21,10 @@ from pytorch_side.cache import decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
 from pytorch_side.data import ImageFolder, load_split_pixels
-from pytorch_side.guide import Guide, Pairs, guide_loss, projections
+from pytorch_side.guide import Guide, guide_loss
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import make_student, save_weights, student_features
+from pytorch_side.models import Pairs, make_student, projections, save_weights, student_features
 from pytorch_side.train import Losses, fit, top1
 
 

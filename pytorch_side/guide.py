@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pytorch_side.models import load_student, stage_width, student_features
-
-Pairs = tuple[tuple[int, int], ...]  # (student stage, guide stage)
+from pytorch_side.models import Pairs, load_student, stage_width, student_features
 
 
 class Guide:
@@ -42,8 +40,8 @@ def guide_loss(
 
     `followed` holds P s, (batch, channels of g, h, w), by (student stage, guide stage). Averaging
     brings g to its grid, then each channel of it gets mean 0 and variance 1 over the batch. The
-    paper leaves that out, but raw features are ten times as large as what a fresh projection puts
-    out, and most of training goes by until it has grown. 0: all of g is there; 1: as good as none.
+    paper leaves that out, but raw features are far larger than what a fresh projection puts out,
+    and much of training goes by until it has grown. 0: all of g is there; 1: as good as none.
     """
     distances = []
     for (_, stage), own in followed.items():
@@ -51,16 +49,3 @@ def guide_loss(
         wanted = functional.batch_norm(wanted, None, None, training=True)
         distances.append(functional.mse_loss(own.float(), wanted))
     return torch.stack(distances).mean()
-
-
-def projections(student: nn.Module, pairs: Pairs, channels: Mapping[int, int]) -> nn.ModuleDict:
-    """A learned 1x1 projection for each pair, from the student's stage to the other's `channels`.
-
-    Only training needs them: they are no part of the student.
-    """
-    return nn.ModuleDict(
-        {
-            f"{own}-{theirs}": nn.Conv2d(stage_width(student, own), channels[theirs], 1, bias=False)
-            for own, theirs in pairs
-        }
-    )

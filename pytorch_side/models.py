@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from pytorch_side.config import Config
 from pytorch_side.stem import STRIDE, ConvStem
 from tinyml.cli import UserError, atomic_path
+
+Pairs = tuple[tuple[int, int], ...]  # (student stage, stage of a teacher or a guide)
 
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
@@ -127,6 +129,19 @@ def stage_width(student: nn.Module, stage: int) -> int:
     """Channels that come out of one of the student's stages."""
     convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
     return int(convolutions[-1].out_channels)
+
+
+def projections(student: nn.Module, pairs: Pairs, channels: Mapping[int, int]) -> nn.ModuleDict:
+    """A learned 1x1 projection for each pair, from the student's stage to the other's `channels`.
+
+    Only training needs them: they are no part of the student.
+    """
+    return nn.ModuleDict(
+        {
+            f"{own}-{theirs}": nn.Conv2d(stage_width(student, own), channels[theirs], 1, bias=False)
+            for own, theirs in pairs
+        }
+    )
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:

@@ -67,7 +67,7 @@ def epoch_cost(model: WatchedStudent, batches: TrainBatches, config: Config, epo
     optimizer = torch.optim.AdamW(model.parameters())
     started = time.process_time()
     for batch in batches.epoch(epoch):
-        logits, maps = model(batch.images)
+        logits, maps, _ = model(batch.images)
         pairs = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
         hybrid_loss(logits, batch.labels, config, batch.teacher_logits, pairs)["loss"].backward()
         optimizer.step()
