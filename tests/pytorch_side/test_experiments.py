@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from pytorch_side import experiments
-from pytorch_side.config import Config
-from pytorch_side.experiments import main, read_table, section
+from pytorch_side.config import Config, load_config
+from pytorch_side.experiments.__main__ import main
+from pytorch_side.experiments.comparison import differences, section
+from pytorch_side.experiments.table import read_table
 from pytorch_side.looks import read_looks, write_look
 from tinyml.cli import UserError
 
@@ -50,7 +52,12 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("gain", "verdict"), [(0.03, "more than twice that"), (0.005, "not more than twice that")]
+    ("gain", "verdict"),
+    [
+        (0.03, ": more than twice that."),
+        (-0.03, ": more than twice that."),
+        (0.005, ": not more than twice that: nothing shown."),
+    ],
 )
 def test_the_verdict_follows_from_the_runs(
     table: Path, tmp_path: Path, gain: float, verdict: str
@@ -62,8 +69,9 @@ def test_the_verdict_follows_from_the_runs(
         write_run(runs / f"plain{suffix}", Config(epochs=2), [0.5, base])
         write_run(runs / f"taught{suffix}", Config(epochs=2, alpha=0.5), [0.5, base + gain])
     text = section(read_table(table, runs), "plot.svg")
-    assert "| plain | 2 | 2 | fresh | 0.0 | – | 0.0 | – | 90.50% ± 0.71% |" in text  # noqa: RUF001
-    assert f"{100 * gain:+.2f} points on val against plain; pooled sd 0.71%" in text
+    assert "| plain |  | 2 | 2 | 90.50% ± 0.71% |" in text
+    assert "| taught | alpha 0.5 | 2 | 2 |" in text
+    assert f"{100 * gain:+.2f} points on val against plain; pooled sd 0.71 points" in text
     assert verdict in text
     assert "| plain-seed1 | 91.00% | 2 (91.00%) | 0.02 | 7.5% | unknown |" in text
 
@@ -74,6 +82,31 @@ def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
     assert "| plain | epoch 1 of 2 |" in text
     assert "| taught | not run |" in text
     assert "points on val" not in text
+
+
+def test_differences_are_short() -> None:
+    """Seed and epochs have columns of their own, and folders need no path."""
+    base = Config(teacher_init="runs/one/teacher.safetensors", knowledge="runs/asked-one")
+    assert differences(replace(base, seed=3, epochs=7, guide_weight=1.0), base) == ""
+    assert differences(replace(base, guide="runs/a/student.safetensors"), base).startswith("guide ")
+    other = replace(
+        base,
+        teacher_init="runs/two/teacher.safetensors",
+        knowledge="runs/asked-two",
+        attention_pairs=((2, 0), (5, 1)),
+    )
+    shown = "teacher_init two, attention_pairs 2-0; 5-1, knowledge asked-two"
+    assert differences(other, base) == shown
+
+
+def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path) -> None:
+    text = TABLE.replace('config = "taught.toml"', 'config = "plain.toml"\nset = ["alpha=0.25"]')
+    table.write_text(text.replace("seeds", 'note = "Why."\nseeds'))
+    read = read_table(table, tmp_path / "runs")
+    plain, taught = read.rows
+    assert load_config(taught.config, taught.overrides).alpha == 0.25
+    assert load_config(plain.config, plain.overrides).alpha == 0.0
+    assert "\nWhy.\n" in section(read, "plot.svg")
 
 
 def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
@@ -135,8 +168,9 @@ def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:
 
 
 def test_the_projects_tables_name_their_configs() -> None:
-    root = Path(experiments.__file__).parents[1]
+    root = Path(experiments.__file__).parents[2]
     tables = sorted((root / "configs").glob("table*.toml"))
     assert tables
     for path in tables:
-        assert all(row.config.is_file() for row in read_table(path, Path("runs")).rows)
+        for row in read_table(path, Path("runs")).rows:
+            load_config(row.config, row.overrides)

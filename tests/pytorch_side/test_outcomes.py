@@ -6,8 +6,15 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+
+from pytorch_side.experiments.outcomes import (
+    int8_section,
+    knowledge_section,
+    teacher_section,
+    zoo_section,
+)
 from pytorch_side.looks import write_look
-from pytorch_side.outcomes import int8_section, teacher_section, zoo_section
 
 
 def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights") -> Path:
@@ -101,3 +108,18 @@ def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
     )
     (tmp_path / "teacher.safetensors").write_bytes(b"trained again")
     assert teacher_section([("Swin", tmp_path)])[-1].endswith("| – | – |")  # noqa: RUF001
+
+
+def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
+    """Two images of two views: three of four answers are right, and 0.75 or 0.9 sure."""
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    (folder / "knowledge.json").write_text(json.dumps({"classes": ["a", "b"], "done": 2}))
+    (folder / "files.json").write_text(json.dumps(["b/1.jpg", "a/1.jpg"]))
+    sure, less = float(np.log(9)), float(np.log(3))
+    logits = np.array([[[0, sure], [0, sure]], [[sure, 0], [-less, 0]]], dtype=np.float16)
+    np.save(folder / "logits.npy", logits)
+    lines = knowledge_section([folder, folder, tmp_path / "never asked"])
+    assert lines[-1] == "| asked | 2 | 75.00% | 0.77 | 0.90 |"
+    assert len([line for line in lines if line.startswith("| asked")]) == 1
+    assert knowledge_section([]) == []

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from pytorch_side.config import Config, load_config, read_saved_config
 from pytorch_side.looks import last_look
 from tinyml.card import sha256_of
@@ -30,6 +32,29 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
         looks = [last_look(folder, split, sha256) for split in ("val", "test")]
         lines.append(_line(name, folder.name, *(_with_error(look) for look in looks)))
     return lines
+
+
+def knowledge_section(folders: Sequence[Path]) -> list[str]:
+    """What stored answers can tell a student that its labels do not: a line a folder.
+
+    An answer that is right, and as sure of itself as all others, only repeats its label.
+    """
+    lines = []
+    for folder in dict.fromkeys(folders):
+        if not (folder / "knowledge.json").is_file():
+            continue
+        about, files = _read(folder / "knowledge.json"), _read(folder / "files.json")
+        number = {name: i for i, name in enumerate(about["classes"])}
+        labels = np.array([number[file.split("/")[0]] for file in files])
+        logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+        surest = (shares.max(axis=2) / shares.sum(axis=2)).ravel()
+        right = logits.argmax(axis=2) == labels[: about["done"], None]
+        low, middle = np.percentile(surest, [5, 50])
+        cells = f"{right.mean():.2%}", f"{low:.2f}", f"{middle:.2f}"
+        lines.append(_line(folder.name, str(logits.shape[1]), *cells))
+    head = "| knowledge | views | right | its surest class, 5 % quantile | median |"
+    return ["", head, "|---|---|---|---|---|", *lines] if lines else []
 
 
 @dataclass(frozen=True)
@@ -188,11 +213,10 @@ def _with_error(measured: dict[str, Any] | None) -> str:
     return f"{share:.2%} ± {(share * (1 - share) / measured['images']) ** 0.5:.2%}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     if not path.is_file():
         return {}
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,96 @@
+"""Run a table of configs and seeds, and write what came out from the runs' own files.
+
+    python -m pytorch_side.experiments configs/table-small-96.toml --write docs/RESULTS.md
+
+What is finished is not run again; `--report` runs nothing. `--look` scores on test what is finished
+and was not looked at with these weights. The published models' table stands at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytorch_side.config import data_folder, load_config
+from pytorch_side.experiments.comparison import draw_curves, section
+from pytorch_side.experiments.outcomes import zoo_section
+from pytorch_side.experiments.table import Table, read_run, read_table
+from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
+from tinyml.cli import run_command, write_atomic
+
+
+def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:
+    """Run, or go on with, every row and seed that is not finished, and what they stand on."""
+    for row in table.rows:
+        for seed, folder in row.folders.items():
+            run = read_run(folder)
+            if run and run.finished:
+                continue
+            given = load_config(row.config, [*row.overrides, *overrides, f"seed={seed}"])
+            config = with_weights(given, sources)
+            make_foundations(config, "student", sources, (row.config.stem,))
+            train(config, "student", sources.data, folder)
+
+
+def look_at_finished(table: Table, data: Path) -> None:
+    """Score every finished run on test that was not yet, with these weights; looks are logged."""
+    from pytorch_side.evaluate.score import score
+
+    for row in table.rows:
+        for run in row.runs:
+            if run.finished and run.test is None:
+                score(run.folder, data, "test")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("tables", nargs="+", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the files that configs call weights/"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="default: standard output")
+    parser.add_argument("--look", action="store_true", help="score finished runs on test, once")
+    parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"))
+    parser.add_argument("--report", action="store_true", help="run nothing, report what there is")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        tables = {path.stem: read_table(path, arguments.runs) for path in arguments.tables}
+        parts = [
+            "# Results",
+            "",
+            "Written from the runs' own files by `python -m pytorch_side.experiments "
+            + " ".join(str(path) for path in arguments.tables)
+            + "`; no number is typed by hand but the paper's. Choices are made on val; a look at "
+            "test is logged.",
+            "",
+        ]
+        for name, table in tables.items():
+            if not arguments.report:
+                sources = Sources(data_folder(arguments.data), arguments.weights)
+                train_missing(table, sources, arguments.overrides)
+            if arguments.look:
+                look_at_finished(table, data_folder(arguments.data))
+            plot = f"results-{name.removeprefix('table-')}.svg"
+            if arguments.write:
+                draw_curves(table, arguments.write.parent / plot)
+            parts.append(section(table, plot))
+        parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"))
+        text = "\n".join(parts)
+        if arguments.write:
+            write_atomic(arguments.write, text)
+            print(arguments.write)
+        else:
+            print(text, end="")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
