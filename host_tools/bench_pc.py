@@ -140,7 +140,7 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
     except UserError as error:
         talk.print(f"speed only: {error}")
         return []
-    return split_images(folder, model.card.classes)
+    return split_images(folder, model.card)
 
 
 def _load(contenders: list[Contender]) -> dict[Contender, Runner]:

@@ -66,15 +66,16 @@ def load_model(argument: str | None) -> Model:
     return Model(folder, card, sha256)
 
 
-def split_images(
-    data: Path, classes: tuple[str, ...], split: str = "test"
-) -> list[tuple[Path, int]]:
-    """(file, label) of one split, in the folder's order; its classes must be the model's."""
-    folder = scan_folder(data)
-    if folder.classes != classes:
+def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:
+    """(file, label) of one split, in the folder's order, cut as the model's training cut it.
+
+    Raises UserError where the folder's classes are not the model's.
+    """
+    folder = scan_folder(data, card.split)
+    if folder.classes != card.classes:
         raise UserError(
             f"{data} has the classes {', '.join(folder.classes)}, the model knows "
-            f"{', '.join(classes)}: name the images the model was trained for"
+            f"{', '.join(card.classes)}: name the images the model was trained for"
         )
     return [
         (folder.root / folder.files[position], int(folder.labels[position]))

@@ -87,7 +87,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     data = data_folder(arguments.data)
     images = [
         Image(path, label, str(path.relative_to(data)))
-        for path, label in split_images(data, model.card.classes, SPLIT)
+        for path, label in split_images(data, model.card, SPLIT)
     ]
     images = [images[position] for position in spread(len(images), arguments.limit)]
     if not images:

@@ -8,10 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytorch_side.config import Config, data_folder, load_config
+from pytorch_side.config import Config, data_folder, load_config, split_rule
 from pytorch_side.data import ImageFolder, scan_folder
-from pytorch_side.evaluate.resplit import random_split
-from tinyml.cli import UserError, run_command
+from tinyml.cli import run_command
 
 
 def training_command(
@@ -46,9 +45,4 @@ def training_command(
 
 def images_of(config: Config, data: Path) -> ImageFolder:
     """List the images in `data` in the split that the config asks for."""
-    folder = scan_folder(data, config.seed, config.val_share, config.test_share)
-    if config.split == "random":
-        return random_split(folder, config.seed)
-    if config.split != "given":
-        raise UserError(f"split {config.split!r}: known are 'given' and 'random'")
-    return folder
+    return scan_folder(data, split_rule(config))

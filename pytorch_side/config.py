@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from tinyml.card import SPLIT_KINDS, SplitRule
 from tinyml.cli import UserError, write_atomic
 
 
@@ -24,7 +25,7 @@ from tinyml.cli import UserError, write_atomic
 class Config:
     """Every choice of a run, with why its default is what it is."""
 
-    seed: int = 0  # of the weights, the order, dropout, and the split where none is given
+    seed: int = 0  # of the weights, the order and dropout
     view_seed: int = 0  # its own, so that runs with other seeds can share stored knowledge
 
     # Networks
@@ -47,6 +48,7 @@ class Config:
     view_colour: float = 0.3  # ± share of brightness, contrast and saturation: other cameras
     view_any_angle: float = 0.5  # share of views turned by any angle; the rest by quarter turns
     split: str = "given"  # or "random": the same images dealt anew, to see what a leak is worth
+    split_seed: int = 0  # its own, so that runs with other seeds are scored on the same images
     val_share: float = 0.12  # of each class, used only where the folder has no split.csv
     test_share: float = 0.12
 
@@ -160,6 +162,13 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{source}: {key} must be {kind.__name__}, not {value!r}")
     return value
+
+
+def split_rule(config: Config) -> SplitRule:
+    """How the config's images are cut. Raises UserError for a kind of split that is not known."""
+    if config.split not in SPLIT_KINDS:
+        raise UserError(f"split {config.split!r}: known are {' and '.join(map(repr, SPLIT_KINDS))}")
+    return SplitRule(config.split, config.split_seed, config.val_share, config.test_share)
 
 
 def data_folder(given: Path | None) -> Path:

@@ -9,16 +9,19 @@ Without a split.csv each class is cut by a seeded draw. Needs no torch.
 from __future__ import annotations
 
 import csv
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tinyml.card import SplitRule
 from tinyml.cli import UserError
 from tinyml.pixels import IMAGE_SUFFIXES, load_pixels
 
 SPLITS = ("train", "val", "test")
+GIVEN = SplitRule()
 CORRUPT_SHARE_MAX = 0.05  # more than this and it is the folder that is wrong, not a few files
 
 
@@ -68,10 +71,8 @@ class ImageFolder:
         )
 
 
-def scan_folder(
-    root: Path, seed: int = 0, val_share: float = 0.12, test_share: float = 0.12
-) -> ImageFolder:
-    """List a data set without decoding its images.
+def scan_folder(root: Path, rule: SplitRule = GIVEN) -> ImageFolder:
+    """List a data set, cut as `rule` says, without decoding its images.
 
     Raises UserError for a missing folder, one without images, fewer than two classes, or a
     split.csv that names a missing file, an unknown split or another class than the file's folder.
@@ -100,9 +101,23 @@ def scan_folder(
         splits = np.array([table[file][0] for file in files])
         sources = tuple(table[file][1] for file in files)
     else:
-        splits = _draw_split(labels, seed, val_share, test_share)
+        splits = _draw_split(labels, rule)
         sources = ("",) * len(files)
-    return ImageFolder(root, classes, tuple(files), labels, splits, sources)
+    folder = ImageFolder(root, classes, tuple(files), labels, splits, sources)
+    return random_split(folder, rule.seed) if rule.kind == "random" else folder
+
+
+def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
+    """The folder with each class's photos dealt out anew; every split keeps its size per class.
+
+    It is what most papers report: neighbouring photos of one leaf land on both sides.
+    """
+    rng = np.random.default_rng(seed)
+    splits = folder.splits.copy()
+    for label in range(len(folder.classes)):
+        positions = np.flatnonzero(folder.labels == label)
+        splits[positions] = rng.permutation(splits[positions])
+    return dataclasses.replace(folder, splits=splits)
 
 
 def load_split_pixels(
@@ -157,15 +172,14 @@ def _read_split(root: Path, present: set[str]) -> dict[str, tuple[str, str]]:
     return table
 
 
-def _draw_split(
-    labels: npt.NDArray[np.int64], seed: int, val_share: float, test_share: float
-) -> npt.NDArray[np.str_]:
+def _draw_split(labels: npt.NDArray[np.int64], rule: SplitRule) -> npt.NDArray[np.str_]:
     """Cut every class by one seeded draw, so that small classes reach each split."""
     splits = np.full(len(labels), "train", dtype="<U5")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(rule.seed)
     for label in np.unique(labels):
         positions = generator.permutation(np.flatnonzero(labels == label))
-        val, test = (max(1, round(share * len(positions))) for share in (val_share, test_share))
+        shares = rule.val_share, rule.test_share
+        val, test = (max(1, round(share * len(positions))) for share in shares)
         if val + test >= len(positions):
             raise UserError(
                 f"a class has {len(positions)} images, too few for train, val and test: "

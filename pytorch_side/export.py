@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pytorch_side.config import read_saved_config, split_rule
 from pytorch_side.fakequant import QuantNet
 from pytorch_side.legalize import INPUT, Step
 from pytorch_side.qat import load_quantised
@@ -106,7 +107,8 @@ def export(run: Path) -> Path:
         onnx.save(model, temporary)
     card = run / "card.json"
     if not card.is_file():
-        save_card(Card(run.name, student, classes, (size, size, 3)), card)
+        rule = split_rule(read_saved_config(run / "config.json"))
+        save_card(Card(run.name, student, classes, (size, size, 3), split=rule), card)
     load_card(card)
     return target
 

@@ -21,8 +21,9 @@ from rich.table import Table
 from torch import Tensor
 
 from pytorch_side.batches import to_images
-from pytorch_side.config import data_folder
-from pytorch_side.data import load_split_pixels, scan_folder
+from pytorch_side.command import images_of
+from pytorch_side.config import data_folder, read_saved_config
+from pytorch_side.data import load_split_pixels
 from pytorch_side.fakequant import QuantNet
 from pytorch_side.integer import IntegerNet
 from pytorch_side.qat import load_quantised
@@ -103,8 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         if arguments.images < 1:
             raise UserError("--images must be at least 1")
+        data = data_folder(arguments.data)
         net, size, _, _ = load_quantised(arguments.run)
-        pixels, *_ = load_split_pixels(scan_folder(data_folder(arguments.data)), "val", size)
+        folder = images_of(read_saved_config(arguments.run / "config.json"), data)
+        pixels, *_ = load_split_pixels(folder, "val", size)
         chosen = np.linspace(0, len(pixels) - 1, min(arguments.images, len(pixels))).astype(int)
         records = layer_errors(net, to_images(pixels[chosen]))
         write_atomic(arguments.run / "layer_error.json", json.dumps(records, indent=1) + "\n")

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, data_folder, read_saved_config
+from pytorch_side.config import Config, data_folder, read_saved_config, split_rule
 from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.fakequant import QuantNet, ranges_record
 from pytorch_side.integer import ExactNet
@@ -129,7 +129,8 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
         )
         accuracy["qat"] = top1(net, pixels, labels)
     save(net)
-    card = Card(run.resolve().name, saved.student, classes, (size, size, 3))
+    shape = (size, size, 3)
+    card = Card(run.resolve().name, saved.student, classes, shape, split=split_rule(saved))
     return complete_card(run, card, accuracy, len(labels), folder.root.name, command)
 
 

@@ -11,6 +11,17 @@ from typing import Any
 from tinyml.cli import UserError, write_atomic
 
 SCHEMA = 1
+SPLIT_KINDS = ("given", "random")
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How a folder of images is cut: a score is worth nothing where it saw training images."""
+
+    kind: str = "given"  # by split.csv, or a seeded draw where there is none; or "random"
+    seed: int = 0  # of the draw
+    val_share: float = 0.12  # of each class, where there is no split.csv
+    test_share: float = 0.12
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Card:
     sha256: str | None = None  # of model_int8.tflite
     # stage ("float", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
     accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    split: SplitRule = SplitRule()  # that the model was trained on
     schema: int = SCHEMA
 
 
@@ -74,7 +86,21 @@ def load_card(path: Path) -> Card:
         raise UserError(f"{path}: 'input_shape' must be [height, width, channels]")
     values["classes"] = tuple(classes)
     values["input_shape"] = tuple(shape)
+    values["split"] = _split_rule(path, values.get("split", {}))
     return Card(**values)
+
+
+def _split_rule(path: Path, values: Any) -> SplitRule:
+    defaults = asdict(SplitRule())
+    if not isinstance(values, dict) or any(
+        type(value) is not type(defaults.get(name)) for name, value in values.items()
+    ):
+        raise UserError(f"{path}: 'split' must hold {', '.join(defaults)}")
+    rule = SplitRule(**values)
+    shares = rule.val_share, rule.test_share
+    if rule.kind not in SPLIT_KINDS or rule.seed < 0 or not all(0 < s < 1 for s in shares):
+        raise UserError(f"{path}: 'split' is no rule that deals images: {values}")
+    return rule
 
 
 def save_card(card: Card, path: Path) -> None:

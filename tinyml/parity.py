@@ -93,7 +93,7 @@ def _record(
 def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, Any]:
     """The whole record of parity.json, with a progress bar on stderr."""
     card = load_card(run / "card.json")
-    folder = scan_folder(data)
+    folder = scan_folder(data, card.split)
     if folder.classes != card.classes:
         raise UserError(
             f"{data} has the classes {', '.join(folder.classes)}, {run} knows "

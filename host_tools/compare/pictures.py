@@ -38,7 +38,7 @@ def worst_mistakes(model: Model, data: Path, limit: int | None = None) -> list[P
     """Score the test split with LiteRT and return the images that are most wrong."""
     from ai_edge_litert.interpreter import Interpreter
 
-    images = split_images(data, model.card.classes)[:limit]
+    images = split_images(data, model.card)[:limit]
     interpreter = Interpreter(model_path=str(model.int8), num_threads=1)
     interpreter.allocate_tensors()
     given = interpreter.get_output_details()[0]

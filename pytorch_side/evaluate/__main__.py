@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import data_folder
-from pytorch_side.data import SPLITS, scan_folder
-from pytorch_side.evaluate.resplit import random_split, write_linked
+from pytorch_side.data import SPLITS, random_split, scan_folder
+from pytorch_side.evaluate.resplit import write_linked
 from tinyml.cli import UserError, run_command, write_atomic
 
 

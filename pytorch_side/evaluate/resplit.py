@@ -1,26 +1,13 @@
-"""A random split of the same photos: what most papers report, to compare an honest split with."""
+"""A split of the same photos as a data set of its own, made of links."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from pathlib import Path
 
-import numpy as np
-
 from pytorch_side.data import ImageFolder
 from tinyml.cli import UserError, write_atomic
-
-
-def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
-    """The folder with each class's photos dealt out anew; every split keeps its size per class."""
-    rng = np.random.default_rng(seed)
-    splits = folder.splits.copy()
-    for label in range(len(folder.classes)):
-        positions = np.flatnonzero(folder.labels == label)
-        splits[positions] = rng.permutation(splits[positions])
-    return dataclasses.replace(folder, splits=splits)
 
 
 def write_linked(folder: ImageFolder, out: Path) -> None:

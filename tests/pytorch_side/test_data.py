@@ -16,6 +16,7 @@ from pytorch_side.cache import decode_images
 from pytorch_side.config import Config
 from pytorch_side.data import load_split_pixels, scan_folder, spread
 from pytorch_side.views import ViewSettings, make_view
+from tinyml.card import SplitRule
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
 
@@ -26,7 +27,7 @@ def test_without_a_table_the_split_is_seeded_and_reaches_every_class(
     make_folder: Callable[..., Path],
 ) -> None:
     root = make_folder(classes=3, images=20)
-    first, again, other = scan_folder(root, 1), scan_folder(root, 1), scan_folder(root, 2)
+    first, again, other = (scan_folder(root, SplitRule(seed=seed)) for seed in (1, 1, 2))
     assert (first.splits == again.splits).all()
     assert (first.splits != other.splits).any()
     for split in ("train", "val", "test"):

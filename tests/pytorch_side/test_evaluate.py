@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from pytorch_side.config import Config, save_config
-from pytorch_side.data import scan_folder
-from pytorch_side.evaluate import audit, probe, resplit, score
+from pytorch_side.data import random_split, scan_folder
+from pytorch_side.evaluate import audit, probe, score
 from pytorch_side.evaluate.__main__ import main
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
 from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
 from pytorch_side.models import make_student, make_teacher, save_weights
+from tinyml.card import SplitRule
 from tinyml.cli import UserError
 
 NAMES = ("healthy", "late_blight")
@@ -152,7 +153,7 @@ def test_resplit_keeps_counts_and_writes_links(leaves: Path, tmp_path: Path) -> 
     dealt = scan_folder(tmp_path / "random")
     assert dealt.files == folder.files
     assert list(dealt.splits) != list(folder.splits)
-    assert list(dealt.splits) == list(resplit.random_split(folder, 1).splits)
+    assert list(dealt.splits) == list(random_split(folder, 1).splits)
     for label in range(2):
         mine, theirs = (sorted(f.splits[f.labels == label]) for f in (folder, dealt))
         assert mine == theirs
@@ -207,10 +208,10 @@ def test_every_look_is_written_down(
 def test_a_run_is_scored_on_the_split_it_was_trained_with(run: Path, leaves: Path) -> None:
     (leaves / "split.csv").unlink()
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**config, "seed": 3, "test_share": 0.3}))
+    (run / "config.json").write_text(json.dumps({**config, "split_seed": 3, "test_share": 0.3}))
     seen = list(score.folder_of_run(run, leaves).splits)
-    assert seen == list(scan_folder(leaves, 3, config["val_share"], 0.3).splits)
-    assert seen != list(scan_folder(leaves, 0, config["val_share"], 0.3).splits)
+    assert seen == list(scan_folder(leaves, SplitRule(seed=3, test_share=0.3)).splits)
+    assert seen != list(scan_folder(leaves, SplitRule(test_share=0.3)).splits)
 
 
 def test_a_run_of_the_random_split_is_scored_on_it(run: Path, leaves: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_run_of_the_random_split_is_scored_on_it(run: Path, leaves: Path) -> N
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "split": "random"}))
     dealt = score.folder_of_run(run, leaves)
-    assert list(dealt.splits) == list(resplit.random_split(given, 0).splits) != list(given.splits)
+    assert list(dealt.splits) == list(random_split(given, 0).splits) != list(given.splits)
     (run / "config.json").write_text(json.dumps({**config, "split": "blocked"}))
     with pytest.raises(UserError, match="'given' and 'random'"):
         score.folder_of_run(run, leaves)

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+from pytorch_side.config import Config, save_config
 from pytorch_side.export import main
 from pytorch_side.integer import ExactNet
 from pytorch_side.legalize import legalize
@@ -26,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net.calibrate([torch.rand(4, 3, 48, 48) * 2 - 1])
     metadata = {"student": "tf_mobilenetv3_small_100", "size": 48, "classes": ["a", "b", "c"]}
     save_weights(net, folder / "qat.safetensors", metadata)
+    save_config(Config(split_seed=5), folder / "config.json")
     assert main([str(folder)]) == 0
     return folder
 
@@ -60,6 +62,7 @@ def test_every_step_is_a_tensor_of_the_graph(run: Path) -> None:
 def test_a_card_is_made_where_there_is_none(run: Path) -> None:
     card = load_card(run / "card.json")
     assert card.classes == ("a", "b", "c") and card.input_shape == (48, 48, 3)
+    assert card.split.seed == 5
 
 
 def test_a_run_without_qat_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

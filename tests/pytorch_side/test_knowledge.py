@@ -22,6 +22,7 @@ from pytorch_side.knowledge import ask, load_teacher, make_knowledge
 from pytorch_side.knowledge_store import quantise_logits, quantise_maps
 from pytorch_side.models import make_teacher, save_weights
 from pytorch_side.views import make_view
+from tinyml.card import SplitRule
 from tinyml.cli import UserError
 
 
@@ -169,7 +170,7 @@ def test_knowledge_of_another_split_or_teacher_is_refused(
 ) -> None:
     images, config = taught
     make_knowledge(images, config, tmp_path / "knowledge")
-    other = decode_images(scan_folder(images.folder.root, seed=9))
+    other = decode_images(scan_folder(images.folder.root, SplitRule(seed=9)))
     with pytest.raises(UserError, match="another split"):
         make_knowledge(other, config, tmp_path / "knowledge")
     save_weights(make_teacher(config, 3), Path(config.teacher_init), {})

@@ -17,6 +17,7 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
+    from pytorch_side.config import Config, save_config
     from pytorch_side.export import export
     from pytorch_side.fakequant import ranges_record
     from pytorch_side.integer import ExactNet
@@ -43,6 +44,7 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fed = torch.from_numpy(pixels(24)).permute(0, 3, 1, 2).float()
     net.calibrate([(fed - 128) / 128])
     save_weights(net, run / "qat.safetensors", metadata)
+    save_config(Config(), run / "config.json")
     (run / "ranges.json").write_text(json.dumps(ranges_record(net)))
     export(run)
     convert(run)

@@ -1,12 +1,13 @@
 """The card survives a round trip and refuses what it cannot vouch for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tinyml.card import Card, load_card, save_card
+from tinyml.card import Card, SplitRule, load_card, save_card
 from tinyml.cli import UserError
 
 CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3), macs=11_000_000)
@@ -15,6 +16,17 @@ CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3)
 def test_round_trip(tmp_path: Path) -> None:
     save_card(CARD, tmp_path / "card.json")
     assert load_card(tmp_path / "card.json") == CARD
+    other = replace(CARD, split=SplitRule("random", 3, 0.2, 0.3))
+    save_card(other, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == other
+
+
+def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Path) -> None:
+    save_card(CARD, tmp_path / "card.json")
+    values = json.loads((tmp_path / "card.json").read_text())
+    del values["split"]
+    (tmp_path / "card.json").write_text(json.dumps(values))
+    assert load_card(tmp_path / "card.json").split == SplitRule()
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,12 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"classes": ["only one"]}, "at least two"),
         ({"input_shape": [96, 96]}, "input_shape"),
         ({"input_shape": [96, -1, 3]}, "input_shape"),
+        ({"split": "random"}, "'split' must hold"),
+        ({"split": {"kind": "random", "colour": 1}}, "'split' must hold"),
+        ({"split": {"seed": 1.5}}, "'split' must hold"),
+        ({"split": {"seed": -1}}, "no rule"),
+        ({"split": {"kind": "lucky"}}, "no rule"),
+        ({"split": {"test_share": 1.5}}, "no rule"),
     ],
 )
 def test_a_card_that_is_wrong_says_where(
