@@ -3,13 +3,15 @@
     leaves/healthy/a.jpg          split.csv:  file,class,source,split
     leaves/early_blight/b.jpg                 healthy/a.jpg,healthy,camera 1,train
 
-Without a split.csv each class is cut by a seeded draw. Needs no torch.
+Without a split.csv each class is cut by a seeded draw for each file. Needs no torch.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +103,7 @@ def scan_folder(root: Path, rule: SplitRule = GIVEN) -> ImageFolder:
         splits = np.array([table[file][0] for file in files])
         sources = tuple(table[file][1] for file in files)
     else:
-        splits = _draw_split(labels, rule)
+        splits = _draw_split(files, labels, rule)
         sources = ("",) * len(files)
     folder = ImageFolder(root, classes, tuple(files), labels, splits, sources)
     return random_split(folder, rule.seed) if rule.kind == "random" else folder
@@ -172,22 +174,41 @@ def _read_split(root: Path, present: set[str]) -> dict[str, tuple[str, str]]:
     return table
 
 
-def _draw_split(labels: npt.NDArray[np.int64], rule: SplitRule) -> npt.NDArray[np.str_]:
-    """Cut every class by one seeded draw, so that small classes reach each split."""
-    splits = np.full(len(labels), "train", dtype="<U5")
-    generator = np.random.default_rng(rule.seed)
+def _draw_split(
+    files: Sequence[str], labels: npt.NDArray[np.int64], rule: SplitRule
+) -> npt.NDArray[np.str_]:
+    """Cut every class by a draw for each file's name, so that small classes reach each split.
+
+    A name's draw does not depend on what else is there: photos that are added later never move one
+    from train to test, and a model trained before is still scored on what it never saw.
+    """
+    if rule.val_share + rule.test_share >= 1:
+        raise UserError(
+            f"val_share {rule.val_share} and test_share {rule.test_share} leave nothing to train on"
+        )
+    splits = np.full(len(files), "train", dtype="<U5")
+    draws = np.array([_draw(rule.seed, file) for file in files])
     for label in np.unique(labels):
-        positions = generator.permutation(np.flatnonzero(labels == label))
-        shares = rule.val_share, rule.test_share
-        val, test = (max(1, round(share * len(positions))) for share in shares)
-        if val + test >= len(positions):
+        positions = np.flatnonzero(labels == label)
+        if len(positions) < len(SPLITS):
             raise UserError(
                 f"a class has {len(positions)} images, too few for train, val and test: "
                 "add images or a split.csv"
             )
+        positions = positions[np.argsort(draws[positions])]
+        held_out = np.cumsum([rule.val_share, rule.test_share])
+        val, test = np.searchsorted(draws[positions], held_out)
+        val = min(max(val, 1), len(positions) - 2)  # no split of a class may be empty
+        test = min(max(test, val + 1), len(positions) - 1)
         splits[positions[:val]] = "val"
-        splits[positions[val : val + test]] = "test"
+        splits[positions[val:test]] = "test"
     return splits
+
+
+def _draw(seed: int, file: str) -> float:
+    """A number in [0, 1) that looks random and is the same for a file at any time."""
+    digest = hashlib.blake2b(f"{seed} {file}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
 
 
 def spread(count: int, limit: int | None) -> list[int]:

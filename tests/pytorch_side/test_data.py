@@ -34,6 +34,41 @@ def test_without_a_table_the_split_is_seeded_and_reaches_every_class(
         assert set(first.labels[first.indices(split)]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("images", [3, 4, 9, 60])
+def test_photos_added_later_move_none_from_train_to_test(
+    make_folder: Callable[..., Path], images: int
+) -> None:
+    root = make_folder(classes=2, images=images, size=8)
+    first = scan_folder(root)
+    trained = {first.files[i] for i in first.indices("train")}
+    photo = root / first.files[0]
+    for number in range(40):
+        (root / f"class_{number % 2}" / f"added {number}.png").write_bytes(photo.read_bytes())
+        later = scan_folder(root)
+        assert not trained & {later.files[i] for i in later.indices("test")}
+    assert len(later.indices("test")) > len(first.indices("test"))
+
+
+def test_a_draw_keeps_to_its_shares(make_folder: Callable[..., Path]) -> None:
+    """Of 600 files a share of 0.2 is 120, with a standard deviation of 9.8."""
+    folder = scan_folder(
+        make_folder(classes=2, images=300, size=4), SplitRule("given", 1, 0.1, 0.2)
+    )
+    assert abs(len(folder.indices("test")) - 120) < 4 * 9.8
+    assert abs(len(folder.indices("val")) - 60) < 4 * 7.4
+
+
+@pytest.mark.parametrize(
+    ("images", "rule", "message"),
+    [(2, SplitRule(), "too few for train"), (9, SplitRule("given", 0, 0.5, 0.5), "leave nothing")],
+)
+def test_a_draw_that_leaves_a_split_empty_is_refused(
+    make_folder: Callable[..., Path], images: int, rule: SplitRule, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        scan_folder(make_folder(images=images), rule)
+
+
 def test_split_csv_decides_and_unnamed_files_are_not_used(make_folder: Callable[..., Path]) -> None:
     root = make_folder(classes=2, images=3)
     lines = ["file,class,source,split"]
