@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytorch_side.data import scan_folder
+from pytorch_side.data import folder_of_model
 from tinyml.card import Card, load_card, sha256_of
 from tinyml.cli import UserError
 
@@ -67,16 +67,8 @@ def load_model(argument: str | None) -> Model:
 
 
 def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:
-    """(file, label) of one split, in the folder's order, cut as the model's training cut it.
-
-    Raises UserError where the folder's classes are not the model's.
-    """
-    folder = scan_folder(data, card.split)
-    if folder.classes != card.classes:
-        raise UserError(
-            f"{data} has the classes {', '.join(folder.classes)}, the model knows "
-            f"{', '.join(card.classes)}: name the images the model was trained for"
-        )
+    """(file, label) of one split, in the folder's order. Raises UserError for other classes."""
+    folder = folder_of_model(data, card)
     return [
         (folder.root / folder.files[position], int(folder.labels[position]))
         for position in folder.indices(split)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tinyml.card import SplitRule
+from tinyml.card import Card, SplitRule
 from tinyml.cli import UserError
 from tinyml.pixels import IMAGE_SUFFIXES, load_pixels
 
@@ -107,6 +107,20 @@ def scan_folder(root: Path, rule: SplitRule = GIVEN) -> ImageFolder:
         sources = ("",) * len(files)
     folder = ImageFolder(root, classes, tuple(files), labels, splits, sources)
     return random_split(folder, rule.seed) if rule.kind == "random" else folder
+
+
+def folder_of_model(root: Path, card: Card) -> ImageFolder:
+    """List a data set, cut as the model's training cut it: nothing it was trained on is its test.
+
+    Raises UserError where the folder's classes are not the model's.
+    """
+    folder = scan_folder(root, card.split)
+    if folder.classes != card.classes:
+        raise UserError(
+            f"{root} has the classes {', '.join(folder.classes)}, {card.name} knows "
+            f"{', '.join(card.classes)}: name the images that the model was trained for"
+        )
+    return folder
 
 
 def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:

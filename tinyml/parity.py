@@ -28,7 +28,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pytorch_side.config import data_folder
-from pytorch_side.data import load_split_pixels, scan_folder, spread
+from pytorch_side.data import folder_of_model, load_split_pixels, spread
 from pytorch_side.looks import write_look
 from tinyml.card import load_card, save_card, sha256_of
 from tinyml.cli import UserError, run_command, write_atomic
@@ -93,12 +93,7 @@ def _record(
 def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, Any]:
     """The whole record of parity.json, with a progress bar on stderr."""
     card = load_card(run / "card.json")
-    folder = scan_folder(data, card.split)
-    if folder.classes != card.classes:
-        raise UserError(
-            f"{data} has the classes {', '.join(folder.classes)}, {run} knows "
-            f"{', '.join(card.classes)}: name the data set of this model"
-        )
+    folder = folder_of_model(data, card)
     if card.output_scale is None or card.sha256 is None:
         raise UserError(f"{run} is not converted: run python -m tinyml.convert {run} first")
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])

@@ -34,17 +34,16 @@ class Picture:
     attention: str  # data: URL
 
 
-def worst_mistakes(model: Model, data: Path, limit: int | None = None) -> list[Picture]:
+def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     """Score the test split with LiteRT and return the images that are most wrong."""
     from ai_edge_litert.interpreter import Interpreter
 
-    images = split_images(data, model.card)[:limit]
     interpreter = Interpreter(model_path=str(model.int8), num_threads=1)
     interpreter.allocate_tensors()
     given = interpreter.get_output_details()[0]
     scale = given["quantization"][0]
     wrong: list[tuple[float, Path, int, int]] = []
-    for path, label in images:
+    for path, label in split_images(data, model.card):
         try:
             pixels = load_pixels(path, model.size, model.size)
         except UserError:

@@ -113,7 +113,7 @@ def _verdicts(table: Table, found: dict[str, list[Run]]) -> list[str]:
         gain = 100 * (statistics.mean(values) - statistics.mean(base))
         text = f"- {name}: {gain:+.2f} points on val against {table.baseline}"
         if len(values) > 1 and len(base) > 1:
-            spread = statistics.fmean([statistics.variance(v) for v in (values, base)]) ** 0.5
+            spread = _pooled_sd(values, base)
             sure = abs(gain) > 200 * spread
             verdict = "more than twice that" if sure else "not more than twice that: nothing shown"
             text += f"; pooled sd {100 * spread:.2f} points: {verdict}"
@@ -121,6 +121,15 @@ def _verdicts(table: Table, found: dict[str, list[Run]]) -> list[str]:
             text += "; one seed, so this says little"
         lines.append(text + ".")
     return lines
+
+
+def _pooled_sd(*groups: Sequence[float]) -> float:
+    """Standard deviation within groups of several values each, weighed by their degrees of freedom.
+
+    sqrt(sum((n - 1) variance) / sum(n - 1)).
+    """
+    weighed = [(len(group) - 1, statistics.variance(group)) for group in groups]
+    return float(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed)) ** 0.5
 
 
 def draw_curves(table: Table, path: Path) -> None:

@@ -35,5 +35,5 @@ def test_no_image_of_training_is_scored(tmp_path: Path, config: Config) -> None:
 
 def test_a_folder_of_other_classes_is_named(tmp_path: Path) -> None:
     card = Card("run", "net", ("a", "b"), (8, 8, 3))
-    with pytest.raises(UserError, match="the model knows a, b"):
+    with pytest.raises(UserError, match="run knows a, b"):
         split_images(make_images(tmp_path / "leaves"), card)

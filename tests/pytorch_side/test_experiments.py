@@ -76,6 +76,17 @@ def test_the_verdict_follows_from_the_runs(
     assert "| plain-seed1 | 91.00% | 2 (91.00%) | 0.02 | 7.5% | unknown |" in text
 
 
+def test_more_seeds_weigh_more(table: Path, tmp_path: Path) -> None:
+    """90, 91, 92 % has variance 1 on 2 degrees, 90, 94 % has 8 on 1: (2 + 8) / 3, sd 1.83."""
+    table.write_text(TABLE.replace("[0, 1]", "[0, 1, 2]"))
+    runs = tmp_path / "runs"
+    for seed, base in enumerate((0.90, 0.91, 0.92)):
+        write_run(runs / f"plain{f'-seed{seed}' if seed else ''}", Config(epochs=1), [base])
+    for seed, taught in enumerate((0.90, 0.94)):
+        write_run(runs / f"taught{f'-seed{seed}' if seed else ''}", Config(epochs=1), [taught])
+    assert "pooled sd 1.83 points" in section(read_table(table, runs), "plot.svg")
+
+
 def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs/plain", Config(epochs=2), [0.9])
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")

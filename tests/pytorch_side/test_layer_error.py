@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from pytorch_side.config import Config, save_config
 from pytorch_side.fakequant import QuantNet
-from pytorch_side.layer_error import layer_errors, plot, sqnr
+from pytorch_side.layer_error import layer_errors, main, plot, sqnr
 from pytorch_side.legalize import legalize
-from pytorch_side.models import timm_package
+from pytorch_side.models import save_weights, timm_package
 
 
 def test_sqnr_of_known_noise() -> None:
     signal = torch.full((1000,), 3.0)
     assert sqnr(signal, signal + 0.03) == pytest.approx(40.0, abs=0.01)
     assert sqnr(signal, signal) == 200.0
+
+
+def test_the_command_looks_at_the_split_of_the_run(
+    tmp_path: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    model = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3)
+    net = QuantNet(legalize(model.eval()))
+    net.calibrate([torch.randint(-128, 128, (4, 3, 48, 48)) / 128])
+    metadata = {"student": "tf_mobilenetv3_small_100", "size": 48, "classes": ["a", "b", "c"]}
+    save_weights(net, tmp_path / "qat.safetensors", metadata)
+    arguments = [str(tmp_path), "--data", str(make_folder()), "--images", "2"]
+    save_config(Config(), tmp_path / "config.json")
+    assert main(arguments) == 0
+    save_config(Config(split="lucky"), tmp_path / "config.json")
+    assert main(arguments) == 2
+    assert "'lucky'" in capsys.readouterr().err
 
 
 def test_a_bad_range_is_found_where_it_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from pytorch_side import qat
 from pytorch_side.batches import TrainBatches
 from pytorch_side.cache import decode_images
-from pytorch_side.config import Config, save_config
+from pytorch_side.config import Config, read_saved_config, save_config
 from pytorch_side.data import scan_folder
 from pytorch_side.integer import IntegerNet
 from pytorch_side.models import make_student, read_weights, save_weights
 from pytorch_side.qat import Recipe, load_quantised, main, qat_config
-from tinyml.card import load_card
+from tinyml.card import SplitRule, load_card
 from tinyml.cli import UserError
 
 
@@ -44,8 +45,11 @@ def test_ptq_then_qat(
     run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--data", str(make_folder(images=16))]
+    config = dataclasses.replace(read_saved_config(run / "config.json"), split_seed=3)
+    save_config(config, run / "config.json")
     assert main(["--run", str(run), "--epochs", "0", *data]) == 0
     card = load_card(run / "card.json")
+    assert card.split == SplitRule(seed=3)
     assert set(card.accuracy) == {"float", "ptq"} and not (run / "qat").exists()
     before = load_quantised(run)[0]
 
@@ -63,10 +67,10 @@ def test_ptq_then_qat(
     assert len((run / "qat" / "log.csv").read_text().splitlines()) == 4
     assert "on val" in capsys.readouterr().out
     # The card's figure is the exact integers' own.
-    from pytorch_side.data import load_split_pixels, scan_folder
+    from pytorch_side.data import folder_of_model, load_split_pixels
     from pytorch_side.train import top1
 
-    pixels, labels, _, _ = load_split_pixels(scan_folder(Path(data[1])), "val", size)
+    pixels, labels, _, _ = load_split_pixels(folder_of_model(Path(data[1]), card), "val", size)
     assert card.accuracy["qat"]["top1"] == top1(IntegerNet(after), pixels, labels)
 
     record = json.loads((run / "ranges.json").read_text())

@@ -17,11 +17,7 @@ WEIGHTS = np.array([[1, -2], [3, 4]], np.int8)
         ([0.01, 0.5], 0, 1),  # a half is 2^30 without a shift
         ([0.01, 0.9], 0, 1),
         ([0.01, 1.5], 0, 0),  # a shift to the left
-        (
-            [0.01, 2.0**-24],
-            1 << 29,
-            2,
-        ),  # one output whatever the input: rewritten as a dead channel
+        ([0.01, 2.0**-24], 1 << 29, 2),  # one output whatever the input: a dead channel
     ],
 )
 def test_one_channel_decides_what_is_promised(factors: list[float], bias: int, simple: int) -> None:

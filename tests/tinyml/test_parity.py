@@ -14,7 +14,7 @@ from blotches import CLASSES, pixels
 from PIL import Image
 
 from pytorch_side.looks import read_looks
-from tinyml.card import load_card
+from tinyml.card import SplitRule, load_card, save_card
 from tinyml.cli import UserError
 from tinyml.interpreters import Micro, arena_bytes
 from tinyml.operators import compare_operators
@@ -116,7 +116,7 @@ def test_arena_is_what_tflite_micro_counts(converted_run: Path) -> None:
 def folder(tmp_path: Path) -> Callable[[tuple[str, ...]], Path]:
     def make(classes: tuple[str, ...]) -> Path:
         for number, name in enumerate(classes):
-            (tmp_path / "data" / name).mkdir(parents=True)
+            (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(pixels(8, seed=number)):
                 Image.fromarray(image).save(tmp_path / "data" / name / f"{i}.png")
         return tmp_path / "data"
@@ -158,6 +158,20 @@ def test_looks_at_test_are_written_down_and_a_whole_one_is_the_cards(
     assert last["weights_sha256"] == card.sha256
     assert last["top1"] == card.accuracy["int8"]["top1"]
     assert card.accuracy["int8"]["split"] == "test"
+
+
+def test_images_are_cut_as_training_cut_them(
+    converted_run: Path, folder: Callable[[tuple[str, ...]], Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(converted_run / "model_int8.tflite", run / "model_int8.tflite")
+    card, counts = load_card(converted_run / "card.json"), []
+    for rule in (SplitRule(), SplitRule(test_share=0.5)):
+        save_card(replace(card, split=rule), run / "card.json")
+        assert main([str(run), "--data", str(folder(CLASSES)), "--split", "test"]) == 0
+        counts.append(json.loads((run / "parity.json").read_text())["split_images"])
+    assert counts[0] < counts[1]
 
 
 def test_another_data_set_is_refused(
