@@ -19,7 +19,9 @@ from pytorch_side.cache import DecodedImages
 from pytorch_side.config import Config
 from pytorch_side.data import spread
 from pytorch_side.knowledge_store import Knowledge
-from pytorch_side.views import ViewSettings, make_view, view_seed
+from pytorch_side.mixing import labels_of, train_view
+from pytorch_side.views import ViewSettings, view_seed
+from tinyml.cli import UserError
 
 AHEAD = 6  # batches made in advance: enough to ride out a busy moment of the machine
 # Pillow and OpenCV let go of the interpreter while they work, so threads do; a GPU empties several.
@@ -31,7 +33,7 @@ class Batch:
     """One step's input. Teacher fields are None where no knowledge is replayed."""
 
     images: Tensor  # (batch, 3, size, size) float32, (pixel - 128) / 128, channels last
-    labels: Tensor  # (batch,) int64
+    labels: Tensor  # (batch,) int64, or (batch, classes) shares where views are mixed
     files: tuple[str, ...]
     teacher_logits: Tensor | None = None  # (batch, classes)
     teacher_maps: dict[int, Tensor] = field(default_factory=dict)  # stage → (batch, h, w) in [0, 1]
@@ -59,6 +61,7 @@ class TrainBatches:
         self.images, self.config, self.size, self.knowledge = images, config, size, knowledge
         self.rank, self.processes = rank, processes
         positions = images.folder.indices("train")
+        self.train = positions
         self.positions = positions[spread(len(positions), limit)]
         self.settings = view_settings(config)
         self.steps = max(1, len(self.positions) // config.batch)
@@ -104,21 +107,28 @@ class TrainBatches:
         else:
             number = epoch % self.config.views if self.config.views else epoch
             seeds = [view_seed(self.config.view_seed, file, number) for file in files]
-        pixels = np.stack(
-            [
-                make_view(self.images[int(i)], seed, self.settings, (self.size,))[0]
-                for i, seed in zip(positions, seeds, strict=True)
-            ]
-        )
-        return Batch(
-            to_images(pixels), torch.from_numpy(folder.labels[positions]), files, logits, answers
-        )
+        views = [
+            train_view(self.images, self.train, int(i), seed, self.settings, self.size)
+            for i, seed in zip(positions, seeds, strict=True)
+        ]
+        labels = labels_of(views, folder.labels, len(folder.classes), self.settings.mix > 0)
+        pixels = np.stack([view.pixels for view in views])
+        return Batch(to_images(pixels), labels, files, logits, answers)
 
 
 def view_settings(config: Config) -> ViewSettings:
-    """The part of a config that decides how views look."""
+    """The part of a config that decides how views look. Raises UserError for too much mixing."""
+    if not 0 <= config.view_mix <= 0.5:
+        raise UserError(
+            f"view_mix is {config.view_mix}: 0 mixes no views, 0.5 mixes up to halves, "
+            "and beyond that a view would be more of the other image than of its own"
+        )
     return ViewSettings(
-        config.view_area_min, config.view_aspect, config.view_colour, config.view_any_angle
+        config.view_area_min,
+        config.view_aspect,
+        config.view_colour,
+        config.view_any_angle,
+        config.view_mix,
     )
 
 

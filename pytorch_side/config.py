@@ -47,6 +47,7 @@ class Config:
     view_aspect: float = 0.2  # ± share of width to height: leaves are seen at a slant
     view_colour: float = 0.3  # ± share of brightness, contrast and saturation: other cameras
     view_any_angle: float = 0.5  # share of views turned by any angle; the rest by quarter turns
+    view_mix: float = 0.0  # mixup: up to this share of a view is of another image; 0.5 at most
     split: str = "given"  # or "random": the same images dealt anew, to see what a leak is worth
     split_seed: int = 0  # its own, so that runs with other seeds are scored on the same images
     val_share: float = 0.12  # of each class, used only where the folder has no split.csv

@@ -38,8 +38,9 @@ from pytorch_side.knowledge_store import (
     quantise_logits,
     quantise_maps,
 )
+from pytorch_side.mixing import train_view
 from pytorch_side.models import make_teacher, read_weights, teacher_input
-from pytorch_side.views import make_view, view_seed
+from pytorch_side.views import view_seed
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, write_atomic
 
@@ -135,9 +136,12 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
         chosen = range(start, min(start + SHARD, len(files)))
         numbers = range(config.views)
         seeds = [[view_seed(config.view_seed, files[i], k) for k in numbers] for i in chosen]
-        size = (config.teacher_size,)
+        size = config.teacher_size
         views = [
-            [make_view(images[int(positions[i])], s, settings, size)[0] for s in row]
+            [
+                train_view(images, positions, int(positions[i]), s, settings, size).pixels
+                for s in row
+            ]
             for i, row in zip(chosen, seeds, strict=True)
         ]
         return np.array(seeds, dtype=np.uint64), np.array(views)

@@ -37,8 +37,13 @@ def dkd_loss(
     """Decoupled distillation of Zhao et al. 2022 (arXiv 2203.08679): a·TCKD + b·NCKD.
 
     TCKD = KL between the two-way distributions (true class, all others);
-    NCKD = KL between the distributions over the other classes alone.
+    NCKD = KL between the distributions over the other classes alone. Raises UserError where views
+    are mixed.
     """
+    if labels.dim() > 1:
+        raise UserError(
+            "logit_loss 'dkd' parts one true class from the others: it needs view_mix 0"
+        )
     true = functional.one_hot(labels, student.shape[1]).bool()
 
     def binary(logits: Tensor) -> Tensor:
@@ -93,7 +98,8 @@ def hybrid_loss(
 ) -> dict[str, Tensor]:
     """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
 
-    `maps` holds (student map, teacher map) for each pair of stages; their distances are averaged.
+    `labels` are (batch,) classes or (batch, classes) shares. `maps` holds (student map, teacher
+    map) for each pair of stages; their distances are averaged.
     """
     hard = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
     parts = {"cross_entropy": hard}

@@ -29,6 +29,7 @@ class ViewSettings:
     aspect: float  # width : height is stretched by up to this share, either way
     colour: float  # brightness, contrast and saturation move by up to this share
     any_angle: float  # share of views turned by any angle; the rest by quarter turns
+    mix: float = 0.0  # up to this share of its pixels is a view of another image (mixing.py)
 
 
 def view_seed(run_seed: int, file: str, number: int) -> int:

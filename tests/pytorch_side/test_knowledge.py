@@ -20,8 +20,8 @@ from pytorch_side.config import Config
 from pytorch_side.data import scan_folder
 from pytorch_side.knowledge import ask, load_teacher, make_knowledge
 from pytorch_side.knowledge_store import quantise_logits, quantise_maps
+from pytorch_side.mixing import train_view
 from pytorch_side.models import make_teacher, save_weights
-from pytorch_side.views import make_view
 from tinyml.card import SplitRule
 from tinyml.cli import UserError
 
@@ -40,21 +40,27 @@ def taught(
     return images, replace(config, teacher_init=str(path))
 
 
+@pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_replayed_pixels_and_answers_belong_together(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    taught: tuple[DecodedImages, Config], tmp_path: Path, mix: float
 ) -> None:
     """Every replayed view, remade at the teacher's size and asked again, has the stored answer."""
     images, config = taught
+    config = replace(config, view_mix=mix)
     made = make_knowledge(images, config, tmp_path / "knowledge")
     teacher = load_teacher(config, images.folder.classes)
     sizes = (config.student_size, config.teacher_size)
+    train = images.folder.indices("train")
     where = {file: i for i, file in enumerate(images.folder.files)}
     for epoch in (0, 1):
         for batch in TrainBatches(images, config, config.student_size, made).epoch(epoch):
             for i, file in enumerate(batch.files):
                 row = made.row[file]
                 seed = int(made.seeds[row, (epoch + row) % config.views])
-                small, large = make_view(images[where[file]], seed, view_settings(config), sizes)
+                small, large = (
+                    train_view(images, train, where[file], seed, view_settings(config), size).pixels
+                    for size in sizes
+                )
                 assert torch.equal(batch.images[i], to_images(small[None])[0])
                 logits, maps = ask(teacher, large[None], config)
                 assert np.allclose(batch.teacher_logits[i], logits[0], atol=1e-3)
@@ -70,7 +76,9 @@ def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
     positions = images.folder.indices("train")
     views = np.array(
         [
-            make_view(images[int(p)], int(s), view_settings(config), (config.teacher_size,))[0]
+            train_view(
+                images, positions, int(p), int(s), view_settings(config), config.teacher_size
+            ).pixels
             for p, row in zip(positions, made.seeds, strict=True)
             for s in row
         ]
@@ -130,6 +138,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
         ({"views": 2}, "another views"),
         ({"view_seed": 1}, "another views"),
         ({"view_colour": 0.1}, "another views"),
+        ({"view_mix": 0.2}, "another views"),
         ({"teacher_views": 8}, "another teacher views"),
         ({"attention_map": "energy"}, "another map"),
         ({"attention_pairs": ((1, 0),)}, "another map"),
