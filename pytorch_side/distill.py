@@ -71,7 +71,6 @@ class WatchedStudent(nn.Module):
 
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`; returns the last row of the log."""
-    torch.manual_seed(config.seed)
     accelerator = Accelerator()
     images = decode_images(folder)
     taught = config.alpha > 0 or config.beta > 0
@@ -80,6 +79,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         place = Path(config.knowledge) if config.knowledge else run / "knowledge"
         with accelerator.main_process_first():
             knowledge = make_knowledge(images, config, place)
+    torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
     student = make_student(config, len(folder.classes))
     pairs = config.attention_pairs if config.beta > 0 else ()
     channels = knowledge.channels if knowledge and config.alignment else {}

@@ -95,9 +95,9 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
     saved = read_saved_config(run / "config.json")
     knowledge_folder = Path(saved.knowledge) if saved.knowledge else run / "knowledge"
     config = qat_config(saved, recipe, knowledge_folder)
-    torch.manual_seed(config.seed)
     images = decode_images(folder)
     knowledge = make_knowledge(images, config, knowledge_folder) if config.alpha > 0 else None
+    torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
     batches = TrainBatches(images, config, size, knowledge, limit=config.qat_images or None)
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
     metadata = {"student": saved.student, "size": size, "classes": list(classes)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,15 @@ import torch
 from pytorch_side import distill, knowledge, teacher
 from pytorch_side.attention import energy_map
 from pytorch_side.config import Config
+from pytorch_side.data import scan_folder
 from pytorch_side.distill import WatchedStudent
-from pytorch_side.models import make_student, student_features
+from pytorch_side.models import (
+    make_student,
+    make_teacher,
+    read_weights,
+    save_weights,
+    student_features,
+)
 
 
 def test_alignment_brings_stages_to_the_teachers_width(
@@ -41,6 +49,23 @@ def test_without_alignment_the_students_own_energy_is_taken(
     _, maps, _ = watched(images)
     _, features = student_features(student, images, (2,))
     assert torch.equal(maps[2, 1], energy_map(features[2]))
+
+
+def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    config = tiny_config(alpha=0.5, beta=0.1, epochs=1)
+    path = tmp_path / "teacher.safetensors"
+    save_weights(make_teacher(config, 3), path, {"classes": list(folder.classes)})
+    config = replace(config, teacher_init=str(path), knowledge=str(tmp_path / "knowledge"))
+    for name in ("asks", "finds"):
+        distill.distill(config, folder, tmp_path / name)
+    asks, finds = (
+        read_weights(tmp_path / name / "student.safetensors")[0] for name in ("asks", "finds")
+    )
+    assert asks.keys() == finds.keys()
+    assert all(torch.equal(asks[key], finds[key]) for key in asks)
 
 
 @pytest.mark.parametrize("module", [distill, knowledge, teacher])
