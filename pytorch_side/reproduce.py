@@ -6,6 +6,9 @@
 configs/NAME.toml is trained into runs/NAME. Where it starts from, or learns from, a file
 runs/OTHER/student.safetensors or runs/OTHER/teacher.safetensors that is not there or not finished,
 configs/OTHER.toml is trained first, and so on. A killed run goes on where it stopped.
+
+The same kind of processor, with as many threads, gives the same weights. Another one gives those of
+what might be another seed, and seeds may differ by more than POINTS_MAX (docs/RESULTS.md).
 """
 
 from __future__ import annotations
