@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.mcu.count_model import Count, baseline_for
+from tinyml.cli import atomic_path
 
 
 def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
@@ -40,5 +41,6 @@ def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
     pyplot.close(figure)

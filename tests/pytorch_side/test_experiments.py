@@ -154,13 +154,15 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert main(arguments) == 0
     written = (tmp_path / "docs/RESULTS.md").read_text()
     assert "one seed, so this says little" in written
-    assert "<svg" in (tmp_path / "docs/results-tiny.svg").read_text()
+    plot = (tmp_path / "docs/results-tiny.svg").read_text()
+    assert "<svg" in plot
     stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns
     assert main([*arguments, "--look"]) == 0  # nothing is run twice
     assert "not looked at" in written
     assert "not looked at" not in (tmp_path / "docs/RESULTS.md").read_text()
     assert main([*arguments, "--look"]) == 0  # nor looked at twice
     assert len(read_looks(tmp_path / "runs/plain")) == 1
+    assert (tmp_path / "docs/results-tiny.svg").read_text() == plot  # no difference, no change
     assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp
 
 
