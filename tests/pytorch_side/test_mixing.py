@@ -91,6 +91,24 @@ def test_batches_mix_and_say_so(images: DecodedImages, tiny_config: Callable[...
     assert not torch.equal(plain.images, mixed.images)
 
 
+def test_a_part_of_the_images_is_mixed_as_the_whole_is(
+    images: DecodedImages, tiny_config: Callable[..., Config]
+) -> None:
+    """Or stored answers would be replayed on other pixels in an epoch of fewer images."""
+
+    def views(limit: int | None) -> dict[str, bytes]:
+        batches = TrainBatches(images, tiny_config(view_mix=0.5, batch=2), 32, limit=limit)
+        return {
+            file: pixels.numpy().tobytes()
+            for batch in batches.epoch(0)
+            for file, pixels in zip(batch.files, batch.images, strict=True)
+        }
+
+    whole, part = views(None), views(6)
+    assert len(part) == 6 < len(whole)
+    assert all(whole[file] == pixels for file, pixels in part.items())
+
+
 def test_cross_entropy_of_shares_by_hand() -> None:
     """-(¾ ln ½ + ¼ ln ¼) for logits that say (½, ¼, ¼)."""
     logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
