@@ -14,6 +14,8 @@ from pytorch_side.experiments.table import Run, Table
 from tinyml.cli import atomic_path
 
 SAID_ELSEWHERE = {"seed", "epochs"}  # in columns of their own
+# How a teacher would be asked and compared, which says nothing where none is.
+OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss", "alignment")
 
 
 def section(table: Table, plot: str) -> str:
@@ -60,12 +62,15 @@ def differences(config: Config, baseline: Config) -> str:
     differing = [name for name in own if name not in SAID_ELSEWHERE and own[name] != base[name]]
     if not (config.guide or baseline.guide):  # how a guide would be followed says nothing then
         differing = [name for name in differing if not name.startswith("guide_")]
+    if config.alpha == config.beta == 0:
+        differing = [name for name in differing if not name.startswith(OF_A_TEACHER)]
     return ", ".join(f"{name} {_shown(own[name])}" for name in differing)
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):  # a run's folder is enough of a path
-        return value.removeprefix("runs/").removesuffix("/teacher.safetensors")
+    if isinstance(value, str):  # a run's name, or a file's, is enough of a path
+        path = Path(value)
+        return path.parent.name if path.stem in ("teacher", "student") else path.stem
     if isinstance(value, tuple | list):
         return "; ".join("-".join(map(str, pair)) for pair in value)
     return str(value)

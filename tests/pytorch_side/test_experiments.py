@@ -99,15 +99,22 @@ def test_differences_are_short() -> None:
     """Seed and epochs have columns of their own, and folders need no path."""
     base = Config(teacher_init="runs/one/teacher.safetensors", knowledge="runs/asked-one")
     assert differences(replace(base, seed=3, epochs=7, guide_weight=1.0), base) == ""
-    assert differences(replace(base, guide="runs/a/student.safetensors"), base).startswith("guide ")
+    assert differences(replace(base, guide="runs/a/student.safetensors"), base) == "guide a"
     other = replace(
         base,
+        alpha=0.5,
         teacher_init="runs/two/teacher.safetensors",
         knowledge="runs/asked-two",
         attention_pairs=((2, 0), (5, 1)),
     )
-    shown = "teacher_init two, attention_pairs 2-0; 5-1, knowledge asked-two"
+    shown = "teacher_init two, alpha 0.5, attention_pairs 2-0; 5-1, knowledge asked-two"
     assert differences(other, base) == shown
+    elsewhere = replace(other, teacher_init="/some/where/swin_small.safetensors")
+    assert differences(elsewhere, base).startswith("teacher_init swin_small, alpha")
+    # A row without knowledge never asks its teacher, whichever that is.
+    unasked = replace(other, alpha=0.0, teacher_size=64, temperature=9.0, logit_loss="dist")
+    assert differences(unasked, base) == ""
+    assert differences(replace(unasked, ema=0.5), base) == "ema 0.5"
 
 
 def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path) -> None:
