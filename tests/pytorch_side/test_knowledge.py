@@ -165,13 +165,15 @@ def test_averaged_knowledge_is_another_and_is_not_taken_for_the_plain(
     assert not np.allclose(plain.logits, averaged.logits, atol=1e-2)
     with pytest.raises(UserError, match="another teacher views"):
         make_knowledge(images, config, tmp_path / "averaged")
-    # Knowledge that does not say so is of one view.
+    # Knowledge that does not say so is of one view, and of an unmixed one.
     about = json.loads((tmp_path / "plain/knowledge.json").read_text())
-    del about["teacher views"]
+    del about["teacher views"], about["views"]["mix"]
     (tmp_path / "plain/knowledge.json").write_text(json.dumps(about))
     make_knowledge(images, config, tmp_path / "plain")
     with pytest.raises(UserError, match="another teacher views"):
         make_knowledge(images, replace(config, teacher_views=8), tmp_path / "plain")
+    with pytest.raises(UserError, match="another views"):
+        make_knowledge(images, replace(config, view_mix=0.5), tmp_path / "plain")
 
 
 def test_knowledge_of_another_split_or_teacher_is_refused(
