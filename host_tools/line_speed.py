@@ -2,8 +2,8 @@
 
     python host_tools/line_speed.py [RUN_OR_ZOO] [--images N]
 
-Both firmwares run on an emulated board of one kind and take turns, so that whatever else the
-machine does strikes both.
+Both firmwares run on an emulated board of one kind and take turns. Whatever else the machine does
+only adds to a time, so the fastest transfer of each counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -58,21 +57,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             return
         print(
             f"{BOARD}: {outcome['bytes']:,} bytes of image in {outcome['session_s']:.2f} s, into a "
-            f"bare sink in {outcome['sink_s']:.2f} s (medians of {outcome['images']} each); "
-            f"ratio {outcome['ratio']:.3f}, pair by pair "
-            + " ".join(f"{ratio:.3f}" for ratio in outcome["ratios"])
+            f"bare sink in {outcome['sink_s']:.2f} s (the fastest of {outcome['images']} each); "
+            f"ratio {outcome['ratio']:.3f}; frames sent again: {sum(outcome['resends'])}"
         )
 
     return run_command(command)
 
 
 def compare(model: Model, images: int) -> dict[str, Any]:
-    """Seconds per image into the session and into the sink; `ratio` is the median of the pairs'."""
+    """Seconds per image into the session and into the sink, at their fastest, and their ratio.
+
+    `resends` has, for each image, how many frames were sent again: an answer that a busy machine
+    holds back counts as lost.
+    """
     board = get_board(BOARD)
     generated = generate(model, board, "aot", BUILD / "models")
     size = model.size * model.size * 3
     noise = random.Random(0)
-    pairs: list[tuple[float, float]] = []
+    session_s: list[float] = []
+    sink_s: list[float] = []
+    resends: list[int] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         lines = []
         for each in (board, replace(board, name=SINK)):
@@ -87,18 +91,18 @@ def compare(model: Model, images: int) -> dict[str, Any]:
         check_info(device.hello(), model.sha256, model.card.input_shape, len(model.card.classes))
         for _ in range(images):
             image = noise.randbytes(size)
-            before = device.stats.transfer_s
+            before = replace(device.stats)
             device.infer(image)
-            pairs.append((device.stats.transfer_s - before, sink_seconds(lines[1], image)))
-    ratios = [session / sink for session, sink in pairs]
+            session_s.append(device.stats.transfer_s - before.transfer_s)
+            resends.append(device.stats.resends - before.resends)
+            sink_s.append(sink_seconds(lines[1], image))
     return {
         "bytes": size,
         "images": images,
-        "session_s": median(session for session, _ in pairs),
-        "sink_s": median(sink for _, sink in pairs),
-        "ratio": median(ratios),
-        "ratios": ratios,
-        "resends": device.stats.resends,
+        "session_s": min(session_s),
+        "sink_s": min(sink_s),
+        "ratio": min(session_s) / min(sink_s),
+        "resends": resends,
     }
 
 

@@ -123,11 +123,11 @@ def test_results_are_the_dequantised_logits(runner: Runner, run: Path) -> None:
 
 
 def test_timestamps_are_microseconds_of_a_real_clock(runner: Runner) -> None:
-    (before,) = laps(runner.send("timestamp"), "us")
     started = time.monotonic()
+    (before,) = laps(runner.send("timestamp"), "us")
     time.sleep(0.2)
     (after,) = laps(runner.send("timestamp"), "us")
-    assert 200_000 <= after - before <= (time.monotonic() - started + 0.1) * 1e6
+    assert 200_000 <= after - before <= (time.monotonic() - started) * 1e6
 
 
 @pytest.mark.parametrize(
