@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from cobs import cobs
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from host_tools.link import protocol
 from host_tools.link.protocol import Decoder, Frame, NackCode, Type, encode
 
+# A busy machine is slow, and no example of these is.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WIRE = Path(__file__).resolve().parents[2] / "firmware" / "lib" / "wire"
 
 # (name, type, seq, payload): fed to both ends, compared with the `cobs` package's bytes.
@@ -122,12 +124,14 @@ def test_the_firmware_names_damaged_and_endless_frames(cpp_wire: Path) -> None:
     assert run_wire(cpp_wire, stream, 64) == ["bad", good.hex()] * 3
 
 
+@patient
 @given(st.binary(max_size=1100))
 def test_any_bytes_survive_cobs(data: bytes) -> None:
     assert protocol.cobs_encode(data) == cobs.encode(data)
     assert protocol.cobs_decode(protocol.cobs_encode(data)) == data
 
 
+@patient
 @given(st.binary(max_size=3000))
 def test_no_bytes_trouble_the_hosts_decoder(data: bytes) -> None:
     decoder = Decoder()
@@ -135,6 +139,7 @@ def test_no_bytes_trouble_the_hosts_decoder(data: bytes) -> None:
         assert frame is None or len(frame.payload) <= protocol.MAX_PAYLOAD
 
 
+@patient
 @given(st.binary(max_size=200))
 def test_no_message_troubles_the_host(payload: bytes) -> None:
     for parse in (protocol.parse_info, protocol.parse_result, protocol.parse_profile):
