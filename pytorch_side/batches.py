@@ -63,6 +63,7 @@ class TrainBatches:
         positions = images.folder.indices("train")
         self.train = positions
         self.positions = positions[spread(len(positions), limit)]
+        self.learnt_from = images.folder.learnt_from()
         self.settings = view_settings(config)
         self.steps = max(1, len(self.positions) // config.batch)
         self.waited_s = 0.0  # by the training loop, for a batch that was not ready

@@ -45,6 +45,15 @@ class ImageFolder:
             raise UserError(f"{self.root} has no {split} images: check its split.csv")
         return found.astype(np.int64)
 
+    def learnt_from(self) -> str:
+        """A digest of the classes and of the names and labels of what training reads: train, val.
+
+        Without a split.csv a photo's name decides its split, so a new photo changes it, mostly.
+        """
+        rows = zip(self.splits, self.files, self.labels, strict=True)
+        lines = [f"{split} {label} {file}" for split, file, label in rows if split != "test"]
+        return hashlib.sha256("\n".join([*self.classes, *lines]).encode()).hexdigest()
+
     def without(self, positions: set[int]) -> ImageFolder:
         """The same folder with some images left out; an error above 5 % of it.
 

@@ -53,7 +53,8 @@ def fit(
     into `run`, and goes on from checkpoint.pt when there is one. Ends with `model` holding the
     averaged weights.
 
-    Raises UserError when a loss is not finite, or the checkpoint belongs to another config.
+    Raises UserError when a loss is not finite, or the checkpoint is of another config or of other
+    images.
     """
     accelerator = accelerator or Accelerator()
     main = accelerator.is_main_process
@@ -66,7 +67,7 @@ def fit(
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     first, rows = 0, []
     if checkpoint.is_file():
-        first, rows = _resume(checkpoint, config, model, averaged, optimizer)
+        first, rows = _resume(checkpoint, config, batches, model, averaged, optimizer)
     elif main:
         save_config(config, run / "config.json")
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
@@ -110,7 +111,7 @@ def fit(
                 save(averaged)
                 # The checkpoint last: a kill before it repeats the epoch, and its log and weights.
                 _write_log(run / "log.csv", rows)
-                _write_checkpoint(checkpoint, config, model, averaged, optimizer, rows)
+                _write_checkpoint(checkpoint, config, batches, model, averaged, optimizer, rows)
                 bar.console.print(
                     "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
                 )
@@ -219,6 +220,7 @@ def _not_finite(
 def _write_checkpoint(
     path: Path,
     config: Config,
+    batches: TrainBatches,
     model: nn.Module,
     averaged: nn.Module,
     optimizer: Any,
@@ -226,6 +228,7 @@ def _write_checkpoint(
 ) -> None:
     state = {
         "config": asdict(config),
+        "learnt_from": batches.learnt_from,
         "epoch": len(rows),
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
@@ -238,16 +241,26 @@ def _write_checkpoint(
 
 
 def _resume(
-    path: Path, config: Config, model: nn.Module, averaged: nn.Module, optimizer: Any
+    path: Path,
+    config: Config,
+    batches: TrainBatches,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimizer: Any,
 ) -> tuple[int, list[dict[str, Any]]]:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
+        wanted, had = asdict(config), asdict(Config()) | state["config"]
     except Exception as error:
         raise UserError(f"{path} cannot be read ({error}): remove it to start anew") from error
-    wanted, had = asdict(config), asdict(Config()) | state["config"]
-    if differing := [k for k in wanted if had[k] != wanted[k]]:
+    differing = [key for key in wanted if had[key] != wanted[key]]
+    what = [f"another config ({', '.join(differing)} differ)"] if differing else []
+    # Older checkpoints do not say what images they are of.
+    if state.get("learnt_from", batches.learnt_from) != batches.learnt_from:
+        what.append("other images")
+    if what:
         raise UserError(
-            f"{path} is of another config ({', '.join(differing)} differ): "
+            f"{path} is of {' and '.join(what)}: "
             "use another --out, or remove the folder to start anew"
         )
     model.load_state_dict(state["model"])

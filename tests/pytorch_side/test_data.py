@@ -49,6 +49,23 @@ def test_photos_added_later_move_none_from_train_to_test(
     assert len(later.indices("test")) > len(first.indices("test"))
 
 
+def test_what_was_learnt_from_is_every_photo_but_those_of_test(
+    make_folder: Callable[..., Path],
+) -> None:
+    folder = scan_folder(make_folder())
+    splits, labels, before = folder.splits, folder.labels, folder.learnt_from()
+    for split in ("train", "val", "test"):
+        position = int(folder.indices(split)[0])
+        assert (folder.without({position}).learnt_from() == before) is (split == "test")
+        moved, renamed = splits.copy(), labels.copy()
+        moved[position] = "val" if split == "train" else "train"
+        renamed[position] += 1
+        assert dataclasses.replace(folder, splits=moved).learnt_from() != before
+        assert (dataclasses.replace(folder, labels=renamed).learnt_from() == before) is (
+            split == "test"
+        )
+
+
 def test_a_draw_keeps_to_its_shares(make_folder: Callable[..., Path]) -> None:
     """Of 600 files a share of 0.2 is 120, with a standard deviation of 9.8."""
     folder = scan_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,25 @@ def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
     )
     assert asks.keys() == finds.keys()
     assert all(torch.equal(asks[key], finds[key]) for key in asks)
+
+
+def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A photo less, then a class more: the accuracy it would print is of neither."""
+    data, config = make_folder(), tmp_path / "config.toml"
+    config.write_text('student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1')
+    arguments = ["--config", str(config), "--data", str(data), "--out", str(tmp_path / "run")]
+    assert distill.main(arguments) == distill.main(arguments) == 0
+    folder = scan_folder(data)
+    photo = data / folder.files[folder.indices("train")[0]]
+    kept = photo.read_bytes()
+    for change in (photo.unlink, lambda: shutil.copytree(data / "class_0", data / "class_3")):
+        change()
+        capsys.readouterr()
+        assert distill.main(arguments) == 2
+        assert "checkpoint.pt is of other images: use another --out" in capsys.readouterr().err
+        photo.write_bytes(kept)
 
 
 @pytest.mark.parametrize("module", [distill, knowledge, teacher])

@@ -31,7 +31,7 @@ class Killed(Exception):
 class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
-    steps, waited_s = 4, 0.0
+    steps, waited_s, learnt_from = 4, 0.0, "leaves"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
         self.kill_at = kill_at
@@ -184,6 +184,17 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(before[:1000])
     with pytest.raises(UserError, match="cannot be read"):
         run_fit(tmp_path, CONFIG, FakeBatches())
+
+
+def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
+    """A photo more, and a finished run's accuracy is no longer that of the folder named."""
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    others = FakeBatches()
+    others.learnt_from = "leaves and one more"
+    with pytest.raises(UserError, match="other images: use another --out"):
+        run_fit(tmp_path, CONFIG, others)
+    with pytest.raises(UserError, match=r"another config \(seed differ\) and other images"):
+        run_fit(tmp_path, replace(CONFIG, seed=1), others)
 
 
 @contextmanager
