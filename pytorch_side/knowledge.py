@@ -8,7 +8,6 @@ Killed and started again it goes on where it stopped; finished, it returns at on
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -34,9 +33,12 @@ from pytorch_side.data import ImageFolder
 from pytorch_side.knowledge_store import (
     Knowledge,
     check_same,
+    open_arrays,
     open_knowledge,
     quantise_logits,
     quantise_maps,
+    read_about,
+    split_digest,
 )
 from pytorch_side.mixing import train_view
 from pytorch_side.models import make_teacher, read_weights, teacher_input
@@ -61,7 +63,7 @@ def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
     if config.teacher_views not in (1, 8):
         raise UserError(f"teacher_views is {config.teacher_views}: 1, or 8 for all flips and turns")
     return {
-        "split": hashlib.sha256("\n".join(files).encode()).hexdigest(),
+        "split": split_digest(files),
         "classes": list(folder.classes),
         "teacher": sha256_of(Path(config.teacher_init)),
         "teacher views": config.teacher_views,
@@ -122,12 +124,10 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
     positions = folder.indices("train")
     files = [folder.files[i] for i in positions]
     expected = expectation(config, folder)
-    path = out / "knowledge.json"
-    about: dict[str, Any] = {}
-    if path.is_file():
-        about = json.loads(path.read_text(encoding="utf-8"))
+    about = read_about(out)
+    if about:
         check_same(out, about, expected)
-        if about["done"] == len(files):
+        if about["done"] >= len(files):
             return open_knowledge(out, expected)
     teacher = load_teacher(config, folder.classes)
     teacher.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -148,8 +148,7 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
 
     starts = range(about.get("done", 0), len(files), SHARD)
     arrays = _open_arrays(out, about, teacher, render(0)[1][:1, 0], config, len(files))
-    if not about:
-        write_atomic(out / "files.json", json.dumps(files))
+    write_atomic(out / "files.json", json.dumps(files))
     about = {**expected, "channels": {str(s): _channels(teacher, s) for s in stages_of(config)}}
     with (
         Progress(console=Console(stderr=True)) as bar,
@@ -167,7 +166,8 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
             for array in arrays.values():
                 array.flush()
             # Counted only after the answers are on disk: a kill in between repeats them.
-            write_atomic(path, json.dumps({**about, "done": start + len(seeds)}, indent=2) + "\n")
+            now = {**about, "done": start + len(seeds)}
+            write_atomic(out / "knowledge.json", json.dumps(now, indent=2) + "\n")
             bar.advance(task, len(seeds))
     return open_knowledge(out, expected)
 
@@ -200,6 +200,8 @@ def _open_arrays(
     count: int,
 ) -> dict[str, Any]:
     """The arrays on disk: opened where a part is done, else created in the shapes of one answer."""
+    if about:
+        return open_arrays(out, about, count, "r+")
     out.mkdir(parents=True, exist_ok=True)
     logits, maps = ask(teacher, view, config)
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
@@ -207,8 +209,6 @@ def _open_arrays(
         "logits": (logits.shape[1:], np.float16),
         **{f"maps-{stage}": (stored.shape[1:], np.uint8) for stage, stored in maps.items()},
     }
-    if about:
-        return {name: open_memmap(out / f"{name}.npy", mode="r+") for name in shapes}
     return {
         name: _create(out / f"{name}.npy", (count, config.views, *shape), kind)
         for name, (shape, kind) in shapes.items()

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,31 +49,94 @@ def quantise_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
 
 
 def open_knowledge(folder: Path, expected: dict[str, Any]) -> Knowledge:
-    """Open finished knowledge after checking what it was made for.
+    """Open finished knowledge after checking what it was made for, and that its files agree.
 
-    Raises UserError when it is missing, unfinished, or differs from `expected` in any entry.
+    Raises UserError when it is missing, unfinished or damaged, or differs from `expected`.
     """
-    path = folder / "knowledge.json"
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        files = json.loads((folder / "files.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    about = read_about(folder)
+    if not about:
         raise UserError(
-            f"{folder} holds no knowledge ({error}): make it with python -m pytorch_side.knowledge"
-        ) from error
+            f"{folder} holds no knowledge: make it with python -m pytorch_side.knowledge"
+        )
     check_same(folder, about, expected)
+    path = folder / "files.json"
+    files = _read_json(path)
+    if not isinstance(files, list) or split_digest(files) != about["split"]:
+        raise _damaged(path, "it does not list the images that were asked about")
     if about["done"] < len(files):
         raise UserError(
             f"{folder} is unfinished ({about['done']} of {len(files)} images): "
             "run python -m pytorch_side.knowledge again, it goes on where it stopped"
         )
+    arrays = open_arrays(folder, about, len(files), "r")
     return Knowledge(
         row={file: i for i, file in enumerate(files)},
-        seeds=np.load(folder / "seeds.npy", mmap_mode="r"),
-        logits=np.load(folder / "logits.npy", mmap_mode="r"),
-        maps={int(s): np.load(folder / f"maps-{s}.npy", mmap_mode="r") for s in about["channels"]},
+        seeds=arrays["seeds"],
+        logits=arrays["logits"],
+        maps={int(stage): arrays[f"maps-{stage}"] for stage in about["channels"]},
         channels={int(stage): count for stage, count in about["channels"].items()},
         about=about,
+    )
+
+
+def open_arrays(
+    folder: Path, about: dict[str, Any], images: int, mode: Literal["r", "r+"]
+) -> dict[str, npt.NDArray[Any]]:
+    """The mapped arrays of a folder, by name. Raises UserError unless they are as `about` says."""
+    if set(about["channels"]) != {str(stage) for stage in about["map"]["stages"]}:
+        raise _damaged(folder / "knowledge.json", "it lacks the width of a stage")
+    shape = (images, about["views"]["count"])
+    wanted: dict[str, tuple[type, tuple[int, ...]]] = {
+        "seeds": (np.uint64, shape),
+        "logits": (np.float16, (*shape, len(about["classes"]))),
+        **{f"maps-{stage}": (np.uint8, shape) for stage in about["channels"]},
+    }
+    arrays = {}
+    for name, (kind, start) in wanted.items():
+        path = folder / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r")  # "r+" would lengthen a file that was cut short
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(path, str(error)) from error
+        sizes = len(start) + (2 if name.startswith("maps") else 0)
+        if array.dtype != kind or array.ndim != sizes or array.shape[: len(start)] != start:
+            raise _damaged(path, f"it holds {array.dtype}{list(array.shape)}")
+        arrays[name] = array if mode == "r" else np.load(path, mmap_mode=mode)
+    return arrays
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """knowledge.json, or {} where there is none. Raises UserError when it is damaged."""
+    path = folder / "knowledge.json"
+    if not path.is_file():
+        return {}
+    about = _read_json(path)
+    if not (
+        isinstance(about, dict)
+        and isinstance(about.get("done"), int)
+        and about["done"] >= 0
+        and isinstance(about.get("channels"), dict)
+        and all(stage.isdigit() and isinstance(n, int) for stage, n in about["channels"].items())
+    ):
+        raise _damaged(path, "it does not say what is stored")
+    return about
+
+
+def split_digest(files: list[str]) -> str:
+    """What stands for a split's images, in their order."""
+    return hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged ({reason}): remove {path.parent} and the teacher is asked anew"
     )
 
 

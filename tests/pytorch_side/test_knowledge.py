@@ -219,3 +219,53 @@ def test_a_teacher_of_other_classes_is_refused(
         make_knowledge(taught[0], replace(config, teacher_views=4), tmp_path / "k")
     with pytest.raises(UserError, match="views is 0"):
         make_knowledge(taught[0], replace(config, views=0), tmp_path / "k")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_shape(path: Path) -> None:
+    if path.suffix == ".npy":
+        np.save(path, np.load(path)[:-1])
+    else:
+        path.write_text("[]" if path.name == "knowledge.json" else "{}")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, other_shape])
+@pytest.mark.parametrize("name", ["files.json", "seeds.npy", "logits.npy", "maps-1.npy"])
+@pytest.mark.parametrize("done", [True, False])
+def test_damaged_knowledge_is_named(
+    taught: tuple[DecodedImages, Config],
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    name: str,
+    done: bool,
+) -> None:
+    images, config = taught
+    out = tmp_path / "knowledge"
+    make_knowledge(images, config, out)
+    if not done:
+        about = json.loads((out / "knowledge.json").read_text())
+        (out / "knowledge.json").write_text(json.dumps(about | {"done": 1}))
+    damage(out / name)
+    if name == "files.json" and not done:
+        make_knowledge(images, config, out)  # known, and written anew
+        return
+    with pytest.raises(UserError, match=f"{name}.*remove"):
+        make_knowledge(images, config, out)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"done": "all"}', '{"channels": {}}'])
+def test_a_description_that_is_none_is_named(
+    taught: tuple[DecodedImages, Config], tmp_path: Path, text: str
+) -> None:
+    images, config = taught
+    make_knowledge(images, config, tmp_path / "knowledge")
+    path = tmp_path / "knowledge" / "knowledge.json"
+    good = json.loads(path.read_text())
+    if text.startswith('{"'):
+        text = json.dumps(good | json.loads(text))
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"knowledge\.json.*remove"):
+        make_knowledge(images, config, tmp_path / "knowledge")
