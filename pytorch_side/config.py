@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import tomllib
 from collections.abc import Sequence
@@ -91,10 +92,52 @@ class Config:
     qat_images: int = 0  # of an epoch of QAT, spread over train; 0 = all. Exact integers are slow
 
 
+# The least and the most that numbers may be; a mistake is better found now than after an hour.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "view_seed": (0, 2**32 - 1),
+    "split_seed": (0, 2**32 - 1),
+    "student_size": (32, 1024),  # a MobileNetV3 and a Swin both end at a 32nd
+    "teacher_size": (32, 1024),
+    "views": (0, 10_000),
+    "view_area_min": (0.01, 1),
+    "view_aspect": (0, 0.9),
+    "view_colour": (0, 1),
+    "view_any_angle": (0, 1),
+    "view_mix": (0, 0.5),
+    "val_share": (0, 0.9),
+    "test_share": (0, 0.9),
+    "epochs": (1, 100_000),
+    "batch": (1, 100_000),
+    "learning_rate": (0, 10),
+    "warmup_epochs": (0, 100_000),
+    "weight_decay": (0, 10),
+    "clip_norm": (0, math.inf),
+    "dropout": (0, 0.99),
+    "drop_path": (0, 0.99),
+    "label_smoothing": (0, 0.99),
+    "ema": (0, 0.999999),
+    "alpha": (0, 1),
+    "temperature": (0.01, 1000),
+    "beta": (0, 1e6),
+    "attention_grid": (1, 255),
+    "guide_weight": (0, 1e6),
+    "qat_images": (0, math.inf),
+}
+CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
+    "teacher_input": ("half", "imagenet"),
+    "teacher_views": (1, 8),
+    "split": SPLIT_KINDS,
+    "logit_loss": ("kl", "dkd", "dist"),
+    "attention_map": ("self", "energy"),
+    "attention_formula": ("paper", "code"),
+}
+
+
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     """Read a TOML file of differences (and its bases), then apply `key=value` overrides.
 
-    Raises UserError for an unknown key or a value of the wrong type.
+    Raises UserError for an unknown key, and a value of the wrong type or out of bounds.
     """
     values = _read(path) if path else {}
     for text in overrides:
@@ -102,11 +145,14 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
         if not equals:
             raise UserError(f"--set {text}: write it as key=value")
         values[key.strip()] = _parse(value.strip())
-    return config_from(values, str(path) if path else "--set")
+    source = f"{path} with --set" if path and overrides else str(path or "--set")
+    return config_from(values, source)
 
 
 def config_from(values: dict[str, Any], source: str) -> Config:
-    """Check names and types of `values` and make a Config. Raises UserError naming `source`."""
+    """A Config of `values`, checked. Raises UserError naming `source` and what is wrong in it."""
+    if not isinstance(values, dict):
+        raise UserError(f"{source} is no config: it holds {type(values).__name__}")
     hints = get_type_hints(Config)
     known = {f.name: f for f in dataclasses.fields(Config)}
     if unknown := sorted(set(values) - set(known)):
@@ -158,10 +204,17 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
             raise UserError(f"{source}: {key} must be a list of [student stage, its other]")
         return pairs
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     kind = dict if key == "teacher_arguments" else wanted
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{source}: {key} must be {kind.__name__}, not {value!r}")
+    least, most = BOUNDS.get(key, (-math.inf, math.inf))
+    if kind in (int, float) and not least <= value <= most:  # nor is nan
+        raise UserError(f"{source}: {key} is {value!r}, and must be from {least:g} to {most:g}")
+    if value not in CHOICES.get(key, (value,)):
+        raise UserError(
+            f"{source}: {key} is {value!r}; known are {', '.join(map(repr, CHOICES[key]))}"
+        )
     return value
 
 

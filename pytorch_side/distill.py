@@ -24,7 +24,14 @@ from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.guide import Guide, guide_loss
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import Pairs, make_student, projections, save_weights, student_features
+from pytorch_side.models import (
+    Pairs,
+    make_student,
+    projections,
+    save_weights,
+    stage_width,
+    student_features,
+)
 from pytorch_side.train import Losses, fit, top1
 
 
@@ -43,8 +50,13 @@ class WatchedStudent(nn.Module):
         guide_pairs: Pairs = (),
         guide_channels: dict[int, int] | None = None,
     ) -> None:
-        """`channels` holds the width of each teacher stage; empty means no alignment."""
+        """`channels` holds the width of each teacher stage; empty means no alignment.
+
+        Raises UserError for a stage that the student has not.
+        """
         super().__init__()
+        for own, _ in pairs:
+            stage_width(student, own)
         self.student, self.pairs, self.guide_pairs = student, pairs, guide_pairs
         self.projections = projections(student, pairs if channels else (), channels)
         self.followers = projections(student, guide_pairs, guide_channels or {})

@@ -83,10 +83,13 @@ def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     """The finished teacher in eval mode. Raises UserError when it knows other classes."""
     _, metadata = read_weights(Path(config.teacher_init))
-    known = metadata.get("classes", "")
-    if known.startswith("[") and tuple(json.loads(known)) != classes:
+    try:
+        known = json.loads(metadata["classes"])
+    except (KeyError, ValueError):  # a file from elsewhere: its classifier's size has to do
+        known = list(classes)
+    if known != list(classes):
         raise UserError(
-            f"{config.teacher_init} tells {', '.join(json.loads(known))} apart, the images are "
+            f"{config.teacher_init} tells {', '.join(map(str, known))} apart, the images are "
             f"{', '.join(classes)}: train a teacher on these images"
         )
     model = make_teacher(config, len(classes)).eval()

@@ -126,7 +126,9 @@ def student_features(
 
 
 def stage_width(student: nn.Module, stage: int) -> int:
-    """Channels that come out of one of the student's stages."""
+    """Channels that come out of one of the student's stages. Raises UserError if it has it not."""
+    if not 0 <= stage < len(student.blocks):
+        raise UserError(f"a student has stages 0 to {len(student.blocks) - 1}, not {stage}")
     convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
     return int(convolutions[-1].out_channels)
 
@@ -205,12 +207,23 @@ def library_path(path: Path) -> Iterator[Path]:
 def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """A finished student from its student.safetensors: network (eval mode), input size, classes."""
     _, metadata = read_weights(path)
-    if missing := {"student", "size", "classes"} - set(metadata):
-        names = ", ".join(sorted(missing))
-        raise UserError(f"{path} is no student of ours: its metadata lacks {names}")
-    classes = tuple(json.loads(metadata["classes"]))
-    config = Config(student=metadata["student"], student_init=str(path))
-    return make_student(config, len(classes)).eval(), int(metadata["size"]), classes
+    name, size, classes = student_of(metadata, path)
+    config = Config(student=name, student_init=str(path))
+    return make_student(config, len(classes)).eval(), size, classes
+
+
+def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
+    """timm's name, input size and classes that a file's metadata tells. Raises UserError."""
+    try:
+        name, size, classes = metadata["student"], int(metadata["size"]), metadata["classes"]
+        names = json.loads(classes)
+        if size < 1 or not isinstance(names, list) or len(set(map(str, names))) < 2:
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is no student of ours: its metadata lacks its name, size or classes"
+        ) from error
+    return name, size, tuple(map(str, names))
 
 
 def _create(name: str, **arguments: Any) -> nn.Module:

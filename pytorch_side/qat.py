@@ -37,7 +37,7 @@ from pytorch_side.integer import ExactNet
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.legalize import legalize
 from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import load_student, make_student, read_weights, save_weights
+from pytorch_side.models import load_student, make_student, read_weights, save_weights, student_of
 from pytorch_side.train import Losses, fit, top1
 from tinyml.card import Card, load_card, save_card
 from tinyml.cli import UserError, run_command, write_atomic
@@ -138,15 +138,13 @@ def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
     """run/qat.safetensors → network (eval mode), input size, classes, timm's student name."""
     path = run / "qat.safetensors"
     weights, metadata = read_weights(path)
-    if missing := {"student", "size", "classes"} - set(metadata):
-        raise UserError(f"{path} was not made by qat: its metadata lacks {', '.join(missing)}")
-    classes = tuple(json.loads(metadata["classes"]))
-    net = QuantNet(legalize(make_student(Config(student=metadata["student"]), len(classes)).eval()))
+    name, size, classes = student_of(metadata, path)
+    net = QuantNet(legalize(make_student(Config(student=name), len(classes)).eval()))
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit a legalized {metadata['student']}") from error
-    return net.eval(), int(metadata["size"]), classes, metadata["student"]
+        raise UserError(f"{path} does not fit a legalized {name}") from error
+    return net.eval(), size, classes, name
 
 
 def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:

@@ -14,7 +14,6 @@ what might be another seed, and seeds may differ by more than POINTS_MAX (docs/R
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import logging
 import re
@@ -26,6 +25,7 @@ from typing import Any
 
 from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
+from pytorch_side.log import read_log
 from tinyml.card import load_card
 from tinyml.cli import UserError, run_command
 
@@ -126,7 +126,7 @@ def finished(run: Path, kind: str) -> bool:
         return False
     if not (run / "log.csv").is_file():
         return True
-    return len(_log(run)) >= read_saved_config(run / "config.json").epochs
+    return len(read_log(run)) >= read_saved_config(run / "config.json").epochs
 
 
 def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
@@ -136,11 +136,6 @@ def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
     saved = dataclasses.asdict(read_saved_config(run / "config.json"))
     wanted = dataclasses.asdict(with_weights(load_config(path), sources))
     return [name for name, value in wanted.items() if saved[name] != value]
-
-
-def _log(run: Path) -> list[dict[str, str]]:
-    with (run / "log.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def compare(
@@ -191,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not card.is_file():
                 print(f"{run} is trained; {card} is missing, so there is nothing to compare with")
                 return 0
-            own = {"float": {"split": "val", "top1": float(_log(run)[-1]["val_top1"])}}
+            own = {"float": {"split": "val", "top1": float(read_log(run)[-1]["val_top1"])}}
         lines = compare(own, load_card(card).accuracy)
         print("\n".join(lines))
         if not all(lines.values()):

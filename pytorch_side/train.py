@@ -7,8 +7,6 @@ on its number only: a run that is killed at any moment and started again ends wi
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import json
 import math
 import platform
@@ -28,6 +26,7 @@ from torch import Tensor, nn
 
 from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.config import Config, save_config
+from pytorch_side.log import write_log
 from pytorch_side.models import library_path
 from tinyml.cli import UserError, write_atomic
 
@@ -110,7 +109,7 @@ def fit(
             if main:
                 save(averaged)
                 # The checkpoint last: a kill before it repeats the epoch, and its log and weights.
-                _write_log(run / "log.csv", rows)
+                write_log(run / "log.csv", rows)
                 _write_checkpoint(checkpoint, config, batches, model, averaged, optimizer, rows)
                 bar.console.print(
                     "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
@@ -268,11 +267,3 @@ def _resume(
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     return state["epoch"], state["rows"]
-
-
-def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())

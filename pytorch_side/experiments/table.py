@@ -16,7 +16,6 @@ run = "teacher-small"
 
 from __future__ import annotations
 
-import csv
 import json
 import tomllib
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 from pytorch_side.config import Config, read_saved_config
 from pytorch_side.experiments.outcomes import look_at_test
+from pytorch_side.log import read_log
 from tinyml.cli import UserError
 
 
@@ -96,10 +96,9 @@ def read_table(path: Path, runs: Path) -> Table:
 
 def read_run(folder: Path) -> Run | None:
     """What a run's folder holds; None before its first epoch."""
-    if not (folder / "log.csv").is_file():
+    log = read_log(folder)
+    if not log:
         return None
-    with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
-        log = list(csv.DictReader(stream))
     path = folder / "machine.json"
     machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     config = read_saved_config(folder / "config.json")

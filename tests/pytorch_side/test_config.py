@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from pytorch_side.config import Config, load_config, read_saved_config, save_config
+from pytorch_side.config import (
+    BOUNDS,
+    CHOICES,
+    Config,
+    config_from,
+    load_config,
+    read_saved_config,
+    save_config,
+)
 from tinyml.cli import UserError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
@@ -31,6 +40,15 @@ def test_differences_bases_and_overrides_come_in_that_order(tmp_path: Path) -> N
         ("attention_pairs = [[1]]", "attention_pairs"),
         ("alpha =", "TOML"),
         ('base = "gone.toml"', "gone.toml"),
+        ("epochs = 0", "epochs is 0, and must be from 1"),
+        ("batch = -4", "batch"),
+        ("student_size = 8", "student_size"),
+        ("learning_rate = nan", "learning_rate is nan"),
+        ("alpha = 1.5", "alpha is 1.5, and must be from 0 to 1"),
+        ("temperature = 0", "temperature"),
+        ("beta = inf", "beta"),
+        ("teacher_views = 3", "known are 1, 8"),
+        ('logit_loss = "kd"', "known are 'kl', 'dkd', 'dist'"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, names: str) -> None:
@@ -45,10 +63,32 @@ def test_an_override_without_a_value_is_named() -> None:
         load_config(None, ["epochs"])
 
 
+def test_an_error_names_all_that_a_value_may_come_from(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("alpha = 0.5")
+    with pytest.raises(UserError, match=r"a\.toml with --set: epochs"):
+        load_config(tmp_path / "a.toml", ["epochs=0"])
+
+
 def test_a_saved_config_reads_back_the_same(tmp_path: Path) -> None:
     config = load_config(None, ["beta=0.5", "attention_pairs=[[1, 2]]"])
     save_config(config, tmp_path / "config.json")
     assert read_saved_config(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"epochs": 0}', '{"epoch": 3}'])
+def test_a_saved_config_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json"):
+        read_saved_config(tmp_path / "config.json")
+
+
+def test_what_has_bounds_or_choices_is_a_field_whose_default_keeps_them() -> None:
+    assert {*BOUNDS, *CHOICES} <= vars(Config()).keys()
+    assert config_from(vars(Config()) | {"attention_pairs": [], "guide_pairs": []}, "x") == replace(
+        Config(), attention_pairs=(), guide_pairs=()
+    )
+    numbers = {f.name for f in fields(Config) if f.type in ("int", "float")}
+    assert numbers == BOUNDS.keys() | {"teacher_views"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

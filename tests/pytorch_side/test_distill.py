@@ -22,6 +22,7 @@ from pytorch_side.models import (
     save_weights,
     student_features,
 )
+from tinyml.cli import UserError
 
 
 def test_alignment_brings_stages_to_the_teachers_width(
@@ -50,6 +51,15 @@ def test_without_alignment_the_students_own_energy_is_taken(
     _, maps, _ = watched(images)
     _, features = student_features(student, images, (2,))
     assert torch.equal(maps[2, 1], energy_map(features[2]))
+
+
+@pytest.mark.parametrize("channels", [{}, {2: 192}])
+def test_a_stage_that_the_student_has_not_is_named(channels: dict[int, int]) -> None:
+    student = make_student(Config(), 3)
+    with pytest.raises(UserError, match="stages 0 to 5, not 7"):
+        WatchedStudent(student, ((3, 2), (7, 2)), channels)
+    with pytest.raises(UserError, match="stages 0 to 5, not 9"):
+        WatchedStudent(student, (), {}, ((9, 1),), {1: 24})
 
 
 def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
