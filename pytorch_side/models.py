@@ -214,16 +214,15 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
 
 def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
     """timm's name, input size and classes that a file's metadata tells. Raises UserError."""
+    if missing := sorted({"student", "size", "classes"} - set(metadata)):
+        raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
     try:
-        name, size, classes = metadata["student"], int(metadata["size"]), metadata["classes"]
-        names = json.loads(classes)
-        if size < 1 or not isinstance(names, list) or len(set(map(str, names))) < 2:
-            raise ValueError
-    except (KeyError, ValueError) as error:
-        raise UserError(
-            f"{path} is no student of ours: its metadata lacks its name, size or classes"
-        ) from error
-    return name, size, tuple(map(str, names))
+        size, classes = int(metadata["size"]), json.loads(metadata["classes"])
+    except ValueError as error:
+        raise UserError(f"{path} has a size or classes that cannot be read: {error}") from error
+    if size < 1 or not isinstance(classes, list) or len(set(map(str, classes))) < 2:
+        raise UserError(f"{path} is for images of {size} px and the classes {classes}")
+    return metadata["student"], size, tuple(map(str, classes))
 
 
 def _create(name: str, **arguments: Any) -> nn.Module:

@@ -221,7 +221,7 @@ def test_a_run_of_the_random_split_is_scored_on_it(run: Path, leaves: Path) -> N
     dealt = score.folder_of_run(run, leaves)
     assert list(dealt.splits) == list(random_split(given, 0).splits) != list(given.splits)
     (run / "config.json").write_text(json.dumps({**config, "split": "blocked"}))
-    with pytest.raises(UserError, match="'given' and 'random'"):
+    with pytest.raises(UserError, match="known are 'given', 'random'"):
         score.folder_of_run(run, leaves)
 
 

@@ -161,6 +161,25 @@ def test_a_saved_student_comes_back(tmp_path: Path, tiny_config: Callable[..., C
         load_student(tmp_path / "bare.safetensors")
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"size": "96x", "classes": ["a", "b"]},
+        {"size": 0, "classes": ["a", "b"]},
+        {"size": 32, "classes": "[a"},
+        {"size": 32, "classes": ["a", "a"]},
+        {"size": 32, "classes": 2},
+    ],
+)
+def test_a_student_that_tells_no_size_or_classes_is_named(
+    tmp_path: Path, metadata: dict[str, object]
+) -> None:
+    path = tmp_path / "student.safetensors"
+    save_weights(make_student(Config(student=MINIMAL), 2), path, {"student": MINIMAL, **metadata})
+    with pytest.raises(UserError, match=r"student\.safetensors (has|is for)"):
+        load_student(path)
+
+
 def test_a_stem_brings_its_weights_and_its_stages(tmp_path: Path) -> None:
     """Up to stride 16 the images go through the lender's own layers; then Swin stages take over."""
     torch.manual_seed(1)

@@ -106,17 +106,17 @@ def test_a_kill_before_the_last_checkpoint_leaves_no_short_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What tells finished runs is the log: it must not stay behind the checkpoint for ever."""
-    write = train._write_log
+    write = train.write_log
 
     def kill_at_the_end(path: Path, rows: list[dict[str, object]]) -> None:
         if len(rows) == CONFIG.epochs:
             raise Killed
         write(path, rows)
 
-    monkeypatch.setattr(train, "_write_log", kill_at_the_end)
+    monkeypatch.setattr(train, "write_log", kill_at_the_end)
     with pytest.raises(Killed):
         run_fit(tmp_path, CONFIG, FakeBatches())
-    monkeypatch.setattr(train, "_write_log", write)
+    monkeypatch.setattr(train, "write_log", write)
     run_fit(tmp_path, CONFIG, FakeBatches())
     assert len(_log(tmp_path)) == CONFIG.epochs
 
