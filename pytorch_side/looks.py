@@ -15,6 +15,7 @@ from typing import Any
 from tinyml.cli import UserError
 
 FILE = "looks.jsonl"
+KINDS = {"split": str, "images": int, "top1": float, "weights_sha256": str}
 
 
 def write_look(
@@ -55,10 +56,20 @@ def write_look(
 
 
 def read_looks(run: Path) -> list[dict[str, Any]]:
-    """All looks, oldest first; none where nothing was looked at."""
-    if not (run / FILE).is_file():
+    """All looks, oldest first. Raises UserError for a line that is none."""
+    path = run / FILE
+    if not path.is_file():
         return []
-    return [json.loads(line) for line in (run / FILE).read_text(encoding="utf-8").splitlines()]
+    looks = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            look = json.loads(line)
+            if {name: type(look[name]) for name in KINDS} != KINDS:
+                raise ValueError
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"line {number} of {path} is no look: mend it, or remove it") from error
+        looks.append(look)
+    return looks
 
 
 def last_look(run: Path, split: str, weights_sha256: str) -> dict[str, Any] | None:

@@ -57,6 +57,18 @@ class Recipe:
     images: int | None = None  # of an epoch, instead of the config's qat_images
     taught: bool = False  # by the run's stored knowledge: its hybrid loss, on views long known
 
+    def check(self) -> None:
+        """Raise UserError for what cannot be trained."""
+        if not 0 <= self.follow_epochs <= self.float_epochs <= self.epochs:
+            raise UserError(
+                f"{self.epochs} epochs, {self.float_epochs} of them in float, ranges following in "
+                f"{self.follow_epochs} of those: none may be below 0, or more than the one before"
+            )
+        if not 0 < self.learning_rate < 1:
+            raise UserError(f"learning rate {self.learning_rate}: it lies between 0 and 1")
+        if self.images is not None and self.images < 0:
+            raise UserError(f"{self.images} images: 0 for all, or so many")
+
 
 def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
     """The float run's config, changed for a short and gentle fine-tuning.
@@ -213,6 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.images,
             arguments.taught,
         )
+        recipe.check()
         card = quantise(arguments.run, folder, recipe, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:

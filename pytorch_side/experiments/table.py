@@ -100,7 +100,10 @@ def read_run(folder: Path) -> Run | None:
     if not log:
         return None
     path = folder / "machine.json"
-    machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): remove it") from error
     config = read_saved_config(folder / "config.json")
     look = look_at_test(folder, "student.safetensors")
     return Run(folder, config, log, machine, look["top1"] if look else None)

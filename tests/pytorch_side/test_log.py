@@ -40,3 +40,10 @@ def test_another_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "log.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"log\.csv is not the log of a training run"):
         read_log(tmp_path)
+
+
+def test_a_damaged_note_on_the_machine_is_named(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.csv", [ROW])
+    (tmp_path / "machine.json").write_text("{")
+    with pytest.raises(UserError, match=r"machine\.json is damaged"):
+        read_run(tmp_path)

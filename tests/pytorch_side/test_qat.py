@@ -148,3 +148,26 @@ def test_teaching_needs_its_knowledge(tmp_path: Path, tiny_config: Callable[...,
     taught = qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
     assert (taught.alpha, taught.beta, taught.views) == (0.4, 0, 3)
     assert taught.knowledge == str(tmp_path / "knowledge")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--epochs", "-1"], "-1 epochs"),
+        (["--float-epochs", "2"], "2 of them in float"),
+        (["--epochs", "2", "--float-epochs", "1", "--follow-epochs", "2"], "in 2 of those"),
+        (["--learning-rate", "nan"], "learning rate nan"),
+        (["--images", "-5"], "-5 images"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    run: Path,
+    make_folder: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    names: str,
+) -> None:
+    assert main(["--run", str(run), "--data", str(make_folder()), *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and names in error and "\n" not in error
+    assert not (run / "qat").exists()
