@@ -69,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    if arguments.runs < 1 or (arguments.limit is not None and arguments.limit < 1):
-        raise UserError("--runs and --limit must be at least 1")
+    limit = 1 if arguments.limit is None else arguments.limit
+    if min(arguments.runs, limit, *(arguments.threads or [1])) < 1:
+        raise UserError("--runs, --limit and --threads must be at least 1")
     model = load_model(arguments.model)
     images = _test_images(arguments.data, model)
     work = ROOT / "build" / "bench_pc"

@@ -66,6 +66,8 @@ def test_a_run_without_images_keeps_the_score_of_before(
     [
         (["missing-folder"], "no model_int8.tflite"),
         (["RUN", "--runs", "0"], "at least 1"),
+        (["RUN", "--limit", "0"], "at least 1"),
+        (["RUN", "--threads", "1", "0"], "at least 1"),
         (["RUN", "--threads", "1", "--only", "nothing"], "no contender"),
         (["RUN", "--data", "missing-images"], "is not a folder"),
     ],
