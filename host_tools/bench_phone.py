@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _bench(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.images <= 2000 or not 1 <= arguments.runs <= 5000:
         raise UserError("--images must be 1 to 2000, --runs 1 to 5000")
+    if not 0 <= arguments.port <= 65535:
+        raise UserError("--port must be 0 (any free one) to 65535")
     if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model)

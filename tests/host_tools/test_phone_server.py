@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from host_tools import bench_phone
 from host_tools.phone.server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
 from tinyml.cli import UserError
 
@@ -191,3 +192,12 @@ def test_a_thousand_requests(server: PhoneServer) -> None:
 def test_an_address_that_is_not_ours_is_one_line() -> None:
     with pytest.raises(UserError, match="cannot listen"):
         PhoneServer("192.0.2.1", 0, {}, take)
+
+
+@pytest.mark.parametrize("options", [["--port", "65536"], ["--port", "-1"], ["--images", "0"]])
+def test_an_option_out_of_range_is_one_line(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench_phone.main(["small-96", *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"error: {options[0]} must be ") and "\n" not in error
