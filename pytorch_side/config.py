@@ -210,7 +210,7 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
         raise UserError(f"{source}: {key} must be {kind.__name__}, not {value!r}")
     least, most = BOUNDS.get(key, (-math.inf, math.inf))
     if kind in (int, float) and not least <= value <= most:  # nor is nan
-        raise UserError(f"{source}: {key} is {value!r}, and must be from {least:g} to {most:g}")
+        raise UserError(f"{source}: {key} is {value!r}, and must be from {least} to {most}")
     if value not in CHOICES.get(key, (value,)):
         raise UserError(
             f"{source}: {key} is {value!r}; known are {', '.join(map(repr, CHOICES[key]))}"
