@@ -16,6 +16,8 @@ from tinyml.cli import atomic_path
 SAID_ELSEWHERE = {"seed", "epochs"}  # in columns of their own
 # How a teacher would be asked and compared, which says nothing where none is.
 OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss", "alignment")
+# What a teacher is made of, which the run that its weights come from says.
+MADE_OF = {"teacher", "teacher_arguments", "teacher_stem", "teacher_stem_init", "teacher_size"}
 
 
 def section(table: Table, plot: str) -> str:
@@ -64,6 +66,8 @@ def differences(config: Config, baseline: Config) -> str:
         differing = [name for name in differing if not name.startswith("guide_")]
     if config.alpha == config.beta == 0:
         differing = [name for name in differing if not name.startswith(OF_A_TEACHER)]
+    if "teacher_init" in differing:
+        differing = [name for name in differing if name not in MADE_OF]
     return ", ".join(f"{name} {_shown(own[name])}" for name in differing)
 
 

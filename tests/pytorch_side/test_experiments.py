@@ -111,6 +111,12 @@ def test_differences_are_short() -> None:
     assert differences(other, base) == shown
     elsewhere = replace(other, teacher_init="/some/where/swin_small.safetensors")
     assert differences(elsewhere, base).startswith("teacher_init swin_small, alpha")
+    # The run that a teacher comes from says what it is; one without a run is told apart by itself.
+    made = {"teacher_size": 64, "teacher_arguments": {"embed_dim": 8}}
+    assert differences(replace(other, **made), base) == shown  # type: ignore[arg-type]
+    assert (
+        differences(replace(base, alpha=0.5, teacher_size=64), base) == "teacher_size 64, alpha 0.5"
+    )
     # A row without knowledge never asks its teacher, whichever that is.
     unasked = replace(other, alpha=0.0, teacher_size=64, temperature=9.0, logit_loss="dist")
     assert differences(unasked, base) == ""
