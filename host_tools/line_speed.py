@@ -37,6 +37,7 @@ from tinyml.cli import UserError, run_command
 BOARD = "qemu-m7"
 SINK = "qemu-m7-sink"  # platformio.ini has it
 PATIENCE_S = 120.0
+PATIENCE = 40  # times as long as usual is an answer waited for
 
 talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"{BOARD}: {outcome['bytes']:,} bytes of image in {outcome['session_s']:.2f} s, into a "
             f"bare sink in {outcome['sink_s']:.2f} s (the fastest of {outcome['images']} each); "
-            f"ratio {outcome['ratio']:.3f}; frames sent again: {sum(outcome['resends'])}"
+            f"ratio {outcome['ratio']:.3f}; frames sent again: {outcome['resends']}"
         )
 
     return run_command(command)
@@ -67,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(model: Model, images: int) -> dict[str, Any]:
     """Seconds per image into the session and into the sink, at their fastest, and their ratio.
 
-    `resends` has, for each image, how many frames were sent again: an answer that a busy machine
-    holds back counts as lost.
+    `resends` counts frames that were sent again, which on a clean line none is.
     """
     board = get_board(BOARD)
     generated = generate(model, board, "aot", BUILD / "models")
@@ -76,7 +76,6 @@ def compare(model: Model, images: int) -> dict[str, Any]:
     noise = random.Random(0)
     session_s: list[float] = []
     sink_s: list[float] = []
-    resends: list[int] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         lines = []
         for each in (board, replace(board, name=SINK)):
@@ -87,14 +86,14 @@ def compare(model: Model, images: int) -> dict[str, Any]:
             stack.callback(emulator.stop, each.name, Path(folder))
             lines.append(SerialLine(running.url, board.baud))
             stack.callback(lines[-1].close)
-        device = Device(lines[0])
+        device = Device(lines[0], patient_clock)
         check_info(device.hello(), model.sha256, model.card.input_shape, len(model.card.classes))
+        greeted = replace(device.stats)
         for _ in range(images):
             image = noise.randbytes(size)
-            before = replace(device.stats)
+            before = device.stats.transfer_s
             device.infer(image)
-            session_s.append(device.stats.transfer_s - before.transfer_s)
-            resends.append(device.stats.resends - before.resends)
+            session_s.append((device.stats.transfer_s - before) * PATIENCE)
             sink_s.append(sink_seconds(lines[1], image))
     return {
         "bytes": size,
@@ -102,8 +101,13 @@ def compare(model: Model, images: int) -> dict[str, Any]:
         "session_s": min(session_s),
         "sink_s": min(sink_s),
         "ratio": min(session_s) / min(sink_s),
-        "resends": resends,
+        "resends": device.stats.resends - greeted.resends,
     }
+
+
+def patient_clock() -> float:
+    """Seconds that go by slowly: an answer that a busy machine holds back is not taken for lost."""
+    return time.monotonic() / PATIENCE
 
 
 def sink_seconds(line: Line, data: bytes) -> float:

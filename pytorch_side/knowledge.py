@@ -85,9 +85,10 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     _, metadata = read_weights(Path(config.teacher_init))
     try:
         known = json.loads(metadata["classes"])
-    except (KeyError, ValueError):  # a file from elsewhere: its classifier's size has to do
-        known = list(classes)
-    if known != list(classes):
+    except (KeyError, ValueError):
+        known = None
+    # A file from elsewhere may say something else: its classifier's size has to do.
+    if isinstance(known, list) and known != list(classes):
         raise UserError(
             f"{config.teacher_init} tells {', '.join(map(str, known))} apart, the images are "
             f"{', '.join(classes)}: train a teacher on these images"

@@ -135,5 +135,5 @@ def test_faults_that_cannot_be_are_refused(text: str, capsys: pytest.CaptureFixt
 
 def test_a_transfer_takes_little_longer_than_into_a_bare_sink() -> None:
     outcome = line_speed.compare(load_model("small-96"), images=5)
-    assert min(outcome["resends"]) == 0, "a clean line needs none, whatever a busy machine costs"
+    assert outcome["resends"] == 0
     assert outcome["ratio"] <= 1.2, outcome

@@ -133,7 +133,7 @@ def test_nonsense_is_refused_and_does_not_stop_it(server: PhoneServer, text: byt
 
 
 def test_slow_clients_are_cut_off_and_do_not_keep_others_out(server: PhoneServer) -> None:
-    server.idle_s = 3.0
+    server.idle_s, server.connection_s = 3.0, 60.0
     silent = [socket.create_connection(server.server_address[:2], timeout=30) for _ in range(8)]
     head = f"POST /{server.token}/post HTTP/1.0\r\nContent-Length: 1000\r\n\r\n".encode()
     silent[0].sendall(head + b"{")
@@ -146,6 +146,7 @@ def test_slow_clients_are_cut_off_and_do_not_keep_others_out(server: PhoneServer
 
 
 def test_a_client_that_trickles_has_its_time_limited(server: PhoneServer) -> None:
+    server.idle_s = 60.0
     with (
         socket.create_connection(server.server_address[:2], timeout=30) as connection,
         pytest.raises((ConnectionResetError, BrokenPipeError)),

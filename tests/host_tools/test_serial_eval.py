@@ -20,6 +20,7 @@ from tiny_run import SIZE, make_run
 
 from host_tools import serial_eval
 from host_tools.inputs import load_model
+from host_tools.line_speed import patient_clock
 from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
@@ -115,11 +116,6 @@ def test_faults_on_the_line_change_nothing(
     assert evaluate(board, *options) == clean
     link = json.loads((board.run / "results.json").read_text())["targets"]["host-aot"]["link"]
     assert link["resends"] > 0
-
-
-def patient_clock() -> float:
-    """Answers that a busy machine holds back are waited for: only damage has a frame sent again."""
-    return time.monotonic() / 40
 
 
 def test_faults_everywhere_never_give_a_wrong_answer(board: RunningBoard) -> None:

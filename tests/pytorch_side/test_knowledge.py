@@ -221,6 +221,17 @@ def test_a_teacher_of_other_classes_is_refused(
         make_knowledge(taught[0], replace(config, views=0), tmp_path / "k")
 
 
+@pytest.mark.parametrize("said", ["10", "leaves, roots", "[cut", "null"])
+def test_a_teacher_that_names_no_classes_is_known_by_their_number(
+    taught: tuple[DecodedImages, Config], tmp_path: Path, said: str
+) -> None:
+    _, config = taught
+    path = tmp_path / "foreign.safetensors"
+    save_weights(make_teacher(replace(config, teacher_init=""), 3), path, {"classes": said})
+    foreign = replace(config, teacher_init=str(path))
+    load_teacher(foreign, ("x", "y", "z"))
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -229,7 +240,7 @@ def other_shape(path: Path) -> None:
     if path.suffix == ".npy":
         np.save(path, np.load(path)[:-1])
     else:
-        path.write_text("[]" if path.name == "knowledge.json" else "{}")
+        path.write_text("{}")
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut, other_shape])
