@@ -10,6 +10,15 @@ set -eu
 cd "$(dirname "$0")"
 level=${1:-user}
 
+# A disk that fills up halfway gives a page of pip's warnings with the reason in their midst.
+needed_gb=6  # the packages take 4 GB, and pip unpacks the largest beside them
+if [ ! -d .venv ]; then
+    free_gb=$(($(df -Pk . | awk 'NR == 2 {print $4}') / 1000000))
+    if [ "$free_gb" -lt "$needed_gb" ]; then
+        echo "error: the Python packages need $needed_gb GB, $free_gb are free in $PWD" >&2; exit 2
+    fi
+fi
+
 missing=""
 need() {  # need COMMAND APT_PACKAGES BREW_PACKAGES
     command -v "$1" >/dev/null 2>&1 && return
