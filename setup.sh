@@ -11,11 +11,11 @@ cd "$(dirname "$0")"
 level=${1:-user}
 
 # A disk that fills up halfway gives a page of pip's warnings with the reason in their midst.
-needed_gb=6  # the packages take 4 GB, and pip unpacks the largest beside them
+needed_gb=6  # the packages take 4 GB, pip unpacks them beside that; torch for CUDA takes more
 if [ ! -d .venv ]; then
     free_gb=$(($(df -Pk . | awk 'NR == 2 {print $4}') / 1000000))
     if [ "$free_gb" -lt "$needed_gb" ]; then
-        echo "error: the Python packages need $needed_gb GB, $free_gb are free in $PWD" >&2; exit 2
+        echo "error: the Python packages need at least $needed_gb GB, $free_gb are free in $PWD" >&2; exit 2
     fi
 fi
 

@@ -38,7 +38,7 @@ def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path: Path) -> N
     result = run_setup(tmp_path, free_kb=3_700_000)
     assert result.returncode == 2
     assert result.stderr == (
-        f"error: the Python packages need 6 GB, 3 are free in {tmp_path.resolve()}\n"
+        f"error: the Python packages need at least 6 GB, 3 are free in {tmp_path.resolve()}\n"
     )
     assert {f.name for f in tmp_path.iterdir()} == {"setup.sh", "stubs"}
 
