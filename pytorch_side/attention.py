@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pytorch_side.models import teacher_width
 from tinyml.cli import UserError
 
 
@@ -63,13 +64,13 @@ def teacher_maps(
     """Logits and one map per chosen stage of a timm Swin, from one forward pass.
 
     `kind` "self": attention received, averaged over the stage's blocks; "energy": of the stage's
-    output. Images are (batch, 3, h, w) as the teacher expects them.
+    output. Images are (batch, 3, h, w) as the teacher expects them. Raises UserError for a stage
+    that the teacher has not.
     """
     if kind not in ("self", "energy"):
         raise UserError(f"attention_map {kind!r}: known are 'self' and 'energy'")
     for stage in stages:
-        if not 0 <= stage < len(swin.layers):
-            raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
+        teacher_width(swin, stage)  # raises
     received: dict[int, list[Tensor]] = {stage: [] for stage in stages}
     hooks = []
 

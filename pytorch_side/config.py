@@ -82,10 +82,10 @@ class Config:
     teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
     knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
 
-    # A guide for students without ImageNet weights: loss + guide_weight * features (guide.py)
+    # A guide for networks without ImageNet weights: loss + guide_weight * features (guide.py)
     guide: str = ""  # a finished student.safetensors
     guide_weight: float = 3.0
-    # [student stage, guide stage] of one stride each; these are MobileNetV3-Large's after Small's
+    # [own stage, guide stage] of one stride each; these are MobileNetV3-Large's after Small's
     guide_pairs: tuple[tuple[int, int], ...] = ((2, 1), (4, 3), (5, 4))
 
     # Int8
@@ -201,7 +201,7 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
     if key.endswith("_pairs"):
         pairs = tuple(tuple(pair) for pair in value) if isinstance(value, list) else ()
         if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
-            raise UserError(f"{source}: {key} must be a list of [student stage, its other]")
+            raise UserError(f"{source}: {key} must be a list of [own stage, the other's]")
         return pairs
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

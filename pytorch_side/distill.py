@@ -8,6 +8,7 @@ With `alpha` or `beta` above 0 the teacher is asked once for all (see knowledge.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pytorch_side.cache import decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
 from pytorch_side.data import ImageFolder, load_split_pixels
-from pytorch_side.guide import Guide, guide_loss
+from pytorch_side.guide import Followed, guide_of, with_guide
 from pytorch_side.knowledge import make_knowledge
 from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import (
@@ -56,14 +57,13 @@ class WatchedStudent(nn.Module):
         """
         super().__init__()
         for own, _ in pairs:
-            stage_width(student, own)
+            stage_width(student, own)  # raises
         self.student, self.pairs, self.guide_pairs = student, pairs, guide_pairs
-        self.projections = projections(student, pairs if channels else (), channels)
-        self.followers = projections(student, guide_pairs, guide_channels or {})
+        width = partial(stage_width, student)
+        self.projections = projections(width, pairs if channels else (), channels)
+        self.followers = projections(width, guide_pairs, guide_channels or {})
 
-    def forward(
-        self, images: Tensor
-    ) -> tuple[Tensor, dict[tuple[int, int], Tensor], dict[tuple[int, int], Tensor]]:
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor], Followed]:
         """Images → logits, a map (batch, h, w) for each pair, and what is held to the guide's."""
         stages = tuple(own for own, _ in (*self.pairs, *self.guide_pairs))
         logits, features = student_features(self.student, images, stages)
@@ -95,8 +95,8 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     student = make_student(config, len(folder.classes))
     pairs = config.attention_pairs if config.beta > 0 else ()
     channels = knowledge.channels if knowledge and config.alignment else {}
-    guide = Guide(Path(config.guide), config.guide_pairs) if config.guide else None
-    followed = (config.guide_pairs, guide.channels) if guide else ((), None)
+    guide = guide_of(config)
+    followed = (guide.pairs, guide.channels) if guide else ((), None)
     model = WatchedStudent(student, pairs, channels, *followed)
     pixels, labels, _, _ = load_split_pixels(folder, "val", config.student_size)
 
@@ -104,10 +104,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         logits, maps, followed = watched(batch.images)
         both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
         losses = hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)
-        if guide:
-            losses["guide"] = guide_loss(followed, guide.features(batch.images))
-            losses["loss"] = losses["loss"] + config.guide_weight * losses["guide"]
-        return losses
+        return with_guide(losses, guide, followed, batch.images, config.guide_weight)
 
     def save(watched: nn.Module) -> None:
         metadata = {

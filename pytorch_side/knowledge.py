@@ -41,7 +41,7 @@ from pytorch_side.knowledge_store import (
     split_digest,
 )
 from pytorch_side.mixing import train_view
-from pytorch_side.models import make_teacher, read_weights, teacher_input
+from pytorch_side.models import make_teacher, read_weights, teacher_input, teacher_width
 from pytorch_side.views import view_seed
 from tinyml.card import sha256_of
 from tinyml.cli import UserError, write_atomic
@@ -153,7 +153,7 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
     starts = range(about.get("done", 0), len(files), SHARD)
     arrays = _open_arrays(out, about, teacher, render(0)[1][:1, 0], config, len(files))
     write_atomic(out / "files.json", json.dumps(files))
-    about = {**expected, "channels": {str(s): _channels(teacher, s) for s in stages_of(config)}}
+    about = {**expected, "channels": {str(s): teacher_width(teacher, s) for s in stages_of(config)}}
     with (
         Progress(console=Console(stderr=True)) as bar,
         ThreadPoolExecutor(max_workers=1) as pool,
@@ -189,10 +189,6 @@ def _ask_all(
     return {
         name: array.reshape(*views.shape[:2], *array.shape[1:]) for name, array in found.items()
     }
-
-
-def _channels(teacher: nn.Module, stage: int) -> int:
-    return int(teacher.layers[stage].blocks[0].norm1.normalized_shape[0])
 
 
 def _open_arrays(

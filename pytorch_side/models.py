@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from pytorch_side.config import Config
 from pytorch_side.stem import STRIDE, ConvStem
 from tinyml.cli import UserError, atomic_path
 
-Pairs = tuple[tuple[int, int], ...]  # (student stage, stage of a teacher or a guide)
+Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
 
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
@@ -133,14 +133,36 @@ def stage_width(student: nn.Module, stage: int) -> int:
     return int(convolutions[-1].out_channels)
 
 
-def projections(student: nn.Module, pairs: Pairs, channels: Mapping[int, int]) -> nn.ModuleDict:
-    """A learned 1x1 projection for each pair, from the student's stage to the other's `channels`.
+def teacher_features(
+    swin: nn.Module, images: Tensor, stages: tuple[int, ...]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits, and what the chosen `swin.layers` stages put out, (batch, channels, h, w) each."""
+    x = swin.patch_embed(images)
+    features = {}
+    for number, stage in enumerate(swin.layers):
+        x = stage(x)
+        if number in stages:
+            features[number] = x.permute(0, 3, 1, 2)
+    return swin.forward_head(swin.norm(x)), features
 
-    Only training needs them: they are no part of the student.
+
+def teacher_width(swin: nn.Module, stage: int) -> int:
+    """Channels that come out of one of the teacher's stages. Raises UserError if it has it not."""
+    if not 0 <= stage < len(swin.layers):
+        raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
+    return int(swin.layers[stage].blocks[0].norm1.normalized_shape[0])
+
+
+def projections(
+    width: Callable[[int], int], pairs: Pairs, channels: Mapping[int, int]
+) -> nn.ModuleDict:
+    """A learned 1x1 projection for each pair, from `width(own stage)` to the other's `channels`.
+
+    Only training needs them: they are no part of the network.
     """
     return nn.ModuleDict(
         {
-            f"{own}-{theirs}": nn.Conv2d(stage_width(student, own), channels[theirs], 1, bias=False)
+            f"{own}-{theirs}": nn.Conv2d(width(own), channels[theirs], 1, bias=False)
             for own, theirs in pairs
         }
     )

@@ -102,7 +102,8 @@ def foundations(config: Config, kind: str) -> list[str]:
         taught = config.alpha > 0 or config.beta > 0
         used = {"student_init": True, "guide": bool(config.guide), "teacher_init": taught}
         return [field for field, is_used in used.items() if is_used]
-    return ["teacher_init" if config.teacher_init else "teacher_stem_init"]
+    start = "teacher_init" if config.teacher_init else "teacher_stem_init"
+    return [start, "guide"] if config.guide else [start]
 
 
 def with_weights(config: Config, sources: Sources) -> Config:

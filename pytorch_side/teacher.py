@@ -1,4 +1,4 @@
-"""Train a Swin teacher on labels, from random or given weights.
+"""Train a Swin teacher on labels, from random or given weights, led by a guide or not.
 
     python -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
@@ -8,6 +8,7 @@ The result, teacher.safetensors, is what a student's config names as `teacher_in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,37 @@ from pytorch_side.cache import decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
 from pytorch_side.data import ImageFolder, load_split_pixels
+from pytorch_side.guide import Followed, guide_of, with_guide
 from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import make_teacher, save_weights, teacher_input
+from pytorch_side.models import (
+    Pairs,
+    make_teacher,
+    projections,
+    save_weights,
+    teacher_features,
+    teacher_input,
+    teacher_width,
+)
 from pytorch_side.train import Losses, fit, top1
 from tinyml.cli import UserError
+
+
+class GuidedTeacher(nn.Module):
+    """A teacher that also returns what is held to its guide's features."""
+
+    def __init__(self, teacher: nn.Module, pairs: Pairs, channels: dict[int, int]) -> None:
+        """`channels` holds the width of each guide stage. Raises UserError for a missing stage."""
+        super().__init__()
+        self.teacher, self.pairs = teacher, pairs
+        self.followers = projections(partial(teacher_width, teacher), pairs, channels)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Followed]:
+        stages = tuple(own for own, _ in self.pairs)
+        logits, features = teacher_features(self.teacher, images, stages)
+        return logits, {
+            (own, theirs): self.followers[f"{own}-{theirs}"](features[own])
+            for own, theirs in self.pairs
+        }
 
 
 def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
@@ -33,17 +61,21 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
     torch.manual_seed(config.seed)
     accelerator = Accelerator()
     teacher = make_teacher(config, len(folder.classes))
+    guide = guide_of(config)
+    guided = GuidedTeacher(teacher, *((guide.pairs, guide.channels) if guide else ((), {})))
     pixels, labels, _, _ = load_split_pixels(folder, "val", config.teacher_size)
 
     def prepare(images: Tensor) -> Tensor:
         return teacher_input(images, config.teacher_input)
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
-        return hybrid_loss(model(prepare(batch.images)), batch.labels, config)
+        logits, followed = model(prepare(batch.images))
+        losses = hybrid_loss(logits, batch.labels, config)
+        return with_guide(losses, guide, followed, batch.images, config.guide_weight)
 
     def score(model: nn.Module) -> dict[str, float]:
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
-            return {"val_top1": top1(model, pixels, labels, prepare)}
+            return {"val_top1": top1(model.teacher, pixels, labels, prepare)}
 
     def save(model: nn.Module) -> None:
         metadata = {
@@ -53,7 +85,7 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
             "input": config.teacher_input,
             "classes": list(folder.classes),
         }
-        save_weights(model, run / "teacher.safetensors", metadata)
+        save_weights(model.teacher, run / "teacher.safetensors", metadata)
 
     with accelerator.main_process_first():
         images = decode_images(folder)
@@ -64,7 +96,7 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    return fit(teacher, batches, loss_of_batch, score, save, config, run, accelerator)
+    return fit(guided, batches, loss_of_batch, score, save, config, run, accelerator)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

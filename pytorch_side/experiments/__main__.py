@@ -25,13 +25,13 @@ def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> N
     """Run, or go on with, every row and seed that is not finished, and what they stand on."""
     for row in table.rows:
         for seed, folder in row.folders.items():
-            run = read_run(folder)
+            run = read_run(folder, row.kind)
             if run and run.finished:
                 continue
             given = load_config(row.config, [*row.overrides, *overrides, f"seed={seed}"])
             config = with_weights(given, sources)
-            make_foundations(config, "student", sources, (row.config.stem,))
-            train(config, "student", sources.data, folder)
+            make_foundations(config, row.kind, sources, (row.config.stem,))
+            train(config, row.kind, sources.data, folder)
 
 
 def look_at_finished(table: Table, data: Path) -> None:

@@ -40,7 +40,7 @@ def section(table: Table, plot: str) -> str:
         seconds = statistics.median(float(e["seconds"]) for run in done for e in run.log)
         cells = [
             name,
-            differences(done[0].config, base[0].config) if base else "",
+            differences(done[0].config, base[0].config, table.kind) if base else "",
             len(done),
             done[0].config.epochs,
             _percent([run.val for run in done]),
@@ -58,13 +58,13 @@ def section(table: Table, plot: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def differences(config: Config, baseline: Config) -> str:
+def differences(config: Config, baseline: Config, kind: str = "student") -> str:
     """What a row's config says otherwise than the baseline's: "alpha 0.5, beta 0.3"."""
     own, base = dataclasses.asdict(config), dataclasses.asdict(baseline)
     differing = [name for name in own if name not in SAID_ELSEWHERE and own[name] != base[name]]
     if not (config.guide or baseline.guide):  # how a guide would be followed says nothing then
         differing = [name for name in differing if not name.startswith("guide_")]
-    if config.alpha == config.beta == 0:
+    if kind == "student" and config.alpha == config.beta == 0:
         differing = [name for name in differing if not name.startswith(OF_A_TEACHER)]
     if "teacher_init" in differing:
         differing = [name for name in differing if name not in MADE_OF]
@@ -75,8 +75,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):  # a run's name, or a file's, is enough of a path
         path = Path(value)
         return path.parent.name if path.stem in ("teacher", "student") else path.stem
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_shown(given)}" for name, given in value.items()) + ")"
     if isinstance(value, tuple | list):
-        return "; ".join("-".join(map(str, pair)) for pair in value)
+        nested = any(isinstance(part, tuple | list) for part in value)
+        return ("; " if nested else "-").join(map(_shown, value))
     return str(value)
 
 

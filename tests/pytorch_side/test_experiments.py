@@ -123,6 +123,24 @@ def test_differences_are_short() -> None:
     assert differences(replace(unasked, ema=0.5), base) == "ema 0.5"
 
 
+def test_teachers_differ_in_what_they_are_made_of(table: Path, tmp_path: Path) -> None:
+    """Which of a student's row, asked nothing, says nothing."""
+    base = Config(teacher="swin", teacher_arguments={"embed_dim": 8, "depths": [2, 2]})
+    other = replace(base, teacher_arguments={"embed_dim": 16, "depths": [4, 2]}, teacher_size=64)
+    assert differences(other, base) == ""
+    shown = "teacher_arguments (embed_dim 16, depths 4-2), teacher_size 64"
+    assert differences(other, base, "teacher") == shown
+    table.write_text(TABLE.replace("[0, 1]", "[0]").replace("seeds", 'kind = "teacher"\nseeds'))
+    for name, config in (("plain", base), ("taught", other)):
+        write_run(tmp_path / "runs" / name, replace(config, epochs=1), [0.9])
+        (tmp_path / "runs" / name / "teacher.safetensors").write_bytes(b"weights")
+    about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
+    write_look(tmp_path / "runs/plain", split="test", images=9, top1=0.8765, data="leaves", **about)
+    text = section(read_table(table, tmp_path / "runs"), "plot.svg")
+    assert "| plain |  | 1 | 1 | 90.00% | 87.65% |" in text
+    assert f"| taught | {shown} | 1 | 1 | 90.00% | not looked at |" in text
+
+
 def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path) -> None:
     text = TABLE.replace('config = "taught.toml"', 'config = "plain.toml"\nset = ["alpha=0.25"]')
     table.write_text(text.replace("seeds", 'note = "Why."\nseeds'))
@@ -185,6 +203,7 @@ def test_the_command_runs_what_is_missing_and_writes(
         (TABLE.replace('baseline = "plain"', 'baseline = "none"'), "none"),
         (TABLE.replace("seeds = [0, 1]", ""), "seeds"),
         ("title = ", "cannot read table"),
+        (TABLE.replace("seeds", 'kind = "stem"\nseeds'), "kind 'stem'; known are student, teacher"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pytorch_side.data import scan_folder
 from pytorch_side.distill import WatchedStudent, distill
 from pytorch_side.guide import Guide, guide_loss
 from pytorch_side.models import load_student, make_student, read_weights, save_weights
+from pytorch_side.teacher import train_teacher
 from tinyml.cli import UserError
 
 PAIRS = ((1, 1), (2, 2))
@@ -70,6 +72,29 @@ def test_following_a_guide_brings_its_features_nearer(
     assert guide_file.read_bytes() == before
     saved, _ = read_weights(tmp_path / "run/student.safetensors")
     assert not any("follow" in name or "guide" in name for name in saved)
+
+
+def test_a_teacher_follows_a_guide_too(
+    guide_file: Path,
+    tmp_path: Path,
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+) -> None:
+    folder = scan_folder(make_folder(images=20))
+    guided = tiny_config(
+        guide=str(guide_file), guide_pairs=[[0, 1], [1, 2]], epochs=6, views=0, learning_rate=0.005
+    )
+    train_teacher(guided, folder, tmp_path / "guided")
+    rows = list(csv.DictReader((tmp_path / "guided/log.csv").open()))
+    assert 0 < float(rows[-1]["guide"]) < 0.9 * float(rows[0]["guide"])
+    whole = float(rows[0]["cross_entropy"]) + guided.guide_weight * float(rows[0]["guide"])
+    assert float(rows[0]["loss"]) == pytest.approx(whole, abs=1e-4)
+    saved, _ = read_weights(tmp_path / "guided/teacher.safetensors")
+    train_teacher(replace(guided, guide="", epochs=1), folder, tmp_path / "alone")
+    alone, _ = read_weights(tmp_path / "alone/teacher.safetensors")
+    assert saved.keys() == alone.keys()  # what followed the guide is no part of the teacher
+    with pytest.raises(UserError, match="the teacher has stages 0 to 1, not 2"):
+        train_teacher(replace(guided, guide_pairs=((2, 1),)), folder, tmp_path / "wrong")
 
 
 def test_a_foreign_file_is_no_guide(tmp_path: Path) -> None:

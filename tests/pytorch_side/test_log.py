@@ -24,7 +24,7 @@ def test_a_run_without_an_epoch_has_no_rows(tmp_path: Path, content: str | None)
     if content is not None:
         (tmp_path / "log.csv").write_text(content)
     assert read_log(tmp_path) == []
-    assert read_run(tmp_path) is None
+    assert read_run(tmp_path, "student") is None
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_damaged_note_on_the_machine_is_named(tmp_path: Path) -> None:
     write_log(tmp_path / "log.csv", [ROW])
     (tmp_path / "machine.json").write_text("{")
     with pytest.raises(UserError, match=r"machine\.json is damaged"):
-        read_run(tmp_path)
+        read_run(tmp_path, "student")

@@ -18,7 +18,9 @@ from pytorch_side.models import (
     make_teacher,
     save_weights,
     student_features,
+    teacher_features,
     teacher_input,
+    teacher_width,
     timm_package,
 )
 from tinyml.cli import UserError
@@ -119,6 +121,28 @@ def test_features_are_those_of_the_forward_pass() -> None:
     assert torch.equal(logits, student(images))
     assert features[3].shape[2:] == (4, 4)
     assert set(features) == {2, 3}
+
+
+@pytest.mark.parametrize("stem", ["", MINIMAL])
+def test_a_teachers_features_are_those_of_the_forward_pass(
+    tiny_config: Callable[..., Config], stem: str
+) -> None:
+    sizes = {"window_size": 4, "embed_dim": 8, "depths": [1, 2], "num_heads": [1, 2]}
+    patch = {} if stem else {"patch_size": 4}  # a stem's is 16
+    config = tiny_config(teacher_size=64, teacher_stem=stem, teacher_arguments=sizes | patch)
+    teacher = make_teacher(config, 3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    watched: list[torch.Tensor] = []
+    teacher.layers[1].register_forward_hook(lambda _, __, output: watched.append(output))
+    wanted = teacher(images)
+    logits, features = teacher_features(teacher, images, (1,))
+    assert torch.equal(logits, wanted)
+    assert set(features) == {1}
+    assert torch.equal(features[1].permute(0, 2, 3, 1), watched[0])
+    assert features[1].shape[:2] == (2, teacher_width(teacher, 1)) == (2, 16)
+    assert teacher_width(teacher, 0) == 8
+    with pytest.raises(UserError, match="stages 0 to 1, not 2"):
+        teacher_width(teacher, 2)
 
 
 def test_a_classifier_for_other_classes_is_left_fresh(tmp_path: Path) -> None:

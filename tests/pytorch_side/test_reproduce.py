@@ -130,6 +130,7 @@ def test_only_what_is_used_is_needed() -> None:
     assert foundations(Config(guide="x"), "student") == ["student_init", "guide"]
     assert foundations(Config(), "teacher") == ["teacher_stem_init"]
     assert foundations(Config(teacher_init="x"), "teacher") == ["teacher_init"]
+    assert foundations(Config(guide="x"), "teacher") == ["teacher_stem_init", "guide"]
 
 
 def measured(top1: float, split: str = "val", images: int = 100) -> dict[str, object]:
