@@ -80,17 +80,24 @@ def teacher_maps(
         def before_block(_: nn.Module, inputs: tuple[Any, ...]) -> None:
             grid[:] = [(inputs[0].shape[1], inputs[0].shape[2])]
 
-        def before_attention(
-            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
-        ) -> None:
-            mask = inputs[1] if len(inputs) > 1 else named.get("mask")
-            tokens = received_attention(module, inputs[0], mask)
+        def keep(tokens: Tensor) -> None:
             received[stage].append(
                 undo_windows(tokens, tuple(block.window_size), grid[0], tuple(block.shift_size))
             )
 
+        def before_attention(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+        ) -> None:
+            keep(received_attention(module, inputs[0], inputs[1] if inputs[1:] else named["mask"]))
+
+        def after_weights(_: nn.Module, __: tuple[Any, ...], weights: Tensor) -> None:
+            keep(weights.float().mean(dim=(1, 2)))
+
         hooks.append(block.register_forward_pre_hook(before_block))
-        hooks.append(block.attn.register_forward_pre_hook(before_attention, with_kwargs=True))
+        if hasattr(block.attn, "fused_attn"):  # then the weights may never be in memory
+            hooks.append(block.attn.register_forward_pre_hook(before_attention, with_kwargs=True))
+        else:  # Swin V2, whose weights come from cosines
+            hooks.append(block.attn.attn_drop.register_forward_hook(after_weights))
 
     def watch_stage(stage: int) -> None:
         def after(_: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:

@@ -56,7 +56,10 @@ class TrainBatches:
         processes: int = 1,
         limit: int | None = None,
     ) -> None:
-        """`limit`: of the train split only so many images, evenly spread over the classes."""
+        """`limit`: of the train split only so many images, evenly spread over the classes.
+
+        Raises UserError for a batch that cannot be shared out evenly among the processes.
+        """
         cv2.setNumThreads(1)  # its own pool would fight the network's threads
         self.images, self.config, self.size, self.knowledge = images, config, size, knowledge
         self.rank, self.processes = rank, processes
@@ -65,6 +68,11 @@ class TrainBatches:
         self.positions = positions[spread(len(positions), limit)]
         self.learnt_from = images.folder.learnt_from()
         self.settings = view_settings(config)
+        if config.batch % processes or (processes > 1 and len(self.positions) < config.batch):
+            raise UserError(
+                f"batch is {config.batch}: with {processes} processes it must be a multiple of "
+                f"{processes}, and no more than the {len(self.positions)} training images"
+            )
         self.steps = max(1, len(self.positions) // config.batch)
         self.waited_s = 0.0  # by the training loop, for a batch that was not ready
 

@@ -120,7 +120,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "alpha": (0, 1),
     "temperature": (0.01, 1000),
     "beta": (0, 1e6),
-    "attention_grid": (1, 255),
+    "attention_grid": (1, 14),
     "guide_weight": (0, 1e6),
     "qat_images": (0, math.inf),
 }

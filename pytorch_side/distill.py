@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from pytorch_side.attention import energy_map
@@ -23,7 +22,8 @@ from pytorch_side.command import training_command
 from pytorch_side.config import Config
 from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.guide import Followed, guide_of, with_guide
-from pytorch_side.knowledge import make_knowledge
+from pytorch_side.knowledge import expectation, make_knowledge
+from pytorch_side.knowledge_store import open_knowledge
 from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import (
     Pairs,
@@ -33,7 +33,7 @@ from pytorch_side.models import (
     stage_width,
     student_features,
 )
-from pytorch_side.train import Losses, fit, top1
+from pytorch_side.train import Losses, fit, make_accelerator, top1
 
 
 class WatchedStudent(nn.Module):
@@ -83,14 +83,17 @@ class WatchedStudent(nn.Module):
 
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`; returns the last row of the log."""
-    accelerator = Accelerator()
+    accelerator = make_accelerator()
     images = decode_images(folder)
     taught = config.alpha > 0 or config.beta > 0
     knowledge = None
     if taught:
         place = Path(config.knowledge) if config.knowledge else run / "knowledge"
         with accelerator.main_process_first():
-            knowledge = make_knowledge(images, config, place)
+            if accelerator.is_main_process:
+                knowledge = make_knowledge(images, config, place)
+            else:
+                knowledge = open_knowledge(place, expectation(config, images))
     torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
     student = make_student(config, len(folder.classes))
     pairs = config.attention_pairs if config.beta > 0 else ()

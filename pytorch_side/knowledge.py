@@ -8,6 +8,7 @@ Killed and started again it goes on where it stopped; finished, it returns at on
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from pytorch_side.batches import to_images, view_settings
 from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
-from pytorch_side.data import ImageFolder
+from pytorch_side.data import ImageFolder, spread
 from pytorch_side.knowledge_store import (
     Knowledge,
     check_same,
@@ -47,6 +48,8 @@ from tinyml.card import sha256_of
 from tinyml.cli import UserError, write_atomic
 
 SHARD = 64  # images between two saves
+SAMPLED = 16  # images that stand for all when stored answers are opened
+GPU_BATCH = 64  # views of 224 px that a Swin-L answers in a few GB
 CPU_BATCH = 16  # a Swin's windows are copied a lot: batches that stay in the cache are faster
 
 
@@ -55,8 +58,9 @@ def stages_of(config: Config) -> tuple[int, ...]:
     return tuple(sorted({teacher for _, teacher in config.attention_pairs}))
 
 
-def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
+def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
     """What knowledge must have been made for to be usable with this config and these images."""
+    folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
     if not config.teacher_init:
         raise UserError("teacher_init is empty: name the teacher's .safetensors in the config")
@@ -67,6 +71,11 @@ def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
         "classes": list(folder.classes),
         "teacher": sha256_of(Path(config.teacher_init)),
         "teacher views": config.teacher_views,
+        "teacher input": {
+            "kind": config.teacher_input,
+            "size": config.teacher_size,
+            "bf16": config.teacher_bf16,
+        },
         "views": {
             "count": config.views,
             "seed": config.view_seed,
@@ -77,7 +86,23 @@ def expectation(config: Config, folder: ImageFolder) -> dict[str, Any]:
             "stages": list(stages_of(config)),
             "grid_max": config.attention_grid,
         },
+        "pixels": _pixel_sample(config, images),
     }
+
+
+def _pixel_sample(config: Config, images: DecodedImages) -> str:
+    """A digest of one view of a few images: of other photos by the same names, or drawn by another
+    version of a library, stored answers are not answers to what a student would see.
+    """
+    positions = images.folder.indices("train")
+    digest = hashlib.sha256()
+    for position in positions[spread(len(positions), SAMPLED)]:
+        seed = view_seed(config.view_seed, images.folder.files[position], 0)
+        settings, size = view_settings(config), config.teacher_size
+        digest.update(
+            train_view(images, positions, int(position), seed, settings, size).pixels.tobytes()
+        )
+    return digest.hexdigest()[:16]
 
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
@@ -93,6 +118,12 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
             f"{config.teacher_init} tells {', '.join(map(str, known))} apart, the images are "
             f"{', '.join(classes)}: train a teacher on these images"
         )
+    for key, wanted in (("input", config.teacher_input), ("size", str(config.teacher_size))):
+        if metadata.get(key, wanted) != wanted:
+            raise UserError(
+                f"{config.teacher_init} was trained with {key} {metadata[key]}, and the config "
+                f"says teacher_{key} {wanted}"
+            )
     model = make_teacher(config, len(classes)).eval()
     head = model.get_classifier()
     if not isinstance(head, nn.Linear) or head.out_features != len(classes):
@@ -104,12 +135,17 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
 def ask(
     teacher: nn.Module, views: npt.NDArray[np.uint8], config: Config
 ) -> tuple[npt.NDArray[np.float16], dict[int, npt.NDArray[np.uint8]]]:
-    """The teacher's answer to (batch, h, w, 3) views, as it is stored."""
+    """The teacher's answer to (batch, h, w, 3) views, as it is stored. UserError for NaN in it."""
     device = next(teacher.parameters()).device
     images = teacher_input(to_images(views).to(device), config.teacher_input)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.teacher_bf16):
         answer = averaged_maps if config.teacher_views == 8 else teacher_maps
         logits, maps = answer(teacher, images, stages_of(config), config.attention_map)
+    if not all(bool(torch.isfinite(answers).all()) for answers in (logits, *maps.values())):
+        raise UserError(
+            f"{config.teacher_init} answers with numbers that are not finite: train another "
+            "teacher, or set teacher_bf16 = false"
+        )
     stored = {stage: quantise_maps(m, config.attention_grid) for stage, m in maps.items()}
     return quantise_logits(logits), stored
 
@@ -127,7 +163,7 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
     folder, settings = images.folder, view_settings(config)
     positions = folder.indices("train")
     files = [folder.files[i] for i in positions]
-    expected = expectation(config, folder)
+    expected = expectation(config, images)
     about = read_about(out)
     if about:
         check_same(out, about, expected)
@@ -181,7 +217,7 @@ def _ask_all(
 ) -> dict[str, npt.NDArray[Any]]:
     """Answers to (images, views, h, w, 3), by the name of the array they go to."""
     flat = views.reshape(-1, *views.shape[2:])
-    step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else len(flat)
+    step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else GPU_BATCH
     parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
     found: dict[str, npt.NDArray[Any]] = {"logits": np.concatenate([part[0] for part in parts])}
     for stage in parts[0][1]:
@@ -222,7 +258,12 @@ def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
     try:
         array = open_memmap(path, mode="w+", dtype=kind, shape=shape)
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            else:  # macOS
+                file.seek(array.offset)
+                for start in range(0, array.nbytes, 1 << 20):
+                    file.write(bytes(min(1 << 20, array.nbytes - start)))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return array

@@ -142,9 +142,10 @@ def _damaged(path: Path, reason: str) -> UserError:
 
 def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raise UserError naming the first thing that the knowledge was made for and we are not."""
-    # What older knowledge does not say of itself, it was made without.
+    # What older knowledge does not say of itself it was made without, or it cannot be known.
     views = {"mix": 0.0, **about.get("views", {})}
-    about = {"teacher views": 1, **about, "views": views}
+    unsaid = {key: expected[key] for key in ("teacher input", "pixels") if key in expected}
+    about = {"teacher views": 1, **unsaid, **about, "views": views}
     for key, value in expected.items():
         if about.get(key) != value:
             raise UserError(

@@ -71,6 +71,11 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
         "drop_path_rate": config.drop_path,
     }
     if config.teacher == "swin":
+        if config.pretrained and not (config.teacher_init or config.teacher_stem):
+            raise UserError(
+                "pretrained is true, but teacher 'swin' has no weights to download: take one of "
+                "timm's, such as swin_tiny_patch4_window7_224"
+            )
         if config.teacher_stem:
             trunk = _trunk(config)
             common["embed_layer"] = partial(ConvStem, trunk)
@@ -81,7 +86,7 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
             )
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(f"teacher_arguments do not make a SwinTransformer: {error}") from error
-    elif config.teacher.startswith("swin"):
+    elif config.teacher.startswith(("swin_", "swinv2_")) and "_cr_" not in config.teacher:
         pretrained = config.pretrained and not config.teacher_init
         model = _create(config.teacher, pretrained=pretrained, **common, **config.teacher_arguments)
     else:
@@ -93,9 +98,11 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
 
 def _trunk(config: Config) -> nn.Module:
     """The MobileNetV3 that lends a teacher its first stages; weights of its own are not needed."""
-    path = config.teacher_stem_init if not config.teacher_init else ""
+    finished = bool(config.teacher_init)  # and brings the stem's weights along
     lender = Config(
-        student=config.teacher_stem, student_init=path, pretrained=config.pretrained and not path
+        student=config.teacher_stem,
+        student_init="" if finished else config.teacher_stem_init,
+        pretrained=config.pretrained and not finished,
     )
     return make_student(lender, 2)
 
@@ -166,6 +173,19 @@ def projections(
             for own, theirs in pairs
         }
     )
+
+
+def synchronised(model: nn.Module) -> nn.Module:
+    """`model` with batch norms that share their statistics among processes, weights kept.
+
+    timm's conversion, not torch's: a MobileNetV3's batch norms also hold its activations, and
+    torch's drops them.
+    """
+    timm_package()
+    from timm.layers import convert_sync_batchnorm
+
+    converted: nn.Module = convert_sync_batchnorm(model)
+    return converted
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
@@ -253,7 +273,8 @@ def _create(name: str, **arguments: Any) -> nn.Module:
         raise UserError(f"timm has no model {name!r}: see timm.list_models('*mobilenetv3*')")
     try:
         model: nn.Module = timm.create_model(name, **arguments)
-    except OSError as error:  # what huggingface_hub raises without a network
+    # huggingface_hub's without a network, timm's for a network that it has no weights of
+    except (OSError, RuntimeError) as error:
         raise UserError(
             f"cannot download weights of {name} ({error}): set student_init or teacher_init to a "
             ".safetensors file, or pretrained = false"

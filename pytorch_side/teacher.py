@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from pytorch_side.batches import Batch, TrainBatches
@@ -32,7 +31,7 @@ from pytorch_side.models import (
     teacher_input,
     teacher_width,
 )
-from pytorch_side.train import Losses, fit, top1
+from pytorch_side.train import Losses, fit, make_accelerator, top1
 from tinyml.cli import UserError
 
 
@@ -59,7 +58,7 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
     if config.alpha or config.beta:
         raise UserError("a teacher learns from labels: leave alpha and beta at 0 in its config")
     torch.manual_seed(config.seed)
-    accelerator = Accelerator()
+    accelerator = make_accelerator()
     teacher = make_teacher(config, len(folder.classes))
     guide = guide_of(config)
     guided = GuidedTeacher(teacher, *((guide.pairs, guide.channels) if guide else ((), {})))

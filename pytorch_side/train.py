@@ -13,13 +13,14 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.config import Config, save_config
 from pytorch_side.log import write_log
-from pytorch_side.models import library_path
+from pytorch_side.models import library_path, synchronised
 from tinyml.cli import UserError, write_atomic
 
 Losses = dict[str, Tensor]
@@ -52,24 +53,30 @@ def fit(
     into `run`, and goes on from checkpoint.pt when there is one. Ends with `model` holding the
     averaged weights.
 
-    Raises UserError when a loss is not finite, or the checkpoint is of another config or of other
-    images.
+    Raises UserError when a loss or a gradient is not finite, before it reaches the weights, and
+    when the checkpoint is of another config, network or images, or not seen by every process.
     """
-    accelerator = accelerator or Accelerator()
+    accelerator = accelerator or make_accelerator()
     main = accelerator.is_main_process
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # A process sees a share of the batch only, too few images for statistics of its own.
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = synchronised(model)
     checkpoint = run / "checkpoint.pt"
     model = model.to(accelerator.device, memory_format=torch.channels_last)
-    first, rows = 0, []
+    parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
+    rows: list[dict[str, Any]] = []
     if checkpoint.is_file():
-        first, rows = _resume(checkpoint, config, batches, model, averaged, optimizer)
+        rows = _resume(checkpoint, config, batches, parts)
     elif main:
         save_config(config, run / "config.json")
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
+    first = len(rows)
+    if accelerator.reduce(torch.tensor(first, device=accelerator.device)) != (
+        first * accelerator.num_processes
+    ):
+        raise UserError(f"not every process sees {checkpoint}: machines must share --out's disk")
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     row: dict[str, Any] = rows[-1] if rows else {}
     with Progress(console=Console(stderr=True), disable=not main) as bar:
@@ -78,6 +85,8 @@ def fit(
         for epoch in range(first, config.epochs):
             started, waited = time.perf_counter(), batches.waited_s
             sums: dict[str, float] = {}
+            if accelerator.num_processes > 1 or accelerator.device.type != "cpu":
+                torch.manual_seed(epoch_seed(config.seed, epoch, accelerator.process_index))
             wrapped.train()
             for step, batch in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
                 rate = learning_rate(step, batches.steps, config)
@@ -90,8 +99,11 @@ def fit(
                 if not all(math.isfinite(value) for value in values.values()):
                     raise _not_finite(values, step, epoch, batch, rate, run)
                 accelerator.backward(losses["loss"])
-                if config.clip_norm:
-                    accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+                norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
+                # A finite loss may have a slope that is not, and one step with it ends the run.
+                if not math.isfinite(norm):
+                    gradient = {**values, "gradient norm": float(norm)}
+                    raise _not_finite(gradient, step, epoch, batch, rate, run)
                 optimizer.step()
                 optimizer.zero_grad()
                 _average(averaged, model, config.ema, step)
@@ -110,7 +122,7 @@ def fit(
                 save(averaged)
                 # The checkpoint last: a kill before it repeats the epoch, and its log and weights.
                 write_log(run / "log.csv", rows)
-                _write_checkpoint(checkpoint, config, batches, model, averaged, optimizer, rows)
+                _write_checkpoint(checkpoint, config, batches, parts, rows)
                 bar.console.print(
                     "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
                 )
@@ -153,6 +165,20 @@ def machine(accelerator: Accelerator) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def make_accelerator() -> Accelerator:
+    """Accelerate's, whose processes wait for one another as long as asking a teacher may take."""
+    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=2))])
+
+
+def epoch_seed(seed: int, epoch: int, process: int) -> int:
+    """Of what an epoch draws (dropout, drop path) on a GPU or in one of several processes.
+
+    Processes must not drop the same things, and a resumed run must drop what a whole one does. One
+    process on a CPU goes on from its generator's state instead, which its checkpoint holds.
+    """
+    return int(np.random.SeedSequence([seed, epoch, process]).generate_state(1)[0])
 
 
 def learning_rate(step: int, steps_per_epoch: int, config: Config) -> float:
@@ -209,10 +235,14 @@ def _not_finite(
     values: dict[str, float], step: int, epoch: int, batch: Batch, rate: float, run: Path
 ) -> UserError:
     shown = ", ".join(f"{name} = {value}" for name, value in values.items())
+    where = {"step": step, "epoch": epoch + 1, "learning_rate": rate, "batch": batch.files}
+    write_atomic(run / "not-finite.json", json.dumps({**where, **values}, indent=2) + "\n")
+    checkpoint = run / "checkpoint.pt"
+    kept = f"; {checkpoint} still holds the last whole epoch" if checkpoint.is_file() else ""
     return UserError(
         f"{shown} at step {step} (epoch {epoch + 1}, learning rate {rate:.3g}, batch of "
-        f"{batch.files[0]} …), config {run / 'config.json'}: lower learning_rate, or set bf16 = "
-        f"false; {run / 'checkpoint.pt'} still holds the last whole epoch"
+        f"{batch.files[0]} …, all of it in {run / 'not-finite.json'}), config "
+        f"{run / 'config.json'}: lower learning_rate, or set bf16 = false{kept}"
     )
 
 
@@ -220,33 +250,24 @@ def _write_checkpoint(
     path: Path,
     config: Config,
     batches: TrainBatches,
-    model: nn.Module,
-    averaged: nn.Module,
-    optimizer: Any,
+    parts: dict[str, Any],
     rows: list[dict[str, Any]],
 ) -> None:
     state = {
         "config": asdict(config),
         "learnt_from": batches.learnt_from,
-        "epoch": len(rows),
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
         "rows": rows,
         "random": torch.get_rng_state(),  # of dropout; views and order come from seeds
+        **{name: part.state_dict() for name, part in parts.items()},
     }
     with library_path(path) as temporary:
         torch.save(state, temporary)
 
 
 def _resume(
-    path: Path,
-    config: Config,
-    batches: TrainBatches,
-    model: nn.Module,
-    averaged: nn.Module,
-    optimizer: Any,
-) -> tuple[int, list[dict[str, Any]]]:
+    path: Path, config: Config, batches: TrainBatches, parts: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Fill `parts` from a checkpoint and return the rows of its log."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         wanted, had = asdict(config), asdict(Config()) | state["config"]
@@ -262,8 +283,12 @@ def _resume(
             f"{path} is of {' and '.join(what)}: "
             "use another --out, or remove the folder to start anew"
         )
-    model.load_state_dict(state["model"])
-    averaged.load_state_dict(state["averaged"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (RuntimeError, ValueError) as error:  # a teacher's, and this is a student
+        raise UserError(
+            f"{path} is of another network: use another --out, or remove the folder to start anew"
+        ) from error
     torch.set_rng_state(state["random"])
-    return state["epoch"], state["rows"]
+    return list(state["rows"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import pytest
@@ -91,6 +92,45 @@ def test_windows_and_shifts_are_undone(grid: tuple[int, int], shift: tuple[int, 
     assert torch.equal(undo_windows(x, window, grid, shift), maps)
 
 
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+def test_a_map_is_what_each_place_received_in_all_blocks_of_its_stage(name: str) -> None:
+    """From timm's own weights, put back by timm's own functions; the second block is shifted."""
+    torch.manual_seed(4)
+    sizes = {key: TINY[key] for key in ("window_size", "embed_dim", "depths", "num_heads")}
+    config = Config(teacher=name, teacher_size=32, teacher_arguments=sizes)
+    swin = make_teacher(config, 3).eval()
+    stage = swin.layers[0]
+    assert [tuple(block.shift_size) for block in stage.blocks] == [(0, 0), (2, 2)]
+    weights, hooks = [], []
+    for block in stage.blocks:
+        if hasattr(block.attn, "fused_attn"):
+            block.attn.fused_attn = False
+        hooks.append(
+            block.attn.attn_drop.register_forward_hook(lambda _, __, out: weights.append(out))
+        )
+        with torch.no_grad():  # fresh weights attend to all alike, which hides mistakes
+            block.attn.qkv.weight.mul_(20)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        swin(images)
+    for hook in hooks:
+        hook.remove()
+    reverse = importlib.import_module(type(swin).__module__).window_reverse
+    grid = ((8, 8),) if "v2" in name else (8, 8)
+    expected = [
+        torch.roll(
+            reverse(given.mean(dim=(1, 2)).view(-1, 4, 4, 1), (4, 4), *grid)[..., 0],
+            tuple(block.shift_size),
+            (1, 2),
+        )
+        for block, given in zip(stage.blocks, weights, strict=True)
+    ]
+    with torch.inference_mode():
+        maps = teacher_maps(swin, images, (0,), "self")[1][0]
+    assert torch.allclose(maps, torch.stack(expected).mean(dim=0), atol=1e-6)
+    assert maps.std() > 0.01 * maps.mean()
+
+
 @pytest.mark.parametrize("kind", ["self", "energy"])
 def test_a_teacher_gives_logits_and_a_map_per_stage(kind: str) -> None:
     teacher = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3)
@@ -165,6 +205,10 @@ def test_the_distance_by_hand_in_both_formulas() -> None:
     assert paper == pytest.approx(0.5 * math.sqrt(0.8))
     assert code == pytest.approx(0.8 / 2)
     assert attention_distance(student, 5 * student, "paper").item() == pytest.approx(0, abs=1e-6)
+    # Of a batch, the mean: of this pair and one that agrees.
+    batch = torch.cat([student, student]), torch.cat([teacher, student])
+    assert attention_distance(*batch, "paper").item() == pytest.approx(paper / 2, abs=1e-6)
+    assert attention_distance(*batch, "code").item() == pytest.approx(code / 2)
     with pytest.raises(UserError, match="memoir"):
         attention_distance(student, teacher, "memoir")
 

@@ -140,6 +140,8 @@ def test_a_killed_run_goes_on_where_it_stopped(
         ({"view_colour": 0.1}, "another views"),
         ({"view_mix": 0.2}, "another views"),
         ({"teacher_views": 8}, "another teacher views"),
+        ({"teacher_input": "imagenet"}, "another teacher input"),
+        ({"teacher_bf16": True}, "another teacher input"),
         ({"attention_map": "energy"}, "another map"),
         ({"attention_pairs": ((1, 0),)}, "another map"),
     ],
@@ -167,7 +169,7 @@ def test_averaged_knowledge_is_another_and_is_not_taken_for_the_plain(
         make_knowledge(images, config, tmp_path / "averaged")
     # Knowledge that does not say so is of one view, and of an unmixed one.
     about = json.loads((tmp_path / "plain/knowledge.json").read_text())
-    del about["teacher views"], about["views"]["mix"]
+    del about["teacher views"], about["teacher input"], about["pixels"], about["views"]["mix"]
     (tmp_path / "plain/knowledge.json").write_text(json.dumps(about))
     make_knowledge(images, config, tmp_path / "plain")
     with pytest.raises(UserError, match="another teacher views"):
@@ -187,6 +189,58 @@ def test_knowledge_of_another_split_or_teacher_is_refused(
     save_weights(make_teacher(config, 3), Path(config.teacher_init), {})
     with pytest.raises(UserError, match="another teacher"):
         make_knowledge(images, config, tmp_path / "knowledge")
+
+
+def test_answers_about_other_pixels_are_refused(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    """Other photos by the same names, or the same drawn by another version of a library."""
+    images, config = taught
+    make_knowledge(images, config, tmp_path / "knowledge")
+    others = replace(images, data=255 - np.asarray(images.data))
+    with pytest.raises(UserError, match="another pixels"):
+        make_knowledge(others, config, tmp_path / "knowledge")
+
+
+def test_a_teacher_is_asked_as_it_was_trained(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    _, config = taught
+    path = tmp_path / "said.safetensors"
+    for key, value, names in (("input", "imagenet", "teacher_input half"), ("size", 64, "size 32")):
+        save_weights(make_teacher(replace(config, teacher_init=""), 3), path, {key: value})
+        with pytest.raises(UserError, match=names):
+            load_teacher(replace(config, teacher_init=str(path)), ("x", "y", "z"))
+
+
+def test_answers_that_are_not_finite_are_not_stored(
+    taught: tuple[DecodedImages, Config], tmp_path: Path
+) -> None:
+    images, config = taught
+    teacher = make_teacher(config, 3)
+    with torch.no_grad():
+        teacher.get_classifier().bias[1] = float("nan")
+    save_weights(teacher, tmp_path / "nan.safetensors", {})
+    asked = replace(config, teacher_init=str(tmp_path / "nan.safetensors"))
+    with pytest.raises(
+        UserError, match=r"nan\.safetensors answers with numbers that are not finite"
+    ):
+        make_knowledge(images, asked, tmp_path / "knowledge")
+    assert not (tmp_path / "knowledge/knowledge.json").exists()
+
+
+def test_where_no_call_reserves_a_files_bytes_they_are_written(
+    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, config = taught
+    wanted = make_knowledge(images, config, tmp_path / "reserved")
+    monkeypatch.delattr(os, "posix_fallocate")
+    made = make_knowledge(images, config, tmp_path / "written")
+    assert (made.seeds == wanted.seeds).all()
+    assert (made.logits == wanted.logits).all()
+    path = tmp_path / "written/logits.npy"
+    assert path.stat().st_size == (tmp_path / "reserved/logits.npy").stat().st_size
+    assert path.stat().st_blocks * 512 >= made.logits.nbytes
 
 
 def test_a_disk_too_small_for_the_answers_is_found_before_the_first(

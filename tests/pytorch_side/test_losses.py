@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 
 from pytorch_side.config import Config
-from pytorch_side.losses import dist_loss, dkd_loss, hybrid_loss, kl_loss
+from pytorch_side.losses import LOGIT_LOSSES, dist_loss, dkd_loss, hybrid_loss, kl_loss
 from tinyml.cli import UserError
 
 LABELS = torch.tensor([0])
@@ -52,6 +54,74 @@ def test_dist_by_hand() -> None:
     labels = torch.tensor([0, 1])
     assert dist_loss(up, same, labels, 1.0).item() == pytest.approx(0.0, abs=1e-5)
     assert dist_loss(up, up.flip(1), labels, 1.0).item() == pytest.approx(4.0, abs=1e-5)
+
+
+# Three classes, two images of different ones, far from uniform: no mistake hides in a symmetry.
+STUDENT = ((2.0, -1.0, 0.5), (0.0, 1.5, -0.5))
+TEACHER = ((1.0, 0.5, -2.0), (-1.0, 3.0, 0.25))
+BOTH_LABELS = (2, 1)
+WARMTH = 2.0
+
+
+def shares(row: Sequence[float]) -> list[float]:
+    """softmax(row / WARMTH), spelled out."""
+    powers = [math.exp(x / WARMTH) for x in row]
+    return [power / sum(powers) for power in powers]
+
+
+def divergence(wanted: Sequence[float], given: Sequence[float]) -> float:
+    return sum(p * math.log(p / q) for p, q in zip(wanted, given, strict=True))
+
+
+def plain_kl() -> float:
+    return statistics.mean(
+        divergence(shares(t), shares(s)) for s, t in zip(STUDENT, TEACHER, strict=True)
+    )
+
+
+def plain_dkd() -> float:
+    total = 0.0
+    for student, teacher, label in zip(STUDENT, TEACHER, BOTH_LABELS, strict=True):
+        s, t = shares(student), shares(teacher)
+        total += divergence((t[label], 1 - t[label]), (s[label], 1 - s[label]))
+        others = [i for i in range(3) if i != label]
+        rest = [[row[i] / (1 - row[label]) for i in others] for row in (t, s)]
+        total += 8 * divergence(*rest)
+    return total / 2
+
+
+def plain_dist() -> float:
+    s, t = [shares(row) for row in STUDENT], [shares(row) for row in TEACHER]
+    between = statistics.mean(map(statistics.correlation, s, t))
+    within = statistics.mean(
+        map(statistics.correlation, zip(*s, strict=True), zip(*t, strict=True))
+    )
+    assert abs(between - within) > 0.1
+    return 2 - between - within
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"), [("kl", plain_kl), ("dkd", plain_dkd), ("dist", plain_dist)]
+)
+def test_a_batch_at_a_temperature_by_plain_arithmetic(
+    name: str, plain: Callable[[], float]
+) -> None:
+    """And the config's choice is what the hybrid loss takes."""
+    student, teacher, labels = (torch.tensor(x) for x in (STUDENT, TEACHER, BOTH_LABELS))
+    found = LOGIT_LOSSES[name](student, teacher, labels, WARMTH).item()
+    assert found == pytest.approx(plain(), abs=1e-5)
+    config = Config(alpha=0.5, temperature=WARMTH, logit_loss=name)
+    assert hybrid_loss(student, labels, config, teacher)["logit"].item() == pytest.approx(
+        plain(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("formula", ["paper", "code"])
+def test_the_formula_for_maps_is_the_configs(formula: str) -> None:
+    maps = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[3.0, 4.0]]])
+    config = Config(beta=1.0, attention_formula=formula)
+    found = hybrid_loss(logits(0.5, 0.5), LABELS, config, maps={(0, 0): maps})["attention"]
+    assert found.item() == pytest.approx(0.5 * math.sqrt(0.8) if formula == "paper" else 0.4)
 
 
 def test_the_hybrid_loss_is_its_weighted_parts() -> None:

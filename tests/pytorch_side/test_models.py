@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pytorch_side.models import (
     make_teacher,
     save_weights,
     student_features,
+    synchronised,
     teacher_features,
     teacher_input,
     teacher_width,
@@ -60,7 +62,10 @@ def test_a_wrong_student_is_named(config: Config, names: str) -> None:
     ("config", "names"),
     [
         (Config(teacher="vit_tiny_patch16_224"), "no Swin"),
+        (Config(teacher="swinv2_cr_tiny_224"), "no Swin"),
         (Config(teacher="swin", teacher_arguments={"depht": 2}), "depht"),
+        (Config(teacher="swin", pretrained=True), "no weights to download"),
+        (Config(teacher="swin_nonesuch"), "timm has no model"),
     ],
 )
 def test_a_wrong_teacher_is_named(config: Config, names: str) -> None:
@@ -101,6 +106,64 @@ def test_pretrained_weights_come_through_timm(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(builder, "load_state_dict_from_url", fail)
     with pytest.raises(UserError, match="student_init"):
         make_student(Config(student="mobilenetv3_small_050", pretrained=True), 3)
+
+
+def test_a_pretrained_teacher_comes_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm.models._builder as builder
+
+    sizes = {"depths": [1, 1], "embed_dim": 8, "num_heads": [1, 2], "window_size": 4}
+    config = Config(
+        teacher="swin_tiny_patch4_window7_224",
+        teacher_size=64,
+        teacher_arguments=sizes,
+        pretrained=True,
+    )
+    source = make_teacher(replace(config, pretrained=False), 1000).state_dict()
+    arrived = []
+
+    def download(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        arrived.append(True)
+        return dict(source)
+
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", download)
+    monkeypatch.setattr(builder, "load_state_dict_from_url", download)
+    teacher = make_teacher(config, 3)
+    assert arrived == [True]
+    name = "layers.1.blocks.0.attn.qkv.weight"
+    assert torch.equal(teacher.state_dict()[name], source[name])
+    assert teacher.get_classifier().out_features == 3
+
+
+def test_a_finished_teachers_stem_is_not_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Callable[..., Config]
+) -> None:
+    import timm.models._builder as builder
+
+    sizes = {"window_size": 4, "embed_dim": 8, "depths": [1, 2], "num_heads": [1, 2]}
+    config = tiny_config(teacher_size=64, teacher_stem=MINIMAL, teacher_arguments=sizes)
+    save_weights(make_teacher(config, 3), tmp_path / "teacher.safetensors", {})
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", fail)
+    monkeypatch.setattr(builder, "load_state_dict_from_url", fail)
+    own = replace(config, pretrained=True)  # of the student that it teaches
+    make_teacher(replace(own, teacher_init=str(tmp_path / "teacher.safetensors")), 3)
+    with pytest.raises(UserError, match="no network"):
+        make_teacher(own, 3)
+
+
+def test_synchronised_batch_norms_keep_weights_and_activations() -> None:
+    student = make_student(Config(), 3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        wanted = student(images)
+        converted = synchronised(student)
+        assert torch.equal(converted(images), wanted)
+    kinds = [module for module in converted.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert len(kinds) > 30
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in converted.modules())
 
 
 def test_the_teacher_sees_its_own_normalisation() -> None:

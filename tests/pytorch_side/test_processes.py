@@ -46,7 +46,6 @@ def train(processes: int, config: Path, data: Path, run: Path) -> list[dict[str,
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_loss_curve_of_one(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pytorch_side.data import scan_folder
 from pytorch_side.distill import distill
 from pytorch_side.distill import main as distill_command
 from pytorch_side.teacher import train_teacher
-from pytorch_side.train import Losses, fit, learning_rate
+from pytorch_side.train import Losses, epoch_seed, fit, learning_rate
 from tinyml.cli import UserError
 
 
@@ -171,9 +172,57 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_epoch(tmp_path: Path
     with pytest.raises(UserError, match=r"loss = nan at step 6 \(epoch 2.*a\.png.*checkpoint\.pt"):
         run_fit(tmp_path, CONFIG, FakeBatches(), turns_bad)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert state["epoch"] == 1
+    assert len(state["rows"]) == 1
+    written = json.loads((tmp_path / "not-finite.json").read_text())
+    assert (written["step"], written["epoch"], written["batch"]) == (6, 2, ["a.png"] * 8)
     assert all(v.isfinite().all() for v in state["model"].values())
     run_fit(tmp_path, CONFIG, FakeBatches())
+
+
+@pytest.mark.parametrize("clip", [5.0, 0.0])
+@pytest.mark.parametrize("bad", [7, 15])  # the last step of an epoch, and of all
+def test_a_slope_that_is_not_finite_never_reaches_the_weights(
+    tmp_path: Path, bad: int, clip: float
+) -> None:
+    steps = iter(range(100))
+
+    def turns_bad(model: nn.Module, batch: Batch) -> Losses:
+        loss = cross_entropy(model, batch)["loss"]
+        zero = (loss * 0).abs()  # whose root is 0, and its slope infinite times 0
+        return {"loss": loss + (zero.sqrt() if next(steps) == bad else zero)}
+
+    config = replace(CONFIG, clip_norm=clip)
+    with pytest.raises(UserError, match=rf"gradient norm = nan at step {bad} "):
+        run_fit(tmp_path, config, FakeBatches(), turns_bad)
+    if bad == 7:
+        return
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert len(state["rows"]) == 3
+    for part in ("model", "averaged"):
+        assert all(value.isfinite().all() for value in state[part].values())
+    run_fit(tmp_path, config, FakeBatches())
+
+
+def test_a_first_epoch_that_fails_claims_no_checkpoint(tmp_path: Path) -> None:
+    def bad(model: nn.Module, batch: Batch) -> Losses:
+        return {"loss": cross_entropy(model, batch)["loss"] * float("nan")}
+
+    with pytest.raises(UserError, match=r"set bf16 = false$"):
+        run_fit(tmp_path, CONFIG, FakeBatches(), bad)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    """As of a teacher's and a student's command that were given one --out."""
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(UserError, match=r"checkpoint\.pt is of another network"):
+        fit(other, FakeBatches(), cross_entropy, lambda m: {}, lambda m: None, CONFIG, tmp_path)  # type: ignore[arg-type]
+
+
+def test_processes_and_epochs_draw_for_themselves() -> None:
+    seeds = [epoch_seed(s, e, p) for s in (0, 1) for e in (0, 1) for p in (0, 1)]
+    assert len(set(seeds)) == 8
+    assert epoch_seed(0, 1, 1) == seeds[3]
 
 
 def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
