@@ -1,13 +1,15 @@
 """How fast a config trains here: `python -m pytorch_side.speed --config configs/teacher.toml`.
 
 Whole training steps on random images, no data loading: bfloat16 or not, channels last or not. What
-pays for one network costs another, and one machine differs from the next. How long training waits
-for its data is in every run's log.csv, as waiting_share.
+pays for one network costs another, and one machine differs from the next. With --knowledge: epochs
+on a teacher's stored answers beside epochs without. How long training waits for its data is in
+every run's log.csv, as waiting_share.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import statistics
@@ -20,32 +22,41 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytorch_side.config import Config, load_config
+from pytorch_side.batches import TrainBatches
+from pytorch_side.cache import DecodedImages, decode_images
+from pytorch_side.command import images_of
+from pytorch_side.config import Config, data_folder, load_config
+from pytorch_side.distill import WatchedStudent
+from pytorch_side.knowledge import expectation
+from pytorch_side.knowledge_store import Knowledge, open_knowledge
+from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import make_student, make_teacher
-from tinyml.cli import UserError, run_command
+from pytorch_side.train import machine, make_accelerator
+from tinyml.cli import UserError, run_command, write_atomic
 
 CLASSES = 10  # of the images that there are not
+EPOCH_IMAGES = 960  # of an epoch with or without knowledge
 
 
-def measure(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
+def step_speeds(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
     """Images a second of each way of training, the ways taking turns so that they share noise."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = config.teacher_size if teacher else config.student_size
     images = torch.randn(config.batch, 3, size, size, device=device)
     labels = torch.randint(CLASSES, (config.batch,), device=device)
-    ways = []
-    for last, bf16 in itertools.product((False, True), repeat=2):
-        form = torch.channels_last if last else torch.contiguous_format
+    models = {}
+    for last in (False, True):
         model = (make_teacher if teacher else make_student)(config, CLASSES)
-        model = model.to(device, memory_format=form).train()
-        ways.append((last, bf16, model, torch.optim.AdamW(model.parameters())))
-    seconds: dict[tuple[bool, bool], list[float]] = {}
+        model = model.to(device, memory_format=_form(last)).train()
+        models[last] = model, torch.optim.AdamW(model.parameters())
+    ways = list(itertools.product((False, True), repeat=2))
+    seconds: dict[tuple[bool, bool], list[float]] = {way: [] for way in ways}
     for number in range(steps + 1):
-        for last, bf16, model, optimizer in ways:
-            form = torch.channels_last if last else torch.contiguous_format
-            spent = _step(model, optimizer, images.to(memory_format=form), labels, bf16)
+        for last, bf16 in ways:
+            shaped = images.to(memory_format=_form(last))
+            spent = _step(*models[last], shaped, labels, bf16)
             if number:  # the first step warms up
-                seconds.setdefault((last, bf16), []).append(spent)
+                seconds[last, bf16].append(spent)
     return [
         {
             "channels_last": last,
@@ -54,6 +65,10 @@ def measure(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
         }
         for (last, bf16), spent in seconds.items()
     ]
+
+
+def _form(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _step(
@@ -73,27 +88,84 @@ def _step(
     return time.perf_counter() - start
 
 
+def knowledge_cost(
+    config: Config, images: DecodedImages, knowledge: Knowledge, rounds: int
+) -> float:
+    """Processor time of an epoch on stored knowledge, as a multiple of one without a teacher.
+
+    Views, forward, loss, backward and step of some hundred images on a CPU; both kinds take turns,
+    and the quickest of each counts.
+    """
+    alone = dataclasses.replace(config, alpha=0.0, beta=0.0)
+    student = make_student(config, len(images.folder.classes))
+    pairs = config.attention_pairs if config.beta > 0 else ()
+    size = config.student_size
+    plain, watched = (
+        WatchedStudent(student, (), {}),
+        WatchedStudent(student, pairs, knowledge.channels),
+    )
+    views = TrainBatches(images, alone, size, limit=EPOCH_IMAGES)
+    replayed = TrainBatches(images, config, size, knowledge, limit=EPOCH_IMAGES)
+    without, taught = [], []
+    for epoch in range(rounds):
+        without.append(_epoch(plain, views, alone, epoch))
+        taught.append(_epoch(watched, replayed, config, epoch))
+    return min(taught) / min(without)
+
+
+def _epoch(model: WatchedStudent, batches: TrainBatches, config: Config, epoch: int) -> float:
+    """Seconds of processor time."""
+    model.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    started = time.process_time()
+    for batch in batches.epoch(epoch):
+        logits, maps, _ = model(batch.images)
+        both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
+        hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return time.process_time() - started
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--teacher", action="store_true", help="the config's teacher, not student")
-    parser.add_argument("--steps", type=int, default=5, help="timed ones, of each way")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--steps", type=int, default=5, help="timed ones, or epochs, of each way")
+    parser.add_argument(
+        "--knowledge", action="store_true", help="epochs on the config's stored knowledge, or not"
+    )
+    parser.add_argument("--data", type=Path, help="for --knowledge (default: $SWIN2MCU_DATA)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where else to write it")
     arguments = parser.parse_args(argv)
 
     def command() -> None:
         if arguments.steps < 1:
             raise UserError("--steps must be at least 1")
         config = load_config(arguments.config, arguments.overrides)
-        found = measure(config, arguments.teacher, arguments.steps)
-        if arguments.json:
-            print(json.dumps(found))
-            return
-        for way in found:
-            memory = "channels last" if way["channels_last"] else "channels first"
-            kind = "bfloat16" if way["bf16"] else "float32"
-            print(f"{memory:15} {kind:9} {way['images_per_s']:8.1f} images/s")
+        found: dict[str, Any] = {
+            "config": arguments.config.stem if arguments.config else "",
+            "network": config.teacher if arguments.teacher else config.student,
+            "size": config.teacher_size if arguments.teacher else config.student_size,
+            "batch": config.batch,
+            **machine(make_accelerator()),
+        }
+        if arguments.knowledge:
+            images = decode_images(images_of(config, data_folder(arguments.data)))
+            knowledge = open_knowledge(Path(config.knowledge), expectation(config, images))
+            ratio = knowledge_cost(config, images, knowledge, arguments.steps)
+            found["knowledge_cost"] = ratio
+            print(f"an epoch on stored knowledge costs {ratio:.3f} of one without a teacher")
+        else:
+            found["ways"] = step_speeds(config, arguments.teacher, arguments.steps)
+            for way in found["ways"]:
+                memory = "channels last" if way["channels_last"] else "channels first"
+                kind = "bfloat16" if way["bf16"] else "float32"
+                print(f"{memory:15} {kind:9} {way['images_per_s']:8.1f} images/s")
+        if arguments.out:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(arguments.out, json.dumps(found, indent=2) + "\n")
 
     return run_command(command)
 

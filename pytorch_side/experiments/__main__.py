@@ -3,7 +3,8 @@
     python -m pytorch_side.experiments configs/table-small-96.toml --write docs/RESULTS.md
 
 What is finished is not run again; `--report` runs nothing. `--look` scores on test what is finished
-and was not looked at with these weights. The published models' table stands at the end.
+and was not looked at with these weights. What training costs (runs/speed, by pytorch_side.speed)
+and the published models' table stand at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from pytorch_side.config import data_folder, load_config
 from pytorch_side.experiments.comparison import draw_curves, section
+from pytorch_side.experiments.cost import cost_section
 from pytorch_side.experiments.outcomes import zoo_section
 from pytorch_side.experiments.table import Table, read_run, read_table
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
@@ -81,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.write:
                 draw_curves(table, arguments.write.parent / plot)
             parts.append(section(table, plot))
+        parts += cost_section(arguments.runs / "speed")
         parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"))
         text = "\n".join(parts)
         if arguments.write:

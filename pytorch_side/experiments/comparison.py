@@ -27,17 +27,16 @@ def section(table: Table, plot: str) -> str:
     lines = [f"## {table.title}", "", f"![validation accuracy over epochs]({plot})", ""]
     lines += [table.note.strip(), ""] if table.note else []
     lines += [
-        "| | differs in | seeds | epochs | val top-1 | test top-1 | s/epoch |",
-        "|---|---|---|---|---|---|---|",
+        "| | differs in | seeds | epochs | val top-1 | test top-1 |",
+        "|---|---|---|---|---|---|",
     ]
     for name, runs in found.items():
         done = [run for run in runs if run.finished]
         if not done:
             state = f"epoch {len(runs[0].log)} of {runs[0].config.epochs}" if runs else "not run"
-            lines.append(f"| {name} | {state} |" + " |" * 5)
+            lines.append(f"| {name} | {state} |" + " |" * 4)
             continue
         tests = [run.test for run in done if run.test is not None]
-        seconds = statistics.median(float(e["seconds"]) for run in done for e in run.log)
         cells = [
             name,
             differences(done[0].config, base[0].config, table.kind) if base else "",
@@ -45,7 +44,6 @@ def section(table: Table, plot: str) -> str:
             done[0].config.epochs,
             _percent([run.val for run in done]),
             _percent(tests) if tests else "not looked at",
-            f"{seconds:.0f}",
         ]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *_verdicts(table, found), *_run_lines(found)]

@@ -7,7 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from pytorch_side.experiments.cost import cost_section
 from pytorch_side.experiments.outcomes import (
     int8_section,
     knowledge_section,
@@ -15,6 +17,7 @@ from pytorch_side.experiments.outcomes import (
     zoo_section,
 )
 from pytorch_side.looks import write_look
+from tinyml.cli import UserError
 
 
 def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights") -> Path:
@@ -123,3 +126,20 @@ def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
     assert lines[-1] == "| asked | 2 | 75.00% | 0.77 | 0.90 |"
     assert len([line for line in lines if line.startswith("| asked")]) == 1
     assert knowledge_section([]) == []
+
+
+def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
+    assert cost_section(tmp_path) == []
+    about = {"config": "big", "network": "swin", "size": 64, "batch": 8}
+    about |= {"hardware": "abacus", "threads": 3}
+    speeds = {(False, False): 10.0, (False, True): 25.0, (True, False): 9.0, (True, True): 30.0}
+    ways = [{"channels_last": c, "bf16": b, "images_per_s": s} for (c, b), s in speeds.items()]
+    (tmp_path / "a.json").write_text(json.dumps(about | {"ways": ways}))
+    (tmp_path / "b.json").write_text(json.dumps(about | {"knowledge_cost": 1.0654}))
+    text = "\n".join(cost_section(tmp_path))
+    assert "| big | swin | 64 | 8 | 0.90 | 2.50 | 3.00 | abacus, 3 threads |" in text
+    assert "An epoch of big on stored knowledge costs 1.07 of one without a teacher" in text
+    for wrong in ("{}", "[]", "{"):
+        (tmp_path / "c.json").write_text(wrong)
+        with pytest.raises(UserError, match=r"c\.json"):
+            cost_section(tmp_path)
