@@ -142,7 +142,10 @@ def averaged_maps(
 
 
 def match_grids(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Dynamic resolution matching: average both maps onto the coarser of their two grids."""
+    """Dynamic resolution matching: average both maps onto the coarser of their two grids.
+
+    (batch, h₁, w₁) and (batch, h₂, w₂) → both (batch, min(h₁, h₂), min(w₁, w₂)).
+    """
     grid = (min(first.shape[1], second.shape[1]), min(first.shape[2], second.shape[2]))
     return _shrink(first, grid), _shrink(second, grid)
 
@@ -150,7 +153,8 @@ def match_grids(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 def attention_distance(student: Tensor, teacher: Tensor, formula: str = "paper") -> Tensor:
     """Attention transfer of Zagoruyko & Komodakis 2017 (arXiv 1612.03928) for one pair of maps.
 
-    With Q the flattened map and q = Q / ‖Q‖₂, both on the coarser grid:
+    Maps (batch, h, w) on any two grids → a scalar. With Q the flattened map and q = Q / ‖Q‖₂, both
+    on the coarser grid:
     "paper": ½ ‖q_S - q_T‖₂, averaged over the batch (their equation 2);
     "code":  mean over batch and positions of (q_S - q_T)² (their published program).
     """

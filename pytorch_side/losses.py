@@ -36,8 +36,11 @@ def dkd_loss(
 ) -> Tensor:
     """Decoupled distillation of Zhao et al. 2022 (arXiv 2203.08679): a·TCKD + b·NCKD.
 
-    TCKD = KL between the two-way distributions (true class, all others);
-    NCKD = KL between the distributions over the other classes alone. Raises UserError where views
+    `student` and `teacher` are logits (batch, classes), `labels` (batch,) classes. Of
+    softmax(logits / temperature):
+    TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
+    NCKD = the same of the distributions over the other classes alone.
+    Weights 1 and 8 are the authors' for CIFAR-100; T² is the caller's. Raises UserError where views
     are mixed.
     """
     if labels.dim() > 1:
@@ -74,8 +77,9 @@ def dist_loss(
 ) -> Tensor:
     """DIST of Huang et al. 2022 (arXiv 2205.10536): 1 - Pearson correlation, over rows and columns.
 
-    Rows: each image's class probabilities (between classes); columns: each class's probabilities
-    over the batch (within a class).
+    Logits are (batch, classes), and p = softmax(logits / temperature); labels are not used.
+    Rows of p: each image's class probabilities (between classes); columns: each class's
+    probabilities over the batch (within a class). The weights default to 1 each.
     """
     p, q = ((x / temperature).softmax(dim=1) for x in (student, teacher))
 
@@ -99,7 +103,8 @@ def hybrid_loss(
     """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
 
     `labels` are (batch,) classes or (batch, classes) shares. `maps` holds (student map, teacher
-    map) for each pair of stages; their distances are averaged.
+    map), (batch, h, w) each, for each pair of stages; their distances are averaged, where the
+    paper's equation 2 sums them: beta then means the same for any number of pairs.
     """
     hard = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
     parts = {"cross_entropy": hard}

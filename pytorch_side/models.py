@@ -165,7 +165,8 @@ def projections(
 ) -> nn.ModuleDict:
     """A learned 1x1 projection for each pair, from `width(own stage)` to the other's `channels`.
 
-    Only training needs them: they are no part of the network.
+    (batch, width, h, w) → (batch, channels, h, w), P·x at every place, as FitNets' regressor does
+    (Romero et al. 2015, arXiv 1412.6550). Only training needs them: no network keeps them.
     """
     return nn.ModuleDict(
         {
