@@ -8,6 +8,8 @@ too: what is printed is what a board scores. Writes into the run folder
     ranges.json       every activation's range, scale and zero point; every weight's scales
     qat/              log.csv, config.json, checkpoint.pt: a killed run goes on from there
     card.json         accuracy of float, PTQ and QAT on val
+
+With --variant NAME into its folder int8-NAME, to be compared.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, read_saved_config, split_rule
 from pytorch_side.data import ImageFolder, load_split_pixels
+from pytorch_side.equalise import equalise
 from pytorch_side.fakequant import QuantNet, ranges_record
 from pytorch_side.integer import ExactNet
 from pytorch_side.knowledge import make_knowledge
@@ -43,6 +46,7 @@ from tinyml.card import Card, load_card, save_card
 from tinyml.cli import UserError, run_command, write_atomic
 from tinyml.pixels import resize
 
+VARIANT = "int8-"  # and a name: a folder of a run that was quantised otherwise
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges
 
 
@@ -55,6 +59,7 @@ class Recipe:
     float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
     follow_epochs: int = 0  # ranges follow the training views, which are wider than real images
     images: int | None = None  # of an epoch, instead of the config's qat_images
+    equalised: bool = False  # weight ranges first (equalise.py)
     taught: bool = False  # by the run's stored knowledge: its hybrid loss, on views long known
 
     def check(self) -> None:
@@ -96,8 +101,8 @@ def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
     )
 
 
-def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Card:
-    """PTQ, then QAT, of run/student.safetensors; returns the completed card."""
+def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str, out: Path) -> Card:
+    """PTQ, then QAT, of run/student.safetensors into `out`; returns the completed card."""
     student, size, classes = load_student(run / "student.safetensors")
     if classes != folder.classes:
         raise UserError(
@@ -116,7 +121,10 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
 
     frozen = recipe.follow_epochs * batches.steps
     exact = recipe.float_epochs * batches.steps
-    net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
+    legal = legalize(student)
+    if recipe.equalised:
+        equalise(legal)
+    net = ExactNet(legal, freeze_after=frozen, exact_after=exact)
     net.calibrate(_calibration_images(images, size))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
@@ -126,8 +134,8 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
 
     def save(model: nn.Module) -> None:
         assert isinstance(model, QuantNet)
-        save_weights(model, run / "qat.safetensors", metadata)
-        write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
+        save_weights(model, out / "qat.safetensors", metadata)
+        write_atomic(out / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
     if recipe.epochs:
         fit(
@@ -137,13 +145,13 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
             lambda model: {"val_top1": top1(model, pixels, labels)},
             save,
             config,
-            run / "qat",
+            out / "qat",
         )
         accuracy["qat"] = top1(net, pixels, labels)
     save(net)
     shape = (size, size, 3)
     card = Card(run.resolve().name, saved.student, classes, shape, split=split_rule(saved))
-    return complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+    return complete_card(out, card, accuracy, len(labels), folder.root.name, command)
 
 
 def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
@@ -169,10 +177,10 @@ def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
 
 
 def complete_card(
-    run: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
+    out: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
 ) -> Card:
-    """Put accuracies on val into the run's card, beside what it already says, and write it."""
-    path = run / "card.json"
+    """Put accuracies on val into the card, beside what it already says, and write it."""
+    path = out / "card.json"
     entries = {
         stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
         for stage, value in accuracy.items()
@@ -207,6 +215,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of the float ones, in which ranges follow the training views",
     )
     parser.add_argument(
+        "--equalised", action="store_true", help="weight ranges first, channel by channel"
+    )
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="write into int8-NAME/ of the run, to compare, and leave the run itself as it is",
+    )
+    parser.add_argument(
         "--taught", action="store_true", help="by the knowledge that the student was distilled from"
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
@@ -223,10 +239,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.float_epochs,
             arguments.follow_epochs,
             arguments.images,
+            arguments.equalised,
             arguments.taught,
         )
         recipe.check()
-        card = quantise(arguments.run, folder, recipe, line)
+        out = arguments.run
+        if arguments.variant is not None:
+            if not arguments.variant.replace("-", "").isalnum():
+                raise UserError(f"--variant {arguments.variant!r}: letters, digits and - alone")
+            out = out / f"{VARIANT}{arguments.variant}"
+            out.mkdir(exist_ok=True)
+        card = quantise(arguments.run, folder, recipe, line, out)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 print(f"{stage:5} {card.accuracy[stage]['top1']:.2%} on val")
