@@ -15,6 +15,7 @@ from typing import Any
 from tinyml.cli import UserError
 
 FILE = "looks.jsonl"
+AVERAGED = "8 flips and turns"  # a target: PyTorch's answers, averaged over them
 KINDS = {"split": str, "images": int, "top1": float, "weights_sha256": str}
 
 
@@ -72,13 +73,15 @@ def read_looks(run: Path) -> list[dict[str, Any]]:
     return looks
 
 
-def last_look(run: Path, split: str, weights_sha256: str) -> dict[str, Any] | None:
-    """PyTorch's last look with these very weights at a split, or at the most images of it."""
+def last_look(
+    run: Path, split: str, weights_sha256: str, target: str = ""
+) -> dict[str, Any] | None:
+    """A target's (PyTorch's) last look with these very weights at the most images of a split."""
     found = [
         look
         for look in read_looks(run)
         if (look["split"], look["weights_sha256"]) == (split, weights_sha256)
-        and not look.get("target")
+        and look.get("target", "") == target
     ]
     most = max((look["images"] for look in found), default=0)
     return next((look for look in reversed(found) if look["images"] == most), None)

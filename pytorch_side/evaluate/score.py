@@ -18,7 +18,7 @@ from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config
 from pytorch_side.data import ImageFolder, load_split_pixels
 from pytorch_side.knowledge import load_teacher
-from pytorch_side.looks import write_look
+from pytorch_side.looks import AVERAGED, write_look
 from pytorch_side.models import load_student, teacher_input
 from tinyml.card import sha256_of
 from tinyml.cli import UserError
@@ -96,6 +96,16 @@ def logits_of(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
     return np.concatenate(parts)
 
 
+def averaged_logits(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
+    """logits_of, averaged over the 8 flips and quarter turns of square images."""
+    turned = (
+        np.rot90(given, turns, (1, 2))
+        for given in (pixels, pixels[:, :, ::-1])
+        for turns in range(4)
+    )
+    return np.mean([logits_of(network, np.ascontiguousarray(view)) for view in turned], axis=0)
+
+
 def softmax(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
@@ -153,18 +163,20 @@ def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[s
     }
 
 
-def score(run: Path, data: Path, split: str) -> dict[str, Any]:
+def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str, Any]:
     """Score a run's network on one split of `data`, and write the look down.
 
+    `averaged`: the mean of its logits over the 8 flips and quarter turns of an image.
     The temperature of the second calibration error is fitted on val, never on the split scored.
     Raises UserError when the network's classes are not the data's.
     """
     folder = folder_of_run(run, data)
     network = load_network(run, folder.classes)
     pixels, labels, _, corrupt = load_split_pixels(folder, split, network.size)
-    logits = logits_of(network, pixels)
+    answers = averaged_logits if averaged else logits_of
+    logits = answers(network, pixels)
     val_pixels, val_labels, _, _ = load_split_pixels(folder, "val", network.size)
-    temperature = best_temperature(logits_of(network, val_pixels), val_labels)
+    temperature = best_temperature(answers(network, val_pixels), val_labels)
     report = {
         "run": run.name,
         "weights_sha256": sha256_of(network.weights),
@@ -183,5 +195,6 @@ def score(run: Path, data: Path, split: str) -> dict[str, Any]:
         weights=network.weights.name,
         weights_sha256=report["weights_sha256"],
         data=folder.root.name,
+        target=AVERAGED if averaged else "",
     )
     return report

@@ -3,8 +3,8 @@
     python -m pytorch_side.experiments configs/table-small-96.toml --write docs/RESULTS.md
 
 What is finished is not run again; `--report` runs nothing. `--look` scores on test what is finished
-and was not looked at with these weights. What training costs (runs/speed, by pytorch_side.speed)
-and the published models' table stand at the end.
+and was not looked at with these weights. The published models, what a teacher's knowledge is worth,
+what a score is worth and what training costs (runs/speed, by pytorch_side.speed) stand first.
 """
 
 from __future__ import annotations
@@ -12,26 +12,39 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pytorch_side.config import data_folder, load_config
 from pytorch_side.experiments.comparison import draw_curves, section
 from pytorch_side.experiments.cost import cost_section
-from pytorch_side.experiments.outcomes import zoo_section
 from pytorch_side.experiments.table import Table, read_run, read_table
+from pytorch_side.experiments.trust import trust_section
+from pytorch_side.experiments.worth import draw_gains, gains, worth_section
+from pytorch_side.experiments.zoo import zoo_section
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
 from tinyml.cli import run_command, write_atomic
+
+log = logging.getLogger(__name__)
 
 
 def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:
     """Run, or go on with, every row and seed that is not finished, and what they stand on."""
     for row in table.rows:
         for seed, folder in row.folders.items():
-            run = read_run(folder, row.kind)
-            if run and run.finished:
-                continue
             given = load_config(row.config, [*row.overrides, *overrides, f"seed={seed}"])
             config = with_weights(given, sources)
+            run = read_run(folder, row.kind)
+            if run and run.finished:
+                if other := [
+                    f for f, value in asdict(config).items() if value != getattr(run.config, f)
+                ]:
+                    log.info(
+                        "%s: finished, with another %s: remove it to train anew",
+                        folder,
+                        ", ".join(other),
+                    )
+                continue
             make_foundations(config, row.kind, sources, (row.config.stem,))
             train(config, row.kind, sources.data, folder)
 
@@ -58,6 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="default: standard output")
     parser.add_argument("--look", action="store_true", help="score finished runs on test, once")
     parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"))
+    parser.add_argument(
+        "--evaluated",
+        type=Path,
+        default=Path("docs/data"),
+        help="folder of the files of evaluate audit and probe",
+    )
     parser.add_argument("--report", action="store_true", help="run nothing, report what there is")
     arguments = parser.parse_args(argv)
 
@@ -69,10 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             "",
             "Written from the runs' own files by `python -m pytorch_side.experiments "
             + " ".join(str(path) for path in arguments.tables)
-            + "`; no number is typed by hand but the paper's. Choices are made on val; a look at "
-            "test is logged.",
+            + " --report --write docs/RESULTS.md`; no number is typed by hand but the paper's. "
+            "Choices are made on val; a look at test is logged.",
             "",
         ]
+        sections, plots = [], arguments.write.parent if arguments.write else None
         for name, table in tables.items():
             if not arguments.report:
                 sources = Sources(data_folder(arguments.data), arguments.weights)
@@ -80,12 +100,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.look:
                 look_at_finished(table, data_folder(arguments.data))
             plot = f"results-{name.removeprefix('table-')}.svg"
-            if arguments.write:
-                draw_curves(table, arguments.write.parent / plot)
-            parts.append(section(table, plot))
+            if plots:
+                draw_curves(table, plots / plot)
+            sections.append(section(table, plot))
+        every, found = list(tables.values()), gains(list(tables.values()))
+        parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"), every)
+        parts += worth_section(found, "results-worth.svg")
+        if plots and found:
+            draw_gains(found, plots / "results-worth.svg")
+        parts += trust_section(arguments.evaluated, arguments.zoo)
         parts += cost_section(arguments.runs / "speed")
-        parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"))
-        text = "\n".join(parts)
+        text = "\n".join([*parts, *sections])
         if arguments.write:
             write_atomic(arguments.write, text)
             print(arguments.write)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import Config
-from pytorch_side.experiments.outcomes import int8_section, knowledge_section, teacher_section
-from pytorch_side.experiments.table import Run, Table
+from pytorch_side.experiments.int8 import int8_section
+from pytorch_side.experiments.outcomes import knowledge_section, teacher_section
+from pytorch_side.experiments.table import RUN_HEAD, Run, Table, run_cells
+from pytorch_side.experiments.text import line, table
 from tinyml.cli import atomic_path
 
+STYLES = ("-", "--", ":", "-.")  # of lines, after ten colours
 SAID_ELSEWHERE = {"seed", "epochs"}  # in columns of their own
 # How a teacher would be asked and compared, which says nothing where none is.
 OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss", "alignment")
@@ -20,35 +23,35 @@ OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss
 MADE_OF = {"teacher", "teacher_arguments", "teacher_stem", "teacher_stem_init", "teacher_size"}
 
 
-def section(table: Table, plot: str) -> str:
+def section(experiment: Table, plot: str) -> str:
     """The table as Markdown: a line a row, a verdict against the baseline, a line a run."""
-    found = {row.name: row.runs for row in table.rows}
-    base = found[table.baseline]
-    lines = [f"## {table.title}", "", f"![validation accuracy over epochs]({plot})", ""]
-    lines += [table.note.strip(), ""] if table.note else []
-    lines += [
-        "| | differs in | seeds | epochs | val top-1 | test top-1 |",
-        "|---|---|---|---|---|---|",
-    ]
+    found = {row.name: row.runs for row in experiment.rows}
+    base = found[experiment.baseline]
+    lines = [f"## {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
+    lines += [experiment.note.strip(), ""] if experiment.note else []
+    rows = []
     for name, runs in found.items():
         done = [run for run in runs if run.finished]
         if not done:
             state = f"epoch {len(runs[0].log)} of {runs[0].config.epochs}" if runs else "not run"
-            lines.append(f"| {name} | {state} |" + " |" * 4)
+            rows.append(line(name, state, *[""] * 4))
             continue
-        tests = [run.test for run in done if run.test is not None]
-        cells = [
-            name,
-            differences(done[0].config, base[0].config, table.kind) if base else "",
-            len(done),
-            done[0].config.epochs,
-            _percent([run.val for run in done]),
-            _percent(tests) if tests else "not looked at",
-        ]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    lines += ["", *_verdicts(table, found), *_run_lines(found)]
+        rows.append(
+            line(
+                name,
+                differences(done[0].config, base[0].config, experiment.kind) if base else "",
+                len(done),
+                done[0].config.epochs,
+                _percent([run.val for run in done]),
+                _tests([run.test for run in done]),
+            )
+        )
+    lines += table(
+        " | differs in | seeds | epochs | val top-1 ± sd of seeds | test top-1 ± sd of seeds", rows
+    )
+    lines += ["", *_verdicts(experiment, found), *_run_lines(found)]
     groups = [[run.folder for run in runs] for runs in found.values()]
-    lines += [*int8_section(groups), *teacher_section(table.teachers)]
+    lines += [*int8_section(groups), *teacher_section(experiment.teachers)]
     configs = [run.config for runs in found.values() for run in runs]
     lines += knowledge_section(
         [Path(c.knowledge) for c in configs if c.knowledge and (c.alpha > 0 or c.beta > 0)]
@@ -82,29 +85,8 @@ def _shown(value: Any) -> str:
 
 
 def _run_lines(found: dict[str, list[Run]]) -> list[str]:
-    lines = [
-        "",
-        "| run | val top-1 | best epoch | hours | waiting for data | on |",
-        "|---|---|---|---|---|---|",
-    ]
-    for run in (run for runs in found.values() for run in runs):
-        best = max(run.log, key=lambda e: float(e["val_top1"]))
-        seconds = [float(e["seconds"]) for e in run.log]
-        waiting = sum(float(e["waiting_share"]) * s for e, s in zip(run.log, seconds, strict=True))
-        lines.append(
-            f"| {run.folder.name} | {run.val:.2%} | {best['epoch']} "
-            f"({float(best['val_top1']):.2%}) | {sum(seconds) / 3600:.2f} "
-            f"| {waiting / sum(seconds):.1%} | {_where(run.machine)} |"
-        )
-    return lines
-
-
-def _where(machine: dict[str, Any]) -> str:
-    if not machine:
-        return "unknown"
-    count = machine["processes"]
-    text = f"{machine['hardware']}, {machine['threads']} threads, torch {machine['torch']}"
-    return f"{count} processes: {text}" if count > 1 else text
+    runs = [run for runs in found.values() for run in runs]
+    return table(f"run | {RUN_HEAD}", [line(run.folder.name, *run_cells(run)) for run in runs])
 
 
 def _percent(values: Sequence[float]) -> str:
@@ -112,18 +94,26 @@ def _percent(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.2%}" if len(values) > 1 else mean
 
 
-def _verdicts(table: Table, found: dict[str, list[Run]]) -> list[str]:
+def _tests(values: Sequence[float | None]) -> str:
+    """Scores on test; how many of the seeds were looked at where it was not all."""
+    seen = [value for value in values if value is not None]
+    if not seen:
+        return "not looked at"
+    return _percent(seen) + (f" ({len(seen)} of {len(values)})" if len(seen) < len(values) else "")
+
+
+def _verdicts(experiment: Table, found: dict[str, list[Run]]) -> list[str]:
     """Each row against the baseline; with one seed no claim is made."""
-    base = [run.val for run in found[table.baseline] if run.finished]
+    base = [run.val for run in found[experiment.baseline] if run.finished]
     lines = []
     for name, runs in found.items():
         values = [run.val for run in runs if run.finished]
-        if name == table.baseline or not values or not base:
+        if name == experiment.baseline or not values or not base:
             continue
         gain = 100 * (statistics.mean(values) - statistics.mean(base))
-        text = f"- {name}: {gain:+.2f} points on val against {table.baseline}"
+        text = f"- {name}: {gain:+.2f} points on val against {experiment.baseline}"
         if len(values) > 1 and len(base) > 1:
-            spread = _pooled_sd(values, base)
+            spread = pooled_sd(values, base)
             sure = abs(gain) > 200 * spread
             verdict = "more than twice that" if sure else "not more than twice that: nothing shown"
             text += f"; pooled sd {100 * spread:.2f} points: {verdict}"
@@ -133,7 +123,7 @@ def _verdicts(table: Table, found: dict[str, list[Run]]) -> list[str]:
     return lines
 
 
-def _pooled_sd(*groups: Sequence[float]) -> float:
+def pooled_sd(*groups: Sequence[float]) -> float:
     """Standard deviation within groups of several values each, weighed by their degrees of freedom.
 
     sqrt(sum((n - 1) variance) / sum(n - 1)).
@@ -142,21 +132,30 @@ def _pooled_sd(*groups: Sequence[float]) -> float:
     return float(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed)) ** 0.5
 
 
-def draw_curves(table: Table, path: Path) -> None:
+def draw_curves(experiment: Table, path: Path) -> None:
     """Validation accuracy over epochs, a line a run; the same bytes for the same logs."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
+    lasts: list[float] = []
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="val top-1, %")
-    for number, row in enumerate(table.rows):
+    for number, row in enumerate(experiment.rows):
         for index, run in enumerate(row.runs):
             epochs = [int(entry["epoch"]) for entry in run.log]
             values = [100 * float(entry["val_top1"]) for entry in run.log]
-            axes.plot(epochs, values, f"C{number}", label="" if index else row.name, lw=1.2)
-    axes.set_ylim(bottom=max(0, min(85, axes.get_ylim()[0])))
+            label = "" if index else row.name
+            axes.plot(
+                epochs, values, f"C{number % 10}", ls=STYLES[number // 10], label=label, lw=1.2
+            )
+            lasts += values[len(values) // 3 :]
+    if lasts:  # the first epochs are far below, and all alike
+        axes.set_ylim(bottom=min(lasts) - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    if lasts:
+        axes.legend(fontsize="small")
     salted = matplotlib.rc_context({"svg.hashsalt": "swin2mcu"})  # else every id is a new one
     with salted, atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

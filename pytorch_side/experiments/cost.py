@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.experiments.text import line, table, threads
 from tinyml.cli import UserError
 
 
@@ -31,10 +32,10 @@ def cost_section(folder: Path) -> list[str]:
             "How many times as fast a training step is as in float32, channels first; the ways "
             "took turns. Hours in the tables above are of machines that did other work beside, and "
             "compare nothing.",
-            "",
-            "| config | network | pixels | batch | channels last | bfloat16 | both | on |",
-            "|---|---|---|---|---|---|---|---|",
-            *map(_line, timed),
+            *table(
+                "config | network | pixels | batch | channels last | bfloat16 | both | on",
+                list(map(_line, timed)),
+            ),
         ]
     return [*lines, ""]
 
@@ -45,12 +46,11 @@ def _line(found: dict[str, Any]) -> str:
         speed[way] / speed[False, False] for way in ((True, False), (False, True), (True,) * 2)
     ]
     cells = [found["config"], found["network"], found["size"], found["batch"]]
-    shown = [str(cell) for cell in cells] + [f"{gain:.2f}" for gain in gains] + [_where(found)]
-    return "| " + " | ".join(shown) + " |"
+    return line(*cells, *(f"{gain:.2f}" for gain in gains), _where(found))
 
 
 def _where(found: dict[str, Any]) -> str:
-    return f"{found['hardware']}, {found['threads']} threads"
+    return f"{found['hardware']}, {threads(found['threads'])}"
 
 
 def _read(path: Path) -> dict[str, Any]:

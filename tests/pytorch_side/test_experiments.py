@@ -12,9 +12,11 @@ import pytest
 
 from pytorch_side import experiments
 from pytorch_side.config import Config, load_config
-from pytorch_side.experiments.__main__ import main
+from pytorch_side.evaluate import score
+from pytorch_side.experiments.__main__ import look_at_finished, main
 from pytorch_side.experiments.comparison import differences, section
 from pytorch_side.experiments.table import read_table
+from pytorch_side.experiments.worth import draw_gains, gains, worth_section
 from pytorch_side.looks import read_looks, write_look
 from tinyml.cli import UserError
 
@@ -56,7 +58,9 @@ def table(tmp_path: Path) -> Path:
     [
         (0.03, ": more than twice that."),
         (-0.03, ": more than twice that."),
-        (0.005, ": not more than twice that: nothing shown."),
+        (0.0149, ": more than twice that."),  # 1.49 points are 2.1 times the sd, 1.34 1.9 times
+        (0.0134, ": not more than twice that: nothing shown."),
+        (-0.0134, ": not more than twice that: nothing shown."),
     ],
 )
 def test_the_verdict_follows_from_the_runs(
@@ -93,6 +97,53 @@ def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
     assert "| plain | epoch 1 of 2 |" in text
     assert "| taught | not run |" in text
     assert "points on val" not in text
+
+
+def test_only_finished_runs_are_looked_at(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "runs/plain", Config(epochs=2), [0.5, 0.6])
+    write_run(tmp_path / "runs/taught", Config(epochs=2), [0.5])
+    looked: list[str] = []
+    monkeypatch.setattr(score, "score", lambda run, data, split: looked.append(run.name))
+    look_at_finished(read_table(table, tmp_path / "runs"), tmp_path)
+    assert looked == ["plain"]
+
+
+def test_a_taught_row_stands_beside_its_twin_on_labels_alone(table: Path, tmp_path: Path) -> None:
+    """Which is the baseline only where nothing but the knowledge differs."""
+    more = TABLE + "".join(
+        f'[[rows]]\nname = "{name}"\nconfig = "plain.toml"\nrun = "{name}"\n'
+        for name in ("small crops", "taught on small crops", "taught on no twin")
+    )
+    table.write_text(more)
+    runs, crops = tmp_path / "runs", {"view_area_min": 0.1}
+    rows: dict[str, tuple[dict[str, float], float]] = {
+        "plain": ({}, 0.90),
+        "taught": ({"alpha": 0.5, "views": 3}, 0.93),
+        "small crops": (crops, 0.80),
+        "taught on small crops": (crops | {"beta": 1.0}, 0.79),
+        "taught on no twin": ({"alpha": 0.5, "batch": 7}, 0.99),
+    }
+    for name, (changes, val) in rows.items():
+        config = replace(Config(epochs=2), **changes)  # type: ignore[arg-type]
+        for seed in (0, 1):
+            folder = runs / (f"{name}-seed1" if seed else name)
+            write_run(folder, replace(config, seed=seed), [0.5, val + 0.01 * seed])
+    read = read_table(table, runs)
+    found = gains([read, read])
+    shown = {gain.name: (round(gain.points, 6), gain.seeds) for gain in found}
+    assert shown == {"taught (96 px)": (3.0, 2), "taught on small crops (96 px)": (-1.0, 2)}
+    text = "\n".join(worth_section(found, "plot.svg"))
+    assert "2 ways to teach" in text
+    assert "1 of them gained and 1 lost" in text
+    assert "of those 1 gained more than twice" in text
+    assert "+3.00 ± 0.71 points" in text
+    assert "nothing is shown" not in text
+    worse = "\n".join(worth_section([gain for gain in found if gain.points < 0], "plot.svg"))
+    assert "So nothing is shown in favour of the hybrid here. The paper reports +3.5" in worse
+    draw_gains(found, tmp_path / "worth.svg")
+    assert (tmp_path / "worth.svg").read_text().count("<svg") == 1
 
 
 def test_differences_are_short() -> None:
@@ -172,7 +223,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = TABLE.replace("[0, 1]", "[0]").replace("taught.toml", "plain.toml")
+    text = TABLE.replace("taught.toml", "plain.toml")
     (tmp_path / "table-tiny.toml").write_text(text)
     (tmp_path / "plain.toml").write_text(
         'student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1\nbatch = 6\n'
@@ -184,7 +235,12 @@ def test_the_command_runs_what_is_missing_and_writes(
     ]
     assert main(arguments) == 0
     written = (tmp_path / "docs/RESULTS.md").read_text()
-    assert "one seed, so this says little" in written
+    assert "nothing shown" in written
+    seeds = [
+        json.loads((tmp_path / "runs" / name / "config.json").read_text())["seed"]
+        for name in ("plain", "plain-seed1", "taught", "taught-seed1")
+    ]
+    assert seeds == [0, 1, 0, 1]
     plot = (tmp_path / "docs/results-tiny.svg").read_text()
     assert "<svg" in plot
     stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns

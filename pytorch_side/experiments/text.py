@@ -1,0 +1,39 @@
+"""Cells and lines of Markdown tables, and JSON that may not be there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+NONE = "–"  # noqa: RUF001
+
+
+def line(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def table(head: str, lines: list[str]) -> list[str]:
+    """A whole table under its head, "a | b | c"; [] without lines."""
+    return ["", f"| {head} |", "|---" * (head.count(" | ") + 1) + "|", *lines] if lines else []
+
+
+def percent(share: float | None) -> str:
+    return NONE if share is None else f"{share:.2%}"
+
+
+def threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
+def with_error(measured: dict[str, Any] | None) -> str:
+    """Top-1 with one standard error, of a binomial over the images."""
+    if not measured:
+        return NONE
+    share = measured["top1"]
+    return f"{share:.2%} ± {(share * (1 - share) / measured['images']) ** 0.5:.2%}"
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds; {} where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
