@@ -133,6 +133,10 @@ CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "attention_formula": ("paper", "code"),
 }
 
+# What tomllib raises: UnicodeDecodeError, TOMLDecodeError and that of an integer with thousands of
+# digits are ValueErrors; RecursionError is of brackets in brackets.
+UNREADABLE = (ValueError, RecursionError)
+
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
     """Read a TOML file of differences (and its bases), then apply `key=value` overrides.
@@ -171,38 +175,50 @@ def read_saved_config(path: Path) -> Config:
     """Read a run's config.json back. Raises UserError when it is missing or foreign."""
     try:
         return config_from(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"cannot read {path}: {error}; name the folder of a training run"
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The file's values over its bases'; `above` are the files that it is a base of."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
     except OSError as error:
         raise UserError(f"cannot read config {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except UNREADABLE as error:
         raise UserError(f"config {path} is not TOML: {error}") from error
-    base = values.pop("base", None)
-    return (_read(path.parent / base) if base else {}) | values
+    if "base" not in values:
+        return values
+    base, here = values.pop("base"), path.resolve()
+    if not isinstance(base, str):
+        raise UserError(f"config {path}: base must be the name of a file, not {base!r}")
+    if here in above:
+        raise UserError(f"config {path} is its own base: a chain of bases must end")
+    return _read(path.parent / base, (*above, here)) | values
 
 
 def _parse(text: str) -> Any:
     """A TOML value, or the bare text: `--set student=tf_…` needs no quotes."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except UNREADABLE:
         return text
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)
 
 
 def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
     if key.endswith("_pairs"):
-        pairs = tuple(tuple(pair) for pair in value) if isinstance(value, list) else ()
-        if not all(len(pair) == 2 and all(isinstance(n, int) for n in pair) for pair in pairs):
+        if not isinstance(value, list) or not all(map(_is_pair, value)):
             raise UserError(f"{source}: {key} must be a list of [own stage, the other's]")
-        return pairs
+        return tuple(map(tuple, value))
+    if isinstance(value, int) and abs(value) >= 2**63:  # TOML's have 64 bits; a float can overflow
+        raise UserError(f"{source}: {key} is a number of {value.bit_length()} bits: 64 are known")
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     kind = dict if key == "teacher_arguments" else wanted

@@ -86,7 +86,8 @@ def scan_folder(root: Path, rule: SplitRule = GIVEN) -> ImageFolder:
     """List a data set, cut as `rule` says, without decoding its images.
 
     Raises UserError for a missing folder, one without images, fewer than two classes, or a
-    split.csv that names a missing file, an unknown split or another class than the file's folder.
+    split.csv that cannot be read or names a missing file, an unknown split or another class than
+    the file's folder.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name a folder that holds one folder per class")
@@ -100,7 +101,10 @@ def scan_folder(root: Path, rule: SplitRule = GIVEN) -> ImageFolder:
             f"{root} holds no image: expected {root}/<class>/<image>"
             f" with {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
-    table = _read_split(root, set(files)) if (root / "split.csv").is_file() else None
+    path = root / "split.csv"
+    # A link to nowhere and a folder of that name are refused: a draw in their stead would leak.
+    given = path.exists() or path.is_symlink()
+    table = _read_split(path, set(files)) if given else None
     if table is not None:
         files = sorted(table)
     classes = tuple(sorted({file.split("/")[0] for file in files}))
@@ -171,30 +175,44 @@ def load_split_pixels(
     )
 
 
-def _read_split(root: Path, present: set[str]) -> dict[str, tuple[str, str]]:
+def _read_split(path: Path, present: set[str]) -> dict[str, tuple[str, str]]:
     """split.csv → {file: (split, source)}. Files it does not name are not used."""
-    path = root / "split.csv"
     table: dict[str, tuple[str, str]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if missing := {"file", "class", "split"} - set(reader.fieldnames or ()):
-            raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}")
-        for row in reader:
-            line, file, split = reader.line_num, row["file"], row["split"]
-            if file not in present:
-                raise UserError(f"{path}, line {line}: {file} is missing from {root}")
-            if split not in SPLITS:
-                raise UserError(f"{path}, line {line}: split {split!r} is none of {SPLITS}")
-            if file in table:
-                raise UserError(f"{path}, line {line}: {file} is named twice")
-            if file.split("/")[0] != row["class"]:
-                raise UserError(
-                    f"{path}, line {line}: {file} is not in the folder of class {row['class']}"
-                )
-            table[file] = (split, row.get("source") or "")
+    for line, row in _rows(path):
+        file, split = row["file"], row["split"]
+        if file not in present:
+            raise UserError(f"{path}, line {line}: {file} is missing from {path.parent}")
+        if split not in SPLITS:
+            raise UserError(f"{path}, line {line}: split {split!r} is none of {SPLITS}")
+        if file in table:
+            raise UserError(f"{path}, line {line}: {file} is named twice")
+        if file.split("/")[0] != row["class"]:
+            raise UserError(
+                f"{path}, line {line}: {file} is not in the folder of class {row['class']}"
+            )
+        table[file] = (split, row.get("source") or "")
     if not table:
         raise UserError(f"{path} names no image: fill it or remove it")
     return table
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line numbers and rows of split.csv. Raises UserError unless it is such a table."""
+    try:
+        # Excel's "CSV UTF-8" begins with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = set(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error}): save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise UserError(f"{path} is no table ({error}): mend or remove it") from error
+    if missing := {"file", "class", "split"} - columns:
+        raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}")
+    return rows
 
 
 def _draw_split(

@@ -84,8 +84,10 @@ def make_teacher(config: Config, class_count: int) -> nn.Module:
             model: nn.Module = timm.models.swin_transformer.SwinTransformer(
                 **common, **config.teacher_arguments
             )
-        except (TypeError, AssertionError, ValueError) as error:
-            raise UserError(f"teacher_arguments do not make a SwinTransformer: {error}") from error
+        except Exception as error:  # timm checks little: depths = [] is an IndexError there
+            raise UserError(
+                f"teacher_arguments do not make a SwinTransformer: {type(error).__name__}: {error}"
+            ) from error
     elif config.teacher.startswith(("swin_", "swinv2_")) and "_cr_" not in config.teacher:
         pretrained = config.pretrained and not config.teacher_init
         model = _create(config.teacher, pretrained=pretrained, **common, **config.teacher_arguments)
@@ -274,10 +276,14 @@ def _create(name: str, **arguments: Any) -> nn.Module:
         raise UserError(f"timm has no model {name!r}: see timm.list_models('*mobilenetv3*')")
     try:
         model: nn.Module = timm.create_model(name, **arguments)
-    # huggingface_hub's without a network, timm's for a network that it has no weights of
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # timm checks little: depths = [] is an IndexError there
+        # huggingface_hub's without a network, timm's for a network that it has no weights of
+        if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
+            raise UserError(
+                f"cannot download weights of {name} ({error}): set student_init or teacher_init to "
+                "a .safetensors file, or pretrained = false"
+            ) from error
         raise UserError(
-            f"cannot download weights of {name} ({error}): set student_init or teacher_init to a "
-            ".safetensors file, or pretrained = false"
+            f"timm cannot make such a {name}: {type(error).__name__}: {error}"
         ) from error
     return model

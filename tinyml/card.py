@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,66 @@ class Card:
     schema: int = SCHEMA
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # to isinstance a bool is an int
+
+
+def _is_scale(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < 2**127  # nor nan; TFLite has it as a float32
+
+
+def _is_zero_point(value: Any) -> bool:
+    return type(value) is int and -128 <= value <= 127
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 2 and all(map(_is_text, value))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(_is_count(n) and n for n in value)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(entry, dict)
+        and _is_text(entry.get("split"))
+        and _is_count(entry.get("images"))
+        and type(entry.get("top1")) in (int, float)
+        and 0 <= entry["top1"] <= 1
+        and all(_is_text(entry.get(name, "")) for name in ("data", "command"))
+        for entry in value.values()
+    )
+
+
+# What a file may say in each field but "split" and "schema", as a test and in words. A field whose
+# default is None may say null as well.
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_text, "a text"),
+    "student": (_is_text, "a text"),
+    "classes": (_are_names, "a list of at least two names"),
+    "input_shape": (_is_shape, "[height, width, channels]"),
+    "input_scale": (_is_scale, "a number above 0"),
+    "input_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
+    "output_scale": (_is_scale, "a number above 0"),
+    "output_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
+    "ops": (_are_counts, "an object of operators and how often they occur"),
+    "macs": (_is_count, "a whole number"),
+    "parameters": (_is_count, "a whole number"),
+    "arena_bytes": (_is_count, "a whole number"),
+    "sha256": (_is_text, "a text"),
+    "accuracy": (_are_scores, "an object of stages and their split, images and top1 from 0 to 1"),
+}
+
+
 def load_card(path: Path) -> Card:
     """Read a card.json. Raises UserError for a missing, malformed or foreign file."""
     try:
@@ -58,7 +119,7 @@ def load_card(path: Path) -> Card:
         raise UserError(
             f"{path} is missing: run the stage that makes it, or name another folder"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: brackets in brackets
         raise UserError(f"{path} is not a model card: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a model card: it holds no JSON object")
@@ -66,26 +127,19 @@ def load_card(path: Path) -> Card:
         raise UserError(
             f"{path} has schema {values.get('schema')}, this version reads {SCHEMA}: make it again"
         )
-    known = {f.name for f in fields(Card)}
-    if unknown := sorted(set(values) - known):
+    default = {f.name: f.default for f in fields(Card)}
+    if unknown := sorted(set(values) - set(default)):
         raise UserError(
             f"{path} has unknown keys {', '.join(unknown)}: it was made by another version"
         )
     if missing := sorted({"name", "student", "classes", "input_shape"} - set(values)):
         raise UserError(f"{path} lacks {', '.join(missing)}: make it again")
-    classes, shape = values["classes"], values["input_shape"]
-    if not (
-        isinstance(classes, list) and len(classes) >= 2 and all(isinstance(c, str) for c in classes)
-    ):
-        raise UserError(f"{path}: 'classes' must be a list of at least two names")
-    if not (
-        isinstance(shape, list)
-        and len(shape) == 3
-        and all(isinstance(n, int) and n > 0 for n in shape)
-    ):
-        raise UserError(f"{path}: 'input_shape' must be [height, width, channels]")
-    values["classes"] = tuple(classes)
-    values["input_shape"] = tuple(shape)
+    for name, (fits, what) in FIELDS.items():
+        unsaid = values.get(name) is None and (name not in values or default[name] is None)
+        if not unsaid and not fits(values[name]):
+            raise UserError(f"{path}: '{name}' must be {what}")
+    values["classes"] = tuple(values["classes"])
+    values["input_shape"] = tuple(values["input_shape"])
     values["split"] = _split_rule(path, values.get("split", {}))
     return Card(**values)
 
@@ -93,7 +147,8 @@ def load_card(path: Path) -> Card:
 def _split_rule(path: Path, values: Any) -> SplitRule:
     defaults = asdict(SplitRule())
     if not isinstance(values, dict) or any(
-        type(value) is not type(defaults.get(name)) for name, value in values.items()
+        name not in defaults or type(value) is not type(defaults[name])
+        for name, value in values.items()
     ):
         raise UserError(f"{path}: 'split' must hold {', '.join(defaults)}")
     rule = SplitRule(**values)

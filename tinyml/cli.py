@@ -2,31 +2,84 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import errno
 import os
+import select
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
+
+# Opening a file names it in the error, reading and writing do not; these are still no bugs of ours.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
 
 
 class UserError(Exception):
     """Bad input. The message says in one line what is wrong and what to do about it."""
 
 
-def run_command(command: Callable[[], int | None]) -> int:
-    """Run `command`, turning a `UserError` into one line on stderr and exit code 2.
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line too: argparse puts the usage before them."""
 
-    Anything else that is raised is a bug of ours and keeps its traceback; Ctrl-C exits with 130.
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {_one_line(message)} (see --help)\n")
+
+
+def run_command(command: Callable[[], int | None]) -> int:
+    """Run `command`, turning bad input into one line on stderr and exit code 2.
+
+    Bad input is a `UserError`, or an OSError that names its file or tells of a disk: a name too
+    long, missing rights, no space. Anything else that is raised, an OSError of a socket or a closed
+    file too, is a bug of ours and keeps its traceback. Ctrl-C exits with 130; a reader of the
+    output that has hung up, as in `… | head -3`, ends the command with 141 and without a word.
     """
     try:
-        return command() or 0
+        status = command() or 0
+        print(end="", flush=True)  # after the return nobody would catch what the output says
+        return status
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        if not _reader_gone():
+            raise
+        _drop_output()
+        return READER_GONE
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK_ERRORS:
+            raise
+        what = f"{error.filename or 'a file or the output'}: {error.strerror or error}"
+        print(f"error: {_one_line(what)}", file=sys.stderr)
+        _drop_output()
         return 2
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+
+
+def _one_line(text: str) -> str:
+    """A library's words, or a file's name, may have line ends of their own."""
+    return " ".join(text.splitlines())
+
+
+def _reader_gone() -> bool:
+    """Whether stdout or stderr has lost its reader; pipes to workers and boards break as well."""
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, 0)  # a hang-up is told whatever is asked
+    return bool(poll.poll(0))
+
+
+def _drop_output() -> None:
+    """Python writes what is left of stdout at its end, and would complain once more."""
+    with contextlib.suppress(OSError):
+        print(end="", flush=True)
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager

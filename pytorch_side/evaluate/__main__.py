@@ -12,7 +12,7 @@ from typing import Any
 from pytorch_side.config import data_folder
 from pytorch_side.data import SPLITS, random_split, scan_folder
 from pytorch_side.evaluate.resplit import write_linked
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def score_text(report: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m pytorch_side.evaluate",
         description="Is a data set's split clean, and what is a run's score worth?",
     )
@@ -120,6 +120,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub.add_argument("run", type=Path, help="folder of a training run")
         sub.add_argument("--data", type=Path, help="data set (default: $SWIN2MCU_DATA)")
         sub.add_argument("--split", choices=SPLITS, default="val")
+        if word == "score":
+            sub.add_argument(
+                "--averaged", action="store_true", help="answers over 8 flips and turns"
+            )
         if word == "attention":
             sub.add_argument("--out", type=Path, required=True, help="PNG file to write")
             sub.add_argument("--count", type=int, default=10, help="leaves (default: 10)")
@@ -129,6 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(report, indent=1) if arguments.json else text(report))
 
     def command() -> None:
+        if not 0 <= getattr(arguments, "seed", 0) < 2**32:
+            raise UserError("--seed must be from 0 to 4294967295")
         data = data_folder(arguments.data)
         if arguments.word == "audit":
             show(audit_report(data, arguments.seed), audit_text)
@@ -141,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.word == "score":
             from pytorch_side.evaluate.score import score
 
-            show(score(arguments.run, data, arguments.split), score_text)
+            show(score(arguments.run, data, arguments.split, arguments.averaged), score_text)
         else:
             from pytorch_side.evaluate.attention import attention_picture
 

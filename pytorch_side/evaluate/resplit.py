@@ -17,7 +17,12 @@ def write_linked(folder: ImageFolder, out: Path) -> None:
     """
     if out.resolve() == folder.root.resolve():
         raise UserError(f"--out {out} is the data set itself: name a new folder")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {out}: {error.strerror}; name a new one with --out"
+        ) from error
     for name in folder.classes:
         link, target = out / name, (folder.root / name).resolve()
         if link.is_symlink() and link.resolve() == target:

@@ -40,6 +40,16 @@ def test_differences_bases_and_overrides_come_in_that_order(tmp_path: Path) -> N
         ("attention_pairs = [[1]]", "attention_pairs"),
         ("alpha =", "TOML"),
         ('base = "gone.toml"', "gone.toml"),
+        ("base = 3", "base must be the name of a file, not 3"),
+        ("base = 0", "base must be the name of a file, not 0"),
+        ('base = "wrong.toml"', r"wrong\.toml is its own base"),
+        ("epochs = " + "[" * 5000, "not TOML"),
+        ("attention_pairs = [1, 2]", "attention_pairs must be a list of"),
+        ("attention_pairs = 3", "attention_pairs must be a list of"),
+        ("attention_pairs = [[1, true]]", "attention_pairs must be a list of"),
+        ("beta = 1" + 400 * "0", "beta is a number of 1329 bits"),
+        ("epochs = 0x" + 5000 * "f", "epochs is a number of 20000 bits"),
+        ("epochs = 1" + 5000 * "0", "not TOML"),
         ("epochs = 0", "epochs is 0, and must be from 1"),
         ("batch = -4", "batch"),
         ("student_size = 8", "student_size"),
@@ -56,6 +66,35 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, names: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=names):
         load_config(path)
+
+
+def test_a_config_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    for text in ("# für Blätter".encode("latin-1"), "epochs = 3".encode("utf-16")):
+        (tmp_path / "wrong.toml").write_bytes(text)
+        with pytest.raises(UserError, match=r"wrong\.toml is not TOML: .* decode"):
+            load_config(tmp_path / "wrong.toml")
+
+
+def test_bases_in_a_circle_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('base = "b.toml"')
+    (tmp_path / "b.toml").write_text('base = "./a.toml"')
+    with pytest.raises(UserError, match=r"a\.toml is its own base"):
+        load_config(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [
+        ("beta=1" + 400 * "0", "beta is a number of 1329 bits"),
+        ("clip_norm=1" + 400 * "0", "clip_norm is a number of 1329 bits"),
+        ("epochs=1" + 5000 * "0", "epochs must be int"),
+        ("epochs=" + 5000 * "[", "epochs must be int"),
+        ("attention_pairs=[1,2]", "attention_pairs must be a list of"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, names: str) -> None:
+    with pytest.raises(UserError, match=names):
+        load_config(None, [override])
 
 
 def test_an_override_without_a_value_is_named() -> None:
@@ -75,7 +114,7 @@ def test_a_saved_config_reads_back_the_same(tmp_path: Path) -> None:
     assert read_saved_config(tmp_path / "config.json") == config
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", '{"epochs": 0}', '{"epoch": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"epochs": 0}', '{"epoch": 3}', 9999 * "["])
 def test_a_saved_config_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json"):

@@ -123,6 +123,47 @@ def test_a_wrong_split_csv_is_named(make_folder: Callable[..., Path], row: str, 
         scan_folder(root)
 
 
+def test_a_split_csv_from_excel_is_read(make_folder: Callable[..., Path]) -> None:
+    """Its "CSV UTF-8" begins with a byte order mark and ends lines as Windows does."""
+    root = make_folder(classes=2, images=1)
+    (root / "class_0").rename(root / "ätzend")
+    rows = ["file,class,split", "ätzend/00.png,ätzend,train", "class_1/00.png,class_1,val"]
+    (root / "split.csv").write_bytes("\r\n".join(rows).encode("utf-8-sig"))
+    assert list(scan_folder(root).splits) == ["val", "train"]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("file,class,split\nclass_0/ä.png,class_0,train".encode("latin-1"), "is not UTF-8"),
+        ("file,class,split\nclass_0/00.png,class_0,train".encode("utf-16"), "is not UTF-8"),
+        (b"file,class,split\nclass_0/" + 200_000 * b"x", "field larger than"),
+        (200_000 * b"x", "field larger than"),
+        (b"", "lacks the column class, file, split"),
+        (b"file;class;split\n", "lacks the column class, file, split"),
+    ],
+    ids=["latin-1", "utf-16", "field", "title", "empty", "semicolons"],
+)
+def test_a_split_csv_that_is_no_table_is_named(
+    make_folder: Callable[..., Path], content: bytes, names: str
+) -> None:
+    root = make_folder(classes=2, images=2)
+    (root / "split.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"split\.csv.*{names}"):
+        scan_folder(root)
+
+
+def test_a_split_csv_that_is_no_file_is_never_ignored(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(images=3)
+    (root / "split.csv").mkdir()
+    with pytest.raises(UserError, match=r"cannot read .*split\.csv: Is a directory"):
+        scan_folder(root)
+    (root / "split.csv").rmdir()
+    (root / "split.csv").symlink_to("gone.csv")
+    with pytest.raises(UserError, match=r"cannot read .*split\.csv: No such file"):
+        scan_folder(root)
+
+
 def test_a_folder_that_cannot_be_learnt_from_is_refused(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -66,6 +66,10 @@ def test_a_wrong_student_is_named(config: Config, names: str) -> None:
         (Config(teacher="swin", teacher_arguments={"depht": 2}), "depht"),
         (Config(teacher="swin", pretrained=True), "no weights to download"),
         (Config(teacher="swin_nonesuch"), "timm has no model"),
+        (
+            Config(teacher="swin_tiny_patch4_window7_224", teacher_arguments={"depths": []}),
+            "cannot make such a swin_tiny",
+        ),
     ],
 )
 def test_a_wrong_teacher_is_named(config: Config, names: str) -> None:
