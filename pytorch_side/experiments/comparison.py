@@ -139,7 +139,7 @@ def draw_curves(experiment: Table, path: Path) -> None:
     from matplotlib.ticker import MaxNLocator
 
     lasts: list[float] = []
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    figure = Figure(figsize=(10, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="val top-1, %")
     for number, row in enumerate(experiment.rows):
         for index, run in enumerate(row.runs):
@@ -155,7 +155,7 @@ def draw_curves(experiment: Table, path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if lasts:
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))
     salted = matplotlib.rc_context({"svg.hashsalt": "swin2mcu"})  # else every id is a new one
     with salted, atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -100,8 +100,8 @@ def draw_gains(found: Sequence[Gain], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 1.2 + 0.26 * len(found)), layout="constrained")
-    axes = figure.add_subplot(xlabel="points on val over labels alone, bars: sd of seeds")
+    figure = Figure(figsize=(9, 1.2 + 0.26 * len(found)), layout="constrained")
+    axes = figure.add_subplot(xlabel="points on val over labels alone")
     ordered = sorted(found, key=lambda gain: gain.points)
     for place, gain in enumerate(ordered):
         bar = {"fmt": "o", "color": "C0" if gain.sd is not None else "C7", "capsize": 3}
