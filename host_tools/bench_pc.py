@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.compare.entries import load_entries
 from host_tools.compare.terminal import print_entries
-from host_tools.inputs import ROOT, Model, load_model, split_images
+from host_tools.inputs import ROOT, Model, Weights, load_model, split_images
 from host_tools.pc.contenders import Contender, contenders_of
 from host_tools.pc.hardware import hardware
 from host_tools.pc.memory import measure_in_fresh_process
@@ -35,6 +35,7 @@ from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_
 from host_tools.pc.torch_models import torch_contenders
 from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
 from pytorch_side.config import data_folder
+from tinyml.card import sha256_of
 from tinyml.cli import UserError, run_command
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -83,6 +84,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         contenders = all_contenders(model, work, threads)
         if arguments.only:
             contenders = [c for c in contenders if any(text in c.target for text in arguments.only)]
+        weights = _weights(contenders) if images else {}
         common = {
             "kind": "pc",
             "hardware": hardware(),
@@ -123,7 +125,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                 )
             for name, found in scores.items():
                 timed[name] |= found
-                write_target_look(model.folder, model.sha256, name, found["accuracy"])
+                write_target_look(model.folder, weights[name], name, found["accuracy"])
                 _merge(model, name, timed[name])
     if not measured:
         raise UserError("no contender could be measured: see the lines above")
@@ -153,6 +155,11 @@ def _load(contenders: list[Contender]) -> dict[Contender, Runner]:
         except (UserError, ImportError) as error:
             talk.print(f"left out: {contender.target}: {error}")
     return loaded
+
+
+def _weights(contenders: Sequence[Contender]) -> dict[str, Weights]:
+    """Target → the file it is scored with, hashed before it is loaded: it may be another later."""
+    return {c.target: (c.file.name, sha256_of(c.file)) for c in contenders if c.scored and c.file}
 
 
 def _time(

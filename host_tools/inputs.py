@@ -12,6 +12,8 @@ from tinyml.cli import UserError
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_NAME = "model_int8.tflite"
 
+Weights = tuple[str, str]  # a file's name and sha256, as looks.jsonl has them
+
 
 @dataclass(frozen=True)
 class Model:
@@ -24,6 +26,10 @@ class Model:
     @property
     def int8(self) -> Path:
         return self.folder / MODEL_NAME
+
+    @property
+    def weights(self) -> Weights:
+        return MODEL_NAME, self.sha256
 
     @property
     def size(self) -> int:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_tools.inputs import MODEL_NAME
+from host_tools.inputs import Weights
 from pytorch_side.looks import write_look
 from tinyml.cli import UserError, write_atomic
 
@@ -77,18 +77,18 @@ def merge_target(
 
 
 def write_target_look(
-    run_dir: Path, model_sha256: str, target_name: str, accuracy: dict[str, Any]
+    run_dir: Path, weights: Weights, target_name: str, accuracy: dict[str, Any]
 ) -> None:
     """Write a target's look at test into `run_dir`/looks.jsonl, before its accuracy is shown.
 
-    A look counts for the int8 model, whatever form of it, or teacher beside it, the target ran: the
-    target's name says that.
+    `weights` are those that were scored: of a teacher or a float form they are not the int8 file's.
     """
+    name, sha256 = weights
     write_look(
         run_dir,
         **{key: accuracy[key] for key in ("split", "images", "top1", "data")},
-        weights=MODEL_NAME,
-        weights_sha256=model_sha256,
+        weights=name,
+        weights_sha256=sha256,
         target=target_name,
     )
 

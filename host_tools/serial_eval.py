@@ -118,7 +118,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     command = command_line(model, info, arguments.limit)
     record = make_record(entries, model, info, profile, which, command)
     record["link"] = make_link(entries, boards, info.input_bytes, scored, seconds)
-    write_target_look(model.folder, model.sha256, target, record["accuracy"])
+    write_target_look(model.folder, model.weights, target, record["accuracy"])
     merge_target(model.folder, model.sha256, model.card.name, target, record)
     journal.finish()
     report(record, model, target, arguments.json)

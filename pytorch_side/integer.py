@@ -156,11 +156,7 @@ def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
     weight = torch.from_numpy(stored).to(device, torch.float32)
     biases = torch.from_numpy(integer_bias(bias, float(input_scale), scales))
     biases = biases.to(device, torch.int64).view(1, -1, *[1] * (weight.ndim - 2))
-    if step.operator == "linear":
-        # FULLY_CONNECTED multiplies its scales in float32, convolutions in float64.
-        product = (np.float32(input_scale) * scales).astype(np.float32).astype(np.float64)
-    else:
-        product = np.float64(input_scale) * scales.astype(np.float64)
+    product = np.float64(input_scale) * scales.astype(np.float64)
     limits = activation_limits(step.activation, output_scale, int(output_zero))
     finish = _requantiser(
         *quantise_multiplier(product / np.float64(output_scale)), limits, int(output_zero)

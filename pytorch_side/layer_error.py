@@ -31,6 +31,7 @@ from tinyml.cli import UserError, atomic_path, run_command, write_atomic
 
 USED_QUANTILE = 0.001  # of values left out at either end when range use is measured
 SAMPLES = 1 << 20  # values of a tensor that a quantile is taken from
+DRAWN_DB = 70.0  # exact tensors' 200 dB would press all others into one line
 
 
 @torch.no_grad()
@@ -80,8 +81,9 @@ def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
         2, 1, sharex=True, figsize=(max(8, len(net.names) / 6), 6), layout="constrained"
     )
     for key, label in (("own_sqnr_db", "own rounding"), ("sqnr_db", "arriving")):
-        noise.plot([by_name[name][key] for name in net.names], marker=".", label=label)
-    noise.set_ylabel("signal to quantisation noise, dB")
+        drawn = [min(DRAWN_DB, by_name[name][key]) for name in net.names]
+        noise.plot(drawn, marker=".", label=label)
+    noise.set_ylabel(f"signal to quantisation noise, dB\n(above {DRAWN_DB:.0f} drawn at it)")
     noise.legend()
     use.bar(range(len(net.names)), [100 * by_name[name]["range_use"] for name in net.names])
     use.set_ylabel("range used by 99.8 % of values, %")

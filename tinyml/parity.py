@@ -111,7 +111,8 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
         "rungs": records,
     }
     if (run / "qat.safetensors").is_file():
-        record["operators"] = compare_operators(run, pixels[:: len(pixels) // OPERATOR_IMAGES])
+        few = spread(len(pixels), OPERATOR_IMAGES)
+        record["operators"] = compare_operators(run, pixels[few])
     return record
 
 

@@ -70,7 +70,7 @@ def make_rungs(run: Path, work: Path) -> list[Rung]:
             )
         )
     before = "exact" if trained else ""
-    # LiteRT multiplies the scales of FULLY_CONNECTED in another precision: one LSB, rarely.
+    # LiteRT requantises FULLY_CONNECTED with other roundings: one LSB, rarely.
     reference = integers(LiteRT(model).run)
     generated = integers(GeneratedC(graph, card.sha256, work).run)
     return [

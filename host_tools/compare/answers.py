@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from html import escape
 
 from host_tools.compare.entries import Entry, Row, rows_of, show_cost
+from host_tools.compare.scores import (
+    computes_as_a_board,
+    score_of_student,
+    score_of_teacher,
+    show_images,
+)
 from host_tools.compare.tags import anchor, short
 
 Card = tuple[str, str, str]  # question, answer, where it comes from
@@ -16,7 +22,7 @@ def answers(entries: Sequence[Entry]) -> str:
     parts = []
     for entry in entries:
         rows = [row for row in rows_of(entry) if row.subject == "student"]
-        cards = [_accurate(entry, rows), _fast(rows), _fits(entry, rows), _true(rows)]
+        cards = [_accurate(entry), _fast(rows), _fits(entry, rows), _true(rows)]
         cells = "".join(
             f"<div><dt>{escape(question)}</dt><dd>{escape(answer)}"
             f"<small>{escape(origin)}</small></dd></div>"
@@ -27,34 +33,16 @@ def answers(entries: Sequence[Entry]) -> str:
     return f"<section><h2>At a glance</h2>{''.join(parts)}</section>"
 
 
-def _accurate(entry: Entry, rows: Sequence[Row]) -> Card:
+def _accurate(entry: Entry) -> Card:
     question = "How accurate is it?"
-    scored = [row for row in rows if row.top1 is not None]
-    if not scored:
+    best, teacher = score_of_student(entry), score_of_teacher(entry)
+    if best is None:
         return question, "not measured", "name the images with --data"
-    best = max(
-        scored,
-        key=lambda row: (
-            row.target.get("precision") == "int8",
-            _computes_as_a_board(row),
-            row.target["accuracy"]["images"],
-            row.place == "board",
-        ),
-    )
-    teacher = next(
-        (row for row in rows_of(entry) if row.subject == "teacher" and row.top1 is not None), None
-    )
-    beside = f"; its teacher {teacher.top1:.2%}" if teacher else ""
-    accuracy = best.target["accuracy"]
-    origin = f"top-1 of {accuracy['images']:,} {accuracy['split']} images, {short(best)}{beside}"
+    origin = f"top-1 of {show_images(entry, best)}, {short(best)}"
+    if teacher:
+        described = f" ({teacher.described})" if teacher.described else ""
+        origin += f"; its teacher {teacher.top1:.2%}{described}"
     return question, f"{best.top1:.2%}", origin
-
-
-def _computes_as_a_board(row: Row) -> bool:
-    """Whether its logits are the reference interpreter's: it is that, or gives the same bytes."""
-    parity = row.target.get("parity") or {}
-    same = parity.get("images") and parity.get("identical") == parity["images"]
-    return bool(same) or row.engine == "TFLite Micro"
 
 
 def _fast(rows: Sequence[Row]) -> Card:
@@ -103,7 +91,7 @@ def _true(rows: Sequence[Row]) -> Card:
     row = max(
         exact,
         key=lambda row: (
-            row.place == "board" or _computes_as_a_board(row),
+            row.place == "board" or computes_as_a_board(row),
             row.target["parity"]["images"],
             row.place == "board",
         ),

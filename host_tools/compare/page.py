@@ -8,18 +8,12 @@ from html import escape
 from pathlib import Path
 
 from host_tools.compare.answers import answers
-from host_tools.compare.entries import (
-    PAPER,
-    SWIN_LARGE,
-    Entry,
-    Row,
-    rows_of,
-    show_cost,
-)
+from host_tools.compare.entries import Entry, rows_of
 from host_tools.compare.model_section import model_section
+from host_tools.compare.paper import paper_section
 from host_tools.compare.pictures import Picture
 from host_tools.compare.plots import Point, scatter
-from host_tools.compare.tags import anchor, count, place_class, short, table, table_row
+from host_tools.compare.tags import anchor, count, place_class, short
 
 STYLE = Path(__file__).with_name("style.css")
 # The page may load nothing at all; a browser enforces it even if a name in the data tried.
@@ -48,7 +42,7 @@ def page(
             model_section(entry, pictures.get(entry.name, []), attention.get(entry.name))
             for entry in entries
         ),
-        _paper(entries),
+        paper_section(entries),
         "<footer>Made by host_tools/report.py from results.json files. The page loads nothing."
         "</footer>",
     ]
@@ -105,60 +99,6 @@ def _overview(entries: Sequence[Entry]) -> str:
         f"<section><h2>Accuracy against cost</h2>{lines}"
         f'<div class="overview">{"".join(figures)}</div></section>'
     )
-
-
-def _paper(entries: Sequence[Entry]) -> str:
-    """The paper's figures beside the nearest of ours: never the same machine, and it says so."""
-    columns = ["Quantity", "Paper", "Here", "From"]
-    rows = [(entry, row) for entry in entries for row in rows_of(entry)]
-    students = [(e, r) for e, r in rows if r.subject == "student"]
-
-    def nearest(place: str, precision: str | None = None) -> tuple[str, str]:
-        timed = [
-            (e, r)
-            for e, r in students
-            if r.place == place
-            and r.milliseconds is not None
-            and precision in (None, r.target.get("precision"))
-            and (r.target.get("threads") or 1) == 1
-        ]
-        timed.sort(
-            key=lambda pair: (
-                -(pair[0].card.macs or 0) if pair[0].card else 0,
-                pair[1].milliseconds,
-            )
-        )
-        if not timed:
-            return "not measured", f"run bench_{place.lower()}.py"
-        entry, row = timed[0]
-        return show_cost(row), f"{entry.name}, {row.name}"
-
-    scored = [(e, r) for e, r in students if r.top1 is not None]
-    best = max(scored, key=lambda pair: pair[1].top1 or 0.0, default=None)
-    teachers = [(e, r) for e, r in rows if r.subject == "teacher" and r.top1 is not None]
-    teacher = max(teachers, key=lambda pair: pair[1].top1 or 0.0, default=None)
-    lines = []
-    for quantity, theirs, ours in (
-        ("Student's accuracy", f"{PAPER['student_top1']:.1%}", _accuracy_of(best)),
-        ("Teacher's accuracy", f"{PAPER['teacher_top1']:.1%}", _accuracy_of(teacher)),
-        ("Latency on a PC's CPU", f"{PAPER['pc_ms']:.0f} ms", nearest("PC")),
-        ("Latency on a phone's CPU", f"{PAPER['phone_ms']:.0f} ms", nearest("phone")),
-    ):
-        lines.append(table_row(columns, [quantity, theirs, *(escape(text) for text in ours)]))
-    large = next((r for _, r in rows if r.name == SWIN_LARGE), None)
-    said = f" Swin-L takes {show_cost(large)} on this PC, one thread, in PyTorch." if large else ""
-    return (
-        '<section><h2 id="paper">Beside the paper\'s figures</h2>'
-        "<p>arXiv 2504.16128 reports these for MobileNetV3-Large at 224 px on PlantVillage-Tomato. "
-        "Its machines and its split are not known, so this is orientation, not a race."
-        f"{escape(said)}</p>{table(columns, lines)}</section>"
-    )
-
-
-def _accuracy_of(pair: tuple[Entry, Row] | None) -> tuple[str, str]:
-    if pair is None:
-        return "not measured", ""
-    return f"{pair[1].top1:.1%}", f"{pair[0].name}, {pair[1].name}"
 
 
 def _legend(points: Sequence[Point]) -> str:

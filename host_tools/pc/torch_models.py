@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from host_tools.compare.entries import LEARNED_FROM
 from host_tools.inputs import Model
 from host_tools.pc.contenders import Contender
 from host_tools.pc.runner import Pixels, Runner
+from pytorch_side.config import read_saved_config
+from pytorch_side.described import describe_teacher
 from tinyml.pixels import to_float
 
 SWIN_LARGE = "swin_large_patch4_window7_224"
@@ -65,14 +68,15 @@ def torch_contenders(
 
 
 def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> list[Contender]:
-    from pytorch_side.config import read_saved_config
-
     path = model.folder / "config.json"
     if not path.is_file():
         return []
     config = read_saved_config(path)
+    if not (config.alpha > 0 or config.beta > 0):
+        return []  # it learned from labels alone
     weights = Path(config.teacher_init) if config.teacher_init else None
     trained = weights is not None and weights.is_file()
+    described = describe_teacher(config, weights)
     if not trained:
         if config.teacher == SWIN_LARGE:
             return []  # it is there already
@@ -90,7 +94,7 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
             threads,
             TorchSource(make, config.teacher_input),
             weights if trained else None,
-            "the teacher this student learned from" if trained else RANDOM,
+            f"{LEARNED_FROM}: {described}" if trained else f"{described}; {RANDOM}",
         )
     ]
 

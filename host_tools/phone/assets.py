@@ -16,6 +16,7 @@ from host_tools.pc.contenders import float_model, load_litert
 from host_tools.pc.twins import float_io_twin
 from host_tools.phone.server import Served
 from host_tools.phone.session import Expected
+from tinyml.card import sha256_of
 from tinyml.cli import UserError
 from tinyml.pixels import load_pixels
 
@@ -86,11 +87,15 @@ def page_files(modules: Path) -> dict[str, Served]:
 
 def model_files(model: Model) -> tuple[dict[str, bytes], dict[str, str]]:
     """precision → .tflite with float32 ends, as the browser's runtime wants it; and notes."""
-    work = ROOT / "build" / "bench_pc"
-    work.mkdir(parents=True, exist_ok=True)
-    path, note = float_model(model, work)
+    path, note = _float_model(model)
     models = {"float32": path.read_bytes(), "int8": float_io_twin(model.int8.read_bytes())}
     return models, {"float32": note}
+
+
+def _float_model(model: Model) -> tuple[Path, str]:
+    work = ROOT / "build" / "bench_pc"
+    work.mkdir(parents=True, exist_ok=True)
+    return float_model(model, work)
 
 
 def choose_images(
@@ -133,7 +138,9 @@ def expect(
         path.write_bytes(content)
         runner = load_litert(path, 1)
         logits[precision] = np.stack([runner.run(runner.prepare(one)) for one in pixels])
-    return Expected(logits, output_scale(model), labels, data)
+    path, _ = _float_model(model)
+    weights = {"int8": model.weights, "float32": (path.name, sha256_of(path))}
+    return Expected(logits, output_scale(model), labels, data, weights)
 
 
 def output_scale(model: Model) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.inputs import Model
+from host_tools.inputs import Model, Weights
 from host_tools.pc.timing import cost_in_us
 from host_tools.phone.server import BadPost
 from host_tools.results import merge_target, summarize_accuracy, write_target_look
@@ -38,6 +38,7 @@ class Expected:
     output_scale: float  # of the int8 model: one LSB
     labels: Sequence[int] | None  # None where the images are noise
     data: str  # the image folder's name
+    weights: Mapping[str, Weights]  # precision → the file whose weights the phone gets
 
 
 @dataclass
@@ -148,7 +149,7 @@ class PhoneSession:
                 **accuracy,
                 "data": self.expected.data,
             }
-            self._write_look(name)
+            self._write_look(name, precision)
         self._merge(name)
         same = parity["same_top1"] / parity["images"]
         self.say(f"{name}: top-1 equal to the PC's for {same:.1%} of {parity['images']} images")
@@ -178,9 +179,9 @@ class PhoneSession:
     def _kind(self) -> str:
         return "phone" if self.computer is None else "pc"
 
-    def _write_look(self, name: str) -> None:
-        model = self.model
-        write_target_look(model.folder, model.sha256, name, self.targets[name]["accuracy"])
+    def _write_look(self, name: str, precision: str) -> None:
+        weights, accuracy = self.expected.weights[precision], self.targets[name]["accuracy"]
+        write_target_look(self.model.folder, weights, name, accuracy)
 
     def _merge(self, name: str) -> None:
         model = self.model

@@ -56,7 +56,9 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     """One row a leaf: the photo, then for each compared pair of stages the teacher's map and the
     student's, as both networks of a distilled run see the leaf at their own input sizes.
 
-    Raises UserError when the run's student had no teacher.
+    The student's is the energy of its own features. A loss with alignment compared that of their
+    projection to the teacher's width, which is thrown away when training ends. Raises UserError
+    when the run's student had no teacher.
     """
     config = read_saved_config(run / "config.json")
     folder = folder_of_run(run, data)
@@ -73,8 +75,9 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     theirs = _teacher_maps(teacher, views[1], [t for _, t in pairs], config.attention_map)
     own = _student_maps(student, views[0], [s for s, _ in pairs])
     titles = ["photo"]
+    own_title = "student {}, before alignment" if config.alignment else "student, stage {}"
     for s, t in pairs:
-        titles += [f"teacher, stage {t}", f"student, stage {s}"]
+        titles += [f"teacher, stage {t}", own_title.format(s)]
     sheet = Image.new("RGB", (len(titles) * TILE, TITLE + len(files) * TILE), "white")
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):

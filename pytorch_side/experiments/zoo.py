@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import Config, load_config, read_saved_config
+from pytorch_side.described import describe_teacher
 from pytorch_side.experiments.int8 import (
     int8_line,
     int8_table,
@@ -109,20 +110,11 @@ def _latency(targets: dict[str, Any], name: str) -> str:
 
 
 def _teacher(config: Config, runs: Path) -> str:
-    """The network a student learned from; a convolutional stem is said, and whose it is."""
+    """The network a student learned from; "" where that was labels alone."""
     if not (config.alpha > 0 or config.beta > 0):
         return ""
-    sizes = config.teacher_arguments
-    text = config.teacher.replace("swin", "Swin", 1)
-    if sizes:
-        text += f" {sizes['embed_dim']}, depths {'-'.join(str(d) for d in sizes['depths'])}"
-    if config.teacher_stem:
-        text += f", over the stages of {config.teacher_stem} to stride 16"
-        made_by = RUN.search(config.teacher_init)
-        saved = runs / made_by[1] / "config.json" if made_by else Path()
-        stem = RUN.search(read_saved_config(saved).teacher_stem_init) if saved.is_file() else None
-        text += f" as {stem[1]} learned them" if stem else ""
-    return f"{text}, {config.teacher_size} px"
+    made_by = RUN.search(config.teacher_init)
+    return describe_teacher(config, runs / made_by[0] if made_by else None)
 
 
 def _stands_on(names: Sequence[str], runs: Path) -> list[str]:

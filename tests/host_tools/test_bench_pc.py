@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tiny_run import SIZE, make_images, make_run
+from tiny_run import CLASSES, SIZE, make_images, make_run
 
+from host_tools import bench_pc
 from host_tools.bench_pc import main
+from host_tools.compare.entries import LEARNED_FROM
+from host_tools.inputs import load_model
 from host_tools.pc.contenders import load_litert
+from host_tools.pc.torch_models import torch_contenders
 from host_tools.pc.twins import dequantized_twin, float_io_twin
+from pytorch_side.config import Config, save_config
 from pytorch_side.looks import read_looks
+from pytorch_side.models import make_student, make_teacher, save_weights
+from tinyml.card import sha256_of
 from tinyml.cli import UserError
 from tinyml.tflite import parse
 
@@ -29,6 +38,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[str, dict]]) -> None:
     run, targets = measured
     looks = {look["target"]: look for look in read_looks(run)}
+    int8 = ("model_int8.tflite", sha256_of(run / "model_int8.tflite"))
     assert set(targets) == {"pc-litert-int8", "pc-litert-float32", "pc-tflm-int8", "pc-aot-int8"}
     for name, target in targets.items():
         assert target["cost"]["unit"] == "us" and target["cost"]["runs"] >= 10
@@ -36,10 +46,80 @@ def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[st
         assert target["accuracy"]["images"] == 20
         assert np.sum(target["accuracy"]["confusion"]) == 20
         assert looks[name]["top1"] == target["accuracy"]["top1"]
+        of_int8 = (looks[name]["weights"], looks[name]["weights_sha256"]) == int8
+        assert of_int8 == ("-int8" in name), "a float file's look is not the int8 file's"
         memory = target["memory"]
         assert name == "pc-aot-int8" or memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
         assert target["memory"]["file_bytes"] > 0
     assert len({target["session"] for target in targets.values()}) == 1
+
+
+def make_torch_run(folder: Path, **more: Any) -> tuple[Path, Path]:
+    """A run with a float student and a config that names a tiny teacher; → run, its weights."""
+    run, weights = make_run(folder / "run"), folder / "teacher" / "teacher.safetensors"
+    config = Config(
+        teacher="swin",
+        teacher_arguments={"window_size": 2, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]},
+        teacher_stem="tf_mobilenetv3_small_100",
+        teacher_size=64,
+        alpha=0.5,
+    )
+    weights.parent.mkdir(parents=True)
+    save_weights(make_teacher(config, len(CLASSES)), weights, {})
+    about = {"student": config.student, "size": SIZE, "classes": CLASSES}
+    save_weights(make_student(config, len(CLASSES)), run / "student.safetensors", about)
+    save_config(replace(config, teacher_init=str(weights), **more), run / "config.json")
+    return run, weights
+
+
+def test_a_look_names_the_weights_that_were_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, teacher = make_torch_run(tmp_path)
+    monkeypatch.setattr(bench_pc, "measure_in_fresh_process", lambda *_: {})
+    arguments = [str(run), "--data", str(make_images(tmp_path / "images")), "--threads", "1"]
+    arguments += ["--runs", "1", "--limit", "2"]
+    assert main([*arguments, "--only", "torch-teacher", "torch-float32", "tflm"]) == 0
+    looks = read_looks(run)
+    files = {
+        "pc-torch-teacher-float32": teacher,
+        "pc-torch-float32": run / "student.safetensors",
+        "pc-tflm-int8": run / "model_int8.tflite",
+    }
+    assert {look["target"]: (look["weights"], look["weights_sha256"]) for look in looks} == {
+        target: (file.name, sha256_of(file)) for target, file in files.items()
+    }
+    note = json.loads((run / "results.json").read_text())["targets"]["pc-torch-teacher-float32"][
+        "note"
+    ]
+    assert note.startswith(LEARNED_FROM) and "over the stages of" in note
+
+
+def teacher_note(run: Path) -> str | None:
+    contenders = torch_contenders(load_model(str(run)), len(CLASSES), 1)
+    return next((c.note for c in contenders if "-teacher-" in c.target), None)
+
+
+def test_a_teachers_note_says_what_it_is(tmp_path: Path) -> None:
+    """Its stem, and its guide, knew ImageNet: without them its score is misread."""
+    run, weights = make_torch_run(tmp_path)
+    stem = ", over the stages of tf_mobilenetv3_small_100 to stride 16"
+    assert teacher_note(run) == f"{LEARNED_FROM}: Swin 8, depths 1-1{stem}, 64 px"
+    save_config(Config(guide="runs/stem-160/student.safetensors"), weights.with_name("config.json"))
+    assert teacher_note(run) == (
+        f"{LEARNED_FROM}: Swin 8, depths 1-1{stem}, 64 px, led by the features of stem-160"
+    )
+    weights.unlink()
+    assert f"{stem}, 64 px" in str(teacher_note(run)) and "random" in str(teacher_note(run))
+    save_config(Config(teacher="swin_tiny_patch4_window7_224", beta=1.0), run / "config.json")
+    assert str(teacher_note(run)).startswith("Swin_tiny_patch4_window7_224, 224 px; random")
+
+
+def test_who_learned_from_labels_alone_has_no_teacher(tmp_path: Path) -> None:
+    run, _ = make_torch_run(tmp_path)
+    assert teacher_note(run) is not None
+    run, _ = make_torch_run(tmp_path / "baseline", alpha=0.0)
+    assert teacher_note(run) is None
 
 
 def test_generated_c_answers_byte_for_byte_like_tflite_micro(

@@ -26,8 +26,10 @@ LOGITS = {"kind": "logits", "precision": "int8", "threads": 1, "logits": WANTED.
 @pytest.fixture
 def session(tmp_path: Path) -> PhoneSession:
     labels = WANTED.argmax(axis=1).tolist()
-    expected = Expected({"int8": WANTED, "float32": WANTED}, 0.1, labels, "leaves")
-    return PhoneSession(load_model(str(make_run(tmp_path / "run"))), expected, "LiteRT.js", print)
+    model = load_model(str(make_run(tmp_path / "run")))
+    weights = {"int8": model.weights, "float32": ("model_float32.tflite", "f" * 64)}
+    expected = Expected({"int8": WANTED, "float32": WANTED}, 0.1, labels, "leaves", weights)
+    return PhoneSession(model, expected, "LiteRT.js", print)
 
 
 def stored(session: PhoneSession) -> dict[str, Any]:
@@ -46,7 +48,15 @@ def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:
     assert target["accuracy"]["top1"] == 1.0
     (look,) = read_looks(session.model.folder)
     assert (look["target"], look["images"], look["top1"]) == ("phone-browser-int8", IMAGES, 1.0)
+    assert (look["weights"], look["weights_sha256"]) == session.model.weights
     assert target["parity"]["identical"] == IMAGES and target["parity"]["max_lsb"] == 0
+
+
+def test_a_look_names_the_float_file_where_that_is_scored(session: PhoneSession) -> None:
+    for message in (TIMING, LOGITS):
+        session.receive({**message, "precision": "float32"})
+    (look,) = read_looks(session.model.folder)
+    assert (look["weights"], look["weights_sha256"]) == ("model_float32.tflite", "f" * 64)
 
 
 def test_a_phone_that_leaves_half_way_leaves_its_times(session: PhoneSession) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.results import load_results, merge_target, summarize_accuracy, summarize_cost
+from host_tools.results import (
+    load_results,
+    merge_target,
+    summarize_accuracy,
+    summarize_cost,
+    write_target_look,
+)
+from pytorch_side.looks import read_looks
 from tinyml.cli import UserError
 
 
@@ -26,6 +33,14 @@ def test_another_models_results_are_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another model"):
         merge_target(tmp_path, "cd", "leaf", "pc-a", {"kind": "pc"})
     assert path.read_bytes() == before
+
+
+def test_a_look_is_of_the_weights_that_were_scored(tmp_path: Path) -> None:
+    accuracy = {"split": "test", "images": 9, "top1": 0.5, "data": "leaves", "confusion": []}
+    write_target_look(tmp_path, ("teacher.safetensors", "ab"), "pc-torch-teacher", accuracy)
+    (look,) = read_looks(tmp_path)
+    assert (look["weights"], look["weights_sha256"]) == ("teacher.safetensors", "ab")
+    assert (look["target"], look["images"], look["top1"]) == ("pc-torch-teacher", 9, 0.5)
 
 
 @pytest.mark.parametrize(

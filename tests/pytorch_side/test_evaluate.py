@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pytorch_side.config import Config, save_config
-from pytorch_side.data import random_split, scan_folder
-from pytorch_side.evaluate import audit, probe, score
-from pytorch_side.evaluate.__main__ import main
+from pytorch_side.data import load_split_pixels, random_split, scan_folder
+from pytorch_side.evaluate import attention, audit, probe, score
+from pytorch_side.evaluate.__main__ import audit_report, main, probe_report
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
 from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
 from pytorch_side.models import make_student, make_teacher, save_weights
@@ -108,6 +108,26 @@ def test_audit_finds_planted_twins_and_nothing_else(leaves: Path) -> None:
     assert by_pair["test", "val"]["near"] == by_pair["val", "train"]["near"] == 0
 
 
+def test_the_random_columns_are_of_the_random_split(
+    leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The given split beside itself would say that a random one gives nothing away."""
+    Image.open(leaves / "healthy/1.png").save(leaves / "healthy/8.png", compress_level=1)
+    given, dealt = scan_folder(leaves), random_split(scan_folder(leaves), seed=4)
+    report, prints = audit_report(leaves, seed=4), audit.fingerprint(given)
+    assert report["given"] == audit.audit(given, prints)
+    assert report["random"] == audit.audit(dealt, prints) != report["given"]
+
+    def spy(data: dict[str, probe.Split], view: str, seed: int) -> tuple[str, int, list[int]]:
+        return view, seed, [int(pixels.sum()) for pixels, _ in data.values()]
+
+    monkeypatch.setattr(probe, "probe", spy)
+    found = probe_report(leaves, seed=4)
+    for name, folder in (("given", given), ("random", dealt)):
+        assert found[name] == [spy(probe.read_pixels(folder), view, 4) for view in probe.VIEWS]
+    assert found["random"] != found["given"]
+
+
 def test_audit_leaves_corrupt_photos_out(tmp_path: Path) -> None:
     write_leaves(tmp_path / "data", per_class=10, size=48)
     (tmp_path / "data/healthy/healthy_00005.jpg").write_bytes(b"no photo")
@@ -137,6 +157,18 @@ def test_probe_sees_what_the_border_gives_away(view: str) -> None:
     assert nothing["majority_top1"] == pytest.approx(1 / 3, abs=1e-4)
     # One class of three is given away, the other two stay a guess: 2/3 at best.
     assert something["test_top1"] > 0.58
+
+
+def test_test_has_no_say_in_the_probes_fit() -> None:
+    """Other labels of test change its accuracy, never the decay or the epoch that val chose."""
+    data, chosen, scores = planted(False), set(), set()
+    pixels, labels = data["test"]
+    for turn in range(6):
+        told = np.random.default_rng(turn).permutation(labels)
+        found = probe.probe(data | {"test": (pixels, told)}, "eight pixels")
+        chosen.add((found["val_top1"], found["train_top1"]))
+        scores.add(found["test_top1"])
+    assert len(chosen) == 1 and len(scores) > 1
 
 
 def test_probe_does_not_see_the_leaf() -> None:
@@ -177,6 +209,22 @@ def test_temperature_undoes_overconfidence() -> None:
     assert temperature == pytest.approx(3.0, rel=0.1)
     sure = score.calibration(3.0 * logits, labels)["error"]
     assert score.calibration(3.0 * logits, labels, temperature)["error"] < sure / 5
+
+
+def test_the_temperature_is_fitted_on_val(
+    run: Path, leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the split that it is judged on, it would hide the error it is to show."""
+    val, labels, _, _ = load_split_pixels(scan_folder(leaves), "val", 64)
+
+    def answers(network: score.Network, pixels: np.ndarray) -> np.ndarray:
+        right = 4.0 * np.eye(2, dtype=np.float32)[labels]  # test has the same labels
+        return right if np.array_equal(pixels, val) else -right
+
+    monkeypatch.setattr(score, "logits_of", answers)
+    report = score.score(run, leaves, "test")
+    assert report["top1"] == 0.0  # what asks for the highest temperature
+    assert report["calibration_tempered"]["temperature"] == pytest.approx(0.2)
 
 
 def test_measures_by_hand() -> None:
@@ -258,6 +306,40 @@ def test_attention_is_drawn_for_both_networks(run: Path, leaves: Path, tmp_path:
     with Image.open(picture) as sheet:
         assert sheet.size == (5 * TILE, TITLE + 3 * TILE)
     assert [f.split("/")[0] for f in choose(scan_folder(leaves), "val", 3)] == [*NAMES, "healthy"]
+
+
+def test_each_map_is_under_its_own_title(
+    run: Path, leaves: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher's maps are bright in the upper half, the student's in the lower."""
+    titles: dict[str, int] = {}
+
+    def write(self: ImageDraw.ImageDraw, place: tuple[int, int], text: str, **how: object) -> None:
+        titles.setdefault(text, place[0] // TILE)
+        assert self.textlength(text) < TILE - place[0] % TILE
+
+    def maps(rows: slice, stages: list[int]) -> dict[int, np.ndarray]:
+        drawn = {stage: np.zeros((4, 8, 8), np.float32) for stage in stages}
+        for stage, found in drawn.items():
+            found[:, rows, stage] = 1.0  # a column of its own for each stage
+        return drawn
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", write)
+    upper, lower = slice(0, 4), slice(4, 8)
+    monkeypatch.setattr(attention, "_teacher_maps", lambda net, _, stages, __: maps(upper, stages))
+    monkeypatch.setattr(attention, "_student_maps", lambda net, _, stages: maps(lower, stages))
+    sheet = attention.attention_picture(run, leaves, count=4)
+    for title, rows, stage in (
+        ("teacher, stage 0", upper, 0),
+        ("student 3, before alignment", lower, 3),
+        ("teacher, stage 1", upper, 1),
+        ("student 5, before alignment", lower, 5),
+    ):
+        left = titles[title] * TILE
+        tile = np.asarray(sheet.crop((left, TITLE, left + TILE, TITLE + TILE)), dtype=float)
+        light = tile.sum(axis=2).reshape(8, TILE // 8, 8, TILE // 8).mean(axis=(1, 3))
+        row, column = np.unravel_index(light.argmax(), light.shape)
+        assert row in range(8)[rows] and column == stage
 
 
 def test_overlay_is_brightest_where_attention_is() -> None:

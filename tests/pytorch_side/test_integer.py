@@ -6,9 +6,12 @@ import copy
 import time
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from torch import nn
 
+from pytorch_side.fakequant import QuantNet
 from pytorch_side.fixed_point import (
     activation_limits,
     hard_swish_table,
@@ -17,8 +20,16 @@ from pytorch_side.fixed_point import (
     quantise_multiplier,
 )
 from pytorch_side.integer import CARRIED_MAX, ExactNet, IntegerNet
-from pytorch_side.legalize import LegalNet, legalize
+from pytorch_side.legalize import INPUT, LegalNet, Step, legalize
 from pytorch_side.models import timm_package
+from pytorch_side.scheme import integer_bias, integer_weights
+from tinyml.graph_writer import GraphWriter
+
+Grid = tuple[float, int]  # scale and zero point of a tensor
+Int8s = npt.NDArray[np.int8]
+OTHER = "other"  # the second input of ADD and MUL
+FUSED = {"none": 0, "relu": 1, "relu6": 3}  # as a .tflite numbers them
+EVERY = np.arange(-128, 128).astype(np.int8)
 
 
 def rounding_divide(x: int, exponent: int) -> int:
@@ -79,6 +90,197 @@ def test_fused_clamps_in_int8() -> None:
     assert activation_limits("relu", np.float32(0.1), -5) == (-5, 127)
     assert activation_limits("relu6", np.float32(0.1), -5) == (-5, 55)
     assert activation_limits("relu6", np.float32(0.01), -128) == (-128, 127)
+
+
+def one_step(step: Step, grids: dict[str, Grid], layer: nn.Module | None = None) -> QuantNet:
+    """A network that is `step` alone, its tensors on `grids`."""
+    steps = [Step(OTHER, "mean", (INPUT,)), step] if OTHER in step.inputs else [step]
+    net = QuantNet(LegalNet(steps, {step.name: layer} if layer else {}))
+    for name, (scale, zero) in grids.items():
+        net.low[net.index[name]] = (-128 - zero) * scale
+        net.high[net.index[name]] = (127 - zero) * scale
+    return net
+
+
+def weighted(
+    step: Step, grids: dict[str, Grid], weight: npt.ArrayLike, bias: npt.ArrayLike
+) -> QuantNet:
+    """The same for a step with real weights (channels first) and biases."""
+    layer = nn.Linear(1, 1) if step.operator == "linear" else nn.Conv2d(1, 1, 1)
+    layer.weight = nn.Parameter(torch.tensor(np.asarray(weight), dtype=torch.float32))
+    layer.bias = nn.Parameter(torch.tensor(np.asarray(bias), dtype=torch.float32))
+    return one_step(step, grids, layer)
+
+
+def differing(net: QuantNet, *inputs: Int8s) -> int:
+    """In how many elements a network of one step differs from TFLite Micro; inputs (1, h, w, C)."""
+    step = net.legal.steps[-1]
+    centred = [
+        torch.from_numpy(x.astype(np.float32) - float(net.parameters_of(name)[1]))
+        for name, x in zip(step.inputs, inputs, strict=True)
+    ]
+    own = IntegerNet(net).step(
+        step.name, [x.permute(0, 3, 1, 2) if x.ndim == 4 else x for x in centred]
+    )
+    own = (own.permute(0, 2, 3, 1) if own.ndim == 4 else own) + int(net.parameters_of(step.name)[1])
+    wanted = by_tflite_micro(net, inputs, tuple(own.shape))
+    assert len(np.unique(wanted)) > 1  # a saturated output would hide everything
+    return int((own.numpy() != wanted).sum())
+
+
+def by_tflite_micro(net: QuantNet, inputs: tuple[Int8s, ...], shape: tuple[int, ...]) -> Int8s:
+    """What TFLite Micro's interpreter makes of a .tflite with the last step of `net` alone."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    step, writer = net.legal.steps[-1], GraphWriter()
+
+    def grid(name: str) -> Grid:
+        scale, zero = net.parameters_of(name)
+        return float(scale), int(zero)
+
+    tensors = [
+        writer.activation(x.shape, *grid(name)) for name, x in zip(step.inputs, inputs, strict=True)
+    ]
+    writer.graph.inputs = list(tensors)
+    output, fused = writer.activation(shape, *grid(step.name)), FUSED[step.activation]
+    if step.has_weights:
+        layer, scales = net.legal.layers[step.name], net.weight_scales_of(step)
+        weight = integer_weights(layer.weight.detach().numpy(), scales)
+        bias = integer_bias(layer.bias.detach().numpy(), grid(step.inputs[0])[0], scales)
+        if step.operator == "linear":
+            writer.fully_connected(tensors[0], weight, scales[:1].tolist(), bias, output, fused)
+        else:
+            order = (0, 2, 3, 1) if step.operator == "conv" else (1, 2, 3, 0)
+            write = writer.conv if step.operator == "conv" else writer.depthwise
+            stride, channels_last = (step.stride, step.stride), weight.transpose(order)
+            write(
+                tensors[0], channels_last, scales.tolist(), bias, output, stride, activation=fused
+            )
+    elif step.operator in ("add", "mul"):
+        writer.pair(step.operator.upper(), tensors[0], tensors[1], output, fused)
+    elif step.operator == "mean":
+        writer.mean(tensors[0], output)
+    else:
+        writer.hard_swish(tensors[0], output)
+    arena_bytes = (1 << 17) + 2 * (sum(x.size for x in inputs) + int(np.prod(shape)))
+    interpreter = runtime.Interpreter.from_bytes(writer.finish(output), arena_size=arena_bytes)
+    for number, x in enumerate(inputs):
+        interpreter.set_input(np.ascontiguousarray(x), number)
+    interpreter.invoke()
+    answer: Int8s = interpreter.get_output(0)
+    return answer
+
+
+def on_grids(draw: np.random.Generator, **scales: float) -> dict[str, Grid]:
+    """Tensors' scales, and a zero point for each."""
+    return {name: (scale, int(draw.integers(-100, 100))) for name, scale in scales.items()}
+
+
+# Scales in sixty-fourths: sums and products of their steps then fall on halves again and again.
+HALVES = ((3, 1, 2), (1, 3, 6), (2, 2, 4), (5, 3, 7), (1, 1, 3))
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("operator", ["add", "mul"])
+def test_every_pair_is_added_and_multiplied_as_on_the_board(operator: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    if seed < len(HALVES):
+        first, second, third = (n / 64 for n in HALVES[seed])
+        third = third if operator == "add" else third / 2
+    else:
+        first, second = draw.uniform(0.005, 0.1, 2)
+        usual = max(first, second) if operator == "add" else 90 * first * second
+        third = draw.uniform(0.7, 2) * usual
+    step = Step("y", operator, (INPUT, OTHER), ("none", "relu", "relu6")[seed % 3])
+    net = one_step(step, on_grids(draw, image=first, other=second, y=third))
+    pairs = np.meshgrid(EVERY, EVERY)
+    assert differing(net, *(side[None, :, :, None] for side in pairs)) == 0
+
+
+@pytest.mark.parametrize("side", [(1, 1), (2, 3), (3, 3), (5, 5), (6, 6), (7, 7)])
+def test_every_mean_is_the_boards(side: tuple[int, int]) -> None:
+    """Over all sums there are, a channel each; ratios of scales that fall on halves, and others."""
+    count, draw = side[0] * side[1], np.random.default_rng(side)
+    level, rest = np.divmod(np.arange(-128 * count, 127 * count + 1), count)
+    pixels = level + (np.arange(count)[:, None] < rest)
+    pixels = pixels.reshape(1, *side, -1).astype(np.int8)
+    for ratio in (1.0, 1.5, *draw.uniform(0.5, 2, 6)):
+        net = one_step(Step("y", "mean", (INPUT,)), on_grids(draw, image=ratio / 64, y=1 / 64))
+        assert differing(net, pixels) == 0
+
+
+@pytest.mark.parametrize("operator", ["conv", "depthwise", "linear"])
+def test_accumulators_beside_a_half_round_as_on_the_board(operator: str) -> None:
+    """Accumulators of 2^30 by the bias, so that a factor's last bits decide; inputs sweep by ones.
+
+    A product of scales in float32, as older TFLite Micros had it in FULLY_CONNECTED, moves a half
+    by up to 64.
+    """
+    draw = np.random.default_rng(3)
+    for _ in range(8):
+        scale, output_scale = draw.uniform(0.005, 0.1, 2)
+        grids = {INPUT: (scale, int(draw.integers(-50, 50))), "y": (output_scale, 5)}
+        halves = np.concatenate([np.arange(-120, -60), np.arange(60, 120)]) + 0.5
+        biases = halves * np.float32(output_scale)
+        # The least weight that is not 0: the bias alone sets the scale (scheme.weight_scales).
+        weight = np.full((len(biases), 1), np.abs(biases).max() / 2**30 / scale)
+        depthwise, linear = operator == "depthwise", operator == "linear"
+        step = Step("y", operator, (INPUT,), groups=len(biases) if depthwise else 1)
+        net = weighted(step, grids, weight if linear else weight[..., None, None], biases)
+        sweep = EVERY.reshape((256, 1) if linear else (1, 16, 16, 1))
+        fed = np.repeat(sweep, len(biases), axis=3) if depthwise else sweep
+        assert differing(net, fed) == 0
+
+
+@pytest.mark.parametrize("operator", ["conv", "depthwise", "linear"])
+def test_weighted_layers_are_the_boards(operator: str) -> None:
+    draw = np.random.default_rng(4)
+    for number in range(12):
+        depth, channels = draw.integers(2, 30, 2)
+        side, groups = (1, 3, 5)[number % 3], channels if operator == "depthwise" else 1
+        window = () if operator == "linear" else (side, side)
+        weight = draw.normal(size=(channels, 1 if operator == "depthwise" else depth, *window))
+        activation = ("none", "relu", "relu6")[number // 2 % 3]
+        step = Step("y", operator, (INPUT,), activation, 1 + number % 2, groups)
+        output_scale = 0.02 * weight[0].size ** 0.5
+        grids = on_grids(draw, image=0.02, y=output_scale)
+        net = weighted(step, grids, weight, draw.normal(size=channels))
+        last = channels if operator == "depthwise" else depth
+        shape = (50, last) if operator == "linear" else (1, 9, 8, last)
+        assert differing(net, draw.integers(-128, 128, shape).astype(np.int8)) == 0
+
+
+def test_factors_above_one_are_shifted_as_on_the_board() -> None:
+    """Channels that shift to the left, to the right and not at all, in one convolution."""
+    draw = np.random.default_rng(5)
+    scales = 2.0 ** draw.uniform(-3, 3, 64)
+    weight = scales[:, None] * [127.0, 1.0]  # the second sweeps, the first is fed zeros
+    grids = {INPUT: (0.05, -7), "y": (0.05, 3)}
+    net = weighted(Step("y", "conv", (INPUT,)), grids, weight[..., None, None], 0.4 * scales)
+    fed = np.stack([np.full(256, -7, np.int8), EVERY], axis=1).reshape(1, 16, 16, 2)
+    assert differing(net, fed) == 0
+
+
+def test_relu6_ends_where_the_boards_ends() -> None:
+    """Among the scales are those of which 6 is so many steps and a half."""
+    draw, halves = np.random.default_rng(6), 0
+    for steps in range(1, 200):
+        scale = draw.uniform(0.03, 1) if steps % 4 == 0 else 12 / (2 * steps + 1)
+        grids = {INPUT: (8.0, 0), OTHER: (8.0, 0), "y": (scale, int(draw.integers(-128, 100)))}
+        net = one_step(Step("y", "add", (INPUT, OTHER), "relu6"), grids)
+        halves += np.float32(6) / net.parameters_of("y")[0] % 1 == 0.5
+        fed = np.array([-128, -1, 0, 1, 127], np.int8).reshape(1, 5, 1, 1)
+        assert differing(net, fed, fed) == 0
+    assert halves > 50
+
+
+def test_hard_swish_is_the_boards() -> None:
+    draw = np.random.default_rng(7)
+    for _ in range(60):
+        scale = np.exp(draw.uniform(-6, -1.5))
+        grids = on_grids(draw, image=scale, y=scale * draw.uniform(0.5, 1.5))
+        net = one_step(Step("y", "hard_swish", (INPUT,)), grids)
+        assert differing(net, EVERY.reshape(1, 16, 16, 1)) == 0
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 
 from pytorch_side.config import Config, save_config
 from pytorch_side.fakequant import QuantNet
-from pytorch_side.layer_error import layer_errors, main, plot, sqnr
+from pytorch_side.layer_error import DRAWN_DB, layer_errors, main, plot, sqnr
 from pytorch_side.legalize import legalize
 from pytorch_side.models import save_weights, timm_package
 
@@ -33,9 +33,34 @@ def test_the_command_looks_at_the_split_of_the_run(
     arguments = [str(tmp_path), "--data", str(make_folder()), "--images", "2"]
     save_config(Config(), tmp_path / "config.json")
     assert main(arguments) == 0
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    printed = [float(row[2]) for row in rows]
+    assert len(printed) == len(net.names) and printed == sorted(printed)  # worst first
     save_config(Config(split="lucky"), tmp_path / "config.json")
     assert main(arguments) == 2
     assert "'lucky'" in capsys.readouterr().err
+
+
+def test_exact_tensors_do_not_flatten_the_plot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    model = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3)
+    net = QuantNet(legalize(model.eval()))
+    records = [
+        {"tensor": name, "sqnr_db": 30.0, "own_sqnr_db": 40.0, "range_use": 0.5}
+        for name in net.names
+    ]
+    records[0] |= {"sqnr_db": 200.0, "own_sqnr_db": 200.0}
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    plot(net, records, tmp_path / "plot.png")
+    axes = pyplot.gcf().axes[0]
+    monkeypatch.undo()
+    pyplot.close("all")
+    assert axes.get_ylim()[1] < 80
+    assert axes.lines[1].get_ydata()[0] == DRAWN_DB and axes.lines[1].get_ydata()[1] == 30
+    assert "above 70" in axes.get_ylabel()
 
 
 def test_a_bad_range_is_found_where_it_is(tmp_path: Path) -> None:

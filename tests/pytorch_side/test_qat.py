@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from pytorch_side.cache import decode_images
 from pytorch_side.config import Config, read_saved_config, save_config
 from pytorch_side.data import scan_folder
 from pytorch_side.integer import IntegerNet
-from pytorch_side.models import make_student, read_weights, save_weights
+from pytorch_side.knowledge import make_knowledge
+from pytorch_side.models import make_student, make_teacher, read_weights, save_weights
 from pytorch_side.qat import Recipe, load_quantised, main, qat_config
 from tinyml.card import SplitRule, load_card
 from tinyml.cli import UserError
@@ -148,6 +150,31 @@ def test_teaching_needs_its_knowledge(tmp_path: Path, tiny_config: Callable[...,
     taught = qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
     assert (taught.alpha, taught.beta, taught.views) == (0.4, 0, 3)
     assert taught.knowledge == str(tmp_path / "knowledge")
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_a_taught_run_learns_what_its_teacher_says(
+    run: Path, make_folder: Callable[..., Path], tiny_config: Callable[..., Config], taught: bool
+) -> None:
+    """Other answers of the teacher make another network; a run that is not taught sees none."""
+    data = make_folder()
+    path = run.parent / "teacher.safetensors"
+    config = tiny_config(alpha=0.5, teacher_init=str(path))
+    torch.manual_seed(1)
+    save_weights(
+        make_teacher(tiny_config(), 3), path, {"classes": [f"class_{i}" for i in range(3)]}
+    )
+    save_config(config, run / "config.json")
+    make_knowledge(decode_images(scan_folder(data)), config, run / "knowledge")
+    made = []
+    for _ in range(2):
+        arguments = ["--run", str(run), "--data", str(data), "--learning-rate", "1e-3"]
+        assert main([*arguments, *(["--taught"] if taught else [])]) == 0
+        made.append(read_weights(run / "qat.safetensors")[0]["legal.layers.classifier.weight"])
+        shutil.rmtree(run / "qat")
+        answers = np.load(run / "knowledge" / "logits.npy")
+        np.save(run / "knowledge" / "logits.npy", answers[..., ::-1] * 4)
+    assert torch.equal(*made) is not taught
 
 
 @pytest.mark.parametrize(

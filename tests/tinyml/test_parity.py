@@ -18,7 +18,7 @@ from tinyml.card import SplitRule, load_card, save_card
 from tinyml.cli import UserError
 from tinyml.interpreters import Micro, arena_bytes
 from tinyml.operators import compare_operators
-from tinyml.parity import broken, climb, main
+from tinyml.parity import OPERATOR_IMAGES, broken, climb, main
 from tinyml.pixels import to_int8
 from tinyml.rungs import Rung, make_rungs
 
@@ -124,17 +124,21 @@ def folder(tmp_path: Path) -> Callable[[tuple[str, ...]], Path]:
     return make
 
 
+@pytest.mark.parametrize("limit", [2, 7])  # fewer and more than operators are compared on
 def test_the_command_writes_its_record(
     converted_run: Path,
     folder: Callable[[tuple[str, ...]], Path],
     capsys: pytest.CaptureFixture[str],
+    limit: int,
 ) -> None:
     data = folder(CLASSES)
-    arguments = [str(converted_run), "--data", str(data), "--split", "train", "--limit", "7"]
-    assert main(arguments) == 0
+    arguments = [str(converted_run), "--data", str(data), "--split", "train"]
+    assert main([*arguments, "--limit", str(limit)]) == 0
     assert "generated-c" in capsys.readouterr().out
     record = json.loads((converted_run / "parity.json").read_text())
-    assert record["images"] == 7 and record["split"] == "train"
+    assert record["images"] == limit and record["split"] == "train"
+    compared = record["operators"]["FULLY_CONNECTED"]["elements"] / len(CLASSES)
+    assert compared == min(limit, OPERATOR_IMAGES)
     assert record["model_sha256"] == load_card(converted_run / "card.json").sha256
     assert all(0 <= r["top1"] <= 1 for r in record["rungs"])
 

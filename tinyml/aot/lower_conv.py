@@ -95,12 +95,11 @@ def lower_fully_connected(lowering: Lowering, operator: Operator) -> None:
         raise refusal(operator, weights, f"{weights.shape} does not fit {operand.shape}")
     outputs, depth = weights.shape
     if weights.scales.size == 1:
-        # One scale for all: the interpreter multiplies in float32 here, and only here.
         if weights.zero_points.any():
             raise refusal(operator, weights, "has a zero point; symmetric weights are needed")
-        with np.errstate(over="ignore"):
-            product = np.float32(source.scales[0]) * np.float32(weights.scales[0])
-        factors = [float(product) / affine(operator, result)[0]] * outputs
+        # In float64, as the interpreter that we pin; older ones multiplied these two in float32.
+        product = affine(operator, source)[0] * float(weights.scales[0])
+        factors = [product / affine(operator, result)[0]] * outputs
         multiplier_of(operator, result, factors[0])
     else:
         factors = _weight_factors(operator, source, weights, result, 0)
