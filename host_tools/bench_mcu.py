@@ -27,7 +27,7 @@ from host_tools.mcu.docs import rewrite
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
 from tinyml.aot.fuse import FUSIONS
-from tinyml.cli import UserError, atomic_path, run_command, write_atomic
+from tinyml.cli import Parser, UserError, atomic_path, run_command, write_atomic
 from tinyml.mobilenet_graphs import by_name
 
 ROOT = FIRMWARE.parent
@@ -46,7 +46,7 @@ talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "model", nargs="*", help="zoo entries, runs, int8 .tflite files, or a network: small-160"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ from host_tools.pc.torch_models import torch_contenders
 from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
 from pytorch_side.config import data_folder
 from tinyml.card import sha256_of
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
+
+THREADS_MAX = 256  # a runtime that is asked for more than a machine can start ends without a word
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -49,7 +52,7 @@ def all_contenders(model: Model, work: Path, threads: int) -> list[Contender]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--limit", type=int, help="score at most this many test images")
@@ -73,6 +76,10 @@ def _bench(arguments: argparse.Namespace) -> None:
     limit = 1 if arguments.limit is None else arguments.limit
     if min(arguments.runs, limit, *(arguments.threads or [1])) < 1:
         raise UserError("--runs, --limit and --threads must be at least 1")
+    if max(arguments.threads or [1]) > THREADS_MAX:
+        raise UserError(f"--threads must be at most {THREADS_MAX}")
+    if not 0 < arguments.score_seconds < math.inf:
+        raise UserError("--score-seconds must be a number above 0")
     model = load_model(arguments.model)
     images = _test_images(arguments.data, model)
     work = ROOT / "build" / "bench_pc"
@@ -89,7 +96,7 @@ def _bench(arguments: argparse.Namespace) -> None:
             "kind": "pc",
             "hardware": hardware(),
             # Without the paths, which are this machine's own business.
-            "command": f"bench_pc.py {model.card.name} --runs {arguments.runs}",
+            "command": _command_line(model, arguments),
             "date": session,
             "session": session,
         }
@@ -135,6 +142,14 @@ def _bench(arguments: argparse.Namespace) -> None:
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
     talk.print(f"merged into {model.folder / 'results.json'}")
+
+
+def _command_line(model: Model, arguments: argparse.Namespace) -> str:
+    """What measures the same again."""
+    command = f"python host_tools/bench_pc.py {model.card.name} --runs {arguments.runs}"
+    if arguments.only:
+        command += f" --only {' '.join(arguments.only)}"
+    return command if arguments.limit is None else f"{command} --limit {arguments.limit}"
 
 
 def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:

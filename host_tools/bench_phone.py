@@ -8,6 +8,7 @@ python host_tools/bench_phone.py --adb BENCHMARK_MODEL     LiteRT's own tool on 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import threading
 import time
@@ -32,14 +33,14 @@ from host_tools.phone.session import PhoneSession
 from host_tools.phone.tls import self_signed
 from host_tools.results import RESULTS_NAME
 from pytorch_side.config import data_folder
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
 
 SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--images", type=int, default=200, help="answers to check against the PC")
@@ -66,6 +67,8 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise UserError("--images must be 1 to 2000, --runs 1 to 5000")
     if not 0 <= arguments.port <= 65535:
         raise UserError("--port must be 0 (any free one) to 65535")
+    if not 0 < arguments.wait < math.inf:
+        raise UserError("--wait must be a number of seconds above 0")
     if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model)

@@ -5,7 +5,6 @@ python host_tools/fit.py [RUN_OR_ZOO] [--board NAME]
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import ROOT, Model, load_model
 from tinyml.aot.compiler import compile_graph
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
 from tinyml.tflite import Graph, read
 
 # Code, per-channel tables and constants of the firmware, and its stack and line buffers: upper
@@ -120,7 +119,7 @@ def measure(model: Model, core: str) -> Need:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--board", help="one board (default: all of them)")
     parser.add_argument("--json", action="store_true")

@@ -28,7 +28,7 @@ from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
 from host_tools.link.protocol import ProtocolError
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
@@ -37,7 +37,7 @@ talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument("--port", help="where the board is: a device name or a URL")

@@ -11,6 +11,7 @@ from tinyml.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_NAME = "model_int8.tflite"
+ZOO = ROOT / "tinyml" / "zoo"  # of published models
 
 Weights = tuple[str, str]  # a file's name and sha256, as looks.jsonl has them
 
@@ -40,8 +41,8 @@ def resolve_model_dir(argument: str | None) -> Path:
     """The folder that is named, else the newest finished run, else the zoo's small-96."""
     if argument is not None:
         folder = Path(argument)
-        if not folder.is_dir() and (ROOT / "tinyml" / "zoo" / argument).is_dir():
-            folder = ROOT / "tinyml" / "zoo" / argument
+        if not folder.is_dir() and (ZOO / argument).is_dir():
+            folder = ZOO / argument
         if not (folder / MODEL_NAME).is_file():
             raise UserError(f"{argument} holds no {MODEL_NAME}: name a run or a zoo entry")
         return folder
@@ -51,7 +52,7 @@ def resolve_model_dir(argument: str | None) -> Path:
     for path in reversed(finished):
         if (path.parent / "card.json").is_file():
             return path.parent
-    zoo = ROOT / "tinyml" / "zoo" / "small-96"
+    zoo = ZOO / "small-96"
     if not (zoo / MODEL_NAME).is_file():
         raise UserError("there is no finished run: make one with `make demo`, or name a folder")
     return zoo

@@ -8,7 +8,6 @@ only adds to a time, so the fastest transfer of each counts.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import struct
@@ -32,7 +31,7 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
 from host_tools.link.device import Device, check_info
 from host_tools.link.line import Line, SerialLine
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
 
 BOARD = "qemu-m7"
 SINK = "qemu-m7-sink"  # platformio.ini has it
@@ -43,7 +42,7 @@ talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--images", type=int, default=7, help="how many go to each")
     parser.add_argument("--json", action="store_true")

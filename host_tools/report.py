@@ -19,11 +19,11 @@ from host_tools.compare.pictures import SHEET, Picture, attention_sheet, worst_m
 from host_tools.compare.terminal import print_entries
 from host_tools.inputs import ROOT, load_model
 from pytorch_side.config import data_folder
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "results", nargs="*", type=Path, help="results.json files, or folders that hold some"
     )

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_tools.inputs import Weights
+from host_tools.inputs import ZOO, Weights
 from pytorch_side.looks import write_look
 from tinyml.cli import UserError, write_atomic
 
@@ -62,7 +62,9 @@ def merge_target(
 ) -> Path:
     """Put one target's measurements into `run_dir`/results.json, in one step; return its path.
 
-    Raises UserError when the file there belongs to another model or schema: nothing is overwritten.
+    A published model's score gives way only to one of as many images: a trial on a few of them must
+    not stay in the zoo. Raises UserError when the file there belongs to another model or schema:
+    nothing is overwritten.
     """
     path = run_dir / RESULTS_NAME
     results = load_results(path) if path.exists() else Results(model_sha256, name)
@@ -71,6 +73,10 @@ def merge_target(
             f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, this one "
             f"is {model_sha256[:12]}…): move it away and measure again"
         )
+    before = results.targets.get(target_name, {})
+    had, has = before.get("accuracy"), target.get("accuracy")
+    if run_dir.parent == ZOO and had and (not has or has["images"] < had["images"]):
+        target = {**target, "accuracy": had, "parity": before.get("parity")}
     merged = Results(model_sha256, name, {**results.targets, target_name: target})
     write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
     return path

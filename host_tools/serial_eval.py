@@ -35,7 +35,7 @@ from host_tools.scoring.journal import Journal, open_journal
 from host_tools.scoring.record import make_link, make_record
 from pytorch_side.config import data_folder
 from pytorch_side.data import spread
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
 
 SPLIT = "test"
 JOURNAL_VERSION = 2  # of what an image's line holds
@@ -46,7 +46,7 @@ talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--board", help="default: the one that is connected")
@@ -157,7 +157,7 @@ def profile_if_it_gets_through(device: Device) -> list[StepCost]:
 
 def command_line(model: Model, info: Info, limit: int | None) -> str:
     """What measures the same again."""
-    command = f"serial_eval.py {model.card.name} --board {info.board}"
+    command = f"python host_tools/serial_eval.py {model.card.name} --board {info.board}"
     return command if limit is None else f"{command} --limit {limit}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from pytorch_side.config import Config, data_folder, load_config, split_rule
 from pytorch_side.data import ImageFolder, scan_folder
-from tinyml.cli import run_command
+from tinyml.cli import Parser, run_command
 
 
 def training_command(
@@ -24,7 +23,7 @@ def training_command(
     `description` is the module's docstring, of which --help shows the first line; `out` names the
     default run folder. Returns the exit code.
     """
-    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser = Parser(description=(description or "").partition("\n")[0])
     parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument(

@@ -7,7 +7,6 @@ times scale), biases the float ones they are rounded from.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from pytorch_side.legalize import INPUT, Step
 from pytorch_side.qat import load_quantised
 from pytorch_side.scheme import integer_weights
 from tinyml.card import Card, load_card, save_card
-from tinyml.cli import atomic_path, run_command
+from tinyml.cli import Parser, atomic_path, run_command
 
 OPSET = 17  # what onnx2tf 1.28 is tested with
 
@@ -114,7 +113,7 @@ def export(run: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder with qat.safetensors, e.g. runs/small-96")
     arguments = parser.parse_args(argv)
 

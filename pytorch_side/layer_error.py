@@ -7,7 +7,6 @@ Writes RUN/layer_error.json and RUN/layer_error.png.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from pytorch_side.data import load_split_pixels
 from pytorch_side.fakequant import QuantNet
 from pytorch_side.integer import IntegerNet
 from pytorch_side.qat import load_quantised
-from tinyml.cli import UserError, atomic_path, run_command, write_atomic
+from tinyml.cli import Parser, UserError, atomic_path, run_command, write_atomic
 
 USED_QUANTILE = 0.001  # of values left out at either end when range use is measured
 SAMPLES = 1 << 20  # values of a tensor that a quantile is taken from
@@ -96,7 +95,7 @@ def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with qat.safetensors")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     parser.add_argument("--images", type=int, default=32, help="of val, spread evenly")

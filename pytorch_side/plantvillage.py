@@ -12,7 +12,6 @@ exact duplicate or as a neighbour of another split's block.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import csv
 import hashlib
@@ -29,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 
 from pytorch_side.data import SPLITS
-from tinyml.cli import UserError, atomic_path, run_command, write_atomic
+from tinyml.cli import Parser, UserError, atomic_path, run_command, write_atomic
 
 SPLIT_FILE = Path(__file__).with_name("plantvillage_split.json")
 HASH_BYTES = 4  # two photos of one class may not share a hash; a test says that none do
@@ -194,7 +193,7 @@ def _split_table(plan: list[tuple[Path, str, str, str]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m pytorch_side.plantvillage",
         description="Lay PlantVillage's tomato photos out with the blocked split.",
     )

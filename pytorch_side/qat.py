@@ -14,7 +14,6 @@ With --variant NAME into its folder int8-NAME, to be compared.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -43,7 +42,7 @@ from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import load_student, make_student, read_weights, save_weights, student_of
 from pytorch_side.train import Losses, fit, top1
 from tinyml.card import Card, load_card, save_card
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 from tinyml.pixels import resize
 
 VARIANT = "int8-"  # and a name: a folder of a run that was quantised otherwise
@@ -193,7 +192,7 @@ def complete_card(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--run", type=Path, required=True, help="folder with student.safetensors")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="0: PTQ, ranges alone")
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)

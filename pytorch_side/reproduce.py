@@ -13,7 +13,6 @@ what might be another seed, and seeds may differ by more than POINTS_MAX (docs/R
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import logging
 import re
@@ -27,7 +26,7 @@ from pytorch_side.command import images_of
 from pytorch_side.config import Config, data_folder, load_config, read_saved_config
 from pytorch_side.log import read_log
 from tinyml.card import load_card
-from tinyml.cli import UserError, run_command
+from tinyml.cli import Parser, UserError, run_command
 
 CONFIGS, RUNS, ZOO = Path("configs"), Path("runs"), Path("tinyml/zoo")
 TRAINED_HERE = re.compile(r"runs/([^/]+)/(student|teacher)\.safetensors")
@@ -161,7 +160,7 @@ def compare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", help="name of a config, and of the published model to compare")
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
     parser.add_argument(

@@ -8,7 +8,6 @@ every run's log.csv, as waiting_share.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import json
@@ -32,7 +31,7 @@ from pytorch_side.knowledge_store import Knowledge, open_knowledge
 from pytorch_side.losses import hybrid_loss
 from pytorch_side.models import make_student, make_teacher
 from pytorch_side.train import machine, make_accelerator
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 
 CLASSES = 10  # of the images that there are not
 EPOCH_IMAGES = 960  # of an epoch with or without knowledge
@@ -128,7 +127,7 @@ def _epoch(model: WatchedStudent, batches: TrainBatches, config: Config, epoch: 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--teacher", action="store_true", help="the config's teacher, not student")

@@ -7,7 +7,6 @@ ranges.json  ────────────► model_int8.tflite    every 
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
 import dataclasses
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.card import Card, load_card, save_card, sha256_of
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 from tinyml.tflite import Graph, parse
 
 # onnx2tf fetches this file from the network for image models, unless it lies in its folder.
@@ -176,7 +175,7 @@ def _step(say: Any, text: str) -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with model.onnx, ranges.json and card.json")
     parser.add_argument("--json", action="store_true", help="print the card")
     arguments = parser.parse_args(argv)

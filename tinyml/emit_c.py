@@ -7,13 +7,12 @@ op_resolver.h    registers the model's operators and no others
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tinyml.card import load_card, sha256_of
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 from tinyml.tflite import Graph, read
 
 # TFLite's operator → the method of MicroMutableOpResolver that registers it.
@@ -160,7 +159,7 @@ def c_string(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", type=Path, help="an int8 .tflite")
     parser.add_argument("--out", type=Path, required=True, help="folder for the three files")
     parser.add_argument("--card", type=Path, help="card.json: labels and the measured arena")

@@ -11,7 +11,6 @@ at test is written down, and one at all of it becomes the card's "int8" accuracy
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import shlex
@@ -31,7 +30,7 @@ from pytorch_side.config import data_folder
 from pytorch_side.data import folder_of_model, load_split_pixels, spread
 from pytorch_side.looks import write_look
 from tinyml.card import load_card, save_card, sha256_of
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 from tinyml.operators import compare_operators
 from tinyml.rungs import INT8_RUNG, Rung, make_rungs
 
@@ -170,7 +169,7 @@ def show(record: dict[str, Any]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder of a converted run or a zoo entry")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="val")

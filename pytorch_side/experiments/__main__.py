@@ -9,7 +9,6 @@ what a score is worth and what training costs (runs/speed, by pytorch_side.speed
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,7 +22,7 @@ from pytorch_side.experiments.trust import trust_section
 from pytorch_side.experiments.worth import draw_gains, gains, worth_section
 from pytorch_side.experiments.zoo import zoo_section
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
-from tinyml.cli import run_command, write_atomic
+from tinyml.cli import Parser, run_command, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def look_at_finished(table: Table, data: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("tables", nargs="+", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")

@@ -5,7 +5,6 @@ python -m pytorch_side.leaves --out DIR [--per-class N] [--size PIXELS] [--seed 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import os
@@ -20,7 +19,7 @@ from rich.progress import track
 
 from pytorch_side.leaves.photo import photograph
 from pytorch_side.leaves.symptoms import SYMPTOMS
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 
 CLASSES = tuple(sorted(SYMPTOMS))
 SHARES = {"test": 0.15, "val": 0.10}  # the rest is for training
@@ -98,7 +97,7 @@ def _split_table(per_class: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pytorch_side.leaves", description=__doc__)
+    parser = Parser(prog="python -m pytorch_side.leaves", description=__doc__)
     parser.add_argument("--out", type=Path, help="folder to fill with class folders and split.csv")
     parser.add_argument("--per-class", type=int, default=300, help="photos a class (default: 300)")
     parser.add_argument("--size", type=int, default=128, help="side in pixels (default: 128)")

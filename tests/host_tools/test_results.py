@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from host_tools import results
 from host_tools.results import (
     load_results,
     merge_target,
@@ -22,9 +23,30 @@ def test_targets_merge_and_the_last_word_of_a_target_counts(tmp_path: Path) -> N
     merge_target(tmp_path, "ab", "leaf", "pc-a", {"kind": "pc", "x": 1})
     merge_target(tmp_path, "ab", "leaf", "board-b", {"kind": "board"})
     path = merge_target(tmp_path, "ab", "leaf", "pc-a", {"kind": "pc", "x": 2})
-    results = load_results(path)
-    assert results.targets == {"pc-a": {"kind": "pc", "x": 2}, "board-b": {"kind": "board"}}
+    found = load_results(path)
+    assert found.targets == {"pc-a": {"kind": "pc", "x": 2}, "board-b": {"kind": "board"}}
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_published_score_gives_way_only_to_one_of_as_many_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "ZOO", tmp_path)
+    (tmp_path / "net").mkdir()
+
+    def merged(folder: Path, images: int, parity: str) -> tuple[int, str]:
+        target = {"accuracy": {"images": images}, "parity": parity, "cost": images}
+        path = merge_target(folder, "ab", "net", "pc", target)
+        kept = load_results(path).targets["pc"]
+        assert kept["cost"] == images
+        return kept["accuracy"]["images"], kept["parity"]
+
+    assert merged(tmp_path / "net", 90, "of 90") == (90, "of 90")
+    assert merged(tmp_path / "net", 3, "of 3") == (90, "of 90")
+    assert merged(tmp_path / "net", 90, "again") == (90, "again")
+    (tmp_path / "runs/net").mkdir(parents=True)
+    merged(tmp_path / "runs/net", 90, "of 90")
+    assert merged(tmp_path / "runs/net", 3, "of 3") == (3, "of 3")  # a run is its owner's
 
 
 def test_another_models_results_are_refused_and_kept(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from tinyml.aot.compiler import compile_graph
 from tinyml.aot.fuse import FUSIONS
 from tinyml.aot.pack import CORES
 from tinyml.card import load_card, sha256_of
-from tinyml.cli import UserError, run_command, write_atomic
+from tinyml.cli import Parser, UserError, run_command, write_atomic
 from tinyml.tflite import read
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tinyml.aot", description=__doc__)
+    parser = Parser(prog="python -m tinyml.aot", description=__doc__)
     parser.add_argument("model", type=Path, help="an int8 .tflite")
     parser.add_argument("--out", type=Path, required=True, help="folder for model.c")
     parser.add_argument("--core", choices=CORES, default="portable", help="which kernels will run")
