@@ -16,6 +16,7 @@ from pytorch_side.evaluate import attention, audit, probe, score
 from pytorch_side.evaluate.__main__ import audit_report, main, probe_report
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
 from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
+from pytorch_side.looks import AVERAGED, read_looks
 from pytorch_side.models import make_student, make_teacher, save_weights
 from tinyml.card import SplitRule
 from tinyml.cli import UserError
@@ -225,6 +226,28 @@ def test_the_temperature_is_fitted_on_val(
     report = score.score(run, leaves, "test")
     assert report["top1"] == 0.0  # what asks for the highest temperature
     assert report["calibration_tempered"]["temperature"] == pytest.approx(0.2)
+
+
+def test_averaged_answers_are_the_mean_of_eight_turned_images() -> None:
+    """A network that answers with its upper left pixel: the mean is that of all four corners."""
+
+    class Corner(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images[:, :2, 0, 0]
+
+    network = score.Network(Corner(), 4, lambda images: images, Path())
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3)).astype(np.uint8)
+    corners = (pixels[:, ::3, ::3, :2].astype(float) - 128) / 128
+    averaged = score.averaged_logits(network, pixels)
+    assert np.allclose(averaged, corners.mean(axis=(1, 2)))
+    assert not np.allclose(averaged, score.logits_of(network, pixels))
+
+
+def test_an_averaged_look_says_so(run: Path, leaves: Path) -> None:
+    arguments = ["score", str(run), "--data", str(leaves)]
+    assert main([*arguments, "--averaged"]) == 0
+    assert main(arguments) == 0
+    assert [look.get("target") for look in read_looks(run)[-2:]] == [AVERAGED, None]
 
 
 def test_measures_by_hand() -> None:
