@@ -18,14 +18,13 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
     for name, folder in teachers:
         weights = folder / "teacher.safetensors"
         sha256 = sha256_of(weights) if weights.is_file() else ""
-        seen = (("val", ""), ("val", AVERAGED), ("test", ""))
+        seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
         looks = [last_look(folder, split, sha256, target) for split, target in seen]
         lines.append(line(name, folder.name, *(with_error(look) for look in looks)))
-    return table(
-        f"teacher | run | val top-1 ± standard error | val, averaged over {AVERAGED} "
-        "| test top-1 ± standard error",
-        lines,
-    )
+    return [
+        *table("teacher | run | val top-1 | val, averaged | test top-1 | test, averaged", lines),
+        *(["", f"± is one standard error; averaged are answers over {AVERAGED}."] if lines else []),
+    ]
 
 
 def knowledge_section(folders: Sequence[Path]) -> list[str]:

@@ -178,15 +178,15 @@ def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
     for split, top1, images in looks:
         about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
         write_look(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
-    assert teacher_section([("Swin", tmp_path)])[-1].endswith(
-        "| 50.00% ± 16.67% | – | 75.00% ± 14.43% |"  # noqa: RUF001
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith(
+        "| 50.00% ± 16.67% | – | 75.00% ± 14.43% | – |"  # noqa: RUF001
     )
     write_look(tmp_path, split="val", images=9, top1=1.0, data="x", target=AVERAGED, **about)
-    assert teacher_section([("Swin", tmp_path)])[-1].endswith(
-        "| 50.00% ± 16.67% | 100.00% ± 0.00% | 75.00% ± 14.43% |"
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith(
+        "| 50.00% ± 16.67% | 100.00% ± 0.00% | 75.00% ± 14.43% | – |"  # noqa: RUF001
     )
     (tmp_path / "teacher.safetensors").write_bytes(b"trained again")
-    assert teacher_section([("Swin", tmp_path)])[-1].endswith("| – | – | – |")  # noqa: RUF001
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith("| – | – | – | – |")  # noqa: RUF001
 
 
 def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
