@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,53 +87,44 @@ def test_a_timm_swin_takes_another_input_size() -> None:
     assert make_teacher(config, 3).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
 
 
+def download(monkeypatch: pytest.MonkeyPatch, weights: dict[str, torch.Tensor] | None) -> list[str]:
+    """Stand in for timm's download: it brings `weights`, or fails without; lists what was asked."""
+    asked: list[str] = []
+
+    def bring(source: object, *_: object, **__: object) -> dict[str, torch.Tensor]:
+        asked.append(str(source))
+        if weights is None:
+            raise OSError("no network")
+        return dict(weights)
+
+    builder = importlib.import_module("timm.models._builder")
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", bring)
+    monkeypatch.setattr(builder, "load_state_dict_from_url", bring)
+    return asked
+
+
 def test_pretrained_weights_come_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The download itself is stood in for: what it brings must arrive, and its failure be told."""
-    import timm.models._builder as builder
-
-    source = make_student(Config(student="mobilenetv3_small_050"), 1000).state_dict()
-    arrived = []
-
-    def download(*_: object, **__: object) -> dict[str, torch.Tensor]:
-        arrived.append(True)
-        return dict(source)
-
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", download)
-    monkeypatch.setattr(builder, "load_state_dict_from_url", download)
-    model = make_student(Config(student="mobilenetv3_small_050", pretrained=True), 3)
-    assert arrived
+    """What a download brings must arrive, and its failure be told."""
+    config = Config(student="mobilenetv3_small_050")
+    source = make_student(config, 1000).state_dict()
+    asked = download(monkeypatch, source)
+    model = make_student(replace(config, pretrained=True), 3)
+    assert len(asked) == 1
     assert torch.equal(model.conv_stem.weight, source["conv_stem.weight"])
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", fail)
-    monkeypatch.setattr(builder, "load_state_dict_from_url", fail)
+    download(monkeypatch, None)
     with pytest.raises(UserError, match="student_init"):
-        make_student(Config(student="mobilenetv3_small_050", pretrained=True), 3)
+        make_student(replace(config, pretrained=True), 3)
 
 
 def test_a_pretrained_teacher_comes_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    import timm.models._builder as builder
-
     sizes = {"depths": [1, 1], "embed_dim": 8, "num_heads": [1, 2], "window_size": 4}
     config = Config(
-        teacher="swin_tiny_patch4_window7_224",
-        teacher_size=64,
-        teacher_arguments=sizes,
-        pretrained=True,
+        teacher="swin_tiny_patch4_window7_224", teacher_size=64, teacher_arguments=sizes
     )
-    source = make_teacher(replace(config, pretrained=False), 1000).state_dict()
-    arrived = []
-
-    def download(*_: object, **__: object) -> dict[str, torch.Tensor]:
-        arrived.append(True)
-        return dict(source)
-
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", download)
-    monkeypatch.setattr(builder, "load_state_dict_from_url", download)
-    teacher = make_teacher(config, 3)
-    assert arrived == [True]
+    source = make_teacher(config, 1000).state_dict()
+    asked = download(monkeypatch, source)
+    teacher = make_teacher(replace(config, pretrained=True), 3)
+    assert len(asked) == 1
     name = "layers.1.blocks.0.attn.qkv.weight"
     assert torch.equal(teacher.state_dict()[name], source[name])
     assert teacher.get_classifier().out_features == 3
@@ -141,19 +133,13 @@ def test_a_pretrained_teacher_comes_through_timm(monkeypatch: pytest.MonkeyPatch
 def test_a_finished_teachers_stem_is_not_downloaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Callable[..., Config]
 ) -> None:
-    import timm.models._builder as builder
-
     sizes = {"window_size": 4, "embed_dim": 8, "depths": [1, 2], "num_heads": [1, 2]}
     config = tiny_config(teacher_size=64, teacher_stem=MINIMAL, teacher_arguments=sizes)
     save_weights(make_teacher(config, 3), tmp_path / "teacher.safetensors", {})
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", fail)
-    monkeypatch.setattr(builder, "load_state_dict_from_url", fail)
+    asked = download(monkeypatch, None)
     own = replace(config, pretrained=True)  # of the student that it teaches
     make_teacher(replace(own, teacher_init=str(tmp_path / "teacher.safetensors")), 3)
+    assert asked == []
     with pytest.raises(UserError, match="no network"):
         make_teacher(own, 3)
 
