@@ -37,10 +37,10 @@ def int8_section(groups: Sequence[Sequence[Path]]) -> list[str]:
     """The way into int8 of runs that were quantised; a group is one experiment's seeds."""
     lines = []
     for group in groups:
-        found = [one for folder in group for one in (of_run(folder),) if one]
-        for one, folder in ((one, f) for one in found for f in group if f.name == one.name):
-            lines += [int8_line(one), *(int8_line(other) for other in variants(folder))]
-        lines += mean_line(found)
+        found = {folder: one for folder in group if (one := of_run(folder))}
+        for folder, one in found.items():
+            lines += map(int8_line, [one, *variants(folder)])
+        lines += mean_line(list(found.values()))
     return int8_table(lines)
 
 
