@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import torch
 from PIL import Image
 
 from pytorch_side.config import Config, config_from
+from pytorch_side.leaves.__main__ import leaf_photo
 
 torch.set_num_threads(1)
+
+LEAVES = ("healthy", "late_blight")
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +69,20 @@ def tiny_config() -> Callable[..., Config]:
         return config_from(values | changes, "test")
 
     return make
+
+
+@pytest.fixture
+def leaves(tmp_path: Path) -> Path:
+    """Two classes, LEAVES, of ten leaves each: 6 train, 2 val, 2 test."""
+    root = tmp_path / "leaves"
+    splits = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
+    rows = []
+    for name in LEAVES:
+        (root / name).mkdir(parents=True)
+        for number, split in enumerate(splits):
+            file = f"{name}/{number}.png"
+            leaf_photo(name, number, size=96).save(root / file)
+            rows.append((file, name, "generated", split))
+    with (root / "split.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("file", "class", "source", "split"), *rows])
+    return root
