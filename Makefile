@@ -25,7 +25,7 @@ setup-dev:
 
 # Every command of the chain, in the order data flows.
 demo: setup
-	$(PY) -m pytorch_side.leaves --out build/leaves
+	$(PY) -m pytorch_side.data.synthetic --out build/leaves
 	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher
 	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo
 	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"

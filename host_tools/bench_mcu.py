@@ -21,22 +21,21 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.mcu.bare_metal import CORES, FIRMWARE
+from host_tools.mcu.bare_metal import CORES
 from host_tools.mcu.count_model import Count, Model, count_model
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.paths import FIRMWARE, ROOT, ZOO
 from tinyml.aot.fuse import FUSIONS
-from tinyml.cli import Parser, UserError, atomic_path, run_command, write_atomic
-from tinyml.mobilenet_graphs import by_name
+from tinyml.format.mobilenet_graphs import by_name
 
-ROOT = FIRMWARE.parent
 COUNTS = FIRMWARE / "counts.json"
 GOALS = FIRMWARE / "goals.json"
 BASELINE = FIRMWARE / "baseline_tflm.json"
 DOCS = ROOT / "docs" / "ENGINE.md"
 PLOT = ROOT / "docs" / "bench_mcu.svg"
-ZOO = ROOT / "tinyml" / "zoo"
 RANDOM = ROOT / "build" / "random"  # networks with random weights
 PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they are in the zoo
 ALLOWED_GROWTH = 1.02

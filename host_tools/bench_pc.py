@@ -24,31 +24,24 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.compare.entries import load_entries
-from host_tools.compare.terminal import print_entries
-from host_tools.inputs import ROOT, Model, Weights, load_model, split_images
-from host_tools.pc.contenders import Contender, contenders_of
-from host_tools.pc.hardware import hardware
+from host_tools.inputs import Model, Weights, load_model, split_images
+from host_tools.pc.backend import Backend
+from host_tools.pc.backends import all_backends
 from host_tools.pc.memory import measure_in_fresh_process
 from host_tools.pc.runner import Runner
 from host_tools.pc.score import score
 from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
-from host_tools.pc.torch_models import torch_contenders
+from host_tools.report.entries import load_entries
+from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
-from pytorch_side.config import data_folder
-from tinyml.card import sha256_of
-from tinyml.cli import Parser, UserError, run_command
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.hardware import hardware
+from swin2mcu.common.paths import ROOT, data_folder
 
 THREADS_MAX = 256  # a runtime that is asked for more than a machine can start ends without a word
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def all_contenders(model: Model, work: Path, threads: int) -> list[Contender]:
-    return [
-        *torch_contenders(model, len(model.card.classes), threads),
-        *contenders_of(model, work, threads),
-    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--score-seconds",
         type=float,
         default=180,
-        help="a contender too slow for all test images in this time is scored on a part of them",
+        help="a backend too slow for all test images in this time is scored on a part of them",
     )
     parser.add_argument("--json", action="store_true", help="print the targets as JSON")
     arguments = parser.parse_args(argv)
@@ -88,10 +81,10 @@ def _bench(arguments: argparse.Namespace) -> None:
     measured: dict[str, dict[str, Any]] = {}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for threads in arguments.threads or sorted({1, cores or 1}):
-        contenders = all_contenders(model, work, threads)
+        backends = all_backends(model, work, threads)
         if arguments.only:
-            contenders = [c for c in contenders if any(text in c.target for text in arguments.only)]
-        weights = _weights(contenders) if images else {}
+            backends = [c for c in backends if any(text in c.target for text in arguments.only)]
+        weights = _weights(backends) if images else {}
         common = {
             "kind": "pc",
             "hardware": hardware(),
@@ -105,20 +98,20 @@ def _bench(arguments: argparse.Namespace) -> None:
                 talk.print(
                     f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}"
                 )
-                loaded = _load(contenders)
+                loaded = _load(backends)
                 timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
         else:
             talk.print(f"{threads} threads")
-            loaded = _load(contenders)
+            loaded = _load(backends)
             timed = _time(loaded, arguments.runs, common, model)
-        for contender in loaded:  # at once: what is timed is kept, whatever comes next
-            measured[contender.target] = timed[contender.target]
-            _merge(model, contender.target, timed[contender.target])
-        for contender in loaded:
-            if contender.weighed:
-                memory = measure_in_fresh_process(model, contender.target, threads, work)
-                timed[contender.target]["memory"] |= memory
-                _merge(model, contender.target, timed[contender.target])
+        for backend in loaded:  # at once: what is timed is kept, whatever comes next
+            measured[backend.target] = timed[backend.target]
+            _merge(model, backend.target, timed[backend.target])
+        for backend in loaded:
+            if backend.weighed:
+                memory = measure_in_fresh_process(model, backend.target, threads, work)
+                timed[backend.target]["memory"] |= memory
+                _merge(model, backend.target, timed[backend.target])
         if threads == 1 and images:  # threads do not change an answer
             with Progress(console=talk, transient=True) as progress:
                 scores = score(
@@ -135,7 +128,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                 write_target_look(model.folder, weights[name], name, found["accuracy"])
                 _merge(model, name, timed[name])
     if not measured:
-        raise UserError("no contender could be measured: see the lines above")
+        raise UserError("no backend could be measured: see the lines above")
     if arguments.json:
         print(json.dumps({name: measured[name] for name in measured}, indent=2))
     else:
@@ -161,24 +154,24 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
     return split_images(folder, model.card)
 
 
-def _load(contenders: list[Contender]) -> dict[Contender, Runner]:
+def _load(backends: list[Backend]) -> dict[Backend, Runner]:
     """Load each; one that cannot be loaded is named and left out, the others go on."""
     loaded = {}
-    for contender in contenders:
+    for backend in backends:
         try:
-            loaded[contender] = contender.load(contender.threads)
+            loaded[backend] = backend.load(backend.threads)
         except (UserError, ImportError) as error:
-            talk.print(f"left out: {contender.target}: {error}")
+            talk.print(f"left out: {backend.target}: {error}")
     return loaded
 
 
-def _weights(contenders: Sequence[Contender]) -> dict[str, Weights]:
+def _weights(backends: Sequence[Backend]) -> dict[str, Weights]:
     """Target → the file it is scored with, hashed before it is loaded: it may be another later."""
-    return {c.target: (c.file.name, sha256_of(c.file)) for c in contenders if c.scored and c.file}
+    return {c.target: (c.file.name, sha256_of(c.file)) for c in backends if c.scored and c.file}
 
 
 def _time(
-    loaded: dict[Contender, Runner], runs: int, common: dict[str, Any], model: Model
+    loaded: dict[Backend, Runner], runs: int, common: dict[str, Any], model: Model
 ) -> dict[str, dict[str, Any]]:
     rounds = min(10, runs)
     noise = np.random.default_rng(0)
@@ -195,23 +188,23 @@ def _time(
             lambda name: progress.advance(task),
         )
     targets = {}
-    for contender, runner in loaded.items():
+    for backend, runner in loaded.items():
         card = {"macs": model.card.macs, "parameters": model.card.parameters}
-        targets[contender.target] = {
+        targets[backend.target] = {
             **common,
-            "engine": contender.engine,
-            "precision": contender.precision,
-            "versions": contender.versions(),
-            "threads": contender.threads,
-            "note": contender.note,
-            "input_size": contender.size,
+            "engine": backend.engine,
+            "precision": backend.precision,
+            "versions": backend.versions(),
+            "threads": backend.threads,
+            "note": backend.note,
+            "input_size": backend.size,
             "model": runner.facts() if runner.facts else card,
             "accuracy": None,
             "cost": {
-                **cost_in_us(samples[contender.target].wall_us),
-                "cpu_p50": round(float(np.median(samples[contender.target].cpu_us)), 3),
+                **cost_in_us(samples[backend.target].wall_us),
+                "cpu_p50": round(float(np.median(samples[backend.target].cpu_us)), 3),
             },
-            "memory": {"file_bytes": contender.file.stat().st_size} if contender.file else {},
+            "memory": {"file_bytes": backend.file.stat().st_size} if backend.file else {},
             "parity": None,
         }
     return targets

@@ -20,10 +20,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.compare.entries import load_entries
-from host_tools.compare.terminal import print_entries
-from host_tools.inputs import ROOT, Model, load_model
-from host_tools.pc.hardware import hardware
+from host_tools.inputs import Model, load_model
 from host_tools.pc.timing import MIN_RUNS
 from host_tools.phone import assets
 from host_tools.phone.adb import bench_over_adb
@@ -31,9 +28,12 @@ from host_tools.phone.chromium import ADDRESS, headless_chromium
 from host_tools.phone.server import PhoneServer, local_address
 from host_tools.phone.session import PhoneSession
 from host_tools.phone.tls import self_signed
+from host_tools.report.entries import load_entries
+from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME
-from pytorch_side.config import data_folder
-from tinyml.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.hardware import hardware
+from swin2mcu.common.paths import ROOT, data_folder
 
 SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
 talk = Console(stderr=True, highlight=False, soft_wrap=True)

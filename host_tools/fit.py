@@ -17,10 +17,11 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.table import Board, get_board, load_boards
-from host_tools.inputs import ROOT, Model, load_model
+from host_tools.inputs import Model, load_model
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.paths import ROOT
 from tinyml.aot.compiler import compile_graph
-from tinyml.cli import Parser, UserError, run_command
-from tinyml.tflite import Graph, read
+from tinyml.format.tflite import Graph, read
 
 # Code, per-channel tables and constants of the firmware, and its stack and line buffers: upper
 # bounds, which tests compare with what the linker says of a real build.

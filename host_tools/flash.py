@@ -28,7 +28,7 @@ from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
 from host_tools.link.protocol import ProtocolError
-from tinyml.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0

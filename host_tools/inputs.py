@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytorch_side.data import folder_of_model
-from tinyml.card import Card, load_card, sha256_of
-from tinyml.cli import UserError
+from swin2mcu.common.card import Card, load_card, sha256_of
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import folder_of_model
+from swin2mcu.common.paths import ZOO
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL_NAME = "model_int8.tflite"
-ZOO = ROOT / "tinyml" / "zoo"  # of published models
 
 Weights = tuple[str, str]  # a file's name and sha256, as looks.jsonl has them
 

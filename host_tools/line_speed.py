@@ -31,7 +31,7 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
 from host_tools.link.device import Device, check_info
 from host_tools.link.line import Line, SerialLine
-from tinyml.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command
 
 BOARD = "qemu-m7"
 SINK = "qemu-m7-sink"  # platformio.ini has it

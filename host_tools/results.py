@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_tools.inputs import ZOO, Weights
-from pytorch_side.looks import write_look
-from tinyml.cli import UserError, write_atomic
+from host_tools.inputs import Weights
+from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.paths import ZOO
+from swin2mcu.common.test_access import write_look
 
 SCHEMA = 1
 RESULTS_NAME = "results.json"

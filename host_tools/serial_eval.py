@@ -21,21 +21,21 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from host_tools.boards.open import open_boards
 from host_tools.boards.table import get_board
-from host_tools.compare.entries import load_entries
-from host_tools.compare.terminal import print_entries
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.link.device import Device, DeviceSilent
 from host_tools.link.faults import parse_faults
-from host_tools.link.open_boards import open_boards
 from host_tools.link.protocol import Info, StepCost, max_run_count
+from host_tools.report.entries import load_entries
+from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME, merge_target, write_target_look
 from host_tools.scoring.images import Image, score_images
 from host_tools.scoring.journal import Journal, open_journal
 from host_tools.scoring.record import make_link, make_record
-from pytorch_side.config import data_folder
-from pytorch_side.data import spread
-from tinyml.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.dataset import spread
+from swin2mcu.common.paths import data_folder
 
 SPLIT = "test"
 JOURNAL_VERSION = 2  # of what an image's line holds

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytorch_side.config import Config, data_folder, load_config, split_rule
-from pytorch_side.data import ImageFolder, scan_folder
-from tinyml.cli import Parser, run_command
+from pytorch_side.config import Config, load_config, split_rule
+from swin2mcu.common.cli import Parser, run_command
+from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.paths import data_folder
 
 
 def training_command(

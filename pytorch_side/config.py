@@ -11,15 +11,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from tinyml.card import SPLIT_KINDS, SplitRule
-from tinyml.cli import UserError, write_atomic
+from swin2mcu.common.card import SPLIT_KINDS, SplitRule
+from swin2mcu.common.cli import UserError, write_atomic
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Config:
     attention_grid: int = 14  # stored maps are no finer: 196 bytes each
     teacher_views: int = 1  # 8: answers are means over the flips and quarter turns of a view
     teacher_bf16: bool = False  # the teacher's answers; twice as fast on CPUs that have it
-    knowledge: str = ""  # folder made by `python -m pytorch_side.knowledge`
+    knowledge: str = ""  # folder made by `python -m pytorch_side.distillation.teacher_cache`
 
     # A guide for networks without ImageNet weights: loss + guide_weight * features (guide.py)
     guide: str = ""  # a finished student.safetensors
@@ -237,11 +236,3 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
 def split_rule(config: Config) -> SplitRule:
     """How the config's images are cut."""
     return SplitRule(config.split, config.split_seed, config.val_share, config.test_share)
-
-
-def data_folder(given: Path | None) -> Path:
-    """The data set's folder: --data, else the environment's SWIN2MCU_DATA, else a UserError."""
-    text = str(given) if given else os.environ.get("SWIN2MCU_DATA", "")
-    if not text:
-        raise UserError("no images named: give --data FOLDER or set SWIN2MCU_DATA")
-    return Path(text)

@@ -15,25 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytorch_side.attention import energy_map
-from pytorch_side.batches import Batch, TrainBatches
-from pytorch_side.cache import decode_images
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
-from pytorch_side.data import ImageFolder, load_split_pixels
-from pytorch_side.guide import Followed, guide_of, with_guide
-from pytorch_side.knowledge import expectation, make_knowledge
-from pytorch_side.knowledge_store import open_knowledge
-from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import (
-    Pairs,
-    make_student,
-    projections,
-    save_weights,
-    stage_width,
-    student_features,
-)
+from pytorch_side.data.cache import decode_images
+from pytorch_side.data.loader import Batch, TrainBatches
+from pytorch_side.distillation.attention import energy_map
+from pytorch_side.distillation.hint import Followed, guide_of, with_guide
+from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.teacher_cache import expectation, make_knowledge
+from pytorch_side.distillation.teacher_store import open_knowledge
+from pytorch_side.nets.models import Pairs, make_student, projections, stage_width, student_features
+from pytorch_side.nets.weights import save_weights
 from pytorch_side.train import Losses, fit, make_accelerator, top1
+from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
 class WatchedStudent(nn.Module):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pytorch_side.legalize import LegalNet, Step
+from pytorch_side.int8.legalize import LegalNet, Step
 
 SWEEPS = 10  # a layer in the middle of a chain belongs to two pairs, which settle together
 

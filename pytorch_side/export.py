@@ -16,12 +16,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pytorch_side.config import read_saved_config, split_rule
-from pytorch_side.fakequant import QuantNet
-from pytorch_side.legalize import INPUT, Step
+from pytorch_side.int8.fakequant import QuantNet
+from pytorch_side.int8.legalize import INPUT, Step
+from pytorch_side.int8.qparams import integer_weights
 from pytorch_side.qat import load_quantised
-from pytorch_side.scheme import integer_weights
-from tinyml.card import Card, load_card, save_card
-from tinyml.cli import Parser, atomic_path, run_command
+from swin2mcu.common.card import Card, load_card, save_card
+from swin2mcu.common.cli import Parser, atomic_path, run_command
 
 OPSET = 17  # what onnx2tf 1.28 is tested with
 

@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pytorch_side.batches import to_images
 from pytorch_side.command import images_of
-from pytorch_side.config import data_folder, read_saved_config
-from pytorch_side.data import load_split_pixels
-from pytorch_side.fakequant import QuantNet
-from pytorch_side.integer import IntegerNet
+from pytorch_side.config import read_saved_config
+from pytorch_side.data.loader import to_images
+from pytorch_side.int8.fakequant import QuantNet
+from pytorch_side.int8.integer_net import IntegerNet
 from pytorch_side.qat import load_quantised
-from tinyml.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.dataset import load_split_pixels
+from swin2mcu.common.paths import data_folder
 
 USED_QUANTILE = 0.001  # of values left out at either end when range use is measured
 SAMPLES = 1 << 20  # values of a tensor that a quantile is taken from

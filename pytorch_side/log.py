@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from tinyml.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, write_atomic
 
 # In every log; the parts of the loss stand between them.
 ALWAYS = ("epoch", "val_top1", "seconds", "waiting_share")

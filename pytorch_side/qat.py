@@ -28,22 +28,24 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pytorch_side.batches import Batch, TrainBatches, to_images
-from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, data_folder, read_saved_config, split_rule
-from pytorch_side.data import ImageFolder, load_split_pixels
+from pytorch_side.config import Config, read_saved_config, split_rule
+from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.loader import Batch, TrainBatches, to_images
+from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.teacher_cache import make_knowledge
 from pytorch_side.equalise import equalise
-from pytorch_side.fakequant import QuantNet, ranges_record
-from pytorch_side.integer import ExactNet
-from pytorch_side.knowledge import make_knowledge
-from pytorch_side.legalize import legalize
-from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import load_student, make_student, read_weights, save_weights, student_of
+from pytorch_side.int8.fakequant import QuantNet, ranges_record
+from pytorch_side.int8.integer_net import ExactNet
+from pytorch_side.int8.legalize import legalize
+from pytorch_side.nets.models import load_student, make_student
+from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, fit, top1
-from tinyml.card import Card, load_card, save_card
-from tinyml.cli import Parser, UserError, run_command, write_atomic
-from tinyml.pixels import resize
+from swin2mcu.common.card import Card, load_card, save_card
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.paths import data_folder
+from swin2mcu.common.pixels import resize
 
 VARIANT = "int8-"  # and a name: a folder of a run that was quantised otherwise
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, data_folder, load_config, read_saved_config
+from pytorch_side.config import Config, load_config, read_saved_config
 from pytorch_side.log import read_log
-from tinyml.card import load_card
-from tinyml.cli import Parser, UserError, run_command
+from swin2mcu.common.card import load_card
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.paths import data_folder
 
 CONFIGS, RUNS, ZOO = Path("configs"), Path("runs"), Path("tinyml/zoo")
 TRAINED_HERE = re.compile(r"runs/([^/]+)/(student|teacher)\.safetensors")

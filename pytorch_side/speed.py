@@ -21,17 +21,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytorch_side.batches import TrainBatches
-from pytorch_side.cache import DecodedImages, decode_images
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, data_folder, load_config
+from pytorch_side.config import Config, load_config
+from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.loader import TrainBatches
 from pytorch_side.distill import WatchedStudent
-from pytorch_side.knowledge import expectation
-from pytorch_side.knowledge_store import Knowledge, open_knowledge
-from pytorch_side.losses import hybrid_loss
-from pytorch_side.models import make_student, make_teacher
+from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.teacher_cache import expectation
+from pytorch_side.distillation.teacher_store import Knowledge, open_knowledge
+from pytorch_side.nets.models import make_student, make_teacher
 from pytorch_side.train import machine, make_accelerator
-from tinyml.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.paths import data_folder
 
 CLASSES = 10  # of the images that there are not
 EPOCH_IMAGES = 960  # of an epoch with or without knowledge

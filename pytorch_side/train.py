@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from pytorch_side.batches import Batch, TrainBatches, to_images
 from pytorch_side.config import Config, save_config
+from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
-from pytorch_side.models import library_path, synchronised
-from tinyml.cli import UserError, write_atomic
+from pytorch_side.nets.models import synchronised
+from pytorch_side.nets.weights import library_path
+from swin2mcu.common.cli import UserError, write_atomic
 
 Losses = dict[str, Tensor]
 

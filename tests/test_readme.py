@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.report import main as report
+from host_tools.report.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,7 +15,7 @@ def test_the_results_table_is_the_zoos(capsys: pytest.CaptureFixture[str]) -> No
     shown = README.partition("<!-- results -->")[2].partition("<!-- /results -->")[0].strip()
     assert report([str(ROOT / "tinyml" / "zoo"), "--markdown"]) == 0
     assert shown == capsys.readouterr().out.strip(), (
-        "paste what `python host_tools/report.py tinyml/zoo --markdown` prints"
+        "paste what `python -m host_tools.report tinyml/zoo --markdown` prints"
     )
 
 

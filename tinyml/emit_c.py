@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinyml.card import load_card, sha256_of
-from tinyml.cli import Parser, UserError, run_command, write_atomic
-from tinyml.tflite import Graph, read
+from swin2mcu.common.card import load_card, sha256_of
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from tinyml.format.tflite import Graph, read
 
 # TFLite's operator → the method of MicroMutableOpResolver that registers it.
 REGISTER = {
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if card and card.arena_bytes:
             arena = card.arena_bytes
         else:
-            from tinyml.interpreters import arena_bytes
+            from tinyml.runtimes.tflite_micro import arena_bytes
 
             require_int8(read(arguments.model), arguments.model)
             arena = arena_bytes(arguments.model)

@@ -10,8 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools.boards.table import FIRMWARE, ROOT, Board
-from tinyml.cli import UserError, write_atomic
+from host_tools.boards.table import Board
+from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.paths import FIRMWARE, ROOT
 
 BUILD = ROOT / "build"
 CORE_DIR = BUILD / "platformio"

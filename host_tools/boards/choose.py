@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from host_tools.boards.emulator import connected as emulated_boards
 from host_tools.boards.table import Connected, load_boards, usb_boards
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 
 def connected_boards() -> list[Connected]:

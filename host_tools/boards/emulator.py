@@ -17,7 +17,7 @@ import psutil
 
 from host_tools.boards.build import BUILD
 from host_tools.boards.table import Board, Connected, get_board
-from tinyml.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, write_atomic
 
 STATE_DIR = BUILD / "emulated"
 START_S = 10.0

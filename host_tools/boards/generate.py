@@ -7,11 +7,11 @@ from pathlib import Path
 from host_tools.boards.table import Board
 from host_tools.fit import Need, check_fit, need_of
 from host_tools.inputs import Model
+from swin2mcu.common.cli import write_atomic
 from tinyml import emit_c
 from tinyml.aot.compiler import compile_graph
-from tinyml.cli import write_atomic
-from tinyml.interpreters import arena_bytes
-from tinyml.tflite import read
+from tinyml.format.tflite import read
+from tinyml.runtimes.tflite_micro import arena_bytes
 
 # The arena is measured with reference kernels; optimised ones (ESP-NN) ask for scratch beyond it.
 TFLM_SCRATCH_BYTES = 64 << 10

@@ -9,10 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from host_tools.link.line import usb_ports
-from tinyml.cli import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "firmware"
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import FIRMWARE
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from host_tools.link.device import Device, DeviceSilent, LinkStats, check_info
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
 from host_tools.link.protocol import Info, ProtocolError
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 RETRY_S = 0.3
 MAX_LOSSES = 20  # of the line in one call: it comes back each time, and nothing gets done

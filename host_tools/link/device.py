@@ -32,7 +32,7 @@ from host_tools.link.protocol import (
     profile_payload,
     run_payload,
 )
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 MIN_CHUNK = 16
 GROW_AFTER = 4  # good chunks in a row until they double again

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from host_tools.link.line import Line
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 # What an ESP32-S3 prints at its UART when it starts.
 BOOT_TEXT = (

@@ -8,7 +8,7 @@ from typing import Protocol
 import serial
 from serial.tools import list_ports
 
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 POLL_S = 0.02
 

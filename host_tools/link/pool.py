@@ -11,7 +11,7 @@ from typing import TypeVar
 from host_tools.link.connection import Connection
 from host_tools.link.device import Device
 from host_tools.link.protocol import Info
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import FIRMWARE
 
-FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 COUNTER = FIRMWARE / "counter"
 KERNELS = FIRMWARE / "lib" / "kernels"
 COMPILER = "arm-none-eabi-gcc"

@@ -19,12 +19,12 @@ from host_tools.mcu.bare_metal import (
     run,
     section_bytes,
 )
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
 from tinyml.aot.fuse import FUSIONS
-from tinyml.card import sha256_of
-from tinyml.cli import UserError
-from tinyml.interpreters import Micro
-from tinyml.tflite import read
+from tinyml.format.tflite import read
+from tinyml.runtimes.tflite_micro import Micro
 
 WEIGHTS = '-DMODEL_WEIGHTS_SECTION=__attribute__((section(".weights")))'
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.mcu.count_model import Count, baseline_for
-from tinyml.cli import atomic_path
+from swin2mcu.common.cli import atomic_path
 
 
 def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Peak memory of one contender in a process of its own.
+"""Peak memory of one backend in a process of its own.
 
 python -m host_tools.pc.memory FOLDER TARGET THREADS WORK     (what bench_pc.py starts)
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from host_tools.inputs import ROOT, Model, load_model
-from tinyml.cli import run_command
+from host_tools.inputs import Model, load_model
+from swin2mcu.common.cli import run_command
+from swin2mcu.common.paths import ROOT
 
 RUNS = 3  # the first allocates, the others show that nothing more is
 TIMEOUT_S = 300
@@ -63,13 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(folder: str, target: str, threads: int, work: Path) -> None:
-    from host_tools.bench_pc import all_contenders
+    from host_tools.pc.backends import all_backends
 
     model = load_model(folder)
-    contender = next(c for c in all_contenders(model, work, threads) if c.target == target)
+    backend = next(c for c in all_backends(model, work, threads) if c.target == target)
     baseline = psutil.Process().memory_info().rss
-    runner = contender.load(threads)
-    values = runner.prepare(np.full((contender.size, contender.size, 3), 128, np.uint8))
+    runner = backend.load(threads)
+    values = runner.prepare(np.full((backend.size, backend.size, 3), 128, np.uint8))
     for _ in range(RUNS):
         runner.run(values)
     print(json.dumps({"peak_rss_bytes": peak_rss_bytes(), "baseline_rss_bytes": baseline}))

@@ -1,4 +1,4 @@
-"""Accuracy of every contender on the same images, and whether int8 ones agree byte for byte."""
+"""Accuracy of every backend on the same images, and whether int8 ones agree byte for byte."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from host_tools.pc.contenders import Contender
+from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Runner
 from host_tools.results import summarize_accuracy
-from pytorch_side.data import spread
-from tinyml.cli import UserError
-from tinyml.pixels import load_pixels
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import spread
+from swin2mcu.common.pixels import load_pixels
 
 REFERENCE = "pc-tflm-int8"
 Logits = npt.NDArray[Any]
 
 
 def score(
-    loaded: Mapping[Contender, Runner],
-    seconds: Mapping[Contender, float],
+    loaded: Mapping[Backend, Runner],
+    seconds: Mapping[Backend, float],
     images: Sequence[tuple[Path, int]],
     classes: Sequence[str],
     limit: int | None,
     budget_s: float,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """{target: {"accuracy", "parity"}} for all contenders with weights worth scoring.
+    """{target: {"accuracy", "parity"}} for all backends with weights worth scoring.
 
-    `seconds` is what one run takes. A contender too slow for all images within `budget_s` gets the
+    `seconds` is what one run takes. A backend too slow for all images within `budget_s` gets the
     first ones of a seeded order, so that each part is a fair sample; its "images" says how many.
     """
     order = np.random.default_rng(0).permutation(spread(len(images), limit))
     wanted = {
-        contender: min(len(order), max(1, int(budget_s / seconds[contender])))
-        for contender in loaded
-        if contender.scored
+        backend: min(len(order), max(1, int(budget_s / seconds[backend])))
+        for backend in loaded
+        if backend.scored
     }
-    answers: dict[Contender, list[Logits]] = {contender: [] for contender in wanted}
+    answers: dict[Backend, list[Logits]] = {backend: [] for backend in wanted}
     labels: list[int] = []
     for position in progress.track(order.tolist(), description="scoring"):
         path, label = images[position]
@@ -51,21 +51,21 @@ def score(
             progress.console.print(f"left out: {error}")
             continue
         labels.append(label)
-        for contender, given in answers.items():
-            if len(given) < wanted[contender]:
-                runner = loaded[contender]
-                given.append(runner.run(runner.prepare(pixels[contender.size])))
+        for backend, given in answers.items():
+            if len(given) < wanted[backend]:
+                runner = loaded[backend]
+                given.append(runner.run(runner.prepare(pixels[backend.size])))
     if not labels:
         return {}
     data = images[0][0].parent.parent.name
     reference = next((given for c, given in answers.items() if c.target == REFERENCE), None)
     scores = {}
-    for contender, given in answers.items():
+    for backend, given in answers.items():
         chosen = [int(np.argmax(logits)) for logits in given]
         accuracy = summarize_accuracy(labels[: len(chosen)], chosen, classes)
-        scores[contender.target] = {
+        scores[backend.target] = {
             "accuracy": {"split": "test", **accuracy, "data": data},
-            "parity": parity(given, reference) if contender.precision == "int8" else None,
+            "parity": parity(given, reference) if backend.precision == "int8" else None,
         }
     return scores
 

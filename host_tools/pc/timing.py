@@ -1,4 +1,4 @@
-"""Fair timing of several contenders in one process: they alternate, so noise hits all alike."""
+"""Fair timing of several backends in one process: they alternate, so noise hits all alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 from host_tools.results import summarize_cost
 
 MIN_RUNS = 50
-# A contender that takes a microsecond gets more runs than one that takes a second: this much time
+# A backend that takes a microsecond gets more runs than one that takes a second: this much time
 # of each round, at most MAX_RUNS_PER_ROUND runs, and never fewer than asked for.
 ROUND_BUDGET_US = 20_000.0
 MAX_RUNS_PER_ROUND = 100
@@ -24,7 +24,7 @@ QUANTILES = 21  # 0 %, 5 %, … 100 %: enough to draw the distribution, small en
 
 @dataclass
 class Samples:
-    """Single runs of one contender, in microseconds: by the wall clock, and of this process's CPU.
+    """Single runs of one backend, in microseconds: by the wall clock, and of this process's CPU.
 
     Waiting for a busy core lengthens a second-long run and spares most of the short ones, so on a
     busy machine only ratios of CPU time are fair.
@@ -38,7 +38,7 @@ class Samples:
 def pinned_to_one_core() -> Iterator[int | None]:
     """Keep this process on the idlest core it may use; yields its number, None if it can't.
 
-    Threads started inside inherit the pin, so only one-thread contenders belong in the block.
+    Threads started inside inherit the pin, so only one-thread backends belong in the block.
     """
     process = psutil.Process()
     if not hasattr(process, "cpu_affinity"):  # macOS
@@ -55,23 +55,23 @@ def pinned_to_one_core() -> Iterator[int | None]:
 
 
 def alternate(
-    contenders: Mapping[str, Callable[[], object]],
+    backends: Mapping[str, Callable[[], object]],
     runs: int = MIN_RUNS,
     rounds: int = 10,
     on_round: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Samples]:
-    """Time every contender at least `runs` times.
+    """Time every backend at least `runs` times.
 
-    One round runs each contender once untimed (the one before it has filled the caches) and then
-    several times timed. `on_round` hears the name of the contender that has just had its turn.
+    One round runs each backend once untimed (the one before it has filled the caches) and then
+    several times timed. `on_round` hears the name of the backend that has just had its turn.
     """
-    samples = {name: Samples() for name in contenders}
+    samples = {name: Samples() for name in backends}
     per_round = -(-runs // rounds)
     collecting = gc.isenabled()
     gc.disable()
     try:
         for _ in range(rounds):
-            for name, run in contenders.items():
+            for name, run in backends.items():
                 warm_us, _ = _time_us(run)
                 affordable = min(MAX_RUNS_PER_ROUND, int(ROUND_BUDGET_US / max(warm_us, 0.1)))
                 for _ in range(max(per_round, affordable)):

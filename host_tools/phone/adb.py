@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from host_tools.inputs import ROOT, Model
-from host_tools.pc.contenders import float_model
+from host_tools.inputs import Model
+from host_tools.pc.tflite_backends import float_model
 from host_tools.results import merge_target
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ROOT
 
 FOLDER = "/data/local/tmp/swin2mcu"
 REPEATS = 5  # runs of the tool; the middle one counts

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.inputs import ROOT, Model, split_images
-from host_tools.pc.contenders import float_model, load_litert
-from host_tools.pc.twins import float_io_twin
+from host_tools.inputs import Model, split_images
+from host_tools.pc.tflite_backends import float_model, load_litert
 from host_tools.phone.server import Served
 from host_tools.phone.session import Expected
-from tinyml.card import sha256_of
-from tinyml.cli import UserError
-from tinyml.pixels import load_pixels
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ROOT
+from swin2mcu.common.pixels import load_pixels
+from tinyml.format.variants import float_io_twin
 
 PAGE = Path(__file__).resolve().parent / "page"
 BUILD = ROOT / "build" / "phone_page"

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 ADDRESS = "127.0.0.1"  # nobody else has to reach the page
 START = "#start"  # tells the page to begin without a finger

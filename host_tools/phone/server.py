@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images are a quarter of that
 IDLE_S = 10.0  # a connection that says nothing for so long is closed

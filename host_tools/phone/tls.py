@@ -7,7 +7,7 @@ import ipaddress
 import ssl
 from pathlib import Path
 
-from tinyml.cli import UserError, atomic_path
+from swin2mcu.common.cli import UserError, atomic_path
 
 DAYS = 2  # made anew for each day's work
 

@@ -17,7 +17,7 @@ from host_tools.link.pool import Pool
 from host_tools.link.protocol import ProtocolError
 from host_tools.scoring.journal import Journal
 from host_tools.scoring.reference import Prepared, prepare_images
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 MAX_CORRUPT = 0.05  # of the images; more is an error of the folder and not of a file
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyml.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, write_atomic
 
 
 @dataclass

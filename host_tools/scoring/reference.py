@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyml.cli import UserError
-from tinyml.interpreters import Micro
-from tinyml.pixels import load_pixels, to_int8
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import load_pixels, to_int8
+from tinyml.runtimes.tflite_micro import Micro
 
 AHEAD = 6  # images prepared while the board works
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.config import data_folder
-from pytorch_side.data import SPLITS, random_split, scan_folder
 from pytorch_side.evaluate.resplit import write_linked
-from tinyml.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.dataset import SPLITS, random_split, scan_folder
+from swin2mcu.common.paths import data_folder
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def audit_report(data: Path, seed: int) -> dict[str, Any]:
 
 def probe_report(data: Path, seed: int) -> dict[str, Any]:
     """Probes on the split given, and on a random one of the same photos."""
-    from pytorch_side.evaluate.probe import VIEWS, probe, read_pixels
+    from pytorch_side.evaluate.background_probe import VIEWS, probe, read_pixels
 
     folder = scan_folder(data)
     given, dealt = read_pixels(folder), read_pixels(random_split(folder, seed))

@@ -9,19 +9,19 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
-from pytorch_side.attention import energy_map, teacher_maps
-from pytorch_side.batches import to_images
 from pytorch_side.config import read_saved_config
-from pytorch_side.data import ImageFolder
+from pytorch_side.data.loader import to_images
+from pytorch_side.distillation.attention import energy_map, teacher_maps
 from pytorch_side.evaluate.score import (
     Network,
     folder_of_run,
     load_network,
     load_teacher_network,
 )
-from pytorch_side.models import student_features
-from tinyml.cli import UserError
-from tinyml.pixels import load_pixels
+from pytorch_side.nets.models import student_features
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.pixels import load_pixels
 
 TILE = 160  # side of one drawing in pixels
 TITLE = 22

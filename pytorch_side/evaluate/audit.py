@@ -19,9 +19,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from pytorch_side.data import SPLITS, ImageFolder
-from tinyml.cli import UserError
-from tinyml.pixels import open_upright
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import SPLITS, ImageFolder
+from swin2mcu.common.pixels import open_upright
 
 GRID = 64  # photos are shrunk to this before the transform
 LOW = 16  # coefficients kept along each axis

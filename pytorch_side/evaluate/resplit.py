@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from pytorch_side.data import ImageFolder
-from tinyml.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.dataset import ImageFolder
 
 
 def write_linked(folder: ImageFolder, out: Path) -> None:

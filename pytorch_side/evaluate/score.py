@@ -13,15 +13,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pytorch_side.batches import to_images
 from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config
-from pytorch_side.data import ImageFolder, load_split_pixels
-from pytorch_side.knowledge import load_teacher
-from pytorch_side.looks import AVERAGED, write_look
-from pytorch_side.models import load_student, teacher_input
-from tinyml.card import sha256_of
-from tinyml.cli import UserError
+from pytorch_side.data.loader import to_images
+from pytorch_side.distillation.teacher_cache import load_teacher
+from pytorch_side.nets.models import load_student, teacher_input
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.test_access import AVERAGED, write_look
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017 (arXiv 1706.04599)
 BATCH = 64

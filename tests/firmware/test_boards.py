@@ -27,8 +27,8 @@ from host_tools.boards.table import Table, get_board, load_boards
 from host_tools.inputs import Model, load_model
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
-from tinyml.generated import GeneratedC
-from tinyml.tflite import read
+from tinyml.format.tflite import read
+from tinyml.runtimes.generated import GeneratedC
 
 VENDOR = Path(__file__).parent / "vendor"
 M7 = ["-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"]

@@ -21,7 +21,7 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
-from tinyml.tflite import read
+from tinyml.format.tflite import read
 
 ANSWER_S = 30.0
 IMAGE = random.Random(1).randbytes(32 * 32 * 3)

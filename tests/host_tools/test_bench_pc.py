@@ -13,17 +13,18 @@ from tiny_run import CLASSES, SIZE, make_images, make_run
 
 from host_tools import bench_pc
 from host_tools.bench_pc import main
-from host_tools.compare.entries import LEARNED_FROM
 from host_tools.inputs import load_model
-from host_tools.pc.contenders import load_litert
-from host_tools.pc.torch_models import torch_contenders
-from host_tools.pc.twins import dequantized_twin, float_io_twin
+from host_tools.pc.tflite_backends import load_litert
+from host_tools.pc.torch_backends import torch_backends
+from host_tools.report.entries import LEARNED_FROM
 from pytorch_side.config import Config, save_config
-from pytorch_side.looks import read_looks
-from pytorch_side.models import make_student, make_teacher, save_weights
-from tinyml.card import sha256_of
-from tinyml.cli import UserError
-from tinyml.tflite import parse
+from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.nets.weights import save_weights
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.test_access import read_looks
+from tinyml.format.tflite import parse
+from tinyml.format.variants import dequantized_twin, float_io_twin
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,8 @@ def test_a_look_names_the_weights_that_were_scored(
 
 
 def teacher_note(run: Path) -> str | None:
-    contenders = torch_contenders(load_model(str(run)), len(CLASSES), 1)
-    return next((c.note for c in contenders if "-teacher-" in c.target), None)
+    backends = torch_backends(load_model(str(run)), len(CLASSES), 1)
+    return next((c.note for c in backends if "-teacher-" in c.target), None)
 
 
 def test_a_teachers_note_says_what_it_is(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_run_without_images_keeps_the_score_of_before(
         (["RUN", "--threads", "100000"], "at most 256"),
         (["RUN", "--score-seconds", "nan"], "above 0"),
         (["RUN", "--score-seconds", "-5"], "above 0"),
-        (["RUN", "--threads", "1", "--only", "nothing"], "no contender"),
+        (["RUN", "--threads", "1", "--only", "nothing"], "no backend"),
         (["RUN", "--data", "missing-images"], "is not a folder"),
     ],
 )

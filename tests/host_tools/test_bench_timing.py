@@ -21,7 +21,7 @@ def test_contenders_take_turns_and_all_get_their_runs() -> None:
     assert turns == ["slow", "quick"] * 5
     assert len(samples["slow"].wall_us) >= 20 and len(samples["quick"].wall_us) >= 20
     assert len(samples["quick"].wall_us) == 5 * 100, (
-        "a quick contender gets more runs in the same time"
+        "a quick backend gets more runs in the same time"
     )
     assert calls.count("slow") == len(samples["slow"].wall_us) + 5, (
         "the first run of a turn is not timed"

@@ -14,7 +14,7 @@ from host_tools.boards.build import Firmware, platformio_sizes, upload
 from host_tools.boards.choose import choose
 from host_tools.boards.table import Connected, get_board
 from host_tools.fit import PSRAM_ABOVE_BYTES, Need, fit
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 PRINTED = """\
 Checking size .pio/build/esp32s3/firmware.elf

@@ -17,7 +17,7 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
 from host_tools.link.line import explain_open_error
 from host_tools.link.protocol import PROTOCOL_VERSION, Frame, Type, encode
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 
 def error_of(capsys: pytest.CaptureFixture[str], status: int) -> str:

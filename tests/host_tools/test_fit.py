@@ -12,9 +12,9 @@ from host_tools.boards.build import build_firmware
 from host_tools.boards.table import get_board
 from host_tools.fit import Need, check_fit, fit, measure
 from host_tools.inputs import Model, load_model
+from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
-from tinyml.cli import UserError
-from tinyml.tflite import read
+from tinyml.format.tflite import read
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from host_tools.inputs import load_model
 from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55"]

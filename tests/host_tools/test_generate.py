@@ -12,7 +12,7 @@ from tiny_run import make_run
 from host_tools.boards.generate import TFLM_SCRATCH_BYTES, generate
 from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from tiny_run import make_images
 from host_tools.inputs import split_images
 from pytorch_side.command import images_of
 from pytorch_side.config import Config, split_rule
-from tinyml.card import Card
-from tinyml.cli import UserError
+from swin2mcu.common.card import Card
+from swin2mcu.common.cli import UserError
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from host_tools.inputs import load_model
 from host_tools.link.device import DeviceSilent
 from host_tools.link.line import SerialLine
 from host_tools.link.mlperf import model_prefix
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 
 def test_the_model_is_asked_for_and_another_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tiny_run import make_run
 
 from host_tools.bench_phone import main
 from host_tools.phone.adb import big_cores, inference_us, middle_run
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 # Answers like a Pixel with four small, three middle and one big core; logs what it was asked.
 STAND_IN = """#!{python}

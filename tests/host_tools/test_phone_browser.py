@@ -14,8 +14,8 @@ import pytest
 from tiny_run import make_images, make_run
 from webdriver import Browser, browser
 
-from host_tools.compare.entries import load_entries
 from host_tools.phone.assets import install_runtime
+from host_tools.report.entries import load_entries
 
 TOOL = Path(__file__).resolve().parents[2] / "host_tools" / "bench_phone.py"
 MAPPED = "--host-resolver-rules=MAP phone.test 127.0.0.1"

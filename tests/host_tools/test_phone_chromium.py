@@ -8,8 +8,8 @@ import pytest
 from tiny_run import make_images, make_run
 
 from host_tools.bench_phone import main
-from host_tools.compare.entries import load_entries, missing, rows_of
 from host_tools.phone import chromium
+from host_tools.report.entries import load_entries, missing, rows_of
 
 FEW = ["--images", "20", "--runs", "10"]
 

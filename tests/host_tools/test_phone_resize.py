@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyml.pixels import resize
+from swin2mcu.common.pixels import resize
 
 PAGE = Path(__file__).resolve().parents[2] / "host_tools" / "phone" / "page"
 SCRIPT = """

@@ -17,7 +17,7 @@ import pytest
 
 from host_tools import bench_phone
 from host_tools.phone.server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 received: list[dict[str, Any]] = []
 

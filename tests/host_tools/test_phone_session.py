@@ -14,8 +14,8 @@ from host_tools.bench_phone import wait_for
 from host_tools.inputs import load_model
 from host_tools.phone.server import BadPost
 from host_tools.phone.session import Expected, PhoneSession, compare, device_of
-from pytorch_side.looks import read_looks
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.test_access import read_looks
 
 IMAGES = 6
 WANTED = np.random.default_rng(0).normal(size=(IMAGES, len(CLASSES))).astype(np.float32)

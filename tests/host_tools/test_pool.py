@@ -12,7 +12,7 @@ import pytest
 from host_tools.boards.choose import choose_copies
 from host_tools.boards.table import Connected
 from host_tools.link.pool import Pool
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 
 @dataclass

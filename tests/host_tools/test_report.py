@@ -15,9 +15,11 @@ from PIL import Image
 from tiny_run import CLASSES, make_images, make_run
 from webdriver import browser
 
-from host_tools.compare import paper
-from host_tools.compare.answers import answers
-from host_tools.compare.entries import (
+from host_tools.inputs import load_model
+from host_tools.phone.assets import install_runtime
+from host_tools.report.__main__ import main, paper
+from host_tools.report.answers import answers
+from host_tools.report.entries import (
     LEARNED_FROM,
     Row,
     load_entries,
@@ -25,10 +27,7 @@ from host_tools.compare.entries import (
     rows_of,
     show_cost,
 )
-from host_tools.compare.paper import PAPER, paper_section
-from host_tools.inputs import load_model
-from host_tools.phone.assets import install_runtime
-from host_tools.report import main
+from host_tools.report.paper import PAPER, paper_section
 
 CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
 FOREIGN = '<img src="http://nowhere.test/x">'

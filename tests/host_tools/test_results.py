@@ -15,8 +15,8 @@ from host_tools.results import (
     summarize_cost,
     write_target_look,
 )
-from pytorch_side.looks import read_looks
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.test_access import read_looks
 
 
 def test_targets_merge_and_the_last_word_of_a_target_counts(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
 from host_tools.link.protocol import Type, encode
-from pytorch_side.looks import read_looks
+from swin2mcu.common.test_access import read_looks
 
 ROOT = Path(__file__).resolve().parents[2]
 

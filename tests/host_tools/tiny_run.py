@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tinyml.card import Card, save_card
+from swin2mcu.common.card import Card, save_card
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tinyml"))
-from tinyml.mobilenet_graphs import small
+from tinyml.format.mobilenet_graphs import small
 
 SIZE = 32
 CLASSES = tuple(f"kind_{i}" for i in range(10))

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytorch_side.attention import (
+from pytorch_side.config import Config
+from pytorch_side.distillation.attention import (
     attention_distance,
     averaged_maps,
     energy_map,
@@ -18,9 +19,8 @@ from pytorch_side.attention import (
     teacher_maps,
     undo_windows,
 )
-from pytorch_side.config import Config
-from pytorch_side.models import make_teacher
-from tinyml.cli import UserError
+from pytorch_side.nets.models import make_teacher
+from swin2mcu.common.cli import UserError
 
 TINY = {
     "patch_size": 4,

@@ -10,9 +10,9 @@ import pytest
 
 from pytorch_side.config import Config
 from pytorch_side.evaluate.__main__ import main
-from pytorch_side.experiments.table import read_table
-from pytorch_side.models import make_teacher
-from tinyml.cli import UserError
+from pytorch_side.nets.models import make_teacher
+from swin2mcu.common.cli import UserError
+from swin2mcu.research.table import read_table
 
 TABLE = """
 title = "Worth"

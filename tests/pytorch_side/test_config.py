@@ -16,7 +16,7 @@ from pytorch_side.config import (
     read_saved_config,
     save_config,
 )
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 

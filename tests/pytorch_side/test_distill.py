@@ -10,19 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from pytorch_side import distill, knowledge, teacher
-from pytorch_side.attention import energy_map
+from pytorch_side import distill, teacher
 from pytorch_side.config import Config
-from pytorch_side.data import scan_folder
 from pytorch_side.distill import WatchedStudent
-from pytorch_side.models import (
-    make_student,
-    make_teacher,
-    read_weights,
-    save_weights,
-    student_features,
-)
-from tinyml.cli import UserError
+from pytorch_side.distillation import teacher_cache as knowledge
+from pytorch_side.distillation.attention import energy_map
+from pytorch_side.nets.models import make_student, make_teacher, student_features
+from pytorch_side.nets.weights import read_weights, save_weights
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import scan_folder
 
 
 def test_alignment_brings_stages_to_the_teachers_width(

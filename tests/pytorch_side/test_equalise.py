@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pytorch_side.equalise import equalise, pairs
-from pytorch_side.legalize import LegalNet, Step, legalize
-from pytorch_side.models import timm_package
+from pytorch_side.int8.legalize import LegalNet, Step, legalize
+from pytorch_side.nets.models import timm_package
 
 
 def chain(activation: str) -> LegalNet:

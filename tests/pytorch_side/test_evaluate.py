@@ -11,14 +11,15 @@ import torch
 from PIL import Image, ImageDraw
 
 from pytorch_side.config import Config, save_config
-from pytorch_side.data import load_split_pixels, random_split, scan_folder
 from pytorch_side.evaluate import attention, score
 from pytorch_side.evaluate.__main__ import main
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
-from pytorch_side.looks import AVERAGED, read_looks
-from pytorch_side.models import make_student, make_teacher, save_weights
-from tinyml.card import SplitRule
-from tinyml.cli import UserError
+from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.nets.weights import save_weights
+from swin2mcu.common.card import SplitRule
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import load_split_pixels, random_split, scan_folder
+from swin2mcu.common.test_access import AVERAGED, read_looks
 
 NAMES = ("healthy", "late_blight")
 

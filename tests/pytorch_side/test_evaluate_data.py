@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytorch_side.data import random_split, scan_folder
-from pytorch_side.evaluate import audit, probe
+from pytorch_side.data.synthetic.__main__ import leaf_photo, write_leaves
+from pytorch_side.evaluate import audit
+from pytorch_side.evaluate import background_probe as probe
 from pytorch_side.evaluate.__main__ import audit_report, main, probe_report
-from pytorch_side.leaves.__main__ import leaf_photo, write_leaves
+from swin2mcu.common.dataset import random_split, scan_folder
 
 
 def test_turned_hashes_are_those_of_turned_photos() -> None:

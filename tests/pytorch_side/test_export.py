@@ -12,10 +12,11 @@ import torch
 
 from pytorch_side.config import Config, save_config
 from pytorch_side.export import main
-from pytorch_side.integer import ExactNet
-from pytorch_side.legalize import legalize
-from pytorch_side.models import save_weights, timm_package
-from tinyml.card import load_card
+from pytorch_side.int8.integer_net import ExactNet
+from pytorch_side.int8.legalize import legalize
+from pytorch_side.nets.models import timm_package
+from pytorch_side.nets.weights import save_weights
+from swin2mcu.common.card import load_card
 
 
 @pytest.fixture(scope="module")

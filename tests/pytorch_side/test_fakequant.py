@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from pytorch_side.fakequant import QuantNet, ranges_record
-from pytorch_side.legalize import INPUT, LegalNet, legalize
-from pytorch_side.models import timm_package
-from pytorch_side.scheme import (
+from pytorch_side.int8.fakequant import QuantNet, ranges_record
+from pytorch_side.int8.legalize import INPUT, LegalNet, legalize
+from pytorch_side.int8.qparams import (
     activation_parameters,
     integer_bias,
     integer_weights,
     weight_scales,
 )
+from pytorch_side.nets.models import timm_package
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from pytorch_side.config import Config, save_config
-from pytorch_side.fakequant import QuantNet
+from pytorch_side.int8.fakequant import QuantNet
+from pytorch_side.int8.legalize import legalize
 from pytorch_side.layer_error import DRAWN_DB, layer_errors, main, plot, sqnr
-from pytorch_side.legalize import legalize
-from pytorch_side.models import save_weights, timm_package
+from pytorch_side.nets.models import timm_package
+from pytorch_side.nets.weights import save_weights
 
 
 def test_sqnr_of_known_noise() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from pytorch_side.legalize import INPUT, legalize, same_padding
-from pytorch_side.models import timm_package
-from tinyml.cli import UserError
+from pytorch_side.int8.legalize import INPUT, legalize, same_padding
+from pytorch_side.nets.models import timm_package
+from swin2mcu.common.cli import UserError
 
 
 def student(name: str, **arguments: object) -> nn.Module:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytorch_side.experiments.table import read_run
 from pytorch_side.log import read_log, write_log
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.research.table import read_run
 
 ROW = {"epoch": "1", "loss": "0.5", "val_top1": "0.9", "seconds": "3.0", "waiting_share": "0.0"}
 

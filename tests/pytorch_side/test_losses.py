@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pytorch_side.config import Config
-from pytorch_side.losses import LOGIT_LOSSES, dist_loss, dkd_loss, hybrid_loss, kl_loss
-from tinyml.cli import UserError
+from pytorch_side.distillation.losses import LOGIT_LOSSES, dist_loss, dkd_loss, hybrid_loss, kl_loss
+from swin2mcu.common.cli import UserError
 
 LABELS = torch.tensor([0])
 

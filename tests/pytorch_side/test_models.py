@@ -13,12 +13,10 @@ import torch
 from torch import nn
 
 from pytorch_side.config import Config
-from pytorch_side.models import (
+from pytorch_side.nets.models import (
     load_student,
-    load_weights,
     make_student,
     make_teacher,
-    save_weights,
     student_features,
     synchronised,
     teacher_features,
@@ -26,7 +24,8 @@ from pytorch_side.models import (
     teacher_width,
     timm_package,
 )
-from tinyml.cli import UserError
+from pytorch_side.nets.weights import load_weights, save_weights
+from swin2mcu.common.cli import UserError
 
 MINIMAL = "tf_mobilenetv3_small_minimal_100"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytorch_side import plantvillage
-from pytorch_side.data import scan_folder
+from swin2mcu.common.dataset import plantvillage, scan_folder
 
 REAL = Path(os.environ.get("SWIN2MCU_DATA", ""))  # anybody's photos, or that data set
 FOLDERS = {  # two spellings found in the wild for each of ours

@@ -13,16 +13,17 @@ import pytest
 import torch
 
 from pytorch_side import qat
-from pytorch_side.batches import TrainBatches
-from pytorch_side.cache import decode_images
 from pytorch_side.config import Config, read_saved_config, save_config
-from pytorch_side.data import scan_folder
-from pytorch_side.integer import IntegerNet
-from pytorch_side.knowledge import make_knowledge
-from pytorch_side.models import make_student, make_teacher, read_weights, save_weights
+from pytorch_side.data.cache import decode_images
+from pytorch_side.data.loader import TrainBatches
+from pytorch_side.distillation.teacher_cache import make_knowledge
+from pytorch_side.int8.integer_net import IntegerNet
+from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.nets.weights import read_weights, save_weights
 from pytorch_side.qat import Recipe, load_quantised, main, qat_config
-from tinyml.card import SplitRule, load_card
-from tinyml.cli import UserError
+from swin2mcu.common.card import SplitRule, load_card
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import scan_folder
 
 
 @pytest.fixture
@@ -69,8 +70,8 @@ def test_ptq_then_qat(
     assert len((run / "qat" / "log.csv").read_text().splitlines()) == 4
     assert "on val" in capsys.readouterr().out
     # The card's figure is the exact integers' own.
-    from pytorch_side.data import folder_of_model, load_split_pixels
     from pytorch_side.train import top1
+    from swin2mcu.common.dataset import folder_of_model, load_split_pixels
 
     pixels, labels, _, _ = load_split_pixels(folder_of_model(Path(data[1]), card), "val", size)
     assert card.accuracy["qat"]["top1"] == top1(IntegerNet(after), pixels, labels)

@@ -13,8 +13,8 @@ import pytest
 from pytorch_side import reproduce
 from pytorch_side.config import Config, load_config
 from pytorch_side.reproduce import Sources, compare, foundations, main, make, with_weights
-from tinyml.card import Card, save_card
-from tinyml.cli import UserError
+from swin2mcu.common.card import Card, save_card
+from swin2mcu.common.cli import UserError
 
 COMMON = """student = "tf_mobilenetv3_small_minimal_100"
 student_size = 32

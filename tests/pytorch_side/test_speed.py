@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pytorch_side import speed
-from pytorch_side.cache import decode_images
 from pytorch_side.config import Config
-from pytorch_side.data import scan_folder
-from pytorch_side.knowledge_store import Knowledge
+from pytorch_side.data.cache import decode_images
+from pytorch_side.distillation.teacher_store import Knowledge
 from pytorch_side.speed import knowledge_cost, main
+from swin2mcu.common.dataset import scan_folder
 
 TINY = """student = "tf_mobilenetv3_small_minimal_100"
 student_size = 32

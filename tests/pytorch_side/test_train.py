@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from pytorch_side import train
-from pytorch_side.batches import Batch
 from pytorch_side.config import Config
-from pytorch_side.data import scan_folder
+from pytorch_side.data.loader import Batch
 from pytorch_side.distill import distill
 from pytorch_side.distill import main as distill_command
 from pytorch_side.teacher import train_teacher
 from pytorch_side.train import Losses, epoch_seed, fit, learning_rate
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import scan_folder
 
 
 class Killed(Exception):

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyml.aot.compiler import Compiled, compile_graph
 from tinyml.aot.fuse import FUSIONS
-from tinyml.tflite import parse
+from tinyml.format.tflite import parse
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware" / "lib"
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

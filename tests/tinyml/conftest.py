@@ -19,11 +19,12 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     from pytorch_side.config import Config, save_config
     from pytorch_side.export import export
-    from pytorch_side.fakequant import ranges_record
-    from pytorch_side.integer import ExactNet
-    from pytorch_side.legalize import legalize
-    from pytorch_side.models import save_weights, timm_package
-    from tinyml.convert import convert
+    from pytorch_side.int8.fakequant import ranges_record
+    from pytorch_side.int8.integer_net import ExactNet
+    from pytorch_side.int8.legalize import legalize
+    from pytorch_side.nets.models import timm_package
+    from pytorch_side.nets.weights import save_weights
+    from tinyml.convert.__main__ import convert
 
     run = tmp_path_factory.mktemp("chain") / "tiny"
     run.mkdir()

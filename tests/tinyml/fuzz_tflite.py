@@ -32,10 +32,10 @@ SECONDS_PER_ROUND = 100
 def check(data: bytes) -> None:
     """Reads the file; passes if it is read or refused, raises if anything else happens."""
     # Here and not above, so that main() can instrument them first.
+    from swin2mcu.common.cli import UserError
     from tinyml.aot.lower import lower
-    from tinyml.cli import UserError
-    from tinyml.flatbuffer import MalformedError
-    from tinyml.tflite import parse
+    from tinyml.format.flatbuffer import MalformedError
+    from tinyml.format.tflite import parse
 
     try:
         graph = parse(data)

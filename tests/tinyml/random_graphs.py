@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyml.graph_writer import GraphWriter
+from tinyml.format.writer import GraphWriter
 
 Choose = Callable[[int, int], int]  # both ends included; lower is simpler
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_graphs import RandomGraph, seeded
 
-from tinyml import mobilenet_graphs
 from tinyml.aot.fuse import FUSIONS
+from tinyml.format import mobilenet_graphs
 
 EVERYTHING = frozenset(FUSIONS)
 ZOO = Path(__file__).resolve().parents[2] / "tinyml" / "zoo"
@@ -65,7 +65,7 @@ def test_any_graph(data: st.DataObject) -> None:
 
 def test_random_graphs_are_worth_running() -> None:
     """Their outputs vary and their operators are all there: else byte identity would be cheap."""
-    from tinyml.tflite import parse
+    from tinyml.format.tflite import parse
 
     models = random_models(0, 60)
     varied = 0

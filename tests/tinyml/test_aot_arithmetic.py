@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytorch_side import fixed_point
+from pytorch_side.int8 import fixed_point
 from tinyml.aot import quantize
 
 NOISE = np.random.default_rng(7)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from aot_runner import FIRMWARE, WARNINGS, kernel_sources
 
-from tinyml import mobilenet_graphs
+from swin2mcu.common.card import Card, save_card
 from tinyml.aot.__main__ import main
-from tinyml.card import Card, save_card
-from tinyml.graph_writer import GraphWriter
+from tinyml.format import mobilenet_graphs
+from tinyml.format.writer import GraphWriter
 
 
 def two_layers(change: Callable[[Any], None] | None = None) -> bytes:

@@ -10,7 +10,7 @@ from aot_runner import compile_bytes, images_for, reference, write_model
 from random_graphs import RandomGraph, seeded
 
 from host_tools.mcu.bare_metal import CORES, build, kernel_sources, run
-from tinyml.cli import UserError
+from swin2mcu.common.cli import UserError
 
 _MAIN = """
 #include <string.h>

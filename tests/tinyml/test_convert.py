@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from blotches import pixels
 
-from tinyml import convert
-from tinyml.card import load_card, save_card, sha256_of
-from tinyml.carry import match_tensors, quantise_file, require_carried
-from tinyml.cli import UserError
-from tinyml.convert import (
+from swin2mcu.common.card import load_card, save_card, sha256_of
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import to_int8
+from tinyml.convert.__main__ import __main__ as convert
+from tinyml.convert.__main__ import (
     count_macs,
     main,
     onnx_weights,
@@ -23,10 +23,12 @@ from tinyml.convert import (
     read_ranges,
     worst_scale_difference,
 )
-from tinyml.graph_writer import GraphWriter
-from tinyml.interpreters import LiteRT, Micro, onnx_tensors
-from tinyml.pixels import to_int8
-from tinyml.tflite import parse, read
+from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
+from tinyml.format.tflite import parse, read
+from tinyml.format.writer import GraphWriter
+from tinyml.runtimes.litert import LiteRT
+from tinyml.runtimes.onnx import onnx_tensors
+from tinyml.runtimes.tflite_micro import Micro
 
 OPERATORS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "MEAN", "HARD_SWISH"}
 
@@ -51,8 +53,8 @@ def test_a_wrong_scale_is_seen(converted_run: Path) -> None:
 
 
 def test_weights_and_biases_are_qats(converted_run: Path) -> None:
+    from pytorch_side.int8.qparams import integer_bias, integer_weights
     from pytorch_side.qat import load_quantised
-    from pytorch_side.scheme import integer_bias, integer_weights
 
     net = load_quantised(converted_run)[0]
     graph = read(converted_run / "model_int8.tflite")
@@ -85,8 +87,8 @@ def test_only_carried_operators_and_the_input_contract(converted_run: Path) -> N
 def test_logits_of_torchs_exact_mode_and_tflite_micro_are_the_same_bytes(
     converted_run: Path,
 ) -> None:
-    from pytorch_side.batches import to_images
-    from pytorch_side.integer import IntegerNet
+    from pytorch_side.data.loader import to_images
+    from pytorch_side.int8.integer_net import IntegerNet
     from pytorch_side.qat import load_quantised
 
     images = pixels(30, seed=9)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tinyml.card import load_card
-from tinyml.cli import UserError
+from swin2mcu.common.card import load_card
+from swin2mcu.common.cli import UserError
 from tinyml.emit_c import c_string, emit, main
-from tinyml.graph_writer import GraphWriter
+from tinyml.format.writer import GraphWriter
 
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fno-exceptions", "-fno-rtti"]
 DECLARATIONS = Path(__file__).parent / "tflm_declarations"

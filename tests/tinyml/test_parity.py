@@ -13,14 +13,14 @@ import pytest
 from blotches import CLASSES, pixels
 from PIL import Image
 
-from pytorch_side.looks import read_looks
-from tinyml.card import SplitRule, load_card, save_card
-from tinyml.cli import UserError
-from tinyml.interpreters import Micro, arena_bytes
-from tinyml.operators import compare_operators
-from tinyml.parity import OPERATOR_IMAGES, broken, climb, main
-from tinyml.pixels import to_int8
-from tinyml.rungs import Rung, make_rungs
+from swin2mcu.common.card import SplitRule, load_card, save_card
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import to_int8
+from swin2mcu.common.test_access import read_looks
+from tinyml.parity.__main__ import OPERATOR_IMAGES, broken, climb, main
+from tinyml.parity.operators import compare_operators
+from tinyml.parity.stages import Rung, make_rungs
+from tinyml.runtimes.tflite_micro import Micro, arena_bytes
 
 NAMES = [
     "torch-float",

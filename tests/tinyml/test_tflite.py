@@ -14,10 +14,10 @@ import pytest
 from fuzz_tflite import CORPUS, check
 from random_graphs import RandomGraph, seeded
 
-from tinyml.cli import UserError
-from tinyml.flatbuffer import MalformedError
-from tinyml.graph_writer import GraphWriter
-from tinyml.tflite import parse, read
+from swin2mcu.common.cli import UserError
+from tinyml.format.flatbuffer import MalformedError
+from tinyml.format.tflite import parse, read
+from tinyml.format.writer import GraphWriter
 
 
 def small_model(change: Callable[[Any], None] | None = None) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tinyml.card import load_card, sha256_of
-from tinyml.parity import broken
-from tinyml.rungs import INT8_RUNG
+from swin2mcu.common.card import load_card, sha256_of
+from tinyml.parity.__main__ import broken
+from tinyml.parity.stages import INT8_RUNG
 
 ZOO = Path(__file__).resolve().parents[2] / "tinyml" / "zoo"
 ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir())

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from swin2mcu.common.card import load_card, sha256_of
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from tinyml.aot.compiler import compile_graph
 from tinyml.aot.fuse import FUSIONS
 from tinyml.aot.pack import CORES
-from tinyml.card import load_card, sha256_of
-from tinyml.cli import Parser, UserError, run_command, write_atomic
-from tinyml.tflite import read
+from tinyml.format.tflite import read
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot.emit import Emitter, Source
 from tinyml.aot.fuse import FUSIONS, fuse
 from tinyml.aot.lower import lower
 from tinyml.aot.schedule import arena_plan, schedule
-from tinyml.cli import UserError
-from tinyml.tflite import Graph
+from tinyml.format.tflite import Graph
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot.ir import Program
 from tinyml.aot.lower_conv import lower_conv, lower_depthwise, lower_fully_connected
 from tinyml.aot.lower_pointwise import (
@@ -14,8 +15,7 @@ from tinyml.aot.lower_pointwise import (
     lower_reshape,
 )
 from tinyml.aot.lowering import Lowering, activation_shape
-from tinyml.cli import UserError
-from tinyml.tflite import Graph, Operator
+from tinyml.format.tflite import Graph, Operator
 
 _LOWERINGS: dict[str, Callable[[Lowering, Operator], None]] = {
     "ADD": lower_add,

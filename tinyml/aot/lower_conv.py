@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot import quantize
 from tinyml.aot.ir import Conv, Node, Operand, Shape, Window
 from tinyml.aot.lowering import (
@@ -19,8 +20,7 @@ from tinyml.aot.lowering import (
     refusal,
 )
 from tinyml.aot.requant import requantization
-from tinyml.cli import UserError
-from tinyml.tflite import Operator, Tensor
+from tinyml.format.tflite import Operator, Tensor
 
 LARGEST_WEIGHTS = 64 << 20
 

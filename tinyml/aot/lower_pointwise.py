@@ -17,7 +17,7 @@ from tinyml.aot.lowering import (
     output_clamp,
     refusal,
 )
-from tinyml.tflite import Operator, Tensor
+from tinyml.format.tflite import Operator, Tensor
 
 
 def lower_mean(lowering: Lowering, operator: Operator) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot import quantize
 from tinyml.aot.ir import Node, Operand, Shape, Value
-from tinyml.cli import UserError
-from tinyml.tflite import Graph, Operator, Tensor
+from tinyml.format.tflite import Graph, Operator, Tensor
 
 # Above this a multiplier would shift an int32 accumulator out of its register.
 LARGEST_FACTOR = float(1 << 30)

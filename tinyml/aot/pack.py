@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot.ir import Conv, Node, Program
 from tinyml.aot.quantize import Int64Array, wrap32
-from tinyml.cli import UserError
 
 CORES = ("portable", "dsp", "helium")
 

@@ -1,0 +1,179 @@
+"""Every way to run one model on this PC, behind one pair of functions: prepare the input, run it.
+
+Runtimes are imported when a backend is loaded, never before: a fresh process that loads one of
+them shows that runtime's memory and no other's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from host_tools.inputs import Model
+from host_tools.pc.backend import Backend
+from host_tools.pc.runner import Pixels, Runner
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import to_float, to_int8
+
+
+def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
+    """All backends this folder has the files for. `work` keeps what is generated on the way."""
+    suffix = "" if threads == 1 else f"-{threads}t"
+    found = [
+        Backend(
+            f"pc-litert-int8{suffix}",
+            "LiteRT (XNNPACK)",
+            "int8",
+            model.size,
+            threads,
+            ("ai-edge-litert",),
+            lambda count: load_litert(model.int8, count),
+            model.int8,
+        ),
+        _float_litert(model, work, threads, suffix),
+    ]
+    if (onnx := model.folder / "model.onnx").is_file():
+        found.append(
+            Backend(
+                f"pc-onnxruntime-float32{suffix}",
+                "ONNX Runtime",
+                "float32",
+                model.size,
+                threads,
+                ("onnxruntime",),
+                lambda count: load_onnxruntime(onnx, count),
+                onnx,
+            )
+        )
+    if threads == 1:  # neither knows threads: a microcontroller has one core
+        found.append(
+            Backend(
+                "pc-tflm-int8",
+                "TFLite Micro",
+                "int8",
+                model.size,
+                1,
+                ("tflite-micro",),
+                lambda count: load_tflite_micro(model.int8),
+                model.int8,
+                "reference kernels, made to be read and ported, not to be fast on a PC",
+            )
+        )
+        found.append(
+            Backend(
+                "pc-aot-int8",
+                "generated C, gcc -O2",
+                "int8",
+                model.size,
+                1,
+                (),
+                lambda count: load_generated_c(model, work),
+                model.int8,
+                weighed=False,
+            )
+        )
+    return found
+
+
+def _float_litert(model: Model, work: Path, threads: int, suffix: str) -> Backend:
+    path, note = float_model(model, work)
+    return Backend(
+        f"pc-litert-float32{suffix}",
+        "LiteRT (XNNPACK)",
+        "float32",
+        model.size,
+        threads,
+        ("ai-edge-litert",),
+        lambda count: load_litert(path, count),
+        path,
+        note,
+    )
+
+
+def float_model(model: Model, work: Path) -> tuple[Path, str]:
+    """The float .tflite and a note: the run's own, else the int8 model's weights as floats."""
+    path = model.folder / "model_float32.tflite"
+    if path.is_file():
+        return path, ""
+    from swin2mcu.common.cli import write_atomic
+    from tinyml.format.variants import dequantized_twin
+
+    path = work / f"{model.sha256[:16]}-float32.tflite"
+    if not path.is_file():
+        write_atomic(path, dequantized_twin(model.int8.read_bytes()))
+    return path, "the int8 model's weights as floats: the float model itself is not in the folder"
+
+
+def load_litert(path: Path, threads: int) -> Runner:
+    """LiteRT with its default kernels (XNNPACK); the file's input may be int8 or float32."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"LiteRT cannot load {path}: {error}") from error
+    taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    convert = to_int8 if taken["dtype"] == np.int8 else to_float
+
+    def run(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        interpreter.set_tensor(taken["index"], values)
+        interpreter.invoke()
+        logits: npt.NDArray[Any] = interpreter.get_tensor(given["index"])[0]
+        return logits
+
+    return Runner(lambda pixels: convert(pixels)[None], run)
+
+
+def load_tflite_micro(path: Path) -> Runner:
+    from tflite_micro.python.tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_file(str(path))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"TFLite Micro cannot load {path}: {error}") from error
+
+    def run(values: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        interpreter.set_input(values, 0)
+        interpreter.invoke()
+        logits: npt.NDArray[Any] = interpreter.get_output(0)[0]
+        return logits
+
+    return Runner(lambda pixels: to_int8(pixels)[None], run)
+
+
+def load_generated_c(model: Model, work: Path) -> Runner:
+    from tinyml.format.tflite import read
+    from tinyml.runtimes.generated import GeneratedC
+
+    folder = work / f"aot-{model.sha256[:16]}"
+    folder.mkdir(exist_ok=True)
+    generated = GeneratedC(read(model.int8), model.sha256, folder)
+    return Runner(to_int8, generated.run)
+
+
+def load_onnxruntime(path: Path, threads: int) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin for more work would take the cores from the backend whose turn is next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors share no base class but this
+        raise UserError(f"ONNX Runtime cannot load {path}: {error}") from error
+    name = session.get_inputs()[0].name
+    channels_first = session.get_inputs()[0].shape[1] == 3
+
+    def prepare(pixels: Pixels) -> npt.NDArray[np.float32]:
+        values = to_float(pixels)[None]
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if channels_first else values
+
+    return Runner(prepare, lambda values: np.asarray(session.run(None, {name: values})[0][0]))

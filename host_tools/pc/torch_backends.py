@@ -1,0 +1,163 @@
+"""The PyTorch backends: Swin-L, the teacher that was used, and the student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host_tools.inputs import Model
+from host_tools.pc.backend import Backend
+from host_tools.pc.runner import Pixels, Runner
+from host_tools.report.entries import LEARNED_FROM
+from pytorch_side.config import read_saved_config
+from pytorch_side.nets.describe import describe_teacher
+from swin2mcu.common.pixels import to_float
+
+SWIN_LARGE = "swin_large_patch4_window7_224"
+PACKAGES = ("torch", "timm")
+RANDOM = "random weights: they do not change its speed, and its accuracy is not measured"
+
+
+@dataclass(frozen=True)
+class TorchSource:
+    """How to make a network, and whether the result has weights worth scoring."""
+
+    make: Callable[[], Any]  # → nn.Module in eval mode
+    teacher_input: str | None = None  # how a teacher expects its pixels; None: our own contract
+
+
+def torch_backends(
+    model: Model, class_count: int, threads: int, swin_large: bool = True
+) -> list[Backend]:
+    """Swin-L, the run's own teacher and student. Weights are used where the folder names them."""
+    suffix = "" if threads == 1 else f"-{threads}t"
+    found = []
+    if swin_large:
+        found.append(
+            _contender(
+                f"pc-torch-swin-large-float32{suffix}",
+                224,
+                threads,
+                TorchSource(lambda: _timm(SWIN_LARGE, class_count)),
+                None,
+                RANDOM,
+            )
+        )
+    found += _teacher_used(model, class_count, threads, suffix)
+    weights = model.folder / "student.safetensors"
+    trained = weights.is_file()
+    found.append(
+        _contender(
+            f"pc-torch-float32{suffix}",
+            model.size,
+            threads,
+            TorchSource(
+                (lambda: _trained_student(weights))
+                if trained
+                else (lambda: _timm(model.card.student, class_count))
+            ),
+            weights if trained else None,
+            "the float student before quantisation-aware training" if trained else RANDOM,
+        )
+    )
+    return found
+
+
+def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> list[Backend]:
+    path = model.folder / "config.json"
+    if not path.is_file():
+        return []
+    config = read_saved_config(path)
+    if not (config.alpha > 0 or config.beta > 0):
+        return []  # it learned from labels alone
+    weights = Path(config.teacher_init) if config.teacher_init else None
+    trained = weights is not None and weights.is_file()
+    described = describe_teacher(config, weights)
+    if not trained:
+        if config.teacher == SWIN_LARGE:
+            return []  # it is there already
+        config = replace(config, teacher_init="", teacher_stem_init="", pretrained=False)
+
+    def make() -> Any:
+        from pytorch_side.nets.models import make_teacher
+
+        return make_teacher(config, class_count).eval()
+
+    return [
+        _contender(
+            f"pc-torch-teacher-float32{suffix}",
+            config.teacher_size,
+            threads,
+            TorchSource(make, config.teacher_input),
+            weights if trained else None,
+            f"{LEARNED_FROM}: {described}" if trained else f"{described}; {RANDOM}",
+        )
+    ]
+
+
+def _contender(
+    target: str, size: int, threads: int, source: TorchSource, file: Path | None, note: str
+) -> Backend:
+    return Backend(
+        target,
+        "PyTorch",
+        "float32",
+        size,
+        threads,
+        PACKAGES,
+        lambda count: load_torch(source, size, count),
+        file,
+        note,
+        scored=file is not None,
+    )
+
+
+def load_torch(source: TorchSource, size: int, threads: int) -> Runner:
+    import torch
+
+    torch.set_num_threads(threads)
+    network = source.make().to(memory_format=torch.channels_last)
+
+    def prepare(pixels: Pixels) -> Any:
+        values = torch.from_numpy(to_float(pixels)[None].transpose(0, 3, 1, 2).copy())
+        if source.teacher_input is not None:
+            from pytorch_side.nets.models import teacher_input
+
+            values = teacher_input(values, source.teacher_input)
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def run(values: Any) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            logits: np.ndarray[Any, Any] = network(values)[0].numpy()
+        return logits
+
+    return Runner(prepare, run, lambda: _facts(network, size))
+
+
+def _facts(network: Any, size: int) -> dict[str, int]:
+    """Multiply-accumulates and parameters, counted by running the network once."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, size, size))
+    return {
+        "macs": counter.get_total_flops() // 2,  # it counts a multiplication and an addition as two
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+
+
+def _timm(name: str, class_count: int) -> Any:
+    from pytorch_side.nets.models import timm_package
+
+    return timm_package().create_model(name, pretrained=False, num_classes=class_count).eval()
+
+
+def _trained_student(path: Path) -> Any:
+    from pytorch_side.nets.models import load_student
+
+    return load_student(path)[0]

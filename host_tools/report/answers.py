@@ -1,0 +1,102 @@
+"""The four questions a reader comes with, answered at the top of the page, a card each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from host_tools.report.entries import Entry, Row, rows_of, show_cost
+from host_tools.report.scores import (
+    computes_as_a_board,
+    score_of_student,
+    score_of_teacher,
+    show_images,
+)
+from host_tools.report.tags import anchor, short
+
+Card = tuple[str, str, str]  # question, answer, where it comes from
+
+
+def answers(entries: Sequence[Entry]) -> str:
+    """One row of cards for each model."""
+    parts = []
+    for entry in entries:
+        rows = [row for row in rows_of(entry) if row.subject == "student"]
+        cards = [_accurate(entry), _fast(rows), _fits(entry, rows), _true(rows)]
+        cells = "".join(
+            f"<div><dt>{escape(question)}</dt><dd>{escape(answer)}"
+            f"<small>{escape(origin)}</small></dd></div>"
+            for question, answer, origin in cards
+        )
+        link = f'<a href="#{anchor(entry)}">{escape(entry.name)}</a>'
+        parts.append(f'<h3>{link}</h3><dl class="keys">{cells}</dl>')
+    return f"<section><h2>At a glance</h2>{''.join(parts)}</section>"
+
+
+def _accurate(entry: Entry) -> Card:
+    question = "How accurate is it?"
+    best, teacher = score_of_student(entry), score_of_teacher(entry)
+    if best is None:
+        return question, "not measured", "name the images with --data"
+    origin = f"top-1 of {show_images(entry, best)}, {short(best)}"
+    if teacher:
+        described = f" ({teacher.described})" if teacher.described else ""
+        origin += f"; its teacher {teacher.top1:.2%}{described}"
+    return question, f"{best.top1:.2%}", origin
+
+
+def _fast(rows: Sequence[Row]) -> Card:
+    """The fastest on a clock; emulated boards are counted, so they are named beside it."""
+    question = "How fast is it?"
+    timed = [
+        row
+        for row in rows
+        if row.milliseconds is not None
+        and row.place != "estimate"
+        and row.target.get("threads") in (None, 1)
+    ]
+    counted = [row for row in rows if row.cost.get("unit") == "instructions"]
+    least = min(counted, key=lambda row: row.cost["p50"], default=None)
+    work = f"{show_cost(least)} on {least.name}, emulated" if least else ""
+    if not timed:
+        return question, show_cost(least) if least else "not measured", "emulated: work, not time"
+    fastest = min(timed, key=lambda row: row.milliseconds or 0.0)
+    ratio = f", 1/{1 / fastest.of_large:,.0f} of Swin-L" if fastest.of_large else ""
+    said = [f"{short(fastest)}, one {fastest.place} thread{ratio}", work]
+    return question, show_cost(fastest), "; ".join(text for text in said if text)
+
+
+def _fits(entry: Entry, rows: Sequence[Row]) -> Card:
+    question = "Does it fit?"
+    arenas = [row for row in rows if "arena_bytes" in (row.target.get("memory") or {})]
+    card = entry.card
+    parameters = f"{card.parameters / 1e6:.2f} M parameters" if card and card.parameters else ""
+    macs = f"{card.macs / 1e6:.3g} M multiply-accumulates" if card and card.macs else ""
+    size = ", ".join(text for text in (parameters, macs) if text)
+    if not arenas:
+        return question, "no board yet", size
+    least = min(arenas, key=lambda row: int(row.target["memory"]["arena_bytes"]))
+    kilobytes = least.target["memory"]["arena_bytes"] / 1024
+    return question, f"{kilobytes:.1f} KB RAM", f"arena on {least.name}; {size}"
+
+
+def _true(rows: Sequence[Row]) -> Card:
+    """Answers compared with a reference's: the board's where there is one."""
+    question = "Is the number true?"
+    compared = [row for row in rows if (row.target.get("parity") or {}).get("images")]
+    exact = [row for row in compared if "identical" in row.target["parity"]]
+    if not exact:
+        return question, "not compared", "no target's logits were held against a reference's"
+    # A runtime that rounds in its own way is no evidence against the model, nor for it.
+    row = max(
+        exact,
+        key=lambda row: (
+            row.place == "board" or computes_as_a_board(row),
+            row.target["parity"]["images"],
+            row.place == "board",
+        ),
+    )
+    parity = row.target["parity"]
+    answer = f"{parity['identical']:,} of {parity['images']:,}"
+    origin = f"images with logits byte-identical to {parity['reference']}'s, {row.name}"
+    return question, answer, origin

@@ -1,0 +1,149 @@
+"""The worst mistakes of an int8 model as small pictures, each with where the student looked.
+
+The pictures go into the report its user makes, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from host_tools.inputs import Model, split_images
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import load_pixels, to_int8
+
+SHOWN = 12
+SIDE = 120  # pixels of a thumbnail
+SHEET = "attention.png"  # what `python -m pytorch_side.evaluate attention` is told to write
+SHEET_WIDTH = 1120
+
+
+@dataclass(frozen=True)
+class Picture:
+    truth: str
+    answer: str
+    margin: float  # how far the answer's logit is above the true class's
+    image: str  # data: URL
+    attention: str  # data: URL
+
+
+def worst_mistakes(model: Model, data: Path) -> list[Picture]:
+    """Score the test split with LiteRT and return the images that are most wrong."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(model.int8), num_threads=1)
+    interpreter.allocate_tensors()
+    given = interpreter.get_output_details()[0]
+    scale = given["quantization"][0]
+    wrong: list[tuple[float, Path, int, int]] = []
+    for path, label in split_images(data, model.card):
+        try:
+            pixels = load_pixels(path, model.size, model.size)
+        except UserError:
+            continue
+        logits = _answer(interpreter, pixels).astype(np.float32) * scale
+        answer = int(logits.argmax())
+        if answer != label:
+            wrong.append((float(logits[answer] - logits[label]), path, label, answer))
+    wrong.sort(key=lambda mistake: -mistake[0])
+    looking = _looking_interpreter(model)
+    pictures = []
+    for margin, path, label, answer in wrong[:SHOWN]:
+        pixels = load_pixels(path, model.size, model.size)
+        energy = energy_map(looking, pixels)
+        classes = model.card.classes
+        pictures.append(
+            Picture(
+                classes[label],
+                classes[answer],
+                margin,
+                _jpeg(Image.fromarray(pixels)),
+                _jpeg(overlay(pixels, energy)),
+            )
+        )
+    return pictures
+
+
+def attention_sheet(folder: Path) -> str | None:
+    """The run's drawing of the teacher's and the student's attention, where there is one."""
+    path = folder / SHEET
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as found:
+            sheet = found.convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is no picture: draw it again") from error
+    if sheet.width > SHEET_WIDTH:
+        sheet = sheet.resize((SHEET_WIDTH, sheet.height * SHEET_WIDTH // sheet.width))
+    return _data_url(sheet)
+
+
+def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Sum of squared features at the finest grid of at most 1/16 of the image, scaled to 0…1."""
+    _answer(interpreter, pixels)
+    grid = -(-pixels.shape[0] // 16)
+    chosen = None
+    for tensor in interpreter.get_tensor_details():
+        shape = tensor["shape"]
+        if len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] == grid:
+            chosen = tensor  # in the order of execution: the last one of that grid remains
+    if chosen is None:
+        raise UserError("the model has no features at a sixteenth of its input's size")
+    scale, zero = chosen["quantization"]
+    features = (interpreter.get_tensor(chosen["index"])[0].astype(np.float32) - zero) * scale
+    energy: npt.NDArray[np.float32] = (features**2).sum(axis=-1)
+    energy -= energy.min()
+    return energy / max(float(energy.max()), 1e-9)
+
+
+def overlay(pixels: npt.NDArray[np.uint8], energy: npt.NDArray[np.float32]) -> Image.Image:
+    """The picture in grey, warm where the energy is."""
+    height, width, _ = pixels.shape
+    smooth = Image.fromarray((energy * 255).astype(np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    share = np.asarray(smooth, np.float32)[..., None] / 255.0
+    grey = pixels.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    warm = np.array([255.0, 120.0, 20.0], np.float32)
+    mixed = grey * (1 - 0.65 * share) + warm * 0.65 * share
+    return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def _looking_interpreter(model: Model) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_path=str(model.int8),
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _answer(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], to_int8(pixels)[None])
+    interpreter.invoke()
+    logits: npt.NDArray[np.int8] = interpreter.get_tensor(
+        interpreter.get_output_details()[0]["index"]
+    )[0]
+    return logits
+
+
+def _jpeg(image: Image.Image) -> str:
+    return _data_url(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _data_url(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

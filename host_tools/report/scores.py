@@ -1,0 +1,71 @@
+"""Which of a model's targets speaks for its accuracy, and how sure that is: never the best one."""
+
+from __future__ import annotations
+
+from host_tools.report.entries import Entry, Row, most_images, rows_of
+
+REFERENCE = "tflite-micro"  # whose integers are every board's
+
+
+def score_of_student(entry: Entry) -> Row | None:
+    """The int8 student in a board's own integers over the whole split, or what is nearest to it.
+
+    Chosen by what was measured, not by what came out: a maximum over targets would be a look at
+    test for each of them, and eight images that are all right would win it.
+    """
+    whole = split_images(entry)
+    scored = [row for row in rows_of(entry) if row.subject == "student" and row.top1 is not None]
+    return max(
+        scored,
+        key=lambda row: (
+            row.target.get("precision") == "int8",
+            computes_as_a_board(row) and _images(row) == whole,
+            _images(row),
+            computes_as_a_board(row),
+            row.place == "board",
+        ),
+        default=None,
+    )
+
+
+def score_of_teacher(entry: Entry) -> Row | None:
+    rows = rows_of(entry)
+    return next((row for row in rows if row.subject == "teacher" and row.top1 is not None), None)
+
+
+def computes_as_a_board(row: Row) -> bool:
+    """Whether its logits are the reference interpreter's: it is that, or gives the same bytes.
+
+    A browser's are compared with LiteRT's on the PC, which rounds in its own way.
+    """
+    parity = row.target.get("parity") or {}
+    same = parity.get("images") and parity.get("identical") == parity["images"]
+    return (bool(same) and parity.get("reference") == REFERENCE) or row.engine == "TFLite Micro"
+
+
+def split_images(entry: Entry) -> int:
+    """How many images the test split has, as far as anything beside the results knows."""
+    ladder = entry.ladder or {}
+    climbed = ladder.get("split_images", 0) if ladder.get("split") == "test" else 0
+    card = entry.card.accuracy.get("int8", {}) if entry.card else {}
+    in_card = card.get("images", 0) if card.get("split") == "test" else 0
+    return max(most_images(rows_of(entry)), climbed, in_card)
+
+
+def show_error(row: Row) -> str:
+    """Top-1 ± one standard error of a binomial; of none or all right the formula knows nothing."""
+    top1 = row.target["accuracy"]["top1"]
+    error = (top1 * (1 - top1) / _images(row)) ** 0.5
+    return f"{top1:.2%} ± {error:.2%}" if error else f"{top1:.2%}"
+
+
+def show_images(entry: Entry, row: Row) -> str:
+    """What a score is of; a part of the split says so."""
+    split, whole = row.target["accuracy"]["split"], split_images(entry)
+    if _images(row) < whole:
+        return f"only {_images(row):,} of {whole:,} {split} images"
+    return f"{_images(row):,} {split} images"
+
+
+def _images(row: Row) -> int:
+    return int(row.target["accuracy"]["images"])

@@ -1,0 +1,57 @@
+"""The report as tables in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from host_tools.report.entries import (
+    Entry,
+    Row,
+    missing,
+    most_images,
+    remarks,
+    rows_of,
+    show_cost,
+    show_memory,
+    show_top1,
+)
+
+WIDTH = 100  # of a table that is piped into a file
+WIDE = 136  # from here on there is room for what a target's name says already
+
+
+def print_entries(entries: Sequence[Entry]) -> None:
+    """Print every model's targets to stdout, and the remarks that keep them from being misread."""
+    # Piped into a file there is no terminal to take the width from.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    for entry in entries:
+        table = Table(title=entry.name, title_justify="left", box=None, pad_edge=False)
+        about = ("engine", "precision") if console.width >= WIDE else ()
+        for column in ("target", *about):
+            table.add_column(column, no_wrap=True)
+        for column in ("top-1", "p50", "p95", "of Swin-L", "memory"):
+            table.add_column(column, justify="right", no_wrap=True)
+        rows = rows_of(entry)
+        for row in rows:
+            table.add_row(
+                row.name,
+                *((row.engine, str(row.target.get("precision", ""))) if about else ()),
+                show_top1(row, most_images(rows)),
+                _narrow_cost(row),
+                _narrow_cost(row, "p95"),
+                "" if row.of_large is None else f"1/{1 / row.of_large:,.0f}",
+                show_memory(row).removesuffix(" process").removesuffix(" arena"),
+            )
+        console.print(table)
+        for remark in (*remarks(entry), *missing(entry)):
+            console.print(remark, style="dim", soft_wrap=True)
+        console.print()
+
+
+def _narrow_cost(row: Row, percentile: str = "p50") -> str:
+    estimate = "~" if row.place == "estimate" else ""
+    return estimate + show_cost(row, percentile).replace("instructions", "instr")

@@ -1,0 +1,35 @@
+"""Smooth random fields and the few image operations that leaves and tables share."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from pytorch_side.data.synthetic.shape import Field
+
+
+def noise(rng: np.random.Generator, size: int, cells: int) -> Field:
+    """(size, size) smooth noise of about 0 ± 1, `cells` bumps along a side."""
+    grid = rng.standard_normal((cells + 2, cells + 2), dtype=np.float32)
+    large = Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(large, dtype=np.float32)
+
+
+def blur(field: Field, radius_px: float) -> Field:
+    """Gaussian blur of values 0…1 (8 bits are enough for what is blurred here)."""
+    grey = Image.fromarray((field * np.float32(255.0)).astype(np.uint8))
+    soft = grey.filter(ImageFilter.GaussianBlur(radius_px))
+    return np.asarray(soft, dtype=np.float32) / np.float32(255.0)
+
+
+def ramp(field: Field, low: float, high: float) -> Field:
+    """0 below `low`, 1 above `high`, straight in between."""
+    return np.clip((field - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+
+
+def mix(picture: Field, colour: tuple[float, float, float] | Field, amount: Field) -> Field:
+    """Blend a colour (or a picture) into a (size, size, 3) picture where `amount` says."""
+    change = np.asarray(colour, dtype=np.float32) - picture
+    change *= amount[..., None]
+    change += picture
+    return change

@@ -1,0 +1,131 @@
+"""The hybrid loss and the logit losses to choose from: scalars, averaged over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pytorch_side.config import Config
+from pytorch_side.distillation.attention import attention_distance
+from swin2mcu.common.cli import UserError
+
+
+def kl_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """KL(softmax(teacher/T) ‖ softmax(student/T)), logits (batch, classes); labels are not used.
+
+    Hinton et al. 2015 (arXiv 1503.02531). The factor T² that keeps gradients' size is the caller's.
+    """
+    return functional.kl_div(
+        functional.log_softmax(student / temperature, dim=1),
+        functional.log_softmax(teacher / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+def dkd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    temperature: float,
+    target_weight: float = 1.0,
+    rest_weight: float = 8.0,
+) -> Tensor:
+    """Decoupled distillation of Zhao et al. 2022 (arXiv 2203.08679): a·TCKD + b·NCKD.
+
+    `student` and `teacher` are logits (batch, classes), `labels` (batch,) classes. Of
+    softmax(logits / temperature):
+    TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
+    NCKD = the same of the distributions over the other classes alone.
+    Weights 1 and 8 are the authors' for CIFAR-100; T² is the caller's. Raises UserError where views
+    are mixed.
+    """
+    if labels.dim() > 1:
+        raise UserError(
+            "logit_loss 'dkd' parts one true class from the others: it needs view_mix 0"
+        )
+    true = functional.one_hot(labels, student.shape[1]).bool()
+
+    def binary(logits: Tensor) -> Tensor:
+        logs = functional.log_softmax(logits / temperature, dim=1)
+        rest = logs.masked_fill(true, -torch.inf).logsumexp(dim=1)
+        return torch.stack([logs[true], rest], dim=1)
+
+    def others(logits: Tensor) -> Tensor:
+        rest = (logits / temperature)[~true].view(len(logits), -1)
+        return functional.log_softmax(rest, dim=1)
+
+    target = functional.kl_div(
+        binary(student), binary(teacher), reduction="batchmean", log_target=True
+    )
+    rest = functional.kl_div(
+        others(student), others(teacher), reduction="batchmean", log_target=True
+    )
+    return target_weight * target + rest_weight * rest
+
+
+def dist_loss(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    temperature: float,
+    between_weight: float = 1.0,
+    within_weight: float = 1.0,
+) -> Tensor:
+    """DIST of Huang et al. 2022 (arXiv 2205.10536): 1 - Pearson correlation, over rows and columns.
+
+    Logits are (batch, classes), and p = softmax(logits / temperature); labels are not used.
+    Rows of p: each image's class probabilities (between classes); columns: each class's
+    probabilities over the batch (within a class). The weights default to 1 each.
+    """
+    p, q = ((x / temperature).softmax(dim=1) for x in (student, teacher))
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
+        return 1.0 - functional.cosine_similarity(a, b, dim=1, eps=1e-8).mean()
+
+    return between_weight * distance(p, q) + within_weight * distance(p.T, q.T)
+
+
+LOGIT_LOSSES = {"kl": kl_loss, "dkd": dkd_loss, "dist": dist_loss}
+
+
+def hybrid_loss(
+    logits: Tensor,
+    labels: Tensor,
+    config: Config,
+    teacher_logits: Tensor | None = None,
+    maps: Mapping[tuple[int, int], tuple[Tensor, Tensor]] | None = None,
+) -> dict[str, Tensor]:
+    """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
+
+    `labels` are (batch,) classes or (batch, classes) shares. `maps` holds (student map, teacher
+    map), (batch, h, w) each, for each pair of stages; their distances are averaged, where the
+    paper's equation 2 sums them: beta then means the same for any number of pairs.
+    """
+    hard = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+    parts = {"cross_entropy": hard}
+    loss = (1.0 - config.alpha) * hard
+    if config.alpha > 0:
+        if teacher_logits is None:
+            raise ValueError("alpha > 0 needs the teacher's logits")
+        soft = logit_loss(logits.float(), teacher_logits.float(), labels, config)
+        parts["logit"] = soft
+        loss = loss + config.alpha * config.temperature**2 * soft
+    if config.beta > 0:
+        if not maps:
+            raise ValueError("beta > 0 needs attention maps")
+        distances = [attention_distance(s, t, config.attention_formula) for s, t in maps.values()]
+        parts["attention"] = torch.stack(distances).mean()
+        loss = loss + config.beta * parts["attention"]
+    return {"loss": loss, **parts}
+
+
+def logit_loss(student: Tensor, teacher: Tensor, labels: Tensor, config: Config) -> Tensor:
+    """The logit loss that the config names."""
+    if config.logit_loss not in LOGIT_LOSSES:
+        raise UserError(f"logit_loss {config.logit_loss!r}: known are {', '.join(LOGIT_LOSSES)}")
+    return LOGIT_LOSSES[config.logit_loss](student, teacher, labels, config.temperature)

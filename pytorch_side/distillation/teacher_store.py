@@ -1,0 +1,155 @@
+"""The teacher's answers on disk, and the rounding they go through.
+
+<folder>/knowledge.json      what they are answers to: images, views, teacher
+<folder>/seeds.npy           (images, views) uint64
+<folder>/logits.npy          (images, views, classes) float16
+<folder>/maps-<stage>.npy    (images, views, h, w) uint8, the largest value of a map being 255
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from swin2mcu.common.cli import UserError
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Finished knowledge, memory-mapped."""
+
+    row: dict[str, int]  # file → first index of the arrays
+    seeds: npt.NDArray[np.uint64]
+    logits: npt.NDArray[np.float16]
+    maps: dict[int, npt.NDArray[np.uint8]]
+    channels: dict[int, int]  # of each stage of the teacher
+    about: dict[str, Any]
+
+
+def quantise_logits(logits: Tensor) -> npt.NDArray[np.float16]:
+    """(batch, classes) → float16: 3 decimal digits, far finer than any teacher is right."""
+    return logits.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)
+
+
+def quantise_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
+    """(batch, h, w) ≥ 0 → uint8 on a grid no finer than `grid_max`, each map's maximum at 255."""
+    grid = (min(grid_max, maps.shape[1]), min(grid_max, maps.shape[2]))
+    small = functional.adaptive_avg_pool2d(maps.float()[:, None], grid)[:, 0]
+    top = small.flatten(1).amax(dim=1).clamp_min(1e-12)
+    return (small / top[:, None, None] * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def open_knowledge(folder: Path, expected: dict[str, Any]) -> Knowledge:
+    """Open finished knowledge after checking what it was made for, and that its files agree.
+
+    Raises UserError when it is missing, unfinished or damaged, or differs from `expected`.
+    """
+    about = read_about(folder)
+    if not about:
+        raise UserError(
+            f"{folder} holds no knowledge: make it with "
+            "python -m pytorch_side.distillation.teacher_cache"
+        )
+    check_same(folder, about, expected)
+    path = folder / "files.json"
+    files = _read_json(path)
+    if not isinstance(files, list) or split_digest(files) != about["split"]:
+        raise _damaged(path, "it does not list the images that were asked about")
+    if about["done"] < len(files):
+        raise UserError(
+            f"{folder} is unfinished ({about['done']} of {len(files)} images): "
+            "run python -m pytorch_side.distillation.teacher_cache again to finish it"
+        )
+    arrays = open_arrays(folder, about, len(files), "r")
+    return Knowledge(
+        row={file: i for i, file in enumerate(files)},
+        seeds=arrays["seeds"],
+        logits=arrays["logits"],
+        maps={int(stage): arrays[f"maps-{stage}"] for stage in about["channels"]},
+        channels={int(stage): count for stage, count in about["channels"].items()},
+        about=about,
+    )
+
+
+def open_arrays(
+    folder: Path, about: dict[str, Any], images: int, mode: Literal["r", "r+"]
+) -> dict[str, npt.NDArray[Any]]:
+    """The mapped arrays of a folder, by name. Raises UserError unless they are as `about` says."""
+    if set(about["channels"]) != {str(stage) for stage in about["map"]["stages"]}:
+        raise _damaged(folder / "knowledge.json", "it lacks the width of a stage")
+    shape = (images, about["views"]["count"])
+    wanted: dict[str, tuple[type, tuple[int, ...]]] = {
+        "seeds": (np.uint64, shape),
+        "logits": (np.float16, (*shape, len(about["classes"]))),
+        **{f"maps-{stage}": (np.uint8, shape) for stage in about["channels"]},
+    }
+    arrays = {}
+    for name, (kind, start) in wanted.items():
+        path = folder / f"{name}.npy"
+        try:
+            array = np.load(path, mmap_mode="r")  # "r+" would lengthen a file that was cut short
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(path, str(error)) from error
+        sizes = len(start) + (2 if name.startswith("maps") else 0)
+        if array.dtype != kind or array.ndim != sizes or array.shape[: len(start)] != start:
+            raise _damaged(path, f"it holds {array.dtype}{list(array.shape)}")
+        arrays[name] = array if mode == "r" else np.load(path, mmap_mode=mode)
+    return arrays
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """knowledge.json, or {} where there is none. Raises UserError when it is damaged."""
+    path = folder / "knowledge.json"
+    if not path.is_file():
+        return {}
+    about = _read_json(path)
+    if not (
+        isinstance(about, dict)
+        and isinstance(about.get("done"), int)
+        and about["done"] >= 0
+        and isinstance(about.get("channels"), dict)
+        and all(stage.isdigit() and isinstance(n, int) for stage, n in about["channels"].items())
+    ):
+        raise _damaged(path, "it does not say what is stored")
+    return about
+
+
+def split_digest(files: list[str]) -> str:
+    """What stands for a split's images, in their order."""
+    return hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged ({reason}): remove {path.parent} and the teacher is asked anew"
+    )
+
+
+def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise UserError naming the first thing that the knowledge was made for and we are not."""
+    # What older knowledge does not say of itself it was made without, or it cannot be known.
+    views = {"mix": 0.0, **about.get("views", {})}
+    unsaid = {key: expected[key] for key in ("teacher input", "pixels") if key in expected}
+    about = {"teacher views": 1, **unsaid, **about, "views": views}
+    for key, value in expected.items():
+        if about.get(key) != value:
+            raise UserError(
+                f"{folder} was made for another {key} ({str(about.get(key))[:60]}, "
+                f"not {str(value)[:60]}): make new knowledge in another folder"
+            )

@@ -1,0 +1,148 @@
+"""A legalized network that computes as if it were int8, in float, with straight-through gradients.
+
+Every tensor is rounded to the grid TFLite will use for it (see scheme.py): weights before they are
+used, activations after their fused clamp. Rounding passes gradients on as if it were not there;
+what is clipped gets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pytorch_side.int8.legalize import INPUT, LegalNet, Step, compute, walk
+from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_scales
+
+INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
+
+
+class QuantNet(nn.Module):
+    """`legal` under fake quantisation.
+
+    `low` and `high` hold the ranges of the tensors called `names`: first those of `calibrate`; in
+    training they follow each batch's minimum and maximum until `freeze_after` batches were seen.
+    """
+
+    low: Tensor
+    high: Tensor
+    seen: Tensor
+
+    def __init__(self, legal: LegalNet, momentum: float = 0.02, freeze_after: int = 2**62) -> None:
+        super().__init__()
+        self.legal = legal
+        self.momentum = momentum
+        self.freeze_after = freeze_after
+        self.names = (INPUT, *(step.name for step in legal.steps))
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.register_buffer("low", torch.zeros(len(self.names)))
+        self.register_buffer("high", torch.zeros(len(self.names)))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.low[0], self.high[0] = INPUT_RANGE
+
+    def forward(self, images: Tensor) -> Tensor:
+        observing = self.training and int(self.seen) < self.freeze_after
+
+        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+            weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
+            y = compute(step, inputs, weight, bias)
+            if observing:
+                self.follow(step.name, y, self.momentum)
+            return self.rounded(step.name, y)
+
+        logits = walk(self.legal.steps, self.rounded(INPUT, images), step_output)
+        if self.training:
+            self.seen += 1
+        return logits
+
+    def with_rounded_weights(self, images: Tensor) -> Tensor:
+        """Logits with weights on their grids, biases and activations in float: what ONNX holds."""
+
+        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+            if not step.has_weights:
+                return compute(step, inputs)
+            weight, _ = self.rounded_weights(step)
+            return compute(step, inputs, weight, self.legal.layers[step.name].bias)
+
+        return walk(self.legal.steps, images, step_output)
+
+    def parameters_of(self, name: str) -> tuple[np.float32, np.int32]:
+        """Scale and zero point of a tensor."""
+        i = self.index[name]
+        scale, zero_point = activation_parameters(
+            np.float32(self.low[i].item()), np.float32(self.high[i].item())
+        )
+        return np.float32(scale), np.int32(zero_point)
+
+    def weight_scales_of(self, step: Step) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Scales of a step's weights, one a channel; equal ones in a fully connected layer."""
+        layer = self.legal.layers[step.name]
+        return weight_scales(
+            layer.weight.detach().cpu().numpy(),
+            layer.bias.detach().cpu().numpy(),
+            float(self.parameters_of(step.inputs[0])[0]),
+            per_channel=step.operator != "linear",
+        )
+
+    def rounded(self, name: str, y: Tensor) -> Tensor:
+        """An activation on its int8 grid."""
+        scale, zero_point = self.parameters_of(name)
+        rounded: Tensor = torch.fake_quantize_per_tensor_affine(
+            y, float(scale), int(zero_point), -128, 127
+        )
+        return rounded
+
+    def rounded_weights(self, step: Step) -> tuple[Tensor, Tensor]:
+        """A step's weights and biases on their int8 and int32 grids."""
+        layer = self.legal.layers[step.name]
+        scales = torch.from_numpy(self.weight_scales_of(step)).to(layer.weight.device)
+        with torch.no_grad():
+            wide = scales.view(-1, *[1] * (layer.weight.ndim - 1))
+            # The division of scheme.integer_weights, to the last bit: torch's own fake quantisation
+            # multiplies by 1/scale, which rounds some weights to the other side.
+            steps = (layer.weight / wide).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+            weight_error = steps * wide - layer.weight
+            unit = scales * float(self.parameters_of(step.inputs[0])[0])
+            bias_error = (layer.bias / unit).round() * unit - layer.bias
+        return layer.weight + weight_error, layer.bias + bias_error
+
+    @torch.no_grad()
+    def follow(self, name: str, y: Tensor, weight: float) -> None:
+        """Move the range of tensor `name` by `weight` towards that of `y`."""
+        i = self.index[name]
+        self.low[i] = torch.lerp(self.low[i], y.amin(), weight)
+        self.high[i] = torch.lerp(self.high[i], y.amax(), weight)
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Tensor]) -> None:
+        """Set the ranges to the mean of the batches' minima and maxima in float arithmetic."""
+        for number, images in enumerate(batches, start=1):
+
+            def visit(name: str, y: Tensor, weight: float = 1 / number) -> Tensor:
+                if name != INPUT:
+                    self.follow(name, y, weight)
+                return y
+
+            self.legal.run(images, visit)
+
+
+def ranges_record(net: QuantNet) -> dict[str, Any]:
+    """What ranges.json holds: every activation's range, scale and zero point, all weight scales."""
+    activations = {}
+    for name, low, high in zip(net.names, net.low.tolist(), net.high.tolist(), strict=True):
+        scale, zero_point = net.parameters_of(name)
+        activations[name] = {
+            "min": low,
+            "max": high,
+            "scale": float(scale),
+            "zero_point": int(zero_point),
+        }
+    weights = {
+        step.name: {"scales": net.weight_scales_of(step).astype(float).tolist()}
+        for step in net.legal.steps
+        if step.has_weights
+    }
+    return {"activations": activations, "weights": weights}

@@ -1,0 +1,222 @@
+"""Networks by timm's names: MobileNetV3 students, Swin teachers, and their weights on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytorch_side.config import Config
+from pytorch_side.nets.conv_stem import STRIDE, ConvStem
+from pytorch_side.nets.weights import load_weights, read_weights, student_of
+from swin2mcu.common.cli import UserError
+
+Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
+
+
+# Of the operators that timm's import of torchvision asks for; timm calls neither.
+TORCHVISION_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+
+@cache
+def timm_package() -> ModuleType:
+    """Import timm beside any build of torchvision.
+
+    A torchvision that matches torch registers its own operators. One that does not (PyPI's is
+    compiled for CUDA; beside a CPU torch its library does not load) fails to import for want of two
+    schemas, and only then they are declared: an operator declared twice ends the process.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for schema in TORCHVISION_SCHEMAS:
+            if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
+                library.define(schema)
+        timm_package.library = library  # type: ignore[attr-defined]  # dropped, it undefines them
+    import timm
+
+    return timm
+
+
+def make_student(config: Config, class_count: int) -> nn.Module:
+    """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator."""
+    if "mobilenetv3" not in config.student:
+        raise UserError(f"student {config.student} is no MobileNetV3: try tf_mobilenetv3_small_100")
+    same = {} if config.student.startswith("tf_") else {"pad_type": "same"}
+    model = _create(
+        config.student,
+        pretrained=config.pretrained and not config.student_init,
+        num_classes=class_count,
+        drop_rate=config.dropout,
+        **same,
+    )
+    if config.student_init:
+        load_weights(model, Path(config.student_init))
+    return model
+
+
+def make_teacher(config: Config, class_count: int) -> nn.Module:
+    """A Swin: one of timm's by name, or "swin" with `teacher_arguments` for SwinTransformer."""
+    timm = timm_package()
+    common: dict[str, Any] = {
+        "img_size": config.teacher_size,
+        "num_classes": class_count,
+        "drop_path_rate": config.drop_path,
+    }
+    if config.teacher == "swin":
+        if config.pretrained and not (config.teacher_init or config.teacher_stem):
+            raise UserError(
+                "pretrained is true, but teacher 'swin' has no weights to download: take one of "
+                "timm's, such as swin_tiny_patch4_window7_224"
+            )
+        if config.teacher_stem:
+            trunk = _trunk(config)
+            common["embed_layer"] = partial(ConvStem, trunk)
+            common["patch_size"] = STRIDE
+        try:
+            model: nn.Module = timm.models.swin_transformer.SwinTransformer(
+                **common, **config.teacher_arguments
+            )
+        except Exception as error:  # timm checks little: depths = [] is an IndexError there
+            raise UserError(
+                f"teacher_arguments do not make a SwinTransformer: {type(error).__name__}: {error}"
+            ) from error
+    elif config.teacher.startswith(("swin_", "swinv2_")) and "_cr_" not in config.teacher:
+        pretrained = config.pretrained and not config.teacher_init
+        model = _create(config.teacher, pretrained=pretrained, **common, **config.teacher_arguments)
+    else:
+        raise UserError(f"teacher {config.teacher} is no Swin: try swin_tiny_patch4_window7_224")
+    if config.teacher_init:
+        load_weights(model, Path(config.teacher_init))
+    return model
+
+
+def _trunk(config: Config) -> nn.Module:
+    """The MobileNetV3 that lends a teacher its first stages; weights of its own are not needed."""
+    finished = bool(config.teacher_init)  # and brings the stem's weights along
+    lender = Config(
+        student=config.teacher_stem,
+        student_init="" if finished else config.teacher_stem_init,
+        pretrained=config.pretrained and not finished,
+    )
+    return make_student(lender, 2)
+
+
+def teacher_input(images: Tensor, kind: str) -> Tensor:
+    """Re-normalise images from our contract, (p - 128) / 128, to what a teacher expects."""
+    pixels = images * 128.0 + 128.0
+    if kind == "half":
+        return (pixels - 127.5) / 127.5
+    if kind == "imagenet":
+        mean = pixels.new_tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+        deviation = pixels.new_tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        return (pixels / 255.0 - mean) / deviation
+    raise UserError(f"teacher_input {kind!r}: known are 'half' and 'imagenet'")
+
+
+def student_features(
+    student: nn.Module, images: Tensor, stages: tuple[int, ...]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits, and what the chosen `student.blocks` stages put out, (batch, channels, h, w) each."""
+    x = student.bn1(student.conv_stem(images))
+    features = {}
+    for number, stage in enumerate(student.blocks):
+        x = stage(x)
+        if number in stages:
+            features[number] = x
+    return student.forward_head(x), features
+
+
+def stage_width(student: nn.Module, stage: int) -> int:
+    """Channels that come out of one of the student's stages. Raises UserError if it has it not."""
+    if not 0 <= stage < len(student.blocks):
+        raise UserError(f"a student has stages 0 to {len(student.blocks) - 1}, not {stage}")
+    convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
+    return int(convolutions[-1].out_channels)
+
+
+def teacher_features(
+    swin: nn.Module, images: Tensor, stages: tuple[int, ...]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits, and what the chosen `swin.layers` stages put out, (batch, channels, h, w) each."""
+    x = swin.patch_embed(images)
+    features = {}
+    for number, stage in enumerate(swin.layers):
+        x = stage(x)
+        if number in stages:
+            features[number] = x.permute(0, 3, 1, 2)
+    return swin.forward_head(swin.norm(x)), features
+
+
+def teacher_width(swin: nn.Module, stage: int) -> int:
+    """Channels that come out of one of the teacher's stages. Raises UserError if it has it not."""
+    if not 0 <= stage < len(swin.layers):
+        raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
+    return int(swin.layers[stage].blocks[0].norm1.normalized_shape[0])
+
+
+def projections(
+    width: Callable[[int], int], pairs: Pairs, channels: Mapping[int, int]
+) -> nn.ModuleDict:
+    """A learned 1x1 projection for each pair, from `width(own stage)` to the other's `channels`.
+
+    (batch, width, h, w) → (batch, channels, h, w), P·x at every place, as FitNets' regressor does
+    (Romero et al. 2015, arXiv 1412.6550). Only training needs them: no network keeps them.
+    """
+    return nn.ModuleDict(
+        {
+            f"{own}-{theirs}": nn.Conv2d(width(own), channels[theirs], 1, bias=False)
+            for own, theirs in pairs
+        }
+    )
+
+
+def synchronised(model: nn.Module) -> nn.Module:
+    """`model` with batch norms that share their statistics among processes, weights kept.
+
+    timm's conversion, not torch's: a MobileNetV3's batch norms also hold its activations, and
+    torch's drops them.
+    """
+    timm_package()
+    from timm.layers import convert_sync_batchnorm
+
+    converted: nn.Module = convert_sync_batchnorm(model)
+    return converted
+
+
+def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
+    """A finished student from its student.safetensors: network (eval mode), input size, classes."""
+    _, metadata = read_weights(path)
+    name, size, classes = student_of(metadata, path)
+    config = Config(student=name, student_init=str(path))
+    return make_student(config, len(classes)).eval(), size, classes
+
+
+def _create(name: str, **arguments: Any) -> nn.Module:
+    timm = timm_package()
+    if not timm.is_model(name):
+        raise UserError(f"timm has no model {name!r}: see timm.list_models('*mobilenetv3*')")
+    try:
+        model: nn.Module = timm.create_model(name, **arguments)
+    except Exception as error:  # timm checks little: depths = [] is an IndexError there
+        # huggingface_hub's without a network, timm's for a network that it has no weights of
+        if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
+            raise UserError(
+                f"cannot download weights of {name} ({error}): set student_init or teacher_init to "
+                "a .safetensors file, or pretrained = false"
+            ) from error
+        raise UserError(
+            f"timm cannot make such a {name}: {type(error).__name__}: {error}"
+        ) from error
+    return model

@@ -1,0 +1,89 @@
+"""Networks' weights on disk: .safetensors files whose metadata says what they are of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from swin2mcu.common.cli import UserError, atomic_path
+
+CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
+
+
+def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
+    """Fill `model` from a .safetensors file and return the file's metadata.
+
+    A classifier that is missing or made for other classes keeps its fresh weights; anything else
+    that does not fit raises UserError naming it.
+    """
+    weights, metadata = read_weights(path)
+    own = model.state_dict()
+    for name in [n for n in weights if n.startswith(CLASSIFIERS)]:
+        if name in own and weights[name].shape != own[name].shape:
+            del weights[name]
+    unknown = [name for name in weights if name not in own]
+    missing = [n for n in own if n not in weights and not n.startswith(CLASSIFIERS)]
+    shapes = [n for n in weights if n in own and weights[n].shape != own[n].shape]
+    for wrong, text in (
+        (unknown, "holds weights the network has not"),
+        (missing, "lacks weights of the network"),
+        (shapes, "holds weights of another shape"),
+    ):
+        if wrong:
+            raise UserError(
+                f"{path} {text}: {', '.join(wrong[:3])}{' …' if len(wrong) > 3 else ''}; "
+                "name the file that belongs to this network and input size"
+            )
+    model.load_state_dict(
+        {name: value.to(own[name].dtype) for name, value in weights.items()}, strict=False
+    )
+    return metadata
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a .safetensors file. Raises UserError if it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read weights {path}: {error}") from error
+
+
+def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a .safetensors file in one step; metadata values are stored as JSON unless text."""
+    tensors = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    with library_path(path) as temporary:
+        save_file(tensors, temporary, texts)
+
+
+@contextlib.contextmanager
+def library_path(path: Path) -> Iterator[Path]:
+    """atomic_path for libraries that tell a full disk in errors of their own, and no OSError."""
+    try:
+        with atomic_path(path) as temporary:
+            yield temporary
+    except (RuntimeError, SafetensorError) as error:
+        free = shutil.disk_usage(path.parent).free >> 20
+        raise UserError(f"cannot write {path} ({error}); {free} MB are free there") from error
+
+
+def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
+    """timm's name, input size and classes that a file's metadata tells. Raises UserError."""
+    if missing := sorted({"student", "size", "classes"} - set(metadata)):
+        raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
+    try:
+        size, classes = int(metadata["size"]), json.loads(metadata["classes"])
+    except ValueError as error:
+        raise UserError(f"{path} has a size or classes that cannot be read: {error}") from error
+    if size < 1 or not isinstance(classes, list) or len(set(map(str, classes))) < 2:
+        raise UserError(f"{path} is for images of {size} px and the classes {classes}")
+    return metadata["student"], size, tuple(map(str, classes))

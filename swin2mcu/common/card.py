@@ -1,0 +1,171 @@
+"""The model card: the one metadata record that travels with a model from training to the board."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from swin2mcu.common.cli import UserError, write_atomic
+
+SCHEMA = 1
+SPLIT_KINDS = ("given", "random")
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How a folder of images is cut: a score is worth nothing where it saw training images."""
+
+    kind: str = "given"  # by split.csv, or a seeded draw where there is none; or "random"
+    seed: int = 0  # of the draw
+    val_share: float = 0.12  # of each class, where there is no split.csv
+    test_share: float = 0.12
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a later stage may know about a model without asking the stage that made it.
+
+    A stage fills in what it learns and leaves the rest alone; None means "no stage has said yet".
+    """
+
+    name: str  # the run's or the zoo entry's name
+    student: str  # timm's name of the architecture
+    classes: tuple[str, ...]  # in the order of the output's elements
+    input_shape: tuple[int, int, int]  # height, width, channels; NHWC on every target
+    input_scale: float = 1 / 128
+    input_zero_point: int = 0
+    output_scale: float | None = None
+    output_zero_point: int | None = None
+    ops: dict[str, int] = field(default_factory=dict)  # TFLite operator → how often
+    macs: int | None = None  # multiply-accumulates of one inference
+    parameters: int | None = None  # weights and biases of the int8 model
+    arena_bytes: int | None = None  # what TFLite Micro's interpreter uses on the PC
+    sha256: str | None = None  # of model_int8.tflite
+    # stage ("float", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
+    accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    split: SplitRule = SplitRule()  # that the model was trained on
+    schema: int = SCHEMA
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # to isinstance a bool is an int
+
+
+def _is_scale(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < 2**127  # nor nan; TFLite has it as a float32
+
+
+def _is_zero_point(value: Any) -> bool:
+    return type(value) is int and -128 <= value <= 127
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 2 and all(map(_is_text, value))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(_is_count(n) and n for n in value)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(entry, dict)
+        and _is_text(entry.get("split"))
+        and _is_count(entry.get("images"))
+        and type(entry.get("top1")) in (int, float)
+        and 0 <= entry["top1"] <= 1
+        and all(_is_text(entry.get(name, "")) for name in ("data", "command"))
+        for entry in value.values()
+    )
+
+
+# What a file may say in each field but "split" and "schema", as a test and in words. A field whose
+# default is None may say null as well.
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_text, "a text"),
+    "student": (_is_text, "a text"),
+    "classes": (_are_names, "a list of at least two names"),
+    "input_shape": (_is_shape, "[height, width, channels]"),
+    "input_scale": (_is_scale, "a number above 0"),
+    "input_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
+    "output_scale": (_is_scale, "a number above 0"),
+    "output_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
+    "ops": (_are_counts, "an object of operators and how often they occur"),
+    "macs": (_is_count, "a whole number"),
+    "parameters": (_is_count, "a whole number"),
+    "arena_bytes": (_is_count, "a whole number"),
+    "sha256": (_is_text, "a text"),
+    "accuracy": (_are_scores, "an object of stages and their split, images and top1 from 0 to 1"),
+}
+
+
+def load_card(path: Path) -> Card:
+    """Read a card.json. Raises UserError for a missing, malformed or foreign file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: run the stage that makes it, or name another folder"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:  # the last: brackets in brackets
+        raise UserError(f"{path} is not a model card: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a model card: it holds no JSON object")
+    if values.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} has schema {values.get('schema')}, this version reads {SCHEMA}: make it again"
+        )
+    default = {f.name: f.default for f in fields(Card)}
+    if unknown := sorted(set(values) - set(default)):
+        raise UserError(
+            f"{path} has unknown keys {', '.join(unknown)}: it was made by another version"
+        )
+    if missing := sorted({"name", "student", "classes", "input_shape"} - set(values)):
+        raise UserError(f"{path} lacks {', '.join(missing)}: make it again")
+    for name, (fits, what) in FIELDS.items():
+        unsaid = values.get(name) is None and (name not in values or default[name] is None)
+        if not unsaid and not fits(values[name]):
+            raise UserError(f"{path}: '{name}' must be {what}")
+    values["classes"] = tuple(values["classes"])
+    values["input_shape"] = tuple(values["input_shape"])
+    values["split"] = _split_rule(path, values.get("split", {}))
+    return Card(**values)
+
+
+def _split_rule(path: Path, values: Any) -> SplitRule:
+    defaults = asdict(SplitRule())
+    if not isinstance(values, dict) or any(
+        name not in defaults or type(value) is not type(defaults[name])
+        for name, value in values.items()
+    ):
+        raise UserError(f"{path}: 'split' must hold {', '.join(defaults)}")
+    rule = SplitRule(**values)
+    shares = rule.val_share, rule.test_share
+    if rule.kind not in SPLIT_KINDS or rule.seed < 0 or not all(0 < s < 1 for s in shares):
+        raise UserError(f"{path}: 'split' is no rule that deals images: {values}")
+    return rule
+
+
+def save_card(card: Card, path: Path) -> None:
+    """Write a card.json in one step."""
+    write_atomic(path, json.dumps(asdict(card), indent=2) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes. Raises UserError when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,22 @@
+"""Where things lie: the project, its published models, the images that a command works on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from swin2mcu.common.cli import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+FIRMWARE = ROOT / "firmware"
+ZOO = ROOT / "tinyml" / "zoo"  # of published models
+PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # its figures: the only ones not measured here
+
+
+def data_folder(given: Path | None) -> Path:
+    """The data set's folder: --data, else the environment's SWIN2MCU_DATA, else a UserError."""
+    text = str(given) if given else os.environ.get("SWIN2MCU_DATA", "")
+    if not text:
+        raise UserError("no images named: give --data FOLDER or set SWIN2MCU_DATA")
+    return Path(text)

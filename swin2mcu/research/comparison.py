@@ -1,0 +1,161 @@
+"""The rows of a table against its baseline, as Markdown and as a plot."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.config import Config
+from swin2mcu.common.cli import atomic_path
+from swin2mcu.research.int8 import int8_section
+from swin2mcu.research.table import RUN_HEAD, Run, Table, run_cells
+from swin2mcu.research.teachers import knowledge_section, teacher_section
+from swin2mcu.research.text import line, table
+
+STYLES = ("-", "--", ":", "-.")  # of lines, after ten colours
+SAID_ELSEWHERE = {"seed", "epochs"}  # in columns of their own
+# How a teacher would be asked and compared, which says nothing where none is.
+OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss", "alignment")
+# What a teacher is made of, which the run that its weights come from says.
+MADE_OF = {"teacher", "teacher_arguments", "teacher_stem", "teacher_stem_init", "teacher_size"}
+
+
+def section(experiment: Table, plot: str) -> str:
+    """The table as Markdown: a line a row, a verdict against the baseline, a line a run."""
+    found = {row.name: row.runs for row in experiment.rows}
+    base = found[experiment.baseline]
+    lines = [f"## {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
+    lines += [experiment.note.strip(), ""] if experiment.note else []
+    rows = []
+    for name, runs in found.items():
+        done = [run for run in runs if run.finished]
+        if not done:
+            state = f"epoch {len(runs[0].log)} of {runs[0].config.epochs}" if runs else "not run"
+            rows.append(line(name, state, *[""] * 4))
+            continue
+        rows.append(
+            line(
+                name,
+                differences(done[0].config, base[0].config, experiment.kind) if base else "",
+                len(done),
+                done[0].config.epochs,
+                _percent([run.val for run in done]),
+                _tests([run.test for run in done]),
+            )
+        )
+    lines += table(
+        " | differs in | seeds | epochs | val top-1 ± sd of seeds | test top-1 ± sd of seeds", rows
+    )
+    lines += ["", *_verdicts(experiment, found), *_run_lines(found)]
+    groups = [[run.folder for run in runs] for runs in found.values()]
+    lines += [*int8_section(groups), *teacher_section(experiment.teachers)]
+    configs = [run.config for runs in found.values() for run in runs]
+    lines += knowledge_section(
+        [Path(c.knowledge) for c in configs if c.knowledge and (c.alpha > 0 or c.beta > 0)]
+    )
+    return "\n".join(lines) + "\n"
+
+
+def differences(config: Config, baseline: Config, kind: str = "student") -> str:
+    """What a row's config says otherwise than the baseline's: "alpha 0.5, beta 0.3"."""
+    own, base = dataclasses.asdict(config), dataclasses.asdict(baseline)
+    differing = [name for name in own if name not in SAID_ELSEWHERE and own[name] != base[name]]
+    if not (config.guide or baseline.guide):  # how a guide would be followed says nothing then
+        differing = [name for name in differing if not name.startswith("guide_")]
+    if kind == "student" and config.alpha == config.beta == 0:
+        differing = [name for name in differing if not name.startswith(OF_A_TEACHER)]
+    if "teacher_init" in differing:
+        differing = [name for name in differing if name not in MADE_OF]
+    return ", ".join(f"{name} {_shown(own[name])}" for name in differing)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):  # a run's name, or a file's, is enough of a path
+        path = Path(value)
+        return path.parent.name if path.stem in ("teacher", "student") else path.stem
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_shown(given)}" for name, given in value.items()) + ")"
+    if isinstance(value, tuple | list):
+        nested = any(isinstance(part, tuple | list) for part in value)
+        return ("; " if nested else "-").join(map(_shown, value))
+    return str(value)
+
+
+def _run_lines(found: dict[str, list[Run]]) -> list[str]:
+    runs = [run for runs in found.values() for run in runs]
+    return table(f"run | {RUN_HEAD}", [line(run.folder.name, *run_cells(run)) for run in runs])
+
+
+def _percent(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.2%}"
+    return f"{mean} ± {statistics.stdev(values):.2%}" if len(values) > 1 else mean
+
+
+def _tests(values: Sequence[float | None]) -> str:
+    """Scores on test; how many of the seeds were looked at where it was not all."""
+    seen = [value for value in values if value is not None]
+    if not seen:
+        return "not looked at"
+    return _percent(seen) + (f" ({len(seen)} of {len(values)})" if len(seen) < len(values) else "")
+
+
+def _verdicts(experiment: Table, found: dict[str, list[Run]]) -> list[str]:
+    """Each row against the baseline; with one seed no claim is made."""
+    base = [run.val for run in found[experiment.baseline] if run.finished]
+    lines = []
+    for name, runs in found.items():
+        values = [run.val for run in runs if run.finished]
+        if name == experiment.baseline or not values or not base:
+            continue
+        gain = 100 * (statistics.mean(values) - statistics.mean(base))
+        text = f"- {name}: {gain:+.2f} points on val against {experiment.baseline}"
+        if len(values) > 1 and len(base) > 1:
+            spread = pooled_sd(values, base)
+            sure = abs(gain) > 200 * spread
+            verdict = "more than twice that" if sure else "not more than twice that: nothing shown"
+            text += f"; pooled sd {100 * spread:.2f} points: {verdict}"
+        else:
+            text += "; one seed, so this says little"
+        lines.append(text + ".")
+    return lines
+
+
+def pooled_sd(*groups: Sequence[float]) -> float:
+    """Standard deviation within groups of several values each, weighed by their degrees of freedom.
+
+    sqrt(sum((n - 1) variance) / sum(n - 1)).
+    """
+    weighed = [(len(group) - 1, statistics.variance(group)) for group in groups]
+    return float(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed)) ** 0.5
+
+
+def draw_curves(experiment: Table, path: Path) -> None:
+    """Validation accuracy over epochs, a line a run; the same bytes for the same logs."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    lasts: list[float] = []
+    figure = Figure(figsize=(10, 3.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="epoch", ylabel="val top-1, %")
+    for number, row in enumerate(experiment.rows):
+        for index, run in enumerate(row.runs):
+            epochs = [int(entry["epoch"]) for entry in run.log]
+            values = [100 * float(entry["val_top1"]) for entry in run.log]
+            label = "" if index else row.name
+            axes.plot(
+                epochs, values, f"C{number % 10}", ls=STYLES[number // 10], label=label, lw=1.2
+            )
+            lasts += values[len(values) // 3 :]
+    if lasts:  # the first epochs are far below, and all alike
+        axes.set_ylim(bottom=min(lasts) - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if lasts:
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    salted = matplotlib.rc_context({"svg.hashsalt": "swin2mcu"})  # else every id is a new one
+    with salted, atomic_path(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})

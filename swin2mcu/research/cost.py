@@ -1,0 +1,64 @@
+"""What training costs, as Markdown, from the files that `python -m pytorch_side.speed` wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.research.text import line, table, threads
+
+
+def cost_section(folder: Path) -> list[str]:
+    """A line for each network timed, and what stored knowledge costs an epoch; [] without files.
+
+    Raises UserError for a file that is no measurement.
+    """
+    found = [_read(path) for path in sorted(folder.glob("*.json"))]
+    timed = sorted((f for f in found if "ways" in f), key=lambda f: (f["network"], f["size"]))
+    replayed = [f for f in found if "knowledge_cost" in f]
+    if not found:
+        return []
+    lines = ["## What training costs", ""]
+    lines += [
+        f"An epoch of {f['config']} on stored knowledge costs {f['knowledge_cost']:.2f} of one "
+        f"without a teacher, in processor time ({_where(f)})."
+        for f in replayed
+    ]
+    if timed:
+        lines += [
+            "",
+            "How many times as fast a training step is as in float32, channels first; the ways "
+            "took turns. Hours in the tables above are of machines that did other work beside, and "
+            "compare nothing.",
+            *table(
+                "config | network | pixels | batch | channels last | bfloat16 | both | on",
+                list(map(_line, timed)),
+            ),
+        ]
+    return [*lines, ""]
+
+
+def _line(found: dict[str, Any]) -> str:
+    speed = {(w["channels_last"], w["bf16"]): w["images_per_s"] for w in found["ways"]}
+    gains = [
+        speed[way] / speed[False, False] for way in ((True, False), (False, True), (True,) * 2)
+    ]
+    cells = [found["config"], found["network"], found["size"], found["batch"]]
+    return line(*cells, *(f"{gain:.2f}" for gain in gains), _where(found))
+
+
+def _where(found: dict[str, Any]) -> str:
+    return f"{found['hardware']}, {threads(found['threads'])}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = {"config", "network", "size", "batch", "hardware", "threads"} <= found.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    if not known:
+        raise UserError(f"{path} is no measurement of python -m pytorch_side.speed")
+    return dict(found)

@@ -1,0 +1,69 @@
+"""Whether a score is worth anything, as Markdown: what evaluate found of the data, and recall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swin2mcu.research.text import line, read_json, table
+
+SPLITS = {"given": "as given, blocked", "random": "the same photos dealt at random"}
+EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
+
+
+def trust_section(evaluated: Path, zoo: Path) -> list[str]:
+    """Both splits side by side, from the files of `evaluate audit` and `probe`, and recall."""
+    lines = [*_splits(evaluated), *_recall(zoo)]
+    return ["## What a score here is worth", *lines, ""] if lines else []
+
+
+def _splits(evaluated: Path) -> list[str]:
+    """Near twins between splits, and what can be told without seeing the leaf."""
+    audit, probe = (
+        next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})
+        for kind in ("audit", "probe")
+    )
+    if not (audit and probe):
+        return []
+    views = [found["view"] for found in probe["given"]]
+    lines = []
+    for split, name in SPLITS.items():
+        twins = next(p for p in audit[split] if (p["first"], p["second"]) == ("test", "train"))
+        seen = [f"{p['test_top1']:.1%} ± {p['test_standard_error']:.1%}" for p in probe[split]]
+        lines.append(line(name, f"{twins['near']} of {twins['photos']}", *seen))
+    heads = " | ".join(f"told from {view}" for view in views)
+    return [
+        "",
+        f"Near twins of test photos in train ({audit['near_bits']} bits of a perceptual hash, over "
+        "flips and turns), and how many test photos a linear classifier gets right that sees the "
+        f"border alone, or a small picture of it all; {probe['given'][0]['majority_top1']:.1%} "
+        "would be right by naming the largest class.",
+        *table(f"split | twins | {heads}", lines),
+    ]
+
+
+def _recall(zoo: Path) -> list[str]:
+    """Recall of each class on test, of the published models in the board's own integers."""
+    found: dict[str, dict[str, float]] = {}
+    cards = sorted(
+        (read_json(path) | {"folder": path.parent} for path in zoo.glob("*/card.json")),
+        key=lambda card: int(card["macs"]),
+    )
+    for card in cards:
+        targets: dict[str, Any] = read_json(card["folder"] / "results.json").get("targets", {})
+        for target in EXACT:
+            accuracy = targets.get(target, {}).get("accuracy") or {}
+            if accuracy.get("split") == "test" and "per_class_recall" in accuracy:
+                name = f"{card['folder'].name}, {accuracy['images']:,} images"
+                found[name] = accuracy["per_class_recall"]
+                break
+    if not found:
+        return []
+    classes = sorted({name for recall in found.values() for name in recall})
+    worst = sorted(classes, key=lambda name: min(recall.get(name, 1) for recall in found.values()))
+    lines = [
+        line(name, *(f"{recall[name]:.1%}" if name in recall else "" for recall in found.values()))
+        for name in worst
+    ]
+    text = "Recall of each class on test, in int8, the worst first:"
+    return ["", text, *table(" | ".join(["class", *found]), lines)]

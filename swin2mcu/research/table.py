@@ -1,0 +1,170 @@
+"""A table of experiments as its file has it, and the runs that belong to it.
+
+title = "…"                       # of the section in the document
+note = "…"                        # optional: why these rows, a paragraph under the title
+kind = "student"                  # optional: or "teacher", what the rows train
+seeds = [0, 1, 2]                 # each row is run with each
+baseline = "cross-entropy alone"  # the row that the others are compared with
+[[rows]]
+name = "cross-entropy alone"
+config = "small-96-baseline.toml" # beside this file
+set = ["epochs=10"]               # optional: differences too small for a file of their own
+run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
+[[teachers]]                      # optional: whose logged scores stand beside
+name = "small Swin"
+run = "teacher-small"
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.config import UNREADABLE, Config, read_saved_config
+from pytorch_side.log import read_log
+from swin2mcu.common.cli import UserError
+from swin2mcu.research.int8 import look_at_test
+from swin2mcu.research.text import threads
+
+KINDS = ("student", "teacher")
+NOUNS = {int: "a whole number", str: "a text", list: "a list", dict: "a [[table]]"}
+RUN_HEAD = "val top-1 | best epoch | hours | waiting for data | on"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished or unfinished run, as its files tell."""
+
+    folder: Path
+    config: Config
+    log: list[dict[str, str]]  # one row an epoch
+    machine: dict[str, Any]  # hardware, threads, processes, torch
+    test: float | None  # top-1 of the last logged look at test with these very weights
+
+    @property
+    def finished(self) -> bool:
+        return len(self.log) >= self.config.epochs
+
+    @property
+    def val(self) -> float:
+        return float(self.log[-1]["val_top1"])
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    config: Path
+    overrides: tuple[str, ...]  # "key=value"
+    folders: dict[int, Path]  # seed → run
+    kind: str  # of KINDS
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that have begun."""
+        return [run for folder in self.folders.values() if (run := read_run(folder, self.kind))]
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    note: str
+    kind: str  # of KINDS
+    baseline: str
+    rows: tuple[Row, ...]
+    teachers: tuple[tuple[str, Path], ...]  # name, run
+
+
+def read_table(path: Path, runs: Path) -> Table:
+    """Read a table file.
+
+    Raises UserError for a missing file, key or baseline row, a wrong kind, and a value of a wrong
+    type.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        kind, seeds = _get(values, "kind", str, "student"), _get_list(values, "seeds", int)
+        rows = tuple(
+            Row(
+                _get(row, "name", str),
+                path.parent / _get(row, "config", str),
+                tuple(_get_list(row, "set", str, [])),
+                {s: runs / (_get(row, "run", str) + (f"-seed{s}" if s else "")) for s in seeds},
+                kind,
+            )
+            for row in _get_list(values, "rows", dict)
+        )
+        teachers = tuple(
+            (_get(t, "name", str), runs / _get(t, "run", str))
+            for t in _get_list(values, "teachers", dict, [])
+        )
+        title, baseline = _get(values, "title", str), _get(values, "baseline", str)
+        table = Table(title, _get(values, "note", str, ""), kind, baseline, rows, teachers)
+    except (OSError, *UNREADABLE) as error:
+        raise UserError(f"cannot read table {path}: {error}") from error
+    except KeyError as error:
+        raise UserError(f"table {path} lacks {error}: see configs/table-small-96.toml") from error
+    except TypeError as error:
+        raise UserError(f"table {path}: {error}; see configs/table-small-96.toml") from error
+    if kind not in KINDS:
+        raise UserError(f"table {path}: kind {kind!r}; known are {', '.join(KINDS)}")
+    if table.baseline not in {row.name for row in rows}:
+        raise UserError(f"table {path}: baseline {table.baseline!r} is the name of no row")
+    return table
+
+
+def _get(values: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    """A value of the file. Raises KeyError where it has none, TypeError unless it is a `kind`."""
+    value = values[key] if default is None else values.get(key, default)
+    if type(value) is not kind:  # to isinstance a bool is an int
+        raise TypeError(f"{key} must be {NOUNS[kind]}, not {value!r}")
+    return value
+
+
+def _get_list(
+    values: dict[str, Any], key: str, kind: type, default: list[Any] | None = None
+) -> list[Any]:
+    found: list[Any] = _get(values, key, list, default)
+    for value in found:
+        if type(value) is not kind:
+            raise TypeError(f"{key} must be a list of {NOUNS[kind]} each, not {value!r}")
+    return found
+
+
+def read_run(folder: Path, kind: str) -> Run | None:
+    """What a run's folder holds; None before its first epoch."""
+    log = read_log(folder)
+    if not log:
+        return None
+    path = folder / "machine.json"
+    try:
+        machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): remove it") from error
+    config = read_saved_config(folder / "config.json")
+    look = look_at_test(folder, f"{kind}.safetensors")
+    return Run(folder, config, log, machine, look["top1"] if look else None)
+
+
+def run_cells(run: Run) -> list[str]:
+    """Accuracy on val, the best epoch, hours, the share of time waiting for data, hardware."""
+    best = max(run.log, key=lambda e: float(e["val_top1"]))
+    seconds = [float(e["seconds"]) for e in run.log]
+    waiting = sum(float(e["waiting_share"]) * s for e, s in zip(run.log, seconds, strict=True))
+    return [
+        f"{run.val:.2%}",
+        f"{best['epoch']} ({float(best['val_top1']):.2%})",
+        f"{sum(seconds) / 3600:.2f}",
+        f"{waiting / sum(seconds):.1%}",
+        _where(run.machine),
+    ]
+
+
+def _where(machine: dict[str, Any]) -> str:
+    if not machine:
+        return "unknown"
+    count = machine["processes"]
+    text = f"{machine['hardware']}, {threads(machine['threads'])}, torch {machine['torch']}"
+    return f"{count} processes: {text}" if count > 1 else text

@@ -1,0 +1,49 @@
+"""What students learn from, as Markdown: teachers' scores, and what stored answers can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.test_access import AVERAGED, last_look
+from swin2mcu.research.text import line, read_json, table, with_error
+
+
+def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
+    """Each teacher's last logged look at val and at test (looks.jsonl of its run)."""
+    lines = []
+    for name, folder in teachers:
+        weights = folder / "teacher.safetensors"
+        sha256 = sha256_of(weights) if weights.is_file() else ""
+        seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
+        looks = [last_look(folder, split, sha256, target) for split, target in seen]
+        lines.append(line(name, folder.name, *(with_error(look) for look in looks)))
+    return [
+        *table("teacher | run | val top-1 | val, averaged | test top-1 | test, averaged", lines),
+        *(["", f"± is one standard error; averaged are answers over {AVERAGED}."] if lines else []),
+    ]
+
+
+def knowledge_section(folders: Sequence[Path]) -> list[str]:
+    """What stored answers can tell a student that its labels do not: a line a folder.
+
+    An answer that is right, and as sure of itself as all others, only repeats its label.
+    """
+    lines = []
+    for folder in dict.fromkeys(folders):
+        if not (folder / "knowledge.json").is_file():
+            continue
+        about, files = read_json(folder / "knowledge.json"), read_json(folder / "files.json")
+        number = {name: i for i, name in enumerate(about["classes"])}
+        labels = np.array([number[file.split("/")[0]] for file in files])
+        logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+        surest = (shares.max(axis=2) / shares.sum(axis=2)).ravel()
+        right = logits.argmax(axis=2) == labels[: about["done"], None]
+        low, middle = np.percentile(surest, [5, 50])
+        cells = f"{right.mean():.2%}", f"{low:.2f}", f"{middle:.2f}"
+        lines.append(line(folder.name, logits.shape[1], *cells))
+    return table("knowledge | views | right | its surest class, 5 % quantile | median", lines)

@@ -1,0 +1,137 @@
+"""The published models, as Markdown: what they cost and score, and the runs they stand on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.config import Config, load_config, read_saved_config
+from pytorch_side.nets.describe import describe_teacher
+from swin2mcu.common.paths import PAPER
+from swin2mcu.research.int8 import (
+    int8_line,
+    int8_table,
+    mean_line,
+    of_card,
+    of_run,
+    variants,
+)
+from swin2mcu.research.table import KINDS, RUN_HEAD, Table, read_run, run_cells
+from swin2mcu.research.text import NONE, line, read_json, table, with_error
+
+STANDS_ON = ("student_init", "guide", "teacher_init", "teacher_stem_init")
+RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
+
+
+def zoo_section(zoo: Path, runs: Path, configs: Path, tables: Sequence[Table]) -> list[str]:
+    """What the published models cost and score, and the paper's figures under them.
+
+    Sizes and operations come from each entry's card.json, accuracy on test and latency from its
+    results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml; the
+    mean of its seeds from the table that trains them.
+    """
+    rows, entries, hardware = [], [], set()
+    cards = [(read_json(path), path.parent) for path in zoo.glob("*/card.json")]
+    for card, folder in sorted(cards, key=lambda pair: pair[0]["macs"]):
+        targets = read_json(folder / "results.json").get("targets", {})
+        float_test = _accuracy(targets, "pc-torch-float32")
+        exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
+        published = replace(of_card(folder.name, card, float_test), int8_test=exact)
+        entries += [int8_line(published), *map(int8_line, variants(runs / folder.name))]
+        entries += _mean_of_seeds(folder.name, tables)
+        latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
+        hardware.add(targets.get("pc-litert-int8", {}).get("hardware", "unknown"))
+        teacher = _teacher(_config(runs / folder.name, configs), runs)
+        if teacher:
+            teacher += f": {with_error(_accuracy(targets, 'pc-torch-teacher-float32'))}"
+        rows.append(
+            line(
+                folder.name,
+                f"{(folder / 'model_int8.tflite').stat().st_size:,}",
+                f"{card['parameters']:,}",
+                f"{card['macs']:,}",
+                f"{card['arena_bytes']:,}",
+                " / ".join(latency),
+                with_error(float_test),
+                with_error(exact),
+                teacher or "none",
+            )
+        )
+    if not rows:
+        return []
+    paper = read_json(PAPER)
+    keys = ("name", "file", "parameters", "macs", "arena", "latency", "float", "int8", "teacher")
+    rows += [line(*(row.get(key, NONE) for key in keys)) for row in paper["rows"]]
+    return [
+        "## Published models",
+        "",
+        "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
+        f"PC ({'; '.join(sorted(hardware))}); the arena is TensorFlow Lite Micro's.",
+        *table(
+            "model | file, bytes | parameters | MACs | arena, bytes | LiteRT int8 / float32, ms "
+            "| float test | int8 test | its teacher, and that one's float test",
+            rows,
+        ),
+        "",
+        f"The last {len(paper['rows'])} rows are not measured here. {paper['note']} Source: "
+        f"{paper['source']}.",
+        *int8_table(entries),
+        *_stands_on([folder.name for _, folder in cards], runs),
+        "",
+    ]
+
+
+def _config(run: Path, configs: Path) -> Config:
+    saved, given = run / "config.json", configs / f"{run.name}.toml"
+    return read_saved_config(saved) if saved.is_file() else load_config(given)
+
+
+def _mean_of_seeds(name: str, tables: Sequence[Table]) -> list[str]:
+    for row in (row for experiment in tables for row in experiment.rows):
+        folders = list(row.folders.values())
+        if len(folders) > 1 and folders[0].name == name:
+            return mean_line([one for folder in folders if (one := of_run(folder))], f"{name}, ")
+    return []
+
+
+def _accuracy(targets: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """A target's accuracy, if it saw test."""
+    found: dict[str, Any] | None = targets.get(name, {}).get("accuracy")
+    return found if found and found["split"] == "test" else None
+
+
+def _latency(targets: dict[str, Any], name: str) -> str:
+    cost = targets.get(name, {}).get("cost", {})
+    return f"{cost['p50'] / 1000:.2f}" if cost.get("unit") == "us" else NONE
+
+
+def _teacher(config: Config, runs: Path) -> str:
+    """The network a student learned from; "" where that was labels alone."""
+    if not (config.alpha > 0 or config.beta > 0):
+        return ""
+    made_by = RUN.search(config.teacher_init)
+    return describe_teacher(config, runs / made_by[0] if made_by else None)
+
+
+def _stands_on(names: Sequence[str], runs: Path) -> list[str]:
+    """A line for each published run and for every run that one of them stands on."""
+    lines: dict[str, str] = {}
+
+    def follow(name: str, kind: str) -> None:
+        run = read_run(runs / name, kind) if name not in lines else None
+        if not run:
+            return
+        sources = {}
+        for field in STANDS_ON:
+            if found := RUN.search(str(getattr(run.config, field))):
+                sources[f"{found[1]} ({field.removesuffix('_init')})"] = found.groups()
+        lines[name] = line(name, run.config.epochs, *run_cells(run), ", ".join(sources))
+        for source, its_kind in sources.values():
+            follow(source, its_kind)
+
+    for name in names:
+        follow(name, KINDS[0])
+    return table(f"run | epochs | {RUN_HEAD} | stands on", list(lines.values()))

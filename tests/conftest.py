@@ -1,0 +1,90 @@
+"""Tiny data sets and configs: seconds of training, no weights, no network."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+LEAVES = ("healthy", "late_blight")
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images go to the test's own folder."""
+    monkeypatch.setenv("SWIN2MCU_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a data set of coloured noise: each class has its own hue."""
+
+    def make(classes: int = 3, images: int = 12, size: int = 40, name: str = "images") -> Path:
+        draw = np.random.default_rng(7)
+        root = tmp_path / name
+        for label in range(classes):
+            folder = root / f"class_{label}"
+            folder.mkdir(parents=True)
+            for number in range(images):
+                pixels = draw.integers(0, 90, (size, size, 3))
+                pixels[..., label % 3] += 120
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., Any]:
+    """A function that makes a Config whose teacher and student train in seconds."""
+    import torch
+
+    from pytorch_side.config import Config, config_from
+
+    torch.set_num_threads(1)
+
+    def make(**changes: object) -> Config:
+        values: dict[str, object] = {
+            "student": "tf_mobilenetv3_small_minimal_100",
+            "student_size": 32,
+            "teacher": "swin",
+            "teacher_size": 32,
+            "teacher_arguments": {
+                "patch_size": 4,
+                "window_size": 4,
+                "embed_dim": 8,
+                "depths": [1, 2],
+                "num_heads": [1, 2],
+            },
+            "attention_pairs": [[1, 0], [2, 1]],
+            "epochs": 2,
+            "batch": 6,
+            "views": 2,
+        }
+        return config_from(values | changes, "test")
+
+    return make
+
+
+@pytest.fixture
+def leaves(tmp_path: Path) -> Path:
+    """Two classes, LEAVES, of ten leaves each: 6 train, 2 val, 2 test."""
+    from pytorch_side.data.synthetic.__main__ import leaf_photo
+
+    root = tmp_path / "leaves"
+    splits = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
+    rows = []
+    for name in LEAVES:
+        (root / name).mkdir(parents=True)
+        for number, split in enumerate(splits):
+            file = f"{name}/{number}.png"
+            leaf_photo(name, number, size=96).save(root / file)
+            rows.append((file, name, "generated", split))
+    with (root / "split.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("file", "class", "source", "split"), *rows])
+    return root

@@ -1,0 +1,94 @@
+"""The card survives a round trip and refuses what it cannot vouch for."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swin2mcu.common.card import FIELDS, Card, SplitRule, load_card, save_card
+from swin2mcu.common.cli import UserError
+
+CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3), macs=11_000_000)
+SCORE = {"split": "test", "images": 9, "top1": 0.9}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_card(CARD, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == CARD
+    other = replace(CARD, split=SplitRule("random", 3, 0.2, 0.3), accuracy={"int8": SCORE})
+    save_card(other, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == other
+
+
+def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Path) -> None:
+    save_card(CARD, tmp_path / "card.json")
+    values = json.loads((tmp_path / "card.json").read_text())
+    del values["split"]
+    (tmp_path / "card.json").write_text(json.dumps(values))
+    assert load_card(tmp_path / "card.json").split == SplitRule()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"colour": "green"}, "unknown keys colour"),
+        ({"classes": ["only one"]}, "at least two"),
+        ({"input_shape": [96, 96]}, "input_shape"),
+        ({"input_shape": [96, -1, 3]}, "input_shape"),
+        ({"split": "random"}, "'split' must hold"),
+        ({"split": {"kind": "random", "colour": 1}}, "'split' must hold"),
+        ({"split": {"colour": None}}, "'split' must hold"),
+        ({"split": {"seed": 1.5}}, "'split' must hold"),
+        ({"name": 7}, "'name' must be a text"),
+        ({"student": None}, "'student' must be a text"),
+        ({"classes": ["a", 3]}, "'classes' must be a list"),
+        ({"input_shape": [96, 96, True]}, "input_shape"),
+        ({"input_scale": None}, "'input_scale' must be a number above 0"),
+        ({"input_zero_point": 0.0}, "'input_zero_point' must be a whole number"),
+        ({"output_scale": "x"}, "'output_scale' must be a number above 0"),
+        ({"output_scale": float("nan")}, "'output_scale' must be a number above 0"),
+        ({"output_scale": 10**400}, "'output_scale' must be a number above 0"),
+        ({"output_zero_point": 128}, "'output_zero_point' must be a whole number from -128"),
+        ({"ops": {"ADD": "many"}}, "'ops' must be an object"),
+        ({"ops": None}, "'ops' must be an object"),
+        ({"macs": -1}, "'macs' must be a whole number"),
+        ({"parameters": True}, "'parameters' must be a whole number"),
+        ({"arena_bytes": "many"}, "'arena_bytes' must be a whole number"),
+        ({"sha256": 5}, "'sha256' must be a text"),
+        ({"accuracy": 5}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": 0.9}}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": {"split": "val", "images": 9}}}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": SCORE | {"top1": "x"}}}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": SCORE | {"top1": 97.9}}}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": SCORE | {"images": None}}}, "'accuracy' must be an object"),
+        ({"accuracy": {"int8": SCORE | {"data": 3}}}, "'accuracy' must be an object"),
+        ({"split": {"seed": -1}}, "no rule"),
+        ({"split": {"kind": "lucky"}}, "no rule"),
+        ({"split": {"test_share": 1.5}}, "no rule"),
+    ],
+)
+def test_a_card_that_is_wrong_says_where(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "card.json"
+    save_card(CARD, path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=message):
+        load_card(path)
+
+
+def test_every_field_is_checked() -> None:
+    assert FIELDS.keys() == {f.name for f in fields(Card)} - {"split", "schema"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", "\x00", "[" * 100_000])
+def test_a_file_that_is_no_card(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"card\.json"):
+        load_card(path)
+    with pytest.raises(UserError, match="missing"):
+        load_card(tmp_path / "none.json")

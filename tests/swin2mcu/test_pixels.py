@@ -1,0 +1,77 @@
+"""One function turns any image file into the network's pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import load_pixels, open_upright, to_float, to_int8
+
+
+def test_int8_and_float_inputs_are_the_same_real_values() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    assert to_int8(pixels).dtype == np.int8
+    np.testing.assert_array_equal(to_int8(pixels).astype(int), pixels.astype(int) - 128)
+    np.testing.assert_array_equal(to_int8(pixels) / np.float32(128), to_float(pixels))
+
+
+def test_resize_is_one_antialiased_step(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = (
+        255  # the finest pattern there is: without antialiasing it turns black or white
+    )
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    pixels = load_pixels(tmp_path / "stripes.png", 8, 8)
+    assert pixels.shape == (8, 8, 3)
+    assert 120 <= pixels[1:-1, 1:-1].min() <= pixels[1:-1, 1:-1].max() <= 135
+
+
+def test_an_image_of_the_right_size_is_left_alone(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    np.testing.assert_array_equal(load_pixels(tmp_path / "noise.png", 12, 10), noise)
+
+
+def test_exif_orientation_is_turned_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate 90 degrees clockwise to view"
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert open_upright(tmp_path / "turned.jpg").size == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix", "expected"),
+    [
+        ("L", 200, "png", (200, 200, 200)),
+        ("I;16", 200 << 8, "png", (200, 200, 200)),
+        ("RGBA", (200, 100, 0, 255), "png", (200, 100, 0)),
+        ("RGBA", (200, 100, 0, 0), "png", (255, 255, 255)),
+        ("P", 7, "png", None),
+        ("CMYK", (0, 0, 0, 255), "tif", (0, 0, 0)),
+        ("1", 1, "png", (255, 255, 255)),
+    ],
+)
+def test_every_mode_becomes_rgb(
+    tmp_path: Path, mode: str, colour: object, suffix: str, expected: tuple[int, ...] | None
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    Image.new(mode, (4, 4), colour).save(path)  # type: ignore[arg-type]
+    pixels = load_pixels(path, 4, 4)
+    assert pixels.shape == (4, 4, 3) and pixels.dtype == np.uint8
+    if expected is not None:
+        assert tuple(pixels[0, 0].tolist()) == expected
+
+
+def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "leaf.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 not a photo")
+    with pytest.raises(UserError, match=r"leaf\.jpg"):
+        load_pixels(path, 8, 8)
+    whole = tmp_path / "whole.jpg"
+    Image.effect_noise((64, 64), 50).convert("RGB").save(whole)
+    path.write_bytes(whole.read_bytes()[:-400])
+    with pytest.raises(UserError, match=r"leaf\.jpg"):
+        load_pixels(path, 8, 8)

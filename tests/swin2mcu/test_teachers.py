@@ -1,0 +1,221 @@
+"""Teachers' scores and int8 figures are read from the runs' own files, and only while they fit."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.test_access import AVERAGED, write_look
+from swin2mcu.research.cost import cost_section
+from swin2mcu.research.data_audit import trust_section
+from swin2mcu.research.int8 import int8_section
+from swin2mcu.research.table import Row, Table
+from swin2mcu.research.teachers import knowledge_section, teacher_section
+from swin2mcu.research.zoo import zoo_section
+
+
+def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights") -> Path:
+    folder.mkdir()
+    stages = {"float": 0.95, "ptq": 0.94, "qat": 0.945}
+    accuracy = {
+        name: {"split": "val", "images": 100, "top1": top1} for name, top1 in stages.items()
+    }
+    if int8:
+        accuracy["int8"] = {"split": "test", "images": 100, "top1": 0.955}
+    (folder / "card.json").write_text(json.dumps({"sha256": "abc", "accuracy": accuracy}))
+    (folder / "student.safetensors").write_bytes(b"weights")
+    about = {"weights": "student.safetensors", "weights_sha256": sha256(looked_at).hexdigest()}
+    write_look(folder, split="test", images=100, top1=0.96, data="leaves", **about)
+    return folder
+
+
+def test_a_quantised_run_has_its_line(tmp_path: Path) -> None:
+    line = int8_section([[quantised(tmp_path / "one"), tmp_path / "never made"]])[-1]
+    shown = "95.00% | 94.00% | 94.50% | +0.50 | 96.00% ± 1.96% | 95.50% ± 2.07% | -0.50"
+    assert line == f"| one | {shown} |"
+
+
+def test_seeds_have_their_mean(tmp_path: Path) -> None:
+    seeds = [quantised(tmp_path / name) for name in ("one", "two")]
+    card = json.loads((seeds[1] / "card.json").read_text())
+    card["accuracy"]["int8"]["top1"] = 0.975
+    (seeds[1] / "card.json").write_text(json.dumps(card))
+    shown = "**96.00% ± 0.00%** | **96.50% ± 1.41%** | +0.50"
+    assert int8_section([seeds])[-1] == f"| mean of 2 seeds ± sd |  |  |  |  | {shown} |"
+    unfinished = quantised(tmp_path / "three", int8=False)
+    assert "mean" not in int8_section([[*seeds, unfinished]])[-1]
+
+
+def test_a_variant_stands_under_its_run_with_what_val_says(tmp_path: Path) -> None:
+    run = quantised(tmp_path / "net")
+    (run / "int8-other").mkdir()
+    stages = {s: {"split": "val", "images": 9, "top1": v} for s, v in (("ptq", 0.5), ("qat", 0.75))}
+    (run / "int8-other/card.json").write_text(json.dumps({"accuracy": stages}))
+    lines = int8_section([[run]])
+    assert lines[-2].startswith("| net | 95.00% | 94.00% | 94.50% | +0.50 |")
+    none = "–"  # noqa: RUF001
+    cells = ["net, other", none, "50.00%", "75.00%", "+25.00", none, none, none]
+    assert lines[-1] == "| " + " | ".join(cells) + " |"
+
+
+def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
+    """A look at other weights, or none in int8: the difference would be of two models."""
+    folders = [
+        quantised(tmp_path / "other", looked_at=b"trained again"),
+        quantised(tmp_path / "float", int8=False),
+    ]
+    for line in int8_section([folders])[-2:]:
+        assert line.endswith("| – |")  # noqa: RUF001
+
+
+def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
+    entry = tmp_path / "zoo/net"
+    entry.mkdir(parents=True)
+    (entry / "model_int8.tflite").write_bytes(bytes(1234))
+    card = {"parameters": 5678, "macs": 91011, "arena_bytes": 1213, "accuracy": {}}
+    (entry / "card.json").write_text(json.dumps(card))
+    test = {"split": "test", "images": 100}
+    targets = {
+        "pc-tflm-int8": {"accuracy": {**test, "top1": 0.95}},
+        "pc-torch-float32": {"accuracy": {**test, "split": "val", "top1": 0.99}},  # not on test
+        "pc-torch-teacher-float32": {"accuracy": {**test, "top1": 0.97}},
+        "pc-litert-int8": {"cost": {"unit": "us", "p50": 1500}},
+        "pc-litert-float32": {"cost": {"unit": "instructions", "p50": 1500}},  # not a time
+    }
+    (entry / "results.json").write_text(json.dumps({"targets": targets}))
+    config = tmp_path / "net.toml"
+    config.write_text('alpha = 0.5\nteacher = "swin"\nteacher_stem = "tiny"\nteacher_size = 32\n')
+    sections = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    line = next(line for line in sections if line.startswith("| net"))
+    assert line == (
+        "| net | 1,234 | 5,678 | 91,011 | 1,213 | 1.50 / – | – | 95.00% ± 2.18% "  # noqa: RUF001
+        "| Swin, over the stages of tiny to stride 16, 32 px: 97.00% ± 1.71% |"
+    )
+    text = "\n".join(sections)
+    assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
+    columns = {text.count("|") for text in sections if text.startswith("|")}
+    assert columns == {10, 9}  # the published models', then their way into int8
+    config.write_text("")
+    plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    assert next(line for line in plain if line.startswith("| net")).endswith("| none |")
+    assert zoo_section(tmp_path / "nothing", tmp_path / "runs", tmp_path, []) == []
+    # What the card says of the very file comes first.
+    card["accuracy"] = {"int8": {**test, "top1": 0.96}}
+    (entry / "card.json").write_text(json.dumps(card))
+    plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    assert "| 96.00% ± 1.96% |" in next(line for line in plain if line.startswith("| net"))
+
+
+def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_path: Path) -> None:
+    runs, entry = tmp_path / "runs", tmp_path / "zoo/net"
+    entry.mkdir(parents=True)
+    runs.mkdir()
+    (entry / "model_int8.tflite").touch()
+    card = {"parameters": 1, "macs": 1, "arena_bytes": 1, "accuracy": {}}
+    (entry / "card.json").write_text(json.dumps(card))
+    seeds = {seed: quantised(runs / name) for seed, name in enumerate(("net", "net-seed1"))}
+    stem = {"student_init": "weights/given.safetensors", "epochs": 3}
+    swin = {"teacher_stem": "tiny", "teacher_stem_init": "runs/stem/student.safetensors"}
+    net = {"student_init": "runs/stem/student.safetensors", "alpha": 0.5, "teacher": "swin"}
+    net |= {"teacher_stem": "tiny", "teacher_init": "elsewhere/runs/swin/teacher.safetensors"}
+    for name, config in (("net", net), ("stem", stem), ("swin", swin)):
+        (runs / name).mkdir(exist_ok=True)
+        (runs / name / "config.json").write_text(json.dumps(config))
+        (runs / name / "log.csv").write_text(
+            "epoch,val_top1,seconds,waiting_share\n1,0.5,1800,0.5\n2,0.25,1800,0.0\n"
+        )
+    row = Row("taught", tmp_path, (), seeds, "student")
+    table = Table("t", "", "student", "taught", (row,), ())
+    text = "\n".join(zoo_section(tmp_path / "zoo", runs, tmp_path, [table]))
+    assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
+    assert "| net, mean of 2 seeds ± sd |" in text
+    assert (
+        "| net | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
+    )
+    assert (
+        "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher_stem) |" in text
+    )
+    assert text.count("| stem | 3 |") == 1
+
+
+def test_what_was_found_of_the_data_stands_beside_recall(tmp_path: Path) -> None:
+    assert trust_section(tmp_path, tmp_path) == []
+    view = {"view": "frame", "test_top1": 0.5, "test_standard_error": 0.01, "majority_top1": 0.25}
+    probe = {"given": [view], "random": [view | {"test_top1": 0.75}]}
+    pairs = [
+        {"first": f, "second": "train", "near": n, "photos": 9}
+        for f, n in (("val", 5), ("test", 2))
+    ]
+    audit = {"near_bits": 7, "given": pairs, "random": [pairs[0], pairs[1] | {"near": 4}]}
+    (tmp_path / "leaves-audit.json").write_text(json.dumps(audit))
+    (tmp_path / "leaves-probe.json").write_text(json.dumps(probe))
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/card.json").write_text(json.dumps({"macs": 3}))
+    accuracy = {"split": "test", "images": 1234, "per_class_recall": {"rust": 0.9, "mould": 0.5}}
+    targets = {"pc-tflm-int8": None, "qemu-m7-aot": {"accuracy": accuracy}}
+    targets["pc-tflm-int8"] = {}
+    (tmp_path / "net/results.json").write_text(json.dumps({"targets": targets}))
+    lines = trust_section(tmp_path, tmp_path)
+    assert "| as given, blocked | 2 of 9 | 50.0% ± 1.0% |" in lines
+    assert "| the same photos dealt at random | 4 of 9 | 75.0% ± 1.0% |" in lines
+    assert lines.index("| mould | 50.0% |") == lines.index("| rust | 90.0% |") - 1
+    assert "| class | net, 1,234 images |" in lines
+
+
+def test_nothing_quantised_nothing_shown(tmp_path: Path) -> None:
+    assert int8_section([[tmp_path]]) == []
+    assert teacher_section([]) == []
+
+
+def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
+    (tmp_path / "teacher.safetensors").write_bytes(b"weights")
+    looks = [("val", 0.5, 9), ("test", 0.25, 9), ("test", 0.75, 9), ("test", 1.0, 2)]
+    for split, top1, images in looks:
+        about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
+        write_look(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith(
+        "| 50.00% ± 16.67% | – | 75.00% ± 14.43% | – |"  # noqa: RUF001
+    )
+    write_look(tmp_path, split="val", images=9, top1=1.0, data="x", target=AVERAGED, **about)
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith(
+        "| 50.00% ± 16.67% | 100.00% ± 0.00% | 75.00% ± 14.43% | – |"  # noqa: RUF001
+    )
+    (tmp_path / "teacher.safetensors").write_bytes(b"trained again")
+    assert teacher_section([("Swin", tmp_path)])[-3].endswith("| – | – | – | – |")  # noqa: RUF001
+
+
+def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
+    """Two images of two views: three of four answers are right, and 0.75 or 0.9 sure."""
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    (folder / "knowledge.json").write_text(json.dumps({"classes": ["a", "b"], "done": 2}))
+    (folder / "files.json").write_text(json.dumps(["b/1.jpg", "a/1.jpg"]))
+    sure, less = float(np.log(9)), float(np.log(3))
+    logits = np.array([[[0, sure], [0, sure]], [[sure, 0], [-less, 0]]], dtype=np.float16)
+    np.save(folder / "logits.npy", logits)
+    lines = knowledge_section([folder, folder, tmp_path / "never asked"])
+    assert lines[-1] == "| asked | 2 | 75.00% | 0.77 | 0.90 |"
+    assert len([line for line in lines if line.startswith("| asked")]) == 1
+    assert knowledge_section([]) == []
+
+
+def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
+    assert cost_section(tmp_path) == []
+    about = {"config": "big", "network": "swin", "size": 64, "batch": 8}
+    about |= {"hardware": "abacus", "threads": 3}
+    speeds = {(False, False): 10.0, (False, True): 25.0, (True, False): 9.0, (True, True): 30.0}
+    ways = [{"channels_last": c, "bf16": b, "images_per_s": s} for (c, b), s in speeds.items()]
+    (tmp_path / "a.json").write_text(json.dumps(about | {"ways": ways}))
+    (tmp_path / "b.json").write_text(json.dumps(about | {"knowledge_cost": 1.0654}))
+    text = "\n".join(cost_section(tmp_path))
+    assert "| big | swin | 64 | 8 | 0.90 | 2.50 | 3.00 | abacus, 3 threads |" in text
+    assert "An epoch of big on stored knowledge costs 1.07 of one without a teacher" in text
+    for wrong in ("{}", "[]", "{"):
+        (tmp_path / "c.json").write_text(wrong)
+        with pytest.raises(UserError, match=r"c\.json"):
+            cost_section(tmp_path)

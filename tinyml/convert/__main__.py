@@ -1,0 +1,198 @@
+"""A run's ONNX and ranges → .tflite files and the finished card: `python -m tinyml.convert RUN`.
+
+model.onnx   ─ onnx2tf ─►  model_float32.tflite
+ranges.json  ────────────► model_int8.tflite    every scale and zero point is QAT's (carry.py)
+                           card.json            operators, size, arena, output scale, SHA-256
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swin2mcu.common.card import Card, load_card, save_card, sha256_of
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from tinyml.format.tflite import Graph, parse
+
+# onnx2tf fetches this file from the network for image models, unless it lies in its folder.
+SAMPLE_NAME = "calibration_image_sample_data_20x128x128x3_float32.npy"
+SCALE_TOLERANCE = 1e-6  # relative; the worst allowed between the file and ranges.json
+
+
+def convert(run: Path, say: Any = lambda text: None) -> Card:
+    """Make both .tflite files of `run` and complete its card. Raises UserError; see the module."""
+    from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
+    from tinyml.runtimes.litert import LiteRT
+    from tinyml.runtimes.onnx import onnx_tensors
+    from tinyml.runtimes.tflite_micro import arena_bytes
+
+    card = load_card(run / "card.json")
+    ranges = read_ranges(run / "ranges.json")
+    onnx_path = run / "model.onnx"
+    weights = onnx_weights(onnx_path)
+    with _step(say, "onnx2tf: model.onnx → model_float32.tflite"):
+        float_model = run_onnx2tf(onnx_path)
+        graph = parse(float_model)
+        require_carried(graph)
+        write_atomic(run / "model_float32.tflite", float_model)
+    with _step(say, "matching tensors by value"):
+        image = probe_image(card.input_shape)
+        interpreter = LiteRT(float_model, keep_tensors=True)
+        interpreter.run(image)
+        values = {o.outputs[0]: interpreter.tensor(o.outputs[0]) for o in graph.operators}
+        values |= {index: image[None] for index in graph.inputs}
+        named = {n: v for n, v in onnx_tensors(onnx_path, image[None]).items()
+                 if n in ranges["activations"]}  # fmt: skip
+        names = match_tensors(graph, values, named)
+    with _step(say, "writing and checking model_int8.tflite"):
+        int8_model = quantise_file(float_model, graph, names, weights, ranges)
+        graph = parse(int8_model)
+        worst = worst_scale_difference(graph, ranges)
+        if worst > SCALE_TOLERANCE:
+            raise UserError(f"a scale is {worst:.1e} off QAT's: the int8 file is not written")
+        target = run / "model_int8.tflite"
+        write_atomic(target, int8_model)
+    with _step(say, "measuring TFLite Micro's arena"):
+        output = graph.tensors[graph.outputs[0]]
+        card = dataclasses.replace(
+            card,
+            output_scale=float(output.scales[0]),
+            output_zero_point=int(output.zero_points[0]),
+            ops=dict(collections.Counter(o.op for o in graph.operators)),
+            macs=count_macs(graph),
+            parameters=count_parameters(graph),
+            arena_bytes=arena_bytes(target),
+            sha256=sha256_of(target),
+            # What another model scored on test is not this one's.
+            accuracy={
+                stage: entry
+                for stage, entry in card.accuracy.items()
+                if stage != "int8" or card.sha256 == sha256_of(target)
+            },
+        )
+        save_card(card, run / "card.json")
+    say(f"{len(names)} activations carried, worst scale {worst:.1e} off QAT's")
+    return card
+
+
+def read_ranges(path: Path) -> dict[str, Any]:
+    """The record of a ranges.json. Raises UserError when it is missing or no such thing."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run python -m pytorch_side.qat first") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run qat again") from error
+    if not isinstance(record, dict) or not {"activations", "weights"} <= set(record):
+        raise UserError(f"{path} holds no ranges: run qat again")
+    return record
+
+
+def onnx_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The constants of a model.onnx by name. Raises UserError when it cannot be read."""
+    import onnx
+
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run python -m pytorch_side.export first")
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:
+        raise UserError(f"{path} is not an ONNX file: run export again") from error
+    return {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
+
+
+def run_onnx2tf(onnx_path: Path) -> bytes:
+    """The float .tflite that onnx2tf makes, in a process and a folder that hold its noise."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        np.save(work / SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
+        command = [sys.executable, "-m", "onnx2tf", "-n", "-i", str(onnx_path.resolve())]
+        done = subprocess.run(
+            [*command, "-o", "out"], cwd=work, capture_output=True, text=True, check=False
+        )
+        made = work / "out" / f"{onnx_path.stem}_float32.tflite"
+        if done.returncode or not made.is_file():
+            lines = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
+            raise UserError(f"onnx2tf cannot convert {onnx_path}: {lines[-1]}")
+        return made.read_bytes()
+
+
+def probe_image(shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Blotches of many sizes, so that no two tensors of a network hold the same values."""
+    height, width, channels = shape
+    random = np.random.default_rng(0)
+    image = np.zeros(shape)
+    for cell in (1, 4, 16):
+        rough = random.uniform(-0.4, 0.4, (-(-height // cell), -(-width // cell), channels))
+        image += np.kron(rough, np.ones((cell, cell, 1)))[:height, :width]
+    return (np.round(image * 128).clip(-128, 127) / 128).astype(np.float32)
+
+
+def worst_scale_difference(graph: Graph, ranges: dict[str, Any]) -> float:
+    """Largest relative difference of an activation's scale; infinite where a zero point differs."""
+    worst = 0.0
+    for index in (*graph.inputs, *(o.outputs[0] for o in graph.operators)):
+        tensor = graph.tensors[index]
+        entry = ranges["activations"][tensor.name]
+        if int(tensor.zero_points[0]) != entry["zero_point"]:
+            return math.inf
+        worst = max(worst, abs(float(tensor.scales[0]) / entry["scale"] - 1))
+    return worst
+
+
+def count_macs(graph: Graph) -> int:
+    """Multiply-accumulates of one inference, in convolutions and fully connected layers."""
+    macs = 0
+    for operator in graph.operators:
+        if operator.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            output = graph.tensors[operator.outputs[0]].shape
+            weight = graph.tensors[operator.inputs[1]].shape
+            depthwise = operator.op == "DEPTHWISE_CONV_2D"  # weights (1, h, w, channels)
+            each = math.prod(weight[1:3] if depthwise else weight[1:])
+            macs += math.prod(output) * each
+    return macs
+
+
+def count_parameters(graph: Graph) -> int:
+    """Weights and biases."""
+    return sum(t.data.size for t in graph.tensors if t.data is not None and t.scales.size)
+
+
+@contextlib.contextmanager
+def _step(say: Any, text: str) -> Iterator[None]:
+    say(text)
+    yield
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path, help="folder with model.onnx, ranges.json and card.json")
+    parser.add_argument("--json", action="store_true", help="print the card")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        card = convert(arguments.run, lambda text: print(text, file=sys.stderr, flush=True))
+        if arguments.json:
+            print(json.dumps(dataclasses.asdict(card)))
+            return
+        operators = ", ".join(f"{n} {op}" for op, n in card.ops.items())
+        print(f"{arguments.run / 'model_int8.tflite'}: {card.macs:,} MACs, {card.parameters:,} "
+              f"parameters, {card.arena_bytes:,} bytes of arena; {operators}")  # fmt: skip
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""Twins of an int8 .tflite for runtimes that cannot take it as it is, or to compare it with.
+
+float_io_twin:     QUANTIZE → the int8 model, unchanged → DEQUANTIZE  (browsers take no int8)
+dequantized_twin:  the same operators on the same weights, as float32  (what int8 costs or saves)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from swin2mcu.common.cli import UserError
+
+QUANTIZE_VERSION, DEQUANTIZE_VERSION = 1, 2
+
+
+def float_io_twin(model: bytes) -> bytes:
+    """The int8 model with float32 at both ends; everything between is byte for byte the same."""
+    parsed = _parse(model)
+    graph = parsed.subgraphs[0]
+    taken, given = int(graph.inputs[0]), int(graph.outputs[0])
+    first = _add_float_tensor(graph, taken, b"float_input")
+    last = _add_float_tensor(graph, given, b"float_output")
+    quantize = _operator(parsed, schema.BuiltinOperator.QUANTIZE, QUANTIZE_VERSION, first, taken)
+    dequantize = _operator(
+        parsed, schema.BuiltinOperator.DEQUANTIZE, DEQUANTIZE_VERSION, given, last
+    )
+    graph.operators = [quantize, *graph.operators, dequantize]
+    graph.inputs, graph.outputs = np.array([first], np.int32), np.array([last], np.int32)
+    return _pack(parsed)
+
+
+def dequantized_twin(model: bytes) -> bytes:
+    """The network an int8 model stands for: real weights = scale · (stored - zero point)."""
+    parsed = _parse(model)
+    graph = parsed.subgraphs[0]
+    kept = {int(i) for op in graph.operators if _is_shape_reader(parsed, op) for i in op.inputs[1:]}
+    for index, tensor in enumerate(graph.tensors):
+        if index in kept or tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
+            continue
+        stored = parsed.buffers[tensor.buffer].data
+        if stored is not None and len(stored):
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(_real_values(tensor, bytes(stored)).tobytes(), np.uint8)
+            parsed.buffers.append(buffer)  # never in place: tensors may share a buffer
+            tensor.buffer = len(parsed.buffers) - 1
+        tensor.type = schema.TensorType.FLOAT32
+        tensor.quantization = None
+    return _pack(parsed)
+
+
+def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
+    kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None:
+        raise UserError(f"tensor {tensor.name!r} has no scale: not a fully quantised int8 model")
+    values = np.frombuffer(stored, kind).reshape(tensor.shape).astype(np.float64)
+    scale = np.asarray(quantization.scale, np.float64)
+    zero = np.asarray(quantization.zeroPoint, np.float64)
+    if len(scale) > 1:  # one per output channel
+        along = [1] * values.ndim
+        along[quantization.quantizedDimension] = len(scale)
+        scale, zero = scale.reshape(along), zero.reshape(along)
+    return ((values - zero) * scale).astype(np.float32)
+
+
+def _is_shape_reader(model: Any, operator: Any) -> bool:
+    """MEAN's axes and RESHAPE's shape are int32 too, but numbers of another kind."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode) in (
+        schema.BuiltinOperator.MEAN,
+        schema.BuiltinOperator.RESHAPE,
+    )
+
+
+def _parse(model: bytes) -> Any:
+    try:
+        parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+        graph = parsed.subgraphs[0]
+        ends = [graph.tensors[int(i)] for i in (*graph.inputs, *graph.outputs)]
+    except Exception as error:  # a malformed flatbuffer fails in many ways
+        raise UserError(f"not a .tflite model: {error}") from error
+    if len(ends) != 2 or any(end.type != schema.TensorType.INT8 for end in ends):
+        raise UserError("not an int8 model with one input and one output")
+    parsed.signatureDefs = None  # they would name the old ends
+    return parsed
+
+
+def _add_float_tensor(graph: Any, like: int, name: bytes) -> int:
+    tensor = schema.TensorT()
+    tensor.shape = graph.tensors[like].shape
+    tensor.type = schema.TensorType.FLOAT32
+    tensor.buffer = 0  # the empty one
+    tensor.name = name
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def _operator(model: Any, builtin: int, since: int, source: int, target: int) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.version = since
+    model.operatorCodes.append(code)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.inputs = np.array([source], np.int32)
+    operator.outputs = np.array([target], np.int32)
+    return operator
+
+
+def _pack(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

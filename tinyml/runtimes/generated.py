@@ -1,0 +1,56 @@
+"""Ahead-of-time C of a model, compiled for the PC and called in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import FIRMWARE
+from tinyml.aot.compiler import compile_graph
+from tinyml.format.tflite import Graph
+
+LIBRARIES = FIRMWARE / "lib"
+FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-Wl,-z,defs")
+
+
+class GeneratedC:
+    """The C of `graph` with the portable kernels, built in the folder `work`."""
+
+    def __init__(self, graph: Graph, sha256: str, work: Path) -> None:
+        compiler = shutil.which("gcc") or shutil.which("cc")
+        if compiler is None:
+            raise UserError("no C compiler found: install gcc")
+        source = compile_graph(graph, sha256, "portable").source
+        (work / "model_data.h").write_text(source.model_data_h)
+        (work / "model.c").write_text(source.model_c)
+        library = work / "model.so"
+        kernels = LIBRARIES / "kernels"
+        sources = [work / "model.c", *kernels.glob("*.c"), *(kernels / "portable").glob("*.c")]
+        command = [compiler, *FLAGS, f"-I{LIBRARIES / 'engine'}", f"-I{kernels}"]
+        done = subprocess.run(
+            [*command, *map(str, sources), "-o", str(library)], capture_output=True, text=True
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"the generated C does not compile: {last}")
+        loaded = ctypes.CDLL(str(library.resolve()))
+        loaded.model_input.restype = loaded.model_output.restype = ctypes.c_void_p
+        self._run = loaded.model_run
+        self._run.restype = None
+        self._input = loaded.model_input()
+        count = int(graph.tensors[graph.outputs[0]].shape[-1])
+        output = ctypes.cast(loaded.model_output(), ctypes.POINTER(ctypes.c_int8))
+        self._output = np.ctypeslib.as_array(output, (count,))
+
+    def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Logits (classes,) of one image (height, width, 3)."""
+        fed = np.ascontiguousarray(image)
+        ctypes.memmove(self._input, fed.ctypes.data, fed.nbytes)  # running clobbers the input
+        self._run()
+        return self._output.copy()
