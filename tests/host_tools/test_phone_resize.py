@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from swin2mcu.common.pixels import resize
@@ -15,35 +15,56 @@ from swin2mcu.common.pixels import resize
 PAGE = Path(__file__).resolve().parents[2] / "host_tools" / "phone" / "page"
 SCRIPT = """
 import { readFileSync, writeFileSync } from "node:fs";
-const [module, source, target, width, height, size] = process.argv.slice(2);
-const { resize } = await import(module);
-writeFileSync(target, resize(readFileSync(source), +width, +height, +size));
+import { resize } from "./resize.mjs";
+const all = readFileSync("rgba");
+let at = 0;
+const results = JSON.parse(readFileSync("cases.json")).map(([width, height, size]) => {
+  const rgba = all.subarray(at, (at += width * height * 4));
+  return resize(rgba, width, height, size);
+});
+writeFileSync("rgb", Buffer.concat(results));
 """
+CHOSEN = [
+    (192, 192, 96),
+    (640, 480, 224),
+    (480, 640, 96),
+    (240, 320, 224),  # down first, though both directions shrink
+    (200, 300, 160),
+    (50, 300, 160),  # down first, and across grows
+    (300, 50, 160),
+    (96, 96, 96),
+    (1, 1, 32),
+]
+RANDOM_CASES = 300
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "size"),
-    [
-        (192, 192, 96),
-        (640, 480, 224),
-        (480, 640, 96),
-        (101, 67, 96),
-        (50, 300, 160),
-        (300, 50, 160),
-        (1, 1, 32),
-    ],
-)
-def test_same_pixels_as_pillow(tmp_path: Path, width: int, height: int, size: int) -> None:
+def resize_on_the_page(images: list[np.ndarray], sizes: list[int], folder: Path) -> list[bytes]:
+    """What resize.js makes of RGB images (height, width, 3), each resized to a square."""
     node = shutil.which("node")
     assert node, "node is missing: apt install nodejs"
-    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    opaque = np.full((height, width, 1), 255, np.uint8)
-    (tmp_path / "rgba").write_bytes(np.concatenate([pixels, opaque], axis=-1).tobytes())
-    (tmp_path / "run.mjs").write_text(SCRIPT)
-    shutil.copy(PAGE / "resize.js", tmp_path / "resize.mjs")
-    command = [node, "run.mjs", "./resize.mjs", "rgba", "rgb", str(width), str(height), str(size)]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
-    ours = np.frombuffer((tmp_path / "rgb").read_bytes(), np.uint8).reshape(size, size, 3)
-    theirs = resize(Image.fromarray(pixels), size, size)
-    difference = np.abs(ours.astype(int) - theirs.astype(int))
-    assert difference.max() == 0, "the same arithmetic gives the same bytes"
+    opaque = [np.pad(i, ((0, 0), (0, 0), (0, 1)), constant_values=255) for i in images]
+    cases = [(i.shape[1], i.shape[0], size) for i, size in zip(images, sizes, strict=True)]
+    (folder / "rgba").write_bytes(b"".join(image.tobytes() for image in opaque))
+    (folder / "cases.json").write_text(json.dumps(cases))
+    (folder / "run.mjs").write_text(SCRIPT)
+    shutil.copy(PAGE / "resize.js", folder / "resize.mjs")
+    subprocess.run([node, "run.mjs"], cwd=folder, check=True, timeout=120)
+    made = (folder / "rgb").read_bytes()
+    ends = np.cumsum([3 * size**2 for size in sizes])
+    assert len(made) == ends[-1]
+    return [made[end - 3 * size**2 : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def test_same_pixels_as_pillow(tmp_path: Path) -> None:
+    random = np.random.default_rng(17)
+    drawn = random.integers([1, 1, 16], [400, 400, 257], (RANDOM_CASES, 3)).tolist()
+    cases = [*CHOSEN, *drawn]
+    images = [random.integers(0, 256, (h, w, 3), dtype=np.uint8) for w, h, _ in cases]
+    sizes = [size for _, _, size in cases]
+    made = resize_on_the_page(images, sizes, tmp_path)
+    wrong = [
+        case
+        for case, image, ours in zip(cases, images, made, strict=True)
+        if ours != resize(Image.fromarray(image), case[2], case[2]).tobytes()
+    ]
+    assert not wrong, f"{len(wrong)} of {len(cases)} differ, such as {wrong[:5]}"
