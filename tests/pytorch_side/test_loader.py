@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytorch_side.config import Config
+from pytorch_side.data import loader as module
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
 from pytorch_side.data.mixup import train_view
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import loader as module
 from swin2mcu.common.dataset import scan_folder
 
 

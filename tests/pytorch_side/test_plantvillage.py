@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from swin2mcu.common.dataset import plantvillage, scan_folder
+from pytorch_side.data import plantvillage
+from swin2mcu.common.dataset import scan_folder
 
 REAL = Path(os.environ.get("SWIN2MCU_DATA", ""))  # anybody's photos, or that data set
 FOLDERS = {  # two spellings found in the wild for each of ours

@@ -14,7 +14,7 @@ from blotches import pixels
 from swin2mcu.common.card import load_card, save_card, sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
-from tinyml.convert.__main__ import __main__ as convert
+from tinyml.convert import __main__ as convert
 from tinyml.convert.__main__ import (
     count_macs,
     main,
