@@ -46,6 +46,15 @@ if [ "$level" = dev ]; then
     need chromedriver chromium-driver "--cask chromedriver"
     need npm "nodejs npm" node
     need adb adb "--cask android-platform-tools"
+    # Homebrew has no compiler for this core: there the emulated Xtensa board is not to be had.
+    if command -v apt-get >/dev/null 2>&1; then
+        need xtensa-lx106-elf-gcc "gcc-xtensa-lx106 picolibc-xtensa-lx106-elf" ""
+        need qemu-system-xtensa qemu-system-misc ""
+        if command -v xtensa-lx106-elf-gcc >/dev/null 2>&1 &&
+                ! echo '#include <string.h>' | xtensa-lx106-elf-gcc -x c -c - -o /dev/null 2>/dev/null; then
+            missing="$missing xtensa-libraries"; apt_list="$apt_list picolibc-xtensa-lx106-elf"
+        fi
+    fi
     # libFuzzer and the sanitizers' runtime are a package of their own on Debian.
     if command -v clang >/dev/null 2>&1 &&
             ! echo 'int main(void){return 0;}' | clang -fsanitize=address,undefined -x c - -o /dev/null 2>/dev/null; then

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -64,8 +65,10 @@ def wrap_scons(core_dir: Path = CORE_DIR) -> None:
 def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) -> Firmware:
     """Compile and link `model_dir`'s generated sources with the firmware of `board`.
 
-    Raises UserError with the compiler's first error when it fails.
+    Raises UserError if the compiler is missing, or with its first error when it fails.
     """
+    if board.compiler and shutil.which(board.compiler) is None:
+        raise UserError(f"{board.name} needs {board.compiler}: `make setup-dev` installs it")
     done = run_platformio(board, engine, model_dir, build_dir)
     output = done.stdout + done.stderr
     write_atomic(build_dir / f"{board.name}.log", output)

@@ -65,7 +65,7 @@ def start(
     }
     command = [word.format(**values) for word in board.launch.split()]
     if shutil.which(command[0]) is None:
-        raise UserError(f"{board.name} needs {command[0]}: `make setup` says how to install it")
+        raise UserError(f"{board.name} needs {command[0]}: `make setup-dev` installs it")
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / f"{name}.log"
     with log.open("wb") as output:

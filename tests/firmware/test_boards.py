@@ -60,10 +60,10 @@ def test_every_board_says_what_its_memory_is_and_how_it_is_found() -> None:
         assert board.launch or board.usb_ids, f"{board.name} can be neither started nor found"
 
 
-@pytest.mark.parametrize("core", ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55"])
+@pytest.mark.parametrize("core", ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-xtensa"])
 def test_everything_an_emulated_board_links_compiles_strictly(core: str, tmp_path: Path) -> None:
-    flags = [*CORES[core], f"-I{LIB / 'cortex_m'}", f"-I{LIB / 'qemu'}"]
-    compile_all("arm-none-eabi-", sources_of(core), tmp_path, flags)
+    flags = [*CORES[core], *(f"-I{LIB / name}" for name in ("bare", "cortex_m", "qemu"))]
+    compile_all(get_board(core).compiler.removesuffix("gcc"), sources_of(core), tmp_path, flags)
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +74,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def link_arduino(name: str, model: Model, folder: Path, *flags: str) -> Path:
     """The whole firmware of an Arduino board, on a stand-in for its core."""
     generated = generate(model, get_board(name), "aot", folder)
-    core = [VENDOR / "arduino" / "core.cc", LIB / "cortex_m" / "startup.cc"]
+    core = [LIB / "bare" / "bare.cc", LIB / "cortex_m" / "startup.cc"]
+    core.append(VENDOR / "arduino" / "core.cc")
     sources = [*sources_of(name), generated / "model.c", *core]
-    includes = [VENDOR / "arduino", LIB / "arduino", LIB / "cortex_m", generated]
+    shared = [LIB / name for name in ("arduino", "bare", "cortex_m")]
+    includes = [VENDOR / "arduino", *shared, generated]
     flags = (*M7, *(f"-I{path}" for path in includes), "-DBOARD_BAUD=921600", *flags)
     objects = compile_all("arm-none-eabi-", sources, folder, list(flags))
     program = folder / "program.elf"
     machine = FIRMWARE / "src" / "boards" / "qemu-m7"
     command = ["arm-none-eabi-g++", *M7, "--specs=nano.specs", "--specs=nosys.specs"]
-    command += ["-nostartfiles", f"-L{machine}", f"-L{LIB / 'cortex_m'}", "-Tcortex_m.ld"]
+    command += ["-nostartfiles", f"-L{machine}", f"-L{LIB / 'bare'}", "-Tbare.ld"]
     done = subprocess.run(
         [*command, *map(str, objects), "-o", str(program)], capture_output=True, text=True
     )

@@ -93,3 +93,11 @@ def test_platformio_lets_code_and_weights_have_what_the_table_says() -> None:
         assert limit == board.flash_bytes + board.weights_bytes, path.name
         checked += 1
     assert checked >= 5
+
+
+def test_a_compiler_that_is_missing_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="qemu-xtensa needs xtensa-lx106-elf-gcc: `make setup-dev"):
+        build.build_firmware(get_board("qemu-xtensa"), "aot", tmp_path, tmp_path / "build")

@@ -26,7 +26,7 @@ from host_tools.link.line import SerialLine
 from swin2mcu.common.cli import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55"]
+QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-xtensa"]
 
 
 def test_the_only_board_is_chosen_and_several_are_listed() -> None:
@@ -109,14 +109,16 @@ def test_an_emulated_board_answers_and_survives_a_reset(name: str, tmp_path: Pat
         before = device.hello()
         assert before.board == name and model.sha256.startswith(before.sha256_prefix)
         image = bytes(range(256)) * (before.input_bytes // 256)
-        first = device.infer(image, runs=3)
-        assert len(set(first.costs)) <= 2  # instructions, in steps of a tick
+        first = device.infer(image)
         assert sum(step.cost for step in device.profile()) == pytest.approx(first.costs[0], rel=0.1)
         emulator.reset(emulated)
         time.sleep(0.2)
         after = device.hello()
         assert after.boot != before.boot
-        assert device.infer(image).logits == first.logits
+        again = device.infer(image)
+        assert again.logits == first.logits
+        # Instructions, in steps of a tick, of which the longest is 50.
+        assert again.costs[0] == pytest.approx(first.costs[0], abs=50)
         assert device.hello().stack_bytes > 100
     finally:
         line.close()

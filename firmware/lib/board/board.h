@@ -2,8 +2,8 @@
 #ifndef SWIN2MCU_BOARD_H_
 #define SWIN2MCU_BOARD_H_
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace board {
 

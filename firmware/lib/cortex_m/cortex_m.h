@@ -1,8 +1,8 @@
-// What bare Cortex-M boards share: start-up, vector table, interrupts, measured stack.
+// What bare Cortex-M boards share: reset, vector table and interrupts.
 #ifndef SWIN2MCU_CORTEX_M_H_
 #define SWIN2MCU_CORTEX_M_H_
 
-#include <cstdint>
+#include <stdint.h>
 
 namespace cortex_m {
 
@@ -10,7 +10,6 @@ namespace cortex_m {
 void OnInterrupt();
 
 void EnableInterrupt(unsigned number);
-uint32_t StackBytes();  // the most that was used since boot
 
 // Waits for an interrupt unless `ready()`; an interrupt between the question and the wait is not
 // missed, because it stays pending while interrupts are off.

@@ -2,8 +2,8 @@
 #ifndef SWIN2MCU_ENGINE_H_
 #define SWIN2MCU_ENGINE_H_
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace engine {
 

@@ -1,4 +1,5 @@
 // A Cortex-M machine that QEMU emulates: a CMSDK serial port, and virtual time for a clock.
+#include "bare.h"
 #include "board.h"
 #include "cortex_m.h"
 #include "machine.h"
@@ -105,6 +106,6 @@ uint32_t Cost(uint32_t ticks) {
 
 CostUnit Unit() { return CostUnit::kInstructions; }
 uint32_t BootNumber() { return boot_seed + boot_count; }
-uint32_t StackBytes() { return cortex_m::StackBytes(); }
+uint32_t StackBytes() { return bare::StackBytes(); }
 
 }  // namespace board

@@ -2,7 +2,7 @@
 #ifndef SWIN2MCU_MACHINE_H_
 #define SWIN2MCU_MACHINE_H_
 
-#include <cstdint>
+#include <stdint.h>
 
 namespace machine {
 

@@ -1,6 +1,6 @@
 #include "session.h"
 
-#include <cstring>  // memcpy, strlen
+#include <string.h>  // memcpy, strlen
 
 #include "board.h"
 #include "engine.h"
@@ -39,8 +39,8 @@ void Send(uint8_t type, uint8_t seq, const uint8_t* data, size_t size) {
 
 void SendNack(uint8_t seq, wire::NackCode code, const char* why = "") {
   payload[0] = code;
-  const size_t length = AtMost(std::strlen(why), wire::kMaxPayload - 1);
-  std::memcpy(payload + 1, why, length);
+  const size_t length = AtMost(strlen(why), wire::kMaxPayload - 1);
+  memcpy(payload + 1, why, length);
   Send(wire::kNack, seq, payload, 1 + length);
 }
 
@@ -75,7 +75,7 @@ void OnLoad(const wire::Frame& request) {
   }
   if (offset > loaded) return SendNack(request.seq, wire::kOutOfOrder);
   if (offset == 0) loaded = 0;  // a new image
-  std::memcpy(engine::Input() + offset, request.payload + 4, size);
+  memcpy(engine::Input() + offset, request.payload + 4, size);
   if (offset + size > loaded) loaded = offset + size;
   Send(wire::kAck, request.seq, nullptr, 0);
 }
@@ -164,7 +164,7 @@ void Start(const char* error) {
   const char* const text = board::Name();
   uint8_t log[wire::kHeaderSize + 255 + wire::kCrcSize + 4];
   board::Write(log, wire::Encode(wire::kLog, 0, reinterpret_cast<const uint8_t*>(text),
-                                 AtMost(std::strlen(text), 255), log));
+                                 AtMost(strlen(text), 255), log));
   answer_size = 0;
 }
 

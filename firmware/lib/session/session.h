@@ -3,8 +3,8 @@
 #ifndef SWIN2MCU_SESSION_H_
 #define SWIN2MCU_SESSION_H_
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace session {
 

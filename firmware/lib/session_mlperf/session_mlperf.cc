@@ -1,5 +1,5 @@
 // The serial commands of MLPerf Tiny, so that its runner can drive the board: docs/MLPERF.md.
-#include <cstring>  // strcmp
+#include <string.h>  // strcmp
 
 #include "board.h"
 #include "engine.h"
@@ -112,7 +112,7 @@ void OnDbLoad(const char* word) {
 
 void OnDbBytes(const char* digits) {
   if (!load_expected) return Fail("Command 'db load' must come first");
-  const size_t count = std::strlen(digits);
+  const size_t count = strlen(digits);
   if (count % 2 != 0) return Fail("Insufficient number of hex digits");
   if (count / 2 > engine::InputBytes(model) - loaded) return Fail("More bytes than expected");
   for (size_t i = 0; i < count; ++i) {
@@ -128,7 +128,7 @@ void OnDbBytes(const char* digits) {
 void OnDb(char* rest) {
   const char* const word = text::NextWord(&rest);
   if (word == nullptr) return Fail("Command 'db' requires a subcommand");
-  if (std::strcmp(word, "load") == 0) return OnDbLoad(text::NextWord(&rest));
+  if (strcmp(word, "load") == 0) return OnDbLoad(text::NextWord(&rest));
   OnDbBytes(word);
 }
 
@@ -185,7 +185,7 @@ void Unknown(char* word) {
 void Handle() {
   char* rest = command;
   char* const word = text::NextWord(&rest);
-  const auto is = [word](const char* name) { return std::strcmp(word, name) == 0; };
+  const auto is = [word](const char* name) { return strcmp(word, name) == 0; };
   if (word == nullptr) return Fail("Unknown command: ");
   if (is("name")) return OnName();
   if (is("profile")) return OnProfile();

@@ -1,6 +1,6 @@
 #include "text.h"
 
-#include <cstring>  // strlen
+#include <string.h>  // strlen
 
 #include "board.h"
 
@@ -14,7 +14,7 @@ constexpr double kLargest = 1e12;  // far from where an uint64_t of millionths w
 }  // namespace
 
 void Print(const char* string) {
-  board::Write(reinterpret_cast<const uint8_t*>(string), std::strlen(string));
+  board::Write(reinterpret_cast<const uint8_t*>(string), strlen(string));
 }
 
 void PrintNumber(uint64_t value) {

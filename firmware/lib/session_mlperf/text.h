@@ -2,8 +2,8 @@
 #ifndef SWIN2MCU_SESSION_MLPERF_TEXT_H_
 #define SWIN2MCU_SESSION_MLPERF_TEXT_H_
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace text {
 

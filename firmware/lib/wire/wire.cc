@@ -1,6 +1,6 @@
 #include "wire.h"
 
-#include <cstring>  // memcpy, strlen
+#include <string.h>  // memcpy, strlen
 
 namespace wire {
 namespace {
@@ -81,12 +81,12 @@ void Writer::Bytes(const uint8_t* data, size_t size) {
     overflowed_ = true;
     return;
   }
-  if (size != 0) std::memcpy(data_ + size_, data, size);
+  if (size != 0) memcpy(data_ + size_, data, size);
   size_ += size;
 }
 
 void Writer::Text(const char* text) {
-  const size_t length = std::strlen(text);
+  const size_t length = strlen(text);
   const uint8_t size = static_cast<uint8_t>(length < 255 ? length : 255);
   U8(size);
   Bytes(reinterpret_cast<const uint8_t*>(text), size);

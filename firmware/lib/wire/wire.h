@@ -6,8 +6,8 @@
 #ifndef SWIN2MCU_WIRE_H_
 #define SWIN2MCU_WIRE_H_
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace wire {
 

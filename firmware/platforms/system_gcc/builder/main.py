@@ -12,7 +12,7 @@ env.Replace(
     AS=f"{prefix}gcc",
     CC=f"{prefix}gcc",
     CXX=f"{prefix}g++",
-    LINK=f"{prefix}g++",
+    LINK=f"{prefix}gcc",  # nothing of the C++ library is used, and not every compiler has one
     RANLIB=f"{prefix}ranlib",
     SIZETOOL=f"{prefix}size",
     PROGSUFFIX=".elf",
