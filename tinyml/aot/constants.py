@@ -7,7 +7,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from tinyml.aot.ir import Add, Conv, Mean, Mul, Node, Program
+from tinyml.aot.ir import Add, Conv, Mean, Mul, Node, Pad, Pool, Program, Softmax, Window
 from tinyml.aot.pack import pack_bias, pack_weights
 from tinyml.aot.quantize import Table
 
@@ -54,6 +54,19 @@ class Constants:
                     "MulParams", name, work.a_zero_point, work.b_zero_point, multiplier, shift,
                     zero_point, self.table(work.table),
                 )  # fmt: skip
+            case Pool():
+                self._window(index, node, work.window)
+                self.table(work.table)
+            case Pad():
+                source, out = node.inputs[0].shape, self.program.values[node.output].shape
+                self._struct(
+                    "PadParams", name, source.width, source.channels, out.width, out.channels,
+                    work.window.pad_left, work.front, work.window.pad_value,
+                )  # fmt: skip
+            case Softmax():
+                self.lines.append(
+                    f"static const int32_t {name}[256] = {{\n{c_numbers(work.exponentials)}}};\n"
+                )
 
     def _conv_constants(self, index: int, node: Node, work: Conv) -> None:
         requant, window = work.requant, work.window
@@ -78,12 +91,15 @@ class Constants:
             self.table(requant.table), requant.zero_point, requant.simple,
         )  # fmt: skip
         if node.kind in ("conv", "depthwise"):
-            source, out = node.inputs[0].shape, self.program.values[node.output].shape
-            self._struct(
-                "Window", f"window{index}", source.width, out.width, source.channels, out.channels,
-                window.kernel_height, window.kernel_width, window.stride_width, window.pad_left,
-                window.pad_value,
-            )  # fmt: skip
+            self._window(index, node, window)
+
+    def _window(self, index: int, node: Node, window: Window) -> None:
+        source, out = node.inputs[0].shape, self.program.values[node.output].shape
+        self._struct(
+            "Window", f"window{index}", source.width, out.width, source.channels, out.channels,
+            window.kernel_height, window.kernel_width, window.stride_width, window.pad_left,
+            window.pad_value,
+        )  # fmt: skip
 
     def _struct(self, kind: str, name: str, *fields: int | str) -> None:
         self.lines.append(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyml.aot.constants import Constants, c_string, title
-from tinyml.aot.ir import Conv, Lookup, Node, Operand, Program
+from tinyml.aot.ir import WINDOWED, Concat, Lookup, Node, Operand, Pool, Program, window_of
 from tinyml.aot.memory import Plan
 from tinyml.aot.pack import scratch_bytes
 from tinyml.aot.steps import SCRATCH, Step, rows_of
@@ -140,7 +140,7 @@ class Emitter:
     def _whole(self, step: Step, scratch: int | None) -> list[str]:
         index, node = step.first, self.program.nodes[step.first]
         lines = [f"  /* {title(self.program, node)} */"]
-        if node.kind in ("conv", "depthwise"):
+        if node.kind in WINDOWED:
             lines.append(f"  for (int r = 0; r < {rows_of(self.program, node)}; ++r) {{")
             lines += [f"    {line}" for line in self._window_call(index, node, step, "r", scratch)]
             return [*lines, "  }"]
@@ -158,7 +158,7 @@ class Emitter:
         )
         for index in range(step.first, step.end):
             node = nodes[index]
-            if node.kind in ("conv", "depthwise"):
+            if node.kind in WINDOWED:
                 calls = self._window_call(index, node, step, f"r{index}", scratch)
             else:
                 calls = [self._call(index, node, step, f"r{index}", 1, scratch)]
@@ -188,8 +188,8 @@ class Emitter:
     def _window_call(
         self, index: int, node: Node, step: Step, row: str, scratch: int | None
     ) -> list[str]:
-        assert isinstance(node.work, Conv)
-        window, operand = node.work.window, node.inputs[0]
+        window, operand = window_of(node.work), node.inputs[0]
+        assert window is not None
         place = self.program.stored(operand.value)
         ring = step.rings.get(place, operand.shape.height)
         top = row if window.stride_height == 1 else f"{row} * {window.stride_height}"
@@ -197,7 +197,12 @@ class Emitter:
         out = self._at(node.output, step, row)
         sums = f"(int32_t*)(arena + {self._offset(node.sums)})" if node.sums is not None else "0"
         arguments = f"rows, &window{index}, weights{index}, &requant{index}, {out}"
-        if node.kind == "depthwise":
+        if isinstance(node.work, Pool):
+            table = self.constants.table(node.work.table)
+            call = f"kernel_{node.kind}_pool_row(rows, &window{index}, {table}, {out});"
+        elif node.kind == "pad":
+            call = f"kernel_pad_row(rows[0], &pad{index}, {out});"
+        elif node.kind == "depthwise":
             call = f"kernel_depthwise_row({arguments}, {sums}, {self._scratch(node, scratch)});"
         else:
             call = f"kernel_conv_row({arguments}, {self._scratch(node, scratch)});"
@@ -248,7 +253,28 @@ class Emitter:
                 assert isinstance(node.work, Lookup)
                 table = self.constants.table(node.work.table)
                 return f"kernel_lookup({at(source)}, {count}, {table}, {out});"
+            case "softmax":
+                return f"kernel_softmax({at(source)}, {pixels}, {channels}, softmax{index}, {out});"
+            case "concat":
+                return self._concat(node, [at(operand) for operand in node.inputs], rows, out)
         raise AssertionError(node.kind)
+
+    def _concat(self, node: Node, sources: list[str], rows: int, out: str) -> str:
+        """One call for each input: its stretches, one stride of the output apart."""
+        assert isinstance(node.work, Concat)
+        whole = self.program.values[node.output].shape
+        calls, before = [], 0
+        for source, operand in zip(sources, node.inputs, strict=True):
+            shape = operand.shape
+            count, size, stride = {
+                "channels": (rows * shape.width, shape.channels, whole.channels),
+                "width": (rows, shape.row_bytes, whole.row_bytes),
+                "height": (1, shape.size, 0),
+            }[node.work.axis]
+            place = f"{out} + {before}" if before else out
+            calls.append(f"kernel_copy({source}, {count}, {size}, {stride}, {place});")
+            before += size
+        return " ".join(calls)
 
     def _scratch(self, node: Node, scratch: int | None) -> str:
         return (

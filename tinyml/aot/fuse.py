@@ -1,5 +1,6 @@
 """Rewrites that keep the bytes and save work or memory; each can be switched off to measure it.
 
+pads     a frame of zeros becomes padding of the window that reads it
 tables   a table-driven operator (hard-swish, …) becomes part of the node that makes its input
 sums     the sum under a mean is taken while the depthwise convolution before it writes its output
 in_place a pointwise node writes over its input where nobody needs that any more
@@ -11,20 +12,77 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyml.aot.ir import Add, Conv, Lookup, Mean, Mul, Node, Operand, Program, Work
+from tinyml.aot.ir import (
+    Add,
+    Conv,
+    Lookup,
+    Mean,
+    Mul,
+    Node,
+    Operand,
+    Pad,
+    Pool,
+    Program,
+    Shape,
+    Window,
+    Work,
+)
 from tinyml.aot.quantize import Table, compose
 
-FUSIONS = ("tables", "sums", "in_place", "stream", "overlay")
+FUSIONS = ("pads", "tables", "sums", "in_place", "stream", "overlay")
 
 
 def fuse(program: Program, fusions: frozenset[str]) -> None:
-    """Apply the chosen ones of `tables`, `sums` and `in_place` to `program`."""
+    """Apply the chosen ones of `pads`, `tables`, `sums` and `in_place` to `program`."""
+    if "pads" in fusions:
+        _fuse_pads(program)
     if "tables" in fusions:
         _fuse_tables(program)
     if "sums" in fusions:
         _fuse_sums(program)
     if "in_place" in fusions:
         _share_places(program)
+
+
+def _fuse_pads(program: Program) -> None:
+    """Let a convolution pad for itself where a frame of its own zeros was put around its input."""
+    nodes: list[Node] = []
+    for node in program.nodes:
+        source = node.inputs[0]
+        framed = next((i for i, n in enumerate(nodes) if n.output == source.value), None)
+        if framed is not None and isinstance(node.work, Conv) and source.value != program.output:
+            frame, shape = nodes[framed], program.values[source.value].shape
+            alone = len(program.consumers(source.value)) == 1 and source.shape == shape
+            if isinstance(frame.work, Pad) and alone:
+                out = program.values[node.output].shape
+                window = _padded_window(node.work.window, frame.work, frame.inputs[0], shape, out)
+                if window is not None:
+                    del nodes[framed]
+                    node = replace(
+                        node,
+                        operators=frame.operators + node.operators,
+                        inputs=frame.inputs,
+                        work=replace(node.work, window=window),
+                    )
+        nodes.append(node)
+    program.nodes = nodes
+
+
+def _padded_window(
+    window: Window, frame: Pad, inner: Operand, framed: Shape, out: Shape
+) -> Window | None:
+    """`window` over what lies in the frame; None where the kernels do not pad like that."""
+    if frame.window.pad_value != window.pad_value or framed.channels != inner.shape.channels:
+        return None
+    top, left = window.pad_top + frame.window.pad_top, window.pad_left + frame.window.pad_left
+    last_row = (out.height - 1) * window.stride_height - top
+    last_column = (out.width - 1) * window.stride_width - left
+    # Every window must see something of the image.
+    if top >= window.kernel_height or left >= window.kernel_width:
+        return None
+    if last_row >= inner.shape.height or last_column >= inner.shape.width:
+        return None
+    return replace(window, pad_top=top, pad_left=left)
 
 
 def _fuse_tables(program: Program) -> None:
@@ -66,7 +124,7 @@ def _with_table(work: Work, table: Table) -> Work | None:
             return replace(
                 work, requant=replace(work.requant, table=compose(work.requant.table, table))
             )
-        case Mean() | Add() | Mul():
+        case Mean() | Add() | Mul() | Pool():
             return replace(work, table=compose(work.table, table))
         case Lookup():
             composed = compose(work.table, table)

@@ -122,7 +122,43 @@ class Sum:
     """Adds its input's pixels to the sums it writes."""
 
 
-Work = Conv | Mean | Add | Mul | Lookup | Sum
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """An average or a maximum under a window; what lies outside the image does not count."""
+
+    window: Window
+    table: Table | None
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    exponentials: Int64Array  # [256], Q0.31, indexed by maximum - value
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Copies its input into a frame of window.pad_value: pad_top rows, pad_left columns and `front`
+    channels before it, and behind it what the output's shape has left."""
+
+    window: Window  # of one row and column
+    front: int
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Its inputs behind one another, along "height", "width" or "channels"."""
+
+    axis: str
+
+
+Work = Conv | Mean | Add | Mul | Lookup | Sum | Pool | Softmax | Pad | Concat
+
+WINDOWED = ("conv", "depthwise", "average", "maximum", "pad")  # kinds that run row by row
+
+
+def window_of(work: Work) -> Window | None:
+    """The window under which a node's output row is made, if it has one."""
+    return work.window if isinstance(work, (Conv, Pool, Pad)) else None
 
 
 @dataclass(frozen=True)
@@ -137,7 +173,7 @@ class Operand:
 class Node:
     """One kernel call per row, or for a whole tensor."""
 
-    kind: str  # conv1x1 conv depthwise sum mean add mul gate lookup
+    kind: str  # conv1x1 conv depthwise sum mean add mul gate lookup average maximum softmax pad …
     operators: tuple[str, ...]  # of the .tflite, that it stands for
     inputs: tuple[Operand, ...]
     output: int

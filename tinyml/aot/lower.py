@@ -7,6 +7,7 @@ from collections.abc import Callable
 from swin2mcu.common.cli import UserError
 from tinyml.aot.ir import Program
 from tinyml.aot.lower_conv import lower_conv, lower_depthwise, lower_fully_connected
+from tinyml.aot.lower_layout import lower_concatenation, lower_pad, lower_pool, lower_softmax
 from tinyml.aot.lower_pointwise import (
     lower_add,
     lower_hard_swish,
@@ -14,19 +15,38 @@ from tinyml.aot.lower_pointwise import (
     lower_mul,
     lower_reshape,
 )
-from tinyml.aot.lowering import Lowering, activation_shape
+from tinyml.aot.lower_tables import (
+    lower_leaky_relu,
+    lower_logistic,
+    lower_quantize,
+    lower_relu,
+)
+from tinyml.aot.lowering import Lowering, activation_shape, signed
 from tinyml.format.tflite import Graph, Operator
 
 _LOWERINGS: dict[str, Callable[[Lowering, Operator], None]] = {
     "ADD": lower_add,
+    "AVERAGE_POOL_2D": lower_pool,
+    "CONCATENATION": lower_concatenation,
     "CONV_2D": lower_conv,
     "DEPTHWISE_CONV_2D": lower_depthwise,
     "FULLY_CONNECTED": lower_fully_connected,
     "HARD_SWISH": lower_hard_swish,
+    "LEAKY_RELU": lower_leaky_relu,
+    "LOGISTIC": lower_logistic,
+    "MAX_POOL_2D": lower_pool,
     "MEAN": lower_mean,
     "MUL": lower_mul,
+    "PAD": lower_pad,
+    "PADV2": lower_pad,
+    "QUANTIZE": lower_quantize,
+    "RELU": lower_relu,
     "RESHAPE": lower_reshape,
+    "SOFTMAX": lower_softmax,
+    "SQUEEZE": lower_reshape,
 }
+# What computes the shape for a RESHAPE. With a batch of 1 the result's own shape says it.
+_SHAPE_ARITHMETIC = ("PACK", "SHAPE", "STRIDED_SLICE")
 
 
 def lower(graph: Graph) -> Program:
@@ -36,6 +56,7 @@ def lower(graph: Graph) -> Program:
             f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
             "export it with one of each"
         )
+    graph = signed(graph)
     state = Lowering(graph)
     source, result = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     if len(source.shape) != 4:
@@ -44,6 +65,10 @@ def lower(graph: Graph) -> Program:
         )
     state.define(source, activation_shape("the graph", source))
     for operator in graph.operators:
+        if operator.op in _SHAPE_ARITHMETIC and all(
+            graph.tensors[i].dtype == "int32" for i in operator.outputs
+        ):
+            continue
         if operator.op not in _LOWERINGS:
             raise UserError(
                 f"{operator} is not supported (supported: {', '.join(sorted(_LOWERINGS))}); "

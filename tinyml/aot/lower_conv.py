@@ -62,7 +62,7 @@ def lower_depthwise(lowering: Lowering, operator: Operator) -> None:
         )
         return
     zero_point = affine(operator, source)[1]
-    window, height, width = _window(operator, operand.shape, wide.shape[1:3], zero_point)
+    window, height, width = window_over(operator, operand.shape, wide.shape[1:3], zero_point)
     out_shape = Shape(height, width, channels)
     check_shape(operator, result, out_shape)
     requant = requantization(
@@ -145,7 +145,7 @@ def _convolution(
     result: Tensor,
 ) -> None:
     zero_point = affine(operator, source)[1]
-    window, height, width = _window(
+    window, height, width = window_over(
         operator, operand.shape, (weights.shape[1], weights.shape[2]), zero_point
     )
     out_shape = Shape(height, width, weights.shape[0])
@@ -182,14 +182,17 @@ def _weight_factors(
     if weights.zero_points.any():
         raise refusal(operator, weights, "has a zero point; symmetric weights are needed")
     channels = weights.shape[axis]
-    if weights.scales.size != channels or (channels > 1 and weights.quantized_dimension != axis):
+    scales = weights.scales
+    if scales.size == 1:
+        scales = np.repeat(scales, channels)  # one for all of them, as older converters write
+    elif scales.size != channels or weights.quantized_dimension != axis:
         raise refusal(
             operator,
             weights,
             f"needs one scale per output channel ({channels}) and has {weights.scales.size}",
         )
     in_scale, out_scale = affine(operator, source)[0], affine(operator, result)[0]
-    factors = [in_scale * float(s) / out_scale for s in weights.scales]
+    factors = [in_scale * float(s) / out_scale for s in scales]
     multiplier_of(operator, result, max(factors))
     return factors
 
@@ -204,7 +207,7 @@ def _bias(lowering: Lowering, operator: Operator, channels: int) -> quantize.Int
     return tensor.data.astype(np.int64)
 
 
-def _window(
+def window_over(
     operator: Operator, source: Shape, kernel: tuple[int, int], zero_point: int
 ) -> tuple[Window, int, int]:
     """The window, and the height and width of what it makes."""

@@ -64,7 +64,7 @@ def lower_hard_swish(lowering: Lowering, operator: Operator) -> None:
     table = quantize.hard_swish_table(*affine(operator, source), *affine(operator, result))
     if table is None:
         raise refusal(operator, result, "has a scale too small for the interpreter's arithmetic")
-    _lookup(lowering, operator, operand, result, table)
+    lower_lookup(lowering, operator, operand, result, table)
 
 
 def lower_reshape(lowering: Lowering, operator: Operator) -> None:
@@ -165,13 +165,14 @@ def _constant_operand(
         pair = (number, quantize.ALL_INT8) if position == 0 else (quantize.ALL_INT8, number)
         _, operand = lowering.operand(operator, 1 - position)
         check_shape(operator, result, operand.shape)
-        _lookup(lowering, operator, operand, result, compute(*pair))
+        lower_lookup(lowering, operator, operand, result, compute(*pair))
         return True
     return False
 
 
-def _lookup(
+def lower_lookup(
     lowering: Lowering, operator: Operator, operand: Operand, result: Tensor, table: quantize.Table
 ) -> None:
+    """A pointwise function of one operand."""
     output = lowering.define(result, operand.shape)
     lowering.nodes.append(Node("lookup", (str(operator),), (operand,), output, Lookup(table)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from swin2mcu.common.cli import UserError
 from tinyml.aot import quantize
@@ -64,6 +65,27 @@ class Lowering:
         self.values[tensor.index] = Value(tensor.name, shape)
         self.operands[tensor.index] = Operand(tensor.index, shape)
         return tensor.index
+
+
+def signed(graph: Graph) -> Graph:
+    """`graph` with its uint8 inputs and outputs as int8: 128 less in value and in zero point.
+
+    Raises UserError where anything but QUANTIZE reads or writes uint8; the interpreter does so too.
+    """
+    unsigned = {t.index for t in graph.tensors if t.dtype == "uint8" and t.data is None}
+    if not unsigned:
+        return graph
+    for operator in graph.operators:
+        for index in unsigned & {*operator.inputs, *operator.outputs}:
+            if operator.op != "QUANTIZE":
+                raise refusal(
+                    operator, graph.tensors[index], "is uint8; only int8 runs here: convert again"
+                )
+    tensors = tuple(
+        replace(t, dtype="int8", zero_points=t.zero_points - 128) if t.index in unsigned else t
+        for t in graph.tensors
+    )
+    return replace(graph, tensors=tensors)
 
 
 def refusal(operator: Operator | str, tensor: Tensor, what: str) -> UserError:

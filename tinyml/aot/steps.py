@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tinyml.aot.ir import Conv, Node, Operand, Program
+from tinyml.aot.ir import WINDOWED, Concat, Node, Operand, Program, window_of
 from tinyml.aot.memory import Buffer, Overlay, Plan, place
 from tinyml.aot.pack import scratch_bytes
 
@@ -56,8 +56,7 @@ def rows_of(program: Program, node: Node) -> int:
 def rows_read(node: Node, operand: Operand, row: int) -> range:
     """Rows of `operand` that making row `row` takes."""
     height = operand.shape.height
-    if isinstance(node.work, Conv):
-        window = node.work.window
+    if (window := window_of(node.work)) is not None:
         top = row * window.stride_height - window.pad_top
         return range(max(top, 0), min(top + window.kernel_height, height))
     if is_whole(node, operand):
@@ -67,6 +66,8 @@ def rows_read(node: Node, operand: Operand, row: int) -> range:
 
 def is_whole(node: Node, operand: Operand) -> bool:
     """Whether the node needs all of `operand` before its first row."""
+    if isinstance(node.work, Concat):
+        return node.work.axis == "height"
     return node.kind == "mean" or (node.kind == "gate" and operand is node.inputs[1])
 
 
@@ -93,7 +94,7 @@ class StepBuilder:
         node = self.program.nodes[index]
         rows = rows_of(self.program, node)
         step = Step(index, index + 1, streamed=False)
-        if node.kind in ("conv", "depthwise"):
+        if node.kind in WINDOWED:
             events = [Event(index, row, row + 1) for row in range(rows)]
         else:
             events = [Event(index, 0, rows)]
@@ -112,7 +113,7 @@ class StepBuilder:
             return None
         for index in range(end - 1, first - 1, -1):
             node = nodes[index]
-            if index not in step.targets or node.kind == "mean":
+            if index not in step.targets or is_whole(node, node.inputs[0]):
                 return None  # nothing here reads it, or it needs a whole tensor
             if node.kind == "sum" and index != end - 1:
                 return None
@@ -127,8 +128,7 @@ class StepBuilder:
                 if is_whole(node, operand):
                     return None
                 need = (a, b)
-                if isinstance(node.work, Conv):
-                    w = node.work.window
+                if (w := window_of(node.work)) is not None:
                     need = (
                         a * w.stride_height,
                         (b - 1) * w.stride_height + w.kernel_height - w.pad_top,

@@ -10,6 +10,7 @@ thousand tables share one vector costs no more memory than an honest one.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,17 @@ class Table:
         """The field's value, `layout` being its struct format ("<i", "<b", …)."""
         at = self._field(slot, struct.calcsize(layout))
         return default if at is None else int(_unpack(self.data, at, layout))
+
+    def real(self, slot: int, default: float) -> float:
+        """A float32 field's value. Raises MalformedError where it is no finite number."""
+        at = self._field(slot, 4)
+        if at is None:
+            return default
+        _unpack(self.data, at, "<I")  # inside the file
+        value = float(struct.unpack_from("<f", self.data, at)[0])
+        if not math.isfinite(value):
+            raise MalformedError("a number that is not finite")
+        return value
 
     def table(self, slot: int) -> Table | None:
         at = self._reference(slot)

@@ -52,6 +52,7 @@ OPERATORS = {
     21: "RELU6",
     22: "RESHAPE",
     25: "SOFTMAX",
+    28: "TANH",
     32: "CUSTOM",
     34: "PAD",
     39: "TRANSPOSE",
@@ -65,7 +66,10 @@ OPERATORS = {
     55: "MAXIMUM",
     57: "MINIMUM",
     74: "SUM",
+    60: "PADV2",
+    70: "EXPAND_DIMS",
     77: "SHAPE",
+    83: "PACK",
     98: "LEAKY_RELU",
     114: "QUANTIZE",
     117: "HARD_SWISH",
@@ -75,8 +79,20 @@ PADDINGS = {0: "SAME", 1: "VALID"}
 ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
 _TRANSLATIONS = {"padding": PADDINGS, "activation": ACTIVATIONS}
 
+_POOL: tuple[int, dict[str, tuple[int, str, float]]] = (
+    5,
+    {
+        "padding": (0, "<b", 0),
+        "stride_width": (1, "<i", 0),
+        "stride_height": (2, "<i", 0),
+        "filter_width": (3, "<i", 0),
+        "filter_height": (4, "<i", 0),
+        "activation": (5, "<b", 0),
+    },
+)
+
 # operator → (BuiltinOptions type, {option: (slot, struct format, default)})
-_OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, int]]]] = {
+_OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, float]]]] = {
     "CONV_2D": (
         1,
         {
@@ -104,6 +120,11 @@ _OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, int]]]] = {
         8,
         {"activation": (0, "<b", 0), "weights_format": (1, "<b", 0), "keep_num_dims": (2, "<b", 0)},
     ),
+    "AVERAGE_POOL_2D": _POOL,
+    "MAX_POOL_2D": _POOL,
+    "SOFTMAX": (9, {"beta": (0, "<f", 0.0)}),
+    "CONCATENATION": (10, {"axis": (0, "<i", 0), "activation": (1, "<b", 0)}),
+    "LEAKY_RELU": (75, {"alpha": (0, "<f", 0.0)}),
     "ADD": (11, {"activation": (0, "<b", 0)}),
     "MUL": (21, {"activation": (0, "<b", 0)}),
     "MEAN": (27, {"keep_dims": (0, "<b", 0)}),
@@ -123,7 +144,7 @@ class Tensor:
     zero_points: npt.NDArray[np.int64]  # as many as scales
     quantized_dimension: int
     data: npt.NDArray[Any] | None  # of a constant, in its shape; a view of the file
-    dynamic: bool  # the file leaves a dimension open until run time
+    dynamic: bool  # the file leaves a dimension other than the batch open until run time
 
     def __str__(self) -> str:
         return f"tensor {self.index} {self.name!r}"
@@ -219,7 +240,10 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     raw_shape = table.vector(0, "<i4", MAX_RANK)
     shape = () if raw_shape is None else tuple(int(n) for n in raw_shape)
     signature = table.vector(7, "<i4", MAX_RANK)
-    dynamic = any(n < 0 for n in shape) or (signature is not None and bool((signature < 0).any()))
+    # An open batch is 1: it is what the interpreter runs, and `shape` has it so.
+    dynamic = any(n < 0 for n in shape) or (
+        signature is not None and bool((signature[1:] < 0).any())
+    )
     if table.table(6) is not None:
         raise MalformedError("is sparse, which nothing here reads")
     number = table.scalar(1, "<b", 0)
@@ -240,7 +264,8 @@ def _quantization(
     zero_points = table.vector(3, "<i8")
     if zero_points is None or not zero_points.size:
         zero_points = np.broadcast_to(np.int64(0), scales.shape)
-    dimension = table.scalar(6, "<i", 0)
+    # Of a bias, older converters name the weights' dimension; a vector has only one.
+    dimension = 0 if len(shape) == 1 else table.scalar(6, "<i", 0)
     if scales.size > 1 and not (0 <= dimension < len(shape) and shape[dimension] == scales.size):
         raise MalformedError(f"{scales.size} scales do not match dimension {dimension} of {shape}")
     if zero_points.size != scales.size:
@@ -296,7 +321,10 @@ def _operator_options(op: str, table: Table) -> dict[str, Any]:
         raise MalformedError("its options are missing or of another operator")
     values: dict[str, Any] = {}
     for name, (slot, form, default) in layout.items():
-        value = options.scalar(slot, form, default)
+        if form == "<f":
+            values[name] = options.real(slot, default)
+            continue
+        value = options.scalar(slot, form, int(default))
         if name in _TRANSLATIONS:
             if value not in _TRANSLATIONS[name]:
                 raise MalformedError(f"unknown {name} {value}")

@@ -132,6 +132,33 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
 // out[i] = table[in[i] + 128]. out may be in.
 void kernel_lookup(const int8_t* in, int32_t count, const int8_t* table, int8_t* out);
 
+// The operators below are the same for every variant.
+
+// Average and maximum under a window, one output row of out_width * in_channels bytes. Taps outside
+// the image do not count; every window has one inside. pad_value is not used.
+void kernel_average_pool_row(const int8_t* const* rows, const Window* window, const int8_t* table,
+                             int8_t* out);
+void kernel_maximum_pool_row(const int8_t* const* rows, const Window* window, const int8_t* table,
+                             int8_t* out);
+
+// Softmax over the channels of each pixel; at most 4095 channels. exponentials[d] is exp(-scale *
+// d) with 31 bits of fraction for a value d below the pixel's largest, 0 where TensorFlow Lite
+// leaves it out. The output's scale is 1/256, its zero point -128.
+void kernel_softmax(const int8_t* in, int32_t pixels, int32_t channels, const int32_t* exponentials,
+                    int8_t* out);
+
+// `count` stretches of `size` bytes, contiguous in `in`, `stride` bytes apart in `out`.
+void kernel_copy(const int8_t* in, int32_t count, int32_t size, int32_t stride, int8_t* out);
+
+// One output row of a padded tensor; `row` is NULL above and below the input.
+typedef struct {
+  uint16_t in_width, in_channels, out_width, out_channels;
+  uint16_t left;   // columns before the input
+  uint16_t front;  // channels before the input's
+  int8_t value;
+} PadParams;
+void kernel_pad_row(const int8_t* row, const PadParams* params, int8_t* out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,89 @@
+"""Pointwise operators of other people's models as 256-byte tables, and softmax's exponentials."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinyml.aot import quantize
+from tinyml.aot.fixed_point import exp_on_negative, logistic
+from tinyml.aot.quantize import ALL_INT8, Int64Array, Table
+
+Affine = tuple[float, int]  # scale and zero point
+
+
+def requantize_table(source: Affine, result: Affine) -> Table | None:
+    """QUANTIZE from int8 to int8; None where the factor shifts int32 out of its register."""
+    multiplier = _multiplier(source[0] / result[0])
+    if multiplier is None:
+        return None
+    scaled = quantize.multiply(ALL_INT8 - source[1], *multiplier)
+    return quantize.to_int8(scaled + result[1])
+
+
+def relu_table(source: Affine, result: Affine) -> Table | None:
+    """RELU as an operator of its own."""
+    multiplier = _multiplier(_float32_ratio(source[0], result[0]))
+    if multiplier is None:
+        return None
+    scaled = quantize.multiply(ALL_INT8 - source[1], *multiplier)
+    return quantize.to_int8(scaled + result[1], low=max(-128, result[1]))
+
+
+def leaky_relu_table(alpha: float, source: Affine, result: Affine) -> Table | None:
+    """alpha may be above 1 or below 0."""
+    slope = float(np.float32(source[0]) * np.float32(alpha) / np.float32(result[0]))
+    positive = _multiplier(_float32_ratio(source[0], result[0]))
+    negative = _multiplier(abs(slope))
+    if positive is None or negative is None:
+        return None
+    value = ALL_INT8 - source[1]
+    below = quantize.multiply(value, *negative)
+    scaled = np.where(
+        value >= 0, quantize.multiply(value, *positive), -below if slope < 0 else below
+    )
+    return quantize.to_int8(scaled + result[1])
+
+
+def logistic_table(source: Affine) -> Table | None:
+    """The output's scale is 1/256 and its zero point -128, whatever the file says."""
+    multiplier = _multiplier(source[0] * (1 << 27))
+    if multiplier is None:
+        return None
+    value = ALL_INT8 - source[1]
+    radius = _input_radius(4, multiplier[1])
+    q4 = quantize.multiply(value, *multiplier)
+    inside = quantize.rounding_shift_right(logistic(q4, 4), 23) - 128
+    clamped = np.where(value >= radius, 127, inside)
+    return quantize.to_int8(np.where(value <= -radius, -128, clamped))
+
+
+def softmax_exponentials(beta: float, scale: float) -> Int64Array | None:
+    """[256]: exp(-beta * scale * d) in Q0.31 for d = maximum - value, 0 where it is negligible.
+
+    None where the interpreter refuses the scale: it is then too small for its fixed point.
+    """
+    # A larger factor cannot change an output: everything below the maximum is zero with it.
+    real = min(beta * scale * (1 << 26), float((1 << 31) - 1))
+    if real <= 1.0:
+        return None
+    multiplier, shift = quantize.quantize_multiplier(real)
+    difference = -np.arange(256, dtype=np.int64)
+    shifted = quantize.wrap32(difference << shift)
+    exponentials = exp_on_negative(quantize.high_multiply(shifted, multiplier), 5)
+    return np.where(difference >= -_input_radius(5, shift), exponentials, 0)
+
+
+def _input_radius(integer_bits: int, shift: int) -> int:
+    """The largest difference that still fits the fixed point's integer bits."""
+    return math.floor(((1 << integer_bits) - 1) * 2.0 ** (31 - integer_bits - shift))
+
+
+def _multiplier(factor: float) -> tuple[int, int] | None:
+    return None if factor >= float(1 << 30) else quantize.quantize_multiplier(factor)
+
+
+def _float32_ratio(a: float, b: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(a) / np.float32(b))
