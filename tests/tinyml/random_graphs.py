@@ -59,10 +59,16 @@ class RandomGraph:
                 self.inverted_residual,
                 self.echo,
                 self.turn,
+                self.pool,
+                self.framed,
+                self.pointwise,
+                self.joined,
             )
             x = blocks[choose(0, len(blocks) - 1)](x)
         if choose(0, 3) == 3:
             x = self.head(x)
+        if choose(0, 7) == 7:
+            x = self.softmax(x)
         return self.writer.finish(x.tensor)
 
     def pick(self, options: tuple) -> int:
@@ -240,6 +246,70 @@ class RandomGraph:
         result = self.out(x.shape, max(x.scale, y.scale))
         self.writer.pair("ADD", x.tensor, y.tensor, result.tensor)
         return result
+
+    def like(self, x: Activation, shape: tuple[int, int, int]) -> Activation:
+        """Another tensor with the quantization of `x`, where operators insist on that."""
+        tensor = self.writer.activation((1, *shape), x.scale, x.zero_point)
+        return Activation(tensor, shape, x.scale, x.zero_point)
+
+    def pool(self, x: Activation) -> Activation:
+        height, width, stride, padding = self.window(x.shape)
+        if self.choose(0, 3) == 3:  # over the whole image, as before a classifier
+            height, width, stride, padding = x.shape[0], x.shape[1], (1, 1), 1
+        shape = (*strided(x.shape, (height, width), stride, padding), x.shape[2])
+        result = self.like(x, shape)
+        op = ("AVERAGE_POOL_2D", "MAX_POOL_2D")[self.choose(0, 1)]
+        self.writer.pool(
+            op, x.tensor, (height, width), result.tensor, stride, padding, self.activation()
+        )
+        return result
+
+    def framed(self, x: Activation) -> Activation:
+        """A pad, and mostly a convolution that could do it itself."""
+        sizes = [(0, 0), *((self.choose(0, 2), self.choose(0, 2)) for _ in range(2)), (0, 0)]
+        if self.rarely():
+            sizes[3] = (self.choose(0, 2), self.choose(0, 3))
+        shape = tuple(n + sum(size) for n, size in zip(x.shape, sizes[1:], strict=True))
+        result = self.like(x, (shape[0], shape[1], shape[2]))
+        self.writer.pad(x.tensor, sizes, result.tensor)
+        return (self.conv, self.depthwise, lambda y: y)[self.choose(0, 2)](result)
+
+    def pointwise(self, x: Activation) -> Activation:
+        op = ("LEAKY_RELU", "LOGISTIC", "QUANTIZE", "RELU")[self.choose(0, 3)]
+        if op == "LOGISTIC":
+            tensor = self.writer.activation((1, *x.shape), 1 / 256, -128)
+            result = Activation(tensor, x.shape, 1 / 256, -128)
+        else:
+            result = self.out(x.shape, self.maybe(x.scale * (0.5 + self.noise.random())))
+        if op == "LEAKY_RELU":
+            alpha = (0.1, 0.3, 1.5, 0.0)[self.choose(0, 3)]
+            self.writer.leaky_relu(x.tensor, alpha, result.tensor)
+        else:
+            self.writer.pointwise(op, x.tensor, result.tensor)
+        return result
+
+    def joined(self, x: Activation) -> Activation:
+        """A tensor beside one made from it, along any axis but the batch."""
+        other = self.requantized(self.conv(x, channels=x.shape[2], size=1), x)
+        parts = [(x, other), (other, x), (x, other, x), (x, x)][self.choose(0, 3)]
+        axis = self.choose(1, 3)
+        shape = [*x.shape]
+        shape[axis - 1] *= len(parts)
+        result = self.like(x, (shape[0], shape[1], shape[2]))
+        named = axis - 4 if self.choose(0, 1) else axis
+        self.writer.concatenation([p.tensor for p in parts], named, result.tensor)
+        return result
+
+    def requantized(self, x: Activation, target: Activation) -> Activation:
+        result = self.like(target, x.shape)
+        self.writer.pointwise("QUANTIZE", x.tensor, result.tensor)
+        return result
+
+    def softmax(self, x: Activation) -> Activation:
+        dims = tuple(self.writer.graph.tensors[x.tensor].shape)
+        tensor = self.writer.activation(dims, 1 / 256, -128)
+        self.writer.softmax(x.tensor, tensor, (1.0, 1.0, 0.3, 4.0)[self.choose(0, 3)])
+        return Activation(tensor, x.shape, 1 / 256, -128)
 
     def head(self, x: Activation) -> Activation:
         """What a classifier ends with: mean or reshape, then a fully connected layer."""

@@ -76,13 +76,22 @@ def test_random_graphs_are_worth_running() -> None:
     assert varied >= 40
     assert operators == {
         "ADD",
+        "AVERAGE_POOL_2D",
+        "CONCATENATION",
         "CONV_2D",
         "DEPTHWISE_CONV_2D",
         "FULLY_CONNECTED",
         "HARD_SWISH",
+        "LEAKY_RELU",
+        "LOGISTIC",
+        "MAX_POOL_2D",
         "MEAN",
         "MUL",
+        "PAD",
+        "QUANTIZE",
+        "RELU",
         "RESHAPE",
+        "SOFTMAX",
     }
 
 

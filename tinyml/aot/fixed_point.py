@@ -1,4 +1,4 @@
-"""exp and logistic in the interpreter's 32-bit fixed point, for tables that are made before it runs.
+"""exp and logistic in the interpreter's 32-bit fixed point, for tables made at compile time.
 
 A number "Q5.26" is an int32 that stands for value * 2^-26: 5 integer bits, 26 of fraction. The
 polynomial, its constants and every rounding are gemmlowp's (fixedpoint/fixedpoint.h), which

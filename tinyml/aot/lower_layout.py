@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 
+from swin2mcu.common.cli import UserError
 from tinyml.aot.ir import Concat, Node, Operand, Pad, Pool, Shape, Softmax, Window
 from tinyml.aot.lower_conv import window_over
 from tinyml.aot.lowering import (
     Lowering,
-    activation_shape,
     affine,
     check_shape,
     output_clamp,
     refusal,
 )
 from tinyml.aot.tables import softmax_exponentials
-from swin2mcu.common.cli import UserError
 from tinyml.format.tflite import Operator
 
 MOST_CLASSES = 4095  # of a SOFTMAX: what its sum has bits for

@@ -46,11 +46,10 @@ def leaky_relu_table(alpha: float, source: Affine, result: Affine) -> Table | No
     return quantize.to_int8(scaled + result[1])
 
 
-def logistic_table(source: Affine) -> Table | None:
+def logistic_table(source: Affine) -> Table:
     """The output's scale is 1/256 and its zero point -128, whatever the file says."""
-    multiplier = _multiplier(source[0] * (1 << 27))
-    if multiplier is None:
-        return None
+    # From 2^31 on every value but 0 is outside the radius.
+    multiplier = quantize.quantize_multiplier(min(source[0] * (1 << 27), float(1 << 31)))
     value = ALL_INT8 - source[1]
     radius = _input_radius(4, multiplier[1])
     q4 = quantize.multiply(value, *multiplier)

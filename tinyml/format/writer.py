@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+UINT8 = schema.TensorType.UINT8
 ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
 _OPS = schema.BuiltinOperator
 
@@ -183,6 +184,47 @@ class GraphWriter:
         options.newShape = list(shape)
         target = self.constant(np.array(shape, np.int32))
         return self.operator("RESHAPE", [x, target], output, options, 17)
+
+    def pool(
+        self,
+        op: str,
+        x: int,
+        kernel: tuple[int, int],
+        output: int,
+        strides: tuple[int, int] = (1, 1),
+        padding: int = 0,
+        activation: int = 0,
+    ) -> int:
+        """AVERAGE_POOL_2D or MAX_POOL_2D."""
+        options = schema.Pool2DOptionsT()
+        options.filterHeight, options.filterWidth = kernel
+        options.strideH, options.strideW = strides
+        options.padding, options.fusedActivationFunction = padding, activation
+        return self.operator(op, [x], output, options, 5)
+
+    def softmax(self, x: int, output: int, beta: float = 1.0) -> int:
+        options = schema.SoftmaxOptionsT()
+        options.beta = beta
+        return self.operator("SOFTMAX", [x], output, options, 9)
+
+    def pad(self, x: int, sizes: Sequence[tuple[int, int]], output: int) -> int:
+        """`sizes` are (before, after) of each dimension."""
+        amounts = self.constant(np.array(sizes, np.int32))
+        return self.operator("PAD", [x, amounts], output, schema.PadOptionsT(), 22)
+
+    def concatenation(self, parts: Sequence[int], axis: int, output: int) -> int:
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        return self.operator("CONCATENATION", parts, output, options, 10)
+
+    def leaky_relu(self, x: int, alpha: float, output: int) -> int:
+        options = schema.LeakyReluOptionsT()
+        options.alpha = alpha
+        return self.operator("LEAKY_RELU", [x], output, options, 75)
+
+    def pointwise(self, op: str, x: int, output: int) -> int:
+        """LOGISTIC, QUANTIZE, RELU: operators without options."""
+        return self.operator(op, [x], output)
 
     def finish(self, output: int, change: Callable[[Any], None] | None = None) -> bytes:
         """The file. `change` may break the model first, for tests of bad input."""
