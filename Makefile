@@ -71,11 +71,11 @@ reproduce: setup
 	$(PY) -m tinyml.parity runs/$(MODEL) --split test
 	$(PY) -m pytorch_side.reproduce $(MODEL) --check
 
-bench-mcu: setup
+bench-mcu: setup-dev
 	$(PY) host_tools/bench_mcu.py
 
-# Fails when the published models cost more instructions than firmware/counts.json says.
-bench-check: setup
+# Fails when the published models cost more instructions or modelled cycles than firmware/counts.json says.
+bench-check: setup-dev
 	$(PY) host_tools/bench_mcu.py --check
 
 clean:

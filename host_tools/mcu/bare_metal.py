@@ -91,12 +91,15 @@ def build(
     _run([COMPILER, *machine, *link, f"-T{script}", *objects, "-o", str(program)])
 
 
-def run(core: Core, program: Path, timeout_s: float = 300) -> tuple[int, str]:
+def run(
+    core: Core, program: Path, timeout_s: float = 300, arguments: Sequence[str] = ()
+) -> tuple[int, str]:
     """Exit status and printed text. One instruction is one nanosecond of the machine's time."""
     command = [
         "qemu-system-arm", "-machine", core.machine, "-kernel", str(program),
         "-nographic", "-monitor", "none", "-serial", "none",
         "-semihosting-config", "enable=on,target=native", "-icount", "shift=0,sleep=off",
+        *arguments,
     ]  # fmt: skip
     try:
         done = subprocess.run(
@@ -111,6 +114,12 @@ def section_bytes(program: Path) -> dict[str, int]:
     """The sizes of the linked sections by name."""
     lines = _run(["arm-none-eabi-size", "-A", str(program)]).splitlines()
     return {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(".")}
+
+
+def symbols(program: Path) -> dict[str, int]:
+    """Name → address."""
+    lines = (line.split() for line in _run(["arm-none-eabi-nm", str(program)]).splitlines())
+    return {fields[2]: int(fields[0], 16) for fields in lines if len(fields) == 3}
 
 
 def _run(command: list[str]) -> str:

@@ -1,7 +1,8 @@
-"""One model's generated C on one emulated core: instructions of every step, RAM, flash."""
+"""One model's generated C on one emulated core: what every step costs, RAM, flash."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +14,15 @@ import numpy.typing as npt
 from host_tools.mcu.bare_metal import (
     CORES,
     COUNTER,
+    Core,
     build,
     compiler_version,
     kernel_sources,
-    run,
     section_bytes,
 )
+from host_tools.mcu.blocks import disassemble, edges_of
+from host_tools.mcu.cycles import modelled_cycles
+from host_tools.mcu.profile import Interval, profile
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
@@ -34,6 +38,7 @@ class Step:
     step: str
     operators: str
     instructions: int
+    modelled_cycles: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Count:
     engine: str
     compiler: str
     instructions: int
+    modelled_cycles: int  # see cycles.py
     macs: int
     ram_bytes: int  # arena, with input and output in it, and stack
     arena_bytes: int
@@ -100,12 +106,16 @@ def count_model(
         program = Path(folder) / "count.elf"
         engine = [source, *kernel_sources(core.kernels)]
         build(core, program, engine, [COUNTER / "count_model.c"], [WEIGHTS])
-        status, text = run(core, program)
+        status, text, intervals = profile(core, program)
         sizes = section_bytes(program)
+        cycles = _modelled_cycles(core, program, intervals)
     if status:
         raise UserError(f"{name} on {core_name}: the program ended with {status}: {text.strip()}")
     lines = [line.split("\t") for line in text.splitlines()]
-    steps = tuple(Step(line[1], line[2], int(line[3])) for line in lines if line[0] == "step")
+    rows = [line[1:] for line in lines if line[0] == "step"]
+    steps = tuple(
+        Step(row[0], row[1], int(row[2]), taken) for row, taken in zip(rows, cycles, strict=True)
+    )
     figures = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] != "logit"}
     logits = [int(line[1]) for line in lines if line[0] == "logit"]
     shape = tuple(int(n) for n in graph.tensors[graph.inputs[0]].shape[1:])
@@ -120,6 +130,7 @@ def count_model(
         engine="aot",
         compiler=f"gcc {compiler_version()}",
         instructions=figures["total"],
+        modelled_cycles=sum(cycles),
         macs=compiled.macs,
         ram_bytes=figures["arena_bytes"] + figures["stack_bytes"],
         arena_bytes=figures["arena_bytes"],
@@ -130,6 +141,13 @@ def count_model(
         code_bytes=code,
         per_operator=steps,
     )
+
+
+def _modelled_cycles(core: Core, program: Path, intervals: Sequence[Interval]) -> list[int]:
+    mcpu = next(f.removeprefix("-mcpu=") for f in core.flags if f.startswith("-mcpu="))
+    instructions = disassemble(program, mcpu)
+    edges = [edges_of(instructions, interval) for interval in intervals]
+    return [round(cycles) for cycles in modelled_cycles(mcpu, edges)]
 
 
 def baseline_for(count: Count, baseline: dict[str, Any]) -> dict[str, Any] | None:

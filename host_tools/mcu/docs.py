@@ -64,7 +64,10 @@ def _goals(counts: Sequence[Count], goals: Sequence[Goal], baseline: Any) -> lis
 
 
 def _limits(counts: Sequence[Count]) -> list[str]:
-    lines = [_row("model", "core", "MACs", "limit", "here", "per MAC"), "|---|---|---|---|---|---|"]
+    lines = [
+        _row("model", "core", "MACs", "limit", "here", "per MAC", "modelled cycles", "per MAC"),
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for count in counts:
         limit = count.macs / MACS_PER_INSTRUCTION[count.core]
         lines.append(
@@ -75,6 +78,8 @@ def _limits(counts: Sequence[Count]) -> list[str]:
                 f"{limit / 1e6:.2f} M",
                 f"{count.instructions / 1e6:.2f} M",
                 f"{count.instructions / count.macs:.2f}",
+                f"{count.modelled_cycles / 1e6:.2f} M",
+                f"{count.modelled_cycles / count.macs:.2f}",
             )
         )
     return lines
@@ -82,14 +87,13 @@ def _limits(counts: Sequence[Count]) -> list[str]:
 
 def _steps(counts: Sequence[Count]) -> list[str]:
     """Shares of the kinds of steps; one that streams several kernels is named after all of them."""
-    lines = [_row("model", "core", "share of the instructions"), "|---|---|---|"]
+    lines = [_row("model", "core", "share of the modelled cycles"), "|---|---|---|"]
     for count in counts:
         kinds: Counter[str] = Counter()
         for step in count.per_operator:
-            kinds[re.sub(r"^step\d+_", "", step.step).replace("_", " + ")] += step.instructions
+            kinds[re.sub(r"^step\d+_", "", step.step).replace("_", " + ")] += step.modelled_cycles
         shares = ", ".join(
-            f"{kind} {instructions / count.instructions:.0%}"
-            for kind, instructions in kinds.most_common(5)
+            f"{kind} {cycles / count.modelled_cycles:.0%}" for kind, cycles in kinds.most_common(5)
         )
         lines.append(_row(count.model, count.core.upper(), shares))
     return lines

@@ -20,7 +20,7 @@ class Goal:
 
     model: str
     core: str
-    field: str  # of Count: instructions, ram_bytes or beyond_weights_bytes
+    field: str  # of Count: instructions, modelled_cycles, ram_bytes or beyond_weights_bytes
     required: int
     aim: int
 
@@ -63,6 +63,8 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
         "core",
         "instructions",
         "per MAC",
+        "modelled cycles",
+        "per MAC",
         "TFLM *",
         "ratio",
         "RAM (arena + stack)",
@@ -78,6 +80,8 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
             count.core,
             f"{count.instructions:,}",
             f"{count.instructions / count.macs:.2f}",
+            f"{count.modelled_cycles:,}",
+            f"{count.modelled_cycles / count.macs:.2f}",
             f"{other['instructions'] / 1e6:.1f} M" if other else "-",
             f"{other['instructions'] / count.instructions:.1f}x" if other else "-",
             f"{count.ram_bytes:,} ({count.arena_bytes:,} + {count.stack_bytes:,})",
@@ -89,15 +93,22 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
     console = _console()
     console.print(table)
     console.print(f"* not reproduced here: {versions}. Instructions are counts, not times.")
+    console.print("Modelled cycles know of no caches, wait states or wrongly predicted branches.")
 
 
 def print_steps(counts: Sequence[Count]) -> None:
     for count in counts:
         title = f"{count.model} on {count.core}"
-        table = _table(title, "step", "operators", "instructions", "share")
+        table = _table(title, "step", "operators", "instructions", "modelled cycles", "share")
         for step in count.per_operator:
-            share = step.instructions / count.instructions
-            table.add_row(step.step, step.operators, f"{step.instructions:,}", f"{share:.1%}")
+            share = step.modelled_cycles / count.modelled_cycles
+            table.add_row(
+                step.step,
+                step.operators,
+                f"{step.instructions:,}",
+                f"{step.modelled_cycles:,}",
+                f"{share:.1%}",
+            )
         _console().print(table)
 
 
