@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from host_tools.mcu.bare_metal import COUNTER, FIRMWARE, WARNINGS, Core, run, symbols
+from host_tools.mcu.bare_metal import COUNTER, WARNINGS, Core, run, symbols
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import FIRMWARE
 
 PLUGIN_SOURCE = COUNTER / "qemu_plugin.c"
 BUILD = FIRMWARE.parent / "build" / "mcu"
