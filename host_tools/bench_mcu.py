@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,7 +27,7 @@ from host_tools.mcu.count_model import Count, Model, count_model
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE, ROOT, ZOO
 from tinyml.aot.fuse import FUSIONS
 from tinyml.format.mobilenet_graphs import by_name
@@ -42,8 +41,6 @@ RANDOM = ROOT / "build" / "random"  # networks with random weights
 PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they are in the zoo
 ALLOWED_GROWTH = 1.02
 GUARDED = ("instructions", "modelled_cycles", "ram_bytes", "flash_bytes")
-
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,7 +79,7 @@ def _bench(args: argparse.Namespace) -> int:
     jobs = [(model, core) for model in models for core in args.cores]
     counts = [
         count_model(model, core, fusions)
-        for model, core in track(jobs, "counting", console=talk, transient=True)
+        for model, core in track(jobs, "counting", console=status, transient=True)
     ]
     baseline = json.loads(BASELINE.read_text())
     if args.json:
@@ -120,7 +117,7 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
     for count in counts:
         entry = known.get((count.model, count.core))
         if entry is None:
-            talk.print(f"{count.model} on {count.core}: no committed count")
+            status.print(f"{count.model} on {count.core}: no committed count")
             continue
         comparable = entry["compiler"] == count.compiler and entry["weights"] == count.weights
         for field in GUARDED:
@@ -133,7 +130,7 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
             if not comparable:
                 before_that = f"{entry['compiler']} and {entry['weights']} weights then"
                 remark += f" (not judged: {before_that}, {count.compiler} and {count.weights} now)"
-            talk.print(
+            status.print(
                 f"{count.model} on {count.core}: {field} {before:,} -> {after:,} "
                 f"({after / before - 1:+.1%}) {remark}"
             )

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -33,15 +32,13 @@ from host_tools.pc.score import score
 from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
-from host_tools.results import RESULTS_NAME, load_results, merge_target, write_target_look
+from host_tools.results import RESULTS_NAME, load_results, log_target_access, merge_target
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
 THREADS_MAX = 256  # a runtime that is asked for more than a machine can start ends without a word
-
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,13 +92,13 @@ def _bench(arguments: argparse.Namespace) -> None:
         }
         if threads == 1:
             with pinned_to_one_core() as core:
-                talk.print(
+                status.print(
                     f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}"
                 )
                 loaded = _load(backends)
                 timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
         else:
-            talk.print(f"{threads} threads")
+            status.print(f"{threads} threads")
             loaded = _load(backends)
             timed = _time(loaded, arguments.runs, common, model)
         for backend in loaded:  # at once: what is timed is kept, whatever comes next
@@ -113,7 +110,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                 timed[backend.target]["memory"] |= memory
                 _merge(model, backend.target, timed[backend.target])
         if threads == 1 and images:  # threads do not change an answer
-            with Progress(console=talk, transient=True) as progress:
+            with Progress(console=status, transient=True) as progress:
                 scores = score(
                     loaded,
                     {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
@@ -125,7 +122,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                 )
             for name, found in scores.items():
                 timed[name] |= found
-                write_target_look(model.folder, weights[name], name, found["accuracy"])
+                log_target_access(model.folder, weights[name], name, found["accuracy"])
                 _merge(model, name, timed[name])
     if not measured:
         raise UserError("no backend could be measured: see the lines above")
@@ -134,7 +131,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     else:
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
-    talk.print(f"merged into {model.folder / 'results.json'}")
+    status.print(f"merged into {model.folder / 'results.json'}")
 
 
 def _command_line(model: Model, arguments: argparse.Namespace) -> str:
@@ -149,7 +146,7 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
     try:
         folder = data_folder(data)
     except UserError as error:
-        talk.print(f"speed only: {error}")
+        status.print(f"speed only: {error}")
         return []
     return split_images(folder, model.card)
 
@@ -161,7 +158,7 @@ def _load(backends: list[Backend]) -> dict[Backend, Runner]:
         try:
             loaded[backend] = backend.load(backend.threads)
         except (UserError, ImportError) as error:
-            talk.print(f"left out: {backend.target}: {error}")
+            status.print(f"left out: {backend.target}: {error}")
     return loaded
 
 
@@ -179,7 +176,7 @@ def _time(
         c: runner.prepare(noise.integers(0, 256, (c.size, c.size, 3), dtype=np.uint8))
         for c, runner in loaded.items()
     }
-    with Progress(console=talk, transient=True) as progress:
+    with Progress(console=status, transient=True) as progress:
         task = progress.add_task("timing", total=rounds * len(loaded))
         samples = alternate(
             {c.target: partial(runner.run, inputs[c]) for c, runner in loaded.items()},

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import segno
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -31,12 +30,11 @@ from host_tools.phone.tls import self_signed
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
 SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +71,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model)
     if arguments.adb is not None:
-        bench_over_adb(model, arguments.adb, arguments.serial, talk.print)
+        bench_over_adb(model, arguments.adb, arguments.serial, status.print)
     else:
         _bench_in_browser(model, arguments)
     entries, _ = load_entries([model.folder / RESULTS_NAME])
@@ -90,7 +88,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
         model,
         expected,
         "LiteRT.js (WebAssembly)",
-        talk.print,
+        status.print,
         notes,
         assets.runtime_version(modules),
         hardware() if arguments.chromium else None,
@@ -114,7 +112,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
         else:
             wait_for(session, arguments.wait)
         if arguments.keep:
-            talk.print("serving on for photos; Ctrl-C ends it")
+            status.print("serving on for photos; Ctrl-C ends it")
             threading.Event().wait()
     finally:
         server.shutdown()
@@ -122,11 +120,11 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
 
 
 def _show_address(url: str, fingerprint: str) -> None:
-    talk.print(f"open this page on the phone (same network): {url}", markup=False)
+    status.print(f"open this page on the phone (same network): {url}", markup=False)
     if sys.stderr.isatty():
         segno.make(url).terminal(out=sys.stderr, compact=True)
     if fingerprint:
-        talk.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")
+        status.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")
 
 
 def wait_for(
@@ -154,7 +152,7 @@ def _data(argument: Path | None) -> Path | None:
     try:
         return data_folder(argument)
     except UserError as error:
-        talk.print(f"noise instead of images, so no accuracy: {error}")
+        status.print(f"noise instead of images, so no accuracy: {error}")
         return None
 
 

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import emulator
@@ -28,12 +26,10 @@ from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
 from host_tools.link.protocol import ProtocolError
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
-
-talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,9 +91,9 @@ def _flash(arguments: argparse.Namespace) -> None:
 
 def build(model: Model, board: Board, engine: str) -> Firmware:
     """Generate the model's sources and link them with the firmware."""
-    talk.print(f"generating {model.card.name} for {engine} on {board.core} kernels")
+    status.print(f"generating {model.card.name} for {engine} on {board.core} kernels")
     generated = generate(model, board, engine, BUILD / "models")
-    talk.print(f"building the firmware for {board.name}")
+    status.print(f"building the firmware for {board.name}")
     return build_firmware(
         board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"
     )
@@ -122,10 +118,10 @@ def first_line(program: str) -> str:
 def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int = 1) -> str:
     """Start the board where it is emulated, else upload to it; returns its (first) port."""
     if board.emulated:
-        talk.print(f"starting {board.name}")
+        status.print(f"starting {board.name}")
         return emulator.start_copies(board, firmware.elf, copies)[0].url
     where = port or choose(board.name, connected_boards()).port
-    talk.print(f"uploading to {where}")
+    status.print(f"uploading to {where}")
     upload(board, firmware, where)
     return where
 
@@ -188,7 +184,7 @@ def monitor(board: Board, port: str) -> None:
     from host_tools.link.protocol import Decoder, Type, printable
 
     line, decoder = SerialLine(port, board.baud), Decoder()
-    talk.print("monitoring; Ctrl-C ends it")
+    status.print("monitoring; Ctrl-C ends it")
     try:
         while True:
             for frame in decoder.feed(line.read()):

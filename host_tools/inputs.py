@@ -12,7 +12,7 @@ from swin2mcu.common.paths import ZOO
 
 MODEL_NAME = "model_int8.tflite"
 
-Weights = tuple[str, str]  # a file's name and sha256, as looks.jsonl has them
+Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import emulator
@@ -31,14 +29,12 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
 from host_tools.link.device import Device, check_info
 from host_tools.link.line import Line, SerialLine
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command, status
 
 BOARD = "qemu-m7"
 SINK = "qemu-m7-sink"  # platformio.ini has it
 PATIENCE_S = 120.0
 PATIENCE = 40  # times as long as usual is an answer waited for
-
-talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +74,7 @@ def compare(model: Model, images: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         lines = []
         for each in (board, replace(board, name=SINK)):
-            talk.print(f"building {each.name}")
+            status.print(f"building {each.name}")
             target = BUILD / "line_speed"
             firmware = build_firmware(each, "aot", generated, target)
             running = emulator.start(each, firmware.elf, Path(folder))

@@ -17,8 +17,9 @@ from typing import Any
 
 from host_tools.inputs import Weights
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ZOO
-from swin2mcu.common.test_access import write_look
+from swin2mcu.common.test_access import log_access
 
 SCHEMA = 1
 RESULTS_NAME = "results.json"
@@ -68,30 +69,31 @@ def merge_target(
     nothing is overwritten.
     """
     path = run_dir / RESULTS_NAME
-    results = load_results(path) if path.exists() else Results(model_sha256, name)
-    if results.model_sha256 != model_sha256:
-        raise UserError(
-            f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, this one "
-            f"is {model_sha256[:12]}…): move it away and measure again"
-        )
-    before = results.targets.get(target_name, {})
-    had, has = before.get("accuracy"), target.get("accuracy")
-    if run_dir.parent == ZOO and had and (not has or has["images"] < had["images"]):
-        target = {**target, "accuracy": had, "parity": before.get("parity")}
-    merged = Results(model_sha256, name, {**results.targets, target_name: target})
-    write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
+    with locked(path):
+        results = load_results(path) if path.exists() else Results(model_sha256, name)
+        if results.model_sha256 != model_sha256:
+            raise UserError(
+                f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, "
+                f"this one is {model_sha256[:12]}…): move it away and measure again"
+            )
+        before = results.targets.get(target_name, {})
+        had, has = before.get("accuracy"), target.get("accuracy")
+        if run_dir.parent == ZOO and had and (not has or has["images"] < had["images"]):
+            target = {**target, "accuracy": had, "parity": before.get("parity")}
+        merged = Results(model_sha256, name, {**results.targets, target_name: target})
+        write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
     return path
 
 
-def write_target_look(
+def log_target_access(
     run_dir: Path, weights: Weights, target_name: str, accuracy: dict[str, Any]
 ) -> None:
-    """Write a target's look at test into `run_dir`/looks.jsonl, before its accuracy is shown.
+    """Log a target's score on test in `run_dir`/test_access.jsonl, before it is shown.
 
     `weights` are those that were scored: of a teacher or a float form they are not the int8 file's.
     """
     name, sha256 = weights
-    write_look(
+    log_access(
         run_dir,
         **{key: accuracy[key] for key in ("split", "images", "top1", "data")},
         weights=name,

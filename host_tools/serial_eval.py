@@ -2,22 +2,19 @@
 
     python host_tools/serial_eval.py [RUN_OR_ZOO] [--data FOLDER] [--port PORT] [--limit N]
 
-Each image's result is journalled as it arrives, so the same command goes on after a crash, an
-unplugged cable or a Ctrl-C, and ends with the same results.
+Each image's result is written to a journal as it arrives. After a crash, an unplugged cable or a
+Ctrl-C the same command resumes there and ends with the same results.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -26,23 +23,22 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model, split_images
 from host_tools.link.device import Device, DeviceSilent
 from host_tools.link.faults import parse_faults
+from host_tools.link.pool import Pool
 from host_tools.link.protocol import Info, StepCost, max_run_count
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
-from host_tools.results import RESULTS_NAME, merge_target, write_target_look
+from host_tools.results import RESULTS_NAME, log_target_access, merge_target
 from host_tools.scoring.images import Image, score_images
-from host_tools.scoring.journal import Journal, open_journal
+from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_journal
 from host_tools.scoring.record import make_link, make_record
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import spread
 from swin2mcu.common.paths import data_folder
 
 SPLIT = "test"
-JOURNAL_VERSION = 2  # of what an image's line holds
+JOURNAL_VERSION = 3  # of what an image's line holds
 MAX_RESETS = 1000
 MAX_WAIT_S = 86_400
-
-talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--warm-up", type=int, default=1, help="untimed runs before the first image"
     )
     parser.add_argument("--wait", type=float, default=300, help="seconds to wait for a lost board")
-    parser.add_argument("--fresh", action="store_true", help="do not go on with an earlier journal")
+    parser.add_argument("--fresh", action="store_true", help="do not resume an earlier journal")
     parser.add_argument("--json", action="store_true", help="print the target's record as JSON")
     parser.add_argument(
         "--inject-faults", default="0", metavar="RATE[:SEED]", help="faults per byte, both ways"
@@ -101,16 +97,34 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     try:
         info = boards.info
         target = f"{info.board}-{info.engine}"
-        journal = begin_journal(model, target, images, arguments.repeat, arguments.fresh)
-        started = time.monotonic()
-        scored = score_images(
-            boards, journal, model, images, arguments.repeat, arguments.warm_up, talk
-        )
-        seconds = time.monotonic() - started
-        profile = boards.call(profile_if_it_gets_through)
-        info = boards.greet_all()
+        path = model.folder / f"journal-{target}.jsonl"
+        with lock_journal(path):
+            journal = begin_journal(path, model, target, images, arguments.repeat, arguments.fresh)
+            record = _score(boards, journal, model, images, arguments, data)
+            log_target_access(model.folder, model.weights, target, record["accuracy"])
+            merge_target(model.folder, model.sha256, model.card.name, target, record)
+            journal.finish()
     finally:
         boards.close()
+    report(record, model, target, arguments.json)
+
+
+def _score(
+    boards: Pool,
+    journal: Journal,
+    model: Model,
+    images: Sequence[Image],
+    arguments: argparse.Namespace,
+    data: Path,
+) -> dict[str, Any]:
+    """The target's record, once every image has been through a board."""
+    started = time.monotonic()
+    scored = score_images(
+        boards, journal, model, images, arguments.repeat, arguments.warm_up, status
+    )
+    seconds = time.monotonic() - started
+    profile = boards.call(profile_if_it_gets_through)
+    info = boards.greet_all()
     entries = [e for image in images if "corrupt" not in (e := journal.entries[image.file])]
     if not entries:
         raise UserError("no image could be read")
@@ -118,29 +132,26 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     command = command_line(model, info, arguments.limit)
     record = make_record(entries, model, info, profile, which, command)
     record["link"] = make_link(entries, boards, info.input_bytes, scored, seconds)
-    write_target_look(model.folder, model.weights, target, record["accuracy"])
-    merge_target(model.folder, model.sha256, model.card.name, target, record)
-    journal.finish()
-    report(record, model, target, arguments.json)
+    return record
 
 
 def begin_journal(
-    model: Model, target: str, images: Sequence[Image], repeat: int, fresh: bool
+    path: Path, model: Model, target: str, images: Sequence[Image], repeat: int, fresh: bool
 ) -> Journal:
-    files = "\n".join(image.file for image in images)
     head = {
         "version": JOURNAL_VERSION,
         "model_sha256": model.sha256,
         "target": target,
-        "images": hashlib.sha256(files.encode()).hexdigest(),
+        "images": digest_of((image.path, image.file, image.label) for image in images),
         "repeat": repeat,
     }
-    path = model.folder / f"journal-{target}.jsonl"
     if fresh:
         path.unlink(missing_ok=True)
     journal = open_journal(path, head)
+    if journal.replaced:
+        status.print(f"starting anew: {path} is overwritten, {journal.replaced}")
     if journal.entries:
-        talk.print(f"going on after {len(journal.entries)} images in {path}")
+        status.print(f"resuming after {len(journal.entries)} images in {path}")
     return journal
 
 
@@ -151,7 +162,7 @@ def profile_if_it_gets_through(device: Device) -> list[StepCost]:
     try:
         return device.profile()
     except DeviceSilent as error:
-        talk.print(f"the profile is left out: {error}")
+        status.print(f"the profile is left out: {error}")
         return []
 
 
@@ -179,7 +190,7 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
         )
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
-    talk.print(f"merged into {model.folder / RESULTS_NAME}")
+    status.print(f"merged into {model.folder / RESULTS_NAME}")
     if parity["identical"] != parity["images"]:
         raise UserError(
             f"{parity['images'] - parity['identical']} images differ from the PC by up to "

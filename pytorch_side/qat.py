@@ -44,6 +44,7 @@ from pytorch_side.train import Losses, fit, top1
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import resize
 
@@ -186,10 +187,11 @@ def complete_card(
         stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
         for stage, value in accuracy.items()
     }
-    if path.is_file():
-        entries = load_card(path).accuracy | entries
-    card = dataclasses.replace(card, accuracy=entries)
-    save_card(card, path)
+    with locked(path):
+        if path.is_file():
+            entries = load_card(path).accuracy | entries
+        card = dataclasses.replace(card, accuracy=entries)
+        save_card(card, path)
     return card
 
 

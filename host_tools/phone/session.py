@@ -24,7 +24,7 @@ import numpy.typing as npt
 from host_tools.inputs import Model, Weights
 from host_tools.pc.timing import cost_in_us
 from host_tools.phone.server import BadPost
-from host_tools.results import merge_target, summarize_accuracy, write_target_look
+from host_tools.results import log_target_access, merge_target, summarize_accuracy
 
 MAX_SAMPLES = 10_000
 MAX_THREADS = 64
@@ -149,7 +149,7 @@ class PhoneSession:
                 **accuracy,
                 "data": self.expected.data,
             }
-            self._write_look(name, precision)
+            self._log_access(name, precision)
         self._merge(name)
         same = parity["same_top1"] / parity["images"]
         self.say(f"{name}: top-1 equal to the PC's for {same:.1%} of {parity['images']} images")
@@ -179,9 +179,9 @@ class PhoneSession:
     def _kind(self) -> str:
         return "phone" if self.computer is None else "pc"
 
-    def _write_look(self, name: str, precision: str) -> None:
+    def _log_access(self, name: str, precision: str) -> None:
         weights, accuracy = self.expected.weights[precision], self.targets[name]["accuracy"]
-        write_target_look(self.model.folder, weights, name, accuracy)
+        log_target_access(self.model.folder, weights, name, accuracy)
 
     def _merge(self, name: str) -> None:
         model = self.model

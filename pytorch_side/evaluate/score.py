@@ -21,7 +21,7 @@ from pytorch_side.nets.models import load_student, teacher_input
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.test_access import AVERAGED, write_look
+from swin2mcu.common.test_access import AVERAGED, log_access
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017 (arXiv 1706.04599)
 BATCH = 64
@@ -187,7 +187,7 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
         "calibration": calibration(logits, labels),
         "calibration_tempered": calibration(logits, labels, temperature),
     }
-    report["looks"] = write_look(
+    report["looks"] = log_access(
         run,
         split=split,
         images=len(labels),

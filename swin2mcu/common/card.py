@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.lock import locked
 
 SCHEMA = 1
 SPLIT_KINDS = ("given", "random")
@@ -161,6 +162,18 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
 def save_card(card: Card, path: Path) -> None:
     """Write a card.json in one step."""
     write_atomic(path, json.dumps(asdict(card), indent=2) + "\n")
+
+
+def update_card(path: Path, change: Callable[[Card], Card]) -> Card:
+    """Replace the card at `path` by `change` of it, and return that.
+
+    What another command writes into the same card at the same time is kept. Raises UserError as
+    `load_card` does.
+    """
+    with locked(path):
+        card = change(load_card(path))
+        save_card(card, path)
+    return card
 
 
 def sha256_of(path: Path) -> str:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import select
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
+
+from rich.console import Console
 
 # Opening a file names it in the error, reading and writing do not; these are still no bugs of ours.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
+
+# Where every command says what it does; results go to stdout. No markup: paths may look like it.
+status = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 class UserError(Exception):
@@ -24,6 +30,10 @@ class UserError(Exception):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line too: argparse puts the usage before them."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:  # type: ignore[override]
+        accept_any_text()
+        super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {_one_line(message)} (see --help)\n")
@@ -37,6 +47,7 @@ def run_command(command: Callable[[], int | None]) -> int:
     file too, is a bug of ours and keeps its traceback. Ctrl-C exits with 130; a reader of the
     output that has hung up, as in `… | head -3`, ends the command with 141 and without a word.
     """
+    accept_any_text()
     try:
         status = command() or 0
         print(end="", flush=True)  # after the return nobody would catch what the output says
@@ -59,6 +70,16 @@ def run_command(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+
+
+def accept_any_text() -> None:
+    """Print what the output's encoding lacks as an escape.
+
+    A terminal may know ASCII alone, and a file's name may be bytes that are no text at all.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(text: str) -> str:

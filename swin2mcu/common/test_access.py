@@ -1,7 +1,7 @@
-"""Looks at a split, each a line of <run>/looks.jsonl.
+"""The test access log: every score of a split, one JSON line each in RUN/test_access.jsonl.
 
-A test split answers honestly once. Looks at it cannot be forbidden, but they can be counted: every
-tool that takes one writes it down here before it shows what it saw.
+A test split answers honestly once. Further scores cannot be forbidden, but they can be counted:
+every tool that scores a split logs it here before it shows the score.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.lock import locked
 
-FILE = "looks.jsonl"
+FILE = "test_access.jsonl"
+OLD_FILE = "looks.jsonl"  # its name in older runs; still read, never written
 AVERAGED = "8 flips and turns"  # a target: PyTorch's answers, averaged over them
 KINDS = {"split": str, "images": int, "top1": float, "weights_sha256": str}
 
 
-def write_look(
+def log_access(
     run: Path,
     *,
     split: str,
@@ -30,13 +32,13 @@ def write_look(
     data: str,
     target: str = "",
 ) -> int:
-    """Write down that `weights` got `top1` of so many images right; returns looks at that split.
+    """Log that `weights` got `top1` of so many images right; returns the split's count of scores.
 
     `weights` is the name of the file that was scored, `target` the place where it ran, as in
-    results.json; empty where that is PyTorch. Raises UserError when the look cannot be written: an
-    unlogged look is not to be shown, the log is what makes the figure honest.
+    results.json; empty where that is PyTorch. Raises UserError when the log cannot be written: a
+    score that is not logged must not be shown.
     """
-    look = {
+    access = {
         "split": split,
         **({"target": target} if target else {}),
         "images": images,
@@ -46,42 +48,54 @@ def write_look(
         "data": data,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    try:
-        with (run / FILE).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(look) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise UserError(f"cannot write down this look in {run / FILE}: {error.strerror}") from error
-    return sum(look["split"] == split for look in read_looks(run))
-
-
-def read_looks(run: Path) -> list[dict[str, Any]]:
-    """All looks, oldest first. Raises UserError for a line that is none."""
     path = run / FILE
-    if not path.is_file():
-        return []
-    looks = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    with locked(path):
         try:
-            look = json.loads(line)
-            if {name: type(look[name]) for name in KINDS} != KINDS:
-                raise ValueError
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"line {number} of {path} is no look: mend it, or remove it") from error
-        looks.append(look)
-    return looks
+            _append(path, json.dumps(access))
+        except OSError as error:
+            raise UserError(f"cannot log this score in {path}: {error.strerror}") from error
+        return sum(one["split"] == split for one in read_accesses(run))
 
 
-def last_look(
+def _append(path: Path, line: str) -> None:
+    """Add a line. A command that was killed may have left a part of one, which was never shown."""
+    with path.open("a+b") as stream:
+        stream.seek(0)
+        whole = stream.read().rpartition(b"\n")
+        stream.truncate(len(whole[0]) + len(whole[1]))
+        stream.write(line.encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_accesses(run: Path) -> list[dict[str, Any]]:
+    """All logged scores, oldest first. Raises UserError for a line that is none."""
+    found = []
+    for path in (run / OLD_FILE, run / FILE):
+        if not path.is_file():
+            continue
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            try:
+                access = json.loads(line)
+                if {name: type(access[name]) for name in KINDS} != KINDS:
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise UserError(
+                    f"line {number} of {path} is no logged score: correct it, or remove it"
+                ) from error
+            found.append(access)
+    return found
+
+
+def last_access(
     run: Path, split: str, weights_sha256: str, target: str = ""
 ) -> dict[str, Any] | None:
-    """A target's (PyTorch's) last look with these very weights at the most images of a split."""
+    """A target's (PyTorch's) last score with these very weights on the most images of a split."""
     found = [
-        look
-        for look in read_looks(run)
-        if (look["split"], look["weights_sha256"]) == (split, weights_sha256)
-        and look.get("target", "") == target
+        access
+        for access in read_accesses(run)
+        if (access["split"], access["weights_sha256"]) == (split, weights_sha256)
+        and access.get("target", "") == target
     ]
-    most = max((look["images"] for look in found), default=0)
-    return next((look for look in reversed(found) if look["images"] == most), None)
+    most = max((access["images"] for access in found), default=0)
+    return next((access for access in reversed(found) if access["images"] == most), None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytorch_side.qat import VARIANT
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.test_access import last_look
+from swin2mcu.common.test_access import last_access
 from swin2mcu.research.text import NONE, line, percent, read_json, table, with_error
 
 HEAD = (
@@ -93,7 +93,7 @@ def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
 def look_at_test(folder: Path, weights: str) -> dict[str, Any] | None:
     """The last look at test with one of a run's weight files as it is now."""
     path = folder / weights
-    return last_look(folder, "test", sha256_of(path)) if path.is_file() else None
+    return last_access(folder, "test", sha256_of(path)) if path.is_file() else None
 
 
 def _points(first: float | None, second: float | None) -> str:

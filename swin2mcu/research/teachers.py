@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.test_access import AVERAGED, last_look
+from swin2mcu.common.test_access import AVERAGED, last_access
 from swin2mcu.research.text import line, read_json, table, with_error
 
 
 def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
-    """Each teacher's last logged look at val and at test (looks.jsonl of its run)."""
+    """Each teacher's last logged look at val and at test (test_access.jsonl of its run)."""
     lines = []
     for name, folder in teachers:
         weights = folder / "teacher.safetensors"
         sha256 = sha256_of(weights) if weights.is_file() else ""
         seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
-        looks = [last_look(folder, split, sha256, target) for split, target in seen]
+        looks = [last_access(folder, split, sha256, target) for split, target in seen]
         lines.append(line(name, folder.name, *(with_error(look) for look in looks)))
     return [
         *table("teacher | run | val top-1 | val, averaged | test top-1 | test, averaged", lines),

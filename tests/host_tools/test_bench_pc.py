@@ -22,7 +22,7 @@ from pytorch_side.nets.models import make_student, make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.test_access import read_looks
+from swin2mcu.common.test_access import read_accesses
 from tinyml.format.tflite import parse
 from tinyml.format.variants import dequantized_twin, float_io_twin
 
@@ -38,7 +38,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[str, dict]]) -> None:
     run, targets = measured
-    looks = {look["target"]: look for look in read_looks(run)}
+    looks = {look["target"]: look for look in read_accesses(run)}
     int8 = ("model_int8.tflite", sha256_of(run / "model_int8.tflite"))
     assert set(targets) == {"pc-litert-int8", "pc-litert-float32", "pc-tflm-int8", "pc-aot-int8"}
     for name, target in targets.items():
@@ -81,7 +81,7 @@ def test_a_look_names_the_weights_that_were_scored(
     arguments = [str(run), "--data", str(make_images(tmp_path / "images")), "--threads", "1"]
     arguments += ["--runs", "1", "--limit", "2"]
     assert main([*arguments, "--only", "torch-teacher", "torch-float32", "tflm"]) == 0
-    looks = read_looks(run)
+    looks = read_accesses(run)
     files = {
         "pc-torch-teacher-float32": teacher,
         "pc-torch-float32": run / "student.safetensors",

@@ -15,7 +15,7 @@ from host_tools.inputs import load_model
 from host_tools.phone.server import BadPost
 from host_tools.phone.session import Expected, PhoneSession, compare, device_of
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.test_access import read_looks
+from swin2mcu.common.test_access import read_accesses
 
 IMAGES = 6
 WANTED = np.random.default_rng(0).normal(size=(IMAGES, len(CLASSES))).astype(np.float32)
@@ -46,7 +46,7 @@ def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:
     assert target["kind"] == "phone" and target["cost"]["p50"] == 900.0
     assert target["hardware"] == "Chrome 150 on X, 8 cores"
     assert target["accuracy"]["top1"] == 1.0
-    (look,) = read_looks(session.model.folder)
+    (look,) = read_accesses(session.model.folder)
     assert (look["target"], look["images"], look["top1"]) == ("phone-browser-int8", IMAGES, 1.0)
     assert (look["weights"], look["weights_sha256"]) == session.model.weights
     assert target["parity"]["identical"] == IMAGES and target["parity"]["max_lsb"] == 0
@@ -55,7 +55,7 @@ def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:
 def test_a_look_names_the_float_file_where_that_is_scored(session: PhoneSession) -> None:
     for message in (TIMING, LOGITS):
         session.receive({**message, "precision": "float32"})
-    (look,) = read_looks(session.model.folder)
+    (look,) = read_accesses(session.model.folder)
     assert (look["weights"], look["weights_sha256"]) == ("model_float32.tflite", "f" * 64)
 
 

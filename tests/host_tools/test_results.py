@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,13 @@ import pytest
 from host_tools import results
 from host_tools.results import (
     load_results,
+    log_target_access,
     merge_target,
     summarize_accuracy,
     summarize_cost,
-    write_target_look,
 )
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.test_access import read_looks
+from swin2mcu.common.test_access import read_accesses
 
 
 def test_targets_merge_and_the_last_word_of_a_target_counts(tmp_path: Path) -> None:
@@ -25,7 +27,18 @@ def test_targets_merge_and_the_last_word_of_a_target_counts(tmp_path: Path) -> N
     path = merge_target(tmp_path, "ab", "leaf", "pc-a", {"kind": "pc", "x": 2})
     found = load_results(path)
     assert found.targets == {"pc-a": {"kind": "pc", "x": 2}, "board-b": {"kind": "board"}}
-    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == ["results.json"]
+
+
+def test_two_commands_that_merge_at_once_lose_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from host_tools.results import merge_target\n"
+        "run, name = Path(sys.argv[1]), sys.argv[2]\n"
+        "for n in range(100): merge_target(run, 'ab', 'leaf', f'{name}{n}', {})"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, tmp_path, name]) for name in "ab"]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(load_results(tmp_path / "results.json").targets) == 200
 
 
 def test_a_published_score_gives_way_only_to_one_of_as_many_images(
@@ -59,8 +72,8 @@ def test_another_models_results_are_refused_and_kept(tmp_path: Path) -> None:
 
 def test_a_look_is_of_the_weights_that_were_scored(tmp_path: Path) -> None:
     accuracy = {"split": "test", "images": 9, "top1": 0.5, "data": "leaves", "confusion": []}
-    write_target_look(tmp_path, ("teacher.safetensors", "ab"), "pc-torch-teacher", accuracy)
-    (look,) = read_looks(tmp_path)
+    log_target_access(tmp_path, ("teacher.safetensors", "ab"), "pc-torch-teacher", accuracy)
+    (look,) = read_accesses(tmp_path)
     assert (look["weights"], look["weights_sha256"]) == ("teacher.safetensors", "ab")
     assert (look["target"], look["images"], look["top1"]) == ("pc-torch-teacher", 9, 0.5)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from running_board import RunningBoard
-from tiny_run import SIZE, make_run
+from tiny_run import SIZE, make_images, make_run
 
 from host_tools import serial_eval
 from host_tools.inputs import load_model
@@ -25,7 +25,8 @@ from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
 from host_tools.link.protocol import Type, encode
-from swin2mcu.common.test_access import read_looks
+from host_tools.scoring.journal import lock_journal
+from swin2mcu.common.test_access import read_accesses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,9 +60,9 @@ def test_every_image_is_byte_identical_and_counted_once(clean: dict[str, Any]) -
 def test_a_look_at_the_test_split_is_written_down(
     board: RunningBoard, clean: dict[str, Any]
 ) -> None:
-    before = len(read_looks(board.run))
+    before = len(read_accesses(board.run))
     evaluate(board, "--fresh", "--limit", "7")
-    (look,) = read_looks(board.run)[before:]
+    (look,) = read_accesses(board.run)[before:]
     assert (look["split"], look["images"], look["target"]) == ("test", 7, "host-aot")
     assert look["weights_sha256"] == load_model(str(board.run)).sha256
 
@@ -86,6 +87,28 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_results(
     assert evaluate(board) == clean
     images = [json.loads(line).get("image") for line in journal.read_text().splitlines()[1:-1]]
     assert kept >= 3 and len(images) == len(set(images)) == 20
+
+
+def test_other_photos_of_the_same_names_are_not_taken_for_those_scored_before(
+    board: RunningBoard, clean: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(board, "--fresh")
+    journal = board.run / "journal-host-aot.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(True)[:9]))  # killed after eight
+    other = make_images(tmp_path / "images", seed=1)
+    arguments = [str(board.run), "--data", str(other), "--port", board.port]
+    assert serial_eval.main(arguments) == 0
+    assert "it is of other images" in capsys.readouterr().err
+    assert timeless(board) != clean
+    assert evaluate(board) == clean
+
+
+def test_a_second_command_on_the_same_journal_is_refused(
+    board: RunningBoard, clean: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lock_journal(board.run / "journal-host-aot.jsonl"):
+        common = [str(board.run), "--data", str(board.data), "--port", board.port]
+        assert "another serial_eval.py writes" in failing(capsys, *common)
 
 
 def test_a_board_that_is_killed_and_comes_back_changes_nothing(

@@ -36,9 +36,11 @@ def make_run(folder: Path, name: str = "tiny") -> Path:
     return folder
 
 
-def make_images(folder: Path, per_class: int = 4, classes: tuple[str, ...] = CLASSES) -> Path:
+def make_images(
+    folder: Path, per_class: int = 4, classes: tuple[str, ...] = CLASSES, seed: int = 0
+) -> Path:
     """Noise in class folders; every second image is of the test split."""
-    noise = np.random.default_rng(0)
+    noise = np.random.default_rng(seed)
     lines = ["file,class,source,split"]
     for name in classes:
         (folder / name).mkdir(parents=True)

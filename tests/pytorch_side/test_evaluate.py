@@ -19,7 +19,7 @@ from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, random_split, scan_folder
-from swin2mcu.common.test_access import AVERAGED, read_looks
+from swin2mcu.common.test_access import AVERAGED, read_accesses
 
 NAMES = ("healthy", "late_blight")
 
@@ -110,7 +110,7 @@ def test_an_averaged_look_says_so(run: Path, leaves: Path) -> None:
     arguments = ["score", str(run), "--data", str(leaves)]
     assert main([*arguments, "--averaged"]) == 0
     assert main(arguments) == 0
-    assert [look.get("target") for look in read_looks(run)[-2:]] == [AVERAGED, None]
+    assert [look.get("target") for look in read_accesses(run)[-2:]] == [AVERAGED, None]
 
 
 def test_measures_by_hand() -> None:
@@ -133,7 +133,7 @@ def test_every_look_is_written_down(
         report = json.loads(capsys.readouterr().out)
     assert report["looks"] == 2
     assert sum(map(sum, report["confusion"])) == report["images"] == 4
-    looks = [json.loads(line) for line in (run / "looks.jsonl").read_text().splitlines()]
+    looks = [json.loads(line) for line in (run / "test_access.jsonl").read_text().splitlines()]
     assert [look["split"] for look in looks] == ["test", "val", "test"]
     assert looks[0]["top1"] == looks[2]["top1"] == report["top1"]
     assert len(looks[0]["weights_sha256"]) == 64
@@ -178,7 +178,7 @@ def test_a_score_reads_well_also_without_images_of_a_class(
 def test_a_look_that_cannot_be_written_is_not_shown(
     run: Path, leaves: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run / "looks.jsonl").mkdir()
+    (run / "test_access.jsonl").mkdir()
     assert main(["score", str(run), "--data", str(leaves), "--split", "test"]) == 2
     said = capsys.readouterr()
     assert said.out == ""

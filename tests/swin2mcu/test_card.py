@@ -1,13 +1,15 @@
 """The card survives a round trip and refuses what it cannot vouch for."""
 
 import json
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from swin2mcu.common.card import FIELDS, Card, SplitRule, load_card, save_card
+from swin2mcu.common.card import FIELDS, Card, SplitRule, load_card, save_card, update_card
 from swin2mcu.common.cli import UserError
 
 CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3), macs=11_000_000)
@@ -92,3 +94,19 @@ def test_a_file_that_is_no_card(tmp_path: Path, text: str) -> None:
         load_card(path)
     with pytest.raises(UserError, match="missing"):
         load_card(tmp_path / "none.json")
+
+
+def test_two_commands_that_change_a_card_at_once_lose_nothing(tmp_path: Path) -> None:
+    save_card(CARD, tmp_path / "card.json")
+    code = (
+        "import sys, dataclasses; from pathlib import Path\n"
+        "from swin2mcu.common.card import update_card\n"
+        "for n in range(60): update_card(Path(sys.argv[1]), lambda card: dataclasses.replace("
+        "card, ops={**card.ops, f'{sys.argv[2]}{n}': n}))"
+    )
+    path = tmp_path / "card.json"
+    both = [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "ab"]
+    assert [process.wait(60) for process in both] == [0, 0]
+    made = {f"{name}{n}" for name in "ab" for n in range(60)}
+    assert made <= set(load_card(path).ops)
+    assert made <= set(update_card(path, lambda card: card).ops)

@@ -14,7 +14,7 @@ from pytorch_side.config import Config, load_config
 from pytorch_side.evaluate import score
 from swin2mcu import research as experiments
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.test_access import read_looks, write_look
+from swin2mcu.common.test_access import log_access, read_accesses
 from swin2mcu.research.__main__ import look_at_finished, main
 from swin2mcu.research.comparison import differences, section
 from swin2mcu.research.distillation_gain import draw_gains, gains, worth_section
@@ -186,7 +186,7 @@ def test_teachers_differ_in_what_they_are_made_of(table: Path, tmp_path: Path) -
         write_run(tmp_path / "runs" / name, replace(config, epochs=1), [0.9])
         (tmp_path / "runs" / name / "teacher.safetensors").write_bytes(b"weights")
     about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
-    write_look(tmp_path / "runs/plain", split="test", images=9, top1=0.8765, data="leaves", **about)
+    log_access(tmp_path / "runs/plain", split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| plain |  | 1 | 1 | 90.00% | 87.65% |" in text
     assert f"| taught | {shown} | 1 | 1 | 90.00% | not looked at |" in text
@@ -209,7 +209,7 @@ def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
     run = tmp_path / "runs/plain"
     (run / "student.safetensors").write_bytes(b"weights")
     about = {"weights": "student.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
-    write_look(run, split="test", images=9, top1=0.8765, data="leaves", **about)
+    log_access(run, split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| 87.65% |" in text
     (run / "student.safetensors").write_bytes(b"trained again")  # the look was at other weights
@@ -248,7 +248,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert "not looked at" in written
     assert "not looked at" not in (tmp_path / "docs/RESULTS.md").read_text()
     assert main([*arguments, "--look"]) == 0  # nor looked at twice
-    assert len(read_looks(tmp_path / "runs/plain")) == 1
+    assert len(read_accesses(tmp_path / "runs/plain")) == 1
     assert (tmp_path / "docs/results-tiny.svg").read_text() == plot  # no difference, no change
     assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp
 

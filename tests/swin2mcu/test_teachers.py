@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.test_access import AVERAGED, write_look
+from swin2mcu.common.test_access import AVERAGED, log_access
 from swin2mcu.research.cost import cost_section
 from swin2mcu.research.data_audit import trust_section
 from swin2mcu.research.int8 import int8_section
@@ -30,7 +30,7 @@ def quantised(folder: Path, *, int8: bool = True, looked_at: bytes = b"weights")
     (folder / "card.json").write_text(json.dumps({"sha256": "abc", "accuracy": accuracy}))
     (folder / "student.safetensors").write_bytes(b"weights")
     about = {"weights": "student.safetensors", "weights_sha256": sha256(looked_at).hexdigest()}
-    write_look(folder, split="test", images=100, top1=0.96, data="leaves", **about)
+    log_access(folder, split="test", images=100, top1=0.96, data="leaves", **about)
     return folder
 
 
@@ -177,11 +177,11 @@ def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
     looks = [("val", 0.5, 9), ("test", 0.25, 9), ("test", 0.75, 9), ("test", 1.0, 2)]
     for split, top1, images in looks:
         about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
-        write_look(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
+        log_access(tmp_path, split=split, images=images, top1=top1, data="leaves", **about)
     assert teacher_section([("Swin", tmp_path)])[-3].endswith(
         "| 50.00% ± 16.67% | – | 75.00% ± 14.43% | – |"  # noqa: RUF001
     )
-    write_look(tmp_path, split="val", images=9, top1=1.0, data="x", target=AVERAGED, **about)
+    log_access(tmp_path, split="val", images=9, top1=1.0, data="x", target=AVERAGED, **about)
     assert teacher_section([("Swin", tmp_path)])[-3].endswith(
         "| 50.00% ± 16.67% | 100.00% ± 0.00% | 75.00% ± 14.43% | – |"  # noqa: RUF001
     )

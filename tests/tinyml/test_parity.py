@@ -16,7 +16,7 @@ from PIL import Image
 from swin2mcu.common.card import SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
-from swin2mcu.common.test_access import read_looks
+from swin2mcu.common.test_access import read_accesses
 from tinyml.parity.__main__ import OPERATOR_IMAGES, broken, climb, main
 from tinyml.parity.operators import compare_operators
 from tinyml.parity.stages import Rung, make_rungs
@@ -152,11 +152,11 @@ def test_looks_at_test_are_written_down_and_a_whole_one_is_the_cards(
         shutil.copy(converted_run / name, run / name)
     arguments = [str(run), "--data", str(folder(CLASSES)), "--split"]
     assert main([*arguments, "train", "--limit", "3"]) == 0
-    assert read_looks(run) == []
+    assert read_accesses(run) == []
     assert main([*arguments, "test", "--limit", "2"]) == 0
     assert "int8" not in load_card(run / "card.json").accuracy
     assert main([*arguments, "test"]) == 0
-    first, last = read_looks(run)
+    first, last = read_accesses(run)
     card = load_card(run / "card.json")
     assert (first["images"], last["images"]) == (2, card.accuracy["int8"]["images"])
     assert last["weights_sha256"] == card.sha256

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swin2mcu.common.card import Card, load_card, save_card, sha256_of
+from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from tinyml.format.tflite import Graph, parse
 
@@ -66,25 +66,25 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
         write_atomic(target, int8_model)
     with _step(say, "measuring TFLite Micro's arena"):
         output = graph.tensors[graph.outputs[0]]
-        card = dataclasses.replace(
-            card,
-            output_scale=float(output.scales[0]),
-            output_zero_point=int(output.zero_points[0]),
-            ops=dict(collections.Counter(o.op for o in graph.operators)),
-            macs=count_macs(graph),
-            parameters=count_parameters(graph),
-            arena_bytes=arena_bytes(target),
-            sha256=sha256_of(target),
-            # What another model scored on test is not this one's.
-            accuracy={
-                stage: entry
-                for stage, entry in card.accuracy.items()
-                if stage != "int8" or card.sha256 == sha256_of(target)
-            },
+        facts = {
+            "output_scale": float(output.scales[0]),
+            "output_zero_point": int(output.zero_points[0]),
+            "ops": dict(collections.Counter(o.op for o in graph.operators)),
+            "macs": count_macs(graph),
+            "parameters": count_parameters(graph),
+            "arena_bytes": arena_bytes(target),
+        }
+        card = update_card(
+            run / "card.json", lambda card: _of_model(card, sha256_of(target), facts)
         )
-        save_card(card, run / "card.json")
     say(f"{len(names)} activations carried, worst scale {worst:.1e} off QAT's")
     return card
+
+
+def _of_model(card: Card, sha256: str, facts: dict[str, Any]) -> Card:
+    """The card with what is known of the file; what another model scored on test is dropped."""
+    accuracy = {k: v for k, v in card.accuracy.items() if k != "int8" or card.sha256 == sha256}
+    return dataclasses.replace(card, **facts, sha256=sha256, accuracy=accuracy)
 
 
 def read_ranges(path: Path) -> dict[str, Any]:

@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from swin2mcu.common.card import load_card, save_card, sha256_of
+from swin2mcu.common.card import load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import folder_of_model, load_split_pixels, spread
 from swin2mcu.common.paths import data_folder
-from swin2mcu.common.test_access import write_look
+from swin2mcu.common.test_access import log_access
 from tinyml.parity.operators import compare_operators
 from tinyml.parity.stages import INT8_RUNG, Rung, make_rungs
 
@@ -116,10 +116,10 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
 
 
 def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
-    """Write looks at test into RUN/looks.jsonl, and one at the whole of it into the card."""
+    """Log scores on test in RUN/test_access.jsonl; one on the whole of it goes into the card."""
     if record["split"] != "test":
         return
-    card, top1 = load_card(run / "card.json"), {r["name"]: r["top1"] for r in record["rungs"]}
+    top1 = {r["name"]: r["top1"] for r in record["rungs"]}
     about = {key: record[key] for key in ("split", "images", "data")}
     for rung, file, target in (
         ("torch-float", "student.safetensors", ""),
@@ -127,12 +127,15 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
     ):
         if rung in top1:
             sha256 = sha256_of(run / file)
-            write_look(
+            log_access(
                 run, top1=top1[rung], weights=file, weights_sha256=sha256, target=target, **about
             )
     if record["images"] == record["split_images"]:
         entry = {"int8": {**about, "top1": top1[INT8_RUNG], "command": command}}
-        save_card(dataclasses.replace(card, accuracy=card.accuracy | entry), run / "card.json")
+        update_card(
+            run / "card.json",
+            lambda card: dataclasses.replace(card, accuracy=card.accuracy | entry),
+        )
 
 
 def broken(record: dict[str, Any]) -> list[str]:

@@ -1,0 +1,35 @@
+"""One command at a time on a file that several commands change."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from swin2mcu.common.cli import UserError
+
+TIMEOUT_S = 60.0  # reading, changing and renaming a file takes milliseconds
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator[None]:
+    """Hold the lock of `path`: the file `.NAME.lock` beside it, which stays.
+
+    The system ends the lock with the process that holds it, so a killed command leaves none.
+    Threads of one process exclude each other too; do not nest. Raises UserError when the lock is
+    not free within `timeout_s` (saying `busy`, where it is given) or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=timeout_s)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(busy or f"another command keeps {path} locked: wait for it") from error
+    except OSError as error:
+        raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
