@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import emulator
 from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
-from host_tools.boards.choose import choose, connected_boards
+from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
-from host_tools.boards.table import Board, get_board, load_boards, usb_boards
+from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import Model, load_model
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _flash(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     # A board that is named needs no look at USB before it is built for.
-    name = arguments.board or choose(None, usb_boards()).board
+    name = arguments.board or choose_copies(None, connected_boards())[0].board
     board = get_board(name)
     engine = arguments.engine or board.engines[0]
     if engine not in board.engines:

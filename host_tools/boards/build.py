@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from host_tools.boards.bound import run_bound
 from host_tools.boards.table import Board
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.paths import FIRMWARE, ROOT
@@ -100,9 +101,7 @@ def run_platformio(
         "SWIN2MCU_ENGINE": engine,
     }
     command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
-    return subprocess.run(
-        [*command, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    return run_bound([*command, *arguments], environment)
 
 
 def first_error(output: str) -> str:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +25,19 @@ START_S = 10.0
 
 @dataclass(frozen=True)
 class Emulated:
-    """A running board; `created` tells its process from a later one with the same number."""
+    """A running board; `created` tells its process from a later one with the same number.
+
+    It is recorded before it starts, so that one whose command is killed on the way can be found:
+    until its number is known (0) its command line, which holds its ports, tells its process.
+    """
 
     board: str
     elf: str
     pid: int
-    created: float
+    created: float  # seconds since the epoch; before the start, when that was
     port: int
     monitor: int
+    command: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -67,7 +72,9 @@ def start(
     if shutil.which(command[0]) is None:
         raise UserError(f"{board.name} needs {command[0]}: `make setup-dev` installs it")
     state_dir.mkdir(parents=True, exist_ok=True)
-    log = state_dir / f"{name}.log"
+    log, state = state_dir / f"{name}.log", state_dir / f"{name}.json"
+    begun = Emulated(board.name, str(elf), 0, time.time(), serial_port, monitor, tuple(command))
+    write_atomic(state, json.dumps(asdict(begun)) + "\n")
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -76,19 +83,30 @@ def start(
             stderr=output,
             start_new_session=True,  # it outlives the command that starts it
         )
+    try:
+        _wait_until_up(process, board, serial_port, monitor, log)
+        created = psutil.Process(process.pid).create_time()
+        emulated = replace(begun, pid=process.pid, created=created)
+        write_atomic(state, json.dumps(asdict(emulated)) + "\n")
+    except BaseException:  # Ctrl-C as well: a board that nobody knows of would run for ever
+        process.kill()
+        process.wait()
+        state.unlink(missing_ok=True)
+        raise
+    return emulated
+
+
+def _wait_until_up(
+    process: subprocess.Popen[bytes], board: Board, serial_port: int, monitor: int, log: Path
+) -> None:
+    """Raises UserError, with what the program said, when it ends or takes too long."""
     deadline = time.monotonic() + START_S
     has_monitor = "{monitor}" in board.launch
     while not (listens(process.pid, serial_port) and (not has_monitor or talks(monitor))):
         if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            process.wait()
             said = log.read_text(errors="replace").strip()
             raise UserError(f"{board.name} does not start: {said}")
         time.sleep(0.02)
-    created = psutil.Process(process.pid).create_time()
-    emulated = Emulated(board.name, str(elf), process.pid, created, serial_port, monitor)
-    write_atomic(state_dir / f"{name}.json", json.dumps(asdict(emulated)) + "\n")
-    return emulated
 
 
 def stop(name: str, state_dir: Path | None = None) -> bool:
@@ -138,13 +156,27 @@ def reset(emulated: Emulated) -> None:
 
 
 def read_state(path: Path) -> Emulated | None:
-    """The board that a state file speaks of, or None if it does not run any more."""
+    """The board that a state file speaks of, or None if it does not run (any more)."""
     try:
         emulated = Emulated(**json.loads(path.read_text()))
+        if emulated.pid == 0:
+            return _find_started(emulated)
         alive = abs(psutil.Process(emulated.pid).create_time() - emulated.created) < 1
+        alive = alive and psutil.Process(emulated.pid).status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, TypeError, psutil.Error):
         return None
-    return emulated if alive and psutil.Process(emulated.pid).status() != "zombie" else None
+    return emulated if alive else None
+
+
+def _find_started(begun: Emulated) -> Emulated | None:
+    """The board that was recorded and whose number was never written down."""
+    for process in psutil.process_iter():
+        try:
+            if tuple(process.cmdline()) == tuple(begun.command) != ():
+                return replace(begun, pid=process.pid, created=process.create_time())
+        except psutil.Error:  # it has ended, or is another user's
+            continue
+    return None
 
 
 def free_port() -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,16 @@ _micro: Micro | None = None
 
 def _start(model: bytes) -> None:
     global _micro
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _micro = Micro(model)
+
+
+def _end_with_parent() -> None:
+    """A worker whose command was killed would wait for its next image for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _prepare(path: Path, height: int, width: int) -> Prepared | str:

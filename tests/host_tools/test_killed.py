@@ -1,0 +1,122 @@
+"""A command that is killed leaves nothing that runs on, and no board that --stop cannot find."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from running_board import RunningBoard
+
+from host_tools.boards import emulator
+from host_tools.boards.bound import run_bound
+
+ROOT = Path(__file__).resolve().parents[2]
+START = """
+import sys
+from pathlib import Path
+from host_tools.boards import emulator
+from host_tools.boards.table import get_board
+
+def never(*arguments):
+    print("starting", flush=True)
+    import time
+    time.sleep(1000)
+
+emulator._wait_until_up = never
+emulator.start(get_board("host"), Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def eventually(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < end, "not within 30 s"
+        time.sleep(0.02)
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """A Python that runs `code` and has said its first line."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline()
+    return process
+
+
+def running_with(word: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if word in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_board_whose_command_is_killed_while_it_starts_can_be_stopped(
+    board: RunningBoard, tmp_path: Path
+) -> None:
+    command = start(START, board.elf, tmp_path)
+    command.kill()
+    command.wait()
+    (found,) = emulator.running(tmp_path)
+    assert psutil.pid_exists(found.pid)
+    assert emulator.stop("host", tmp_path) is True
+    eventually(lambda: emulator.running(tmp_path) == [])
+    assert not running_with(str(found.port))
+
+
+def test_ctrl_c_while_a_board_starts_leaves_none(board: RunningBoard, tmp_path: Path) -> None:
+    command = start(START, board.elf, tmp_path)
+    (found,) = emulator.running(tmp_path)
+    command.send_signal(signal.SIGINT)
+    command.wait()
+    eventually(lambda: not running_with(str(found.port)))
+    assert list(tmp_path.glob("*.json")) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_build_ends_with_its_command(how: signal.Signals) -> None:
+    """A shell stands for PlatformIO, its child for the compilers that it starts."""
+    mark = f"300.{os.getpid()}{how.value}"
+    code = (
+        "import sys; from host_tools.boards.bound import run_bound; print('begun', flush=True)\n"
+        "run_bound(['sh', '-c', 'sleep \"$0\"; true', sys.argv[1]])"
+    )
+    command = start(code, mark)
+    eventually(lambda: any(p.name() == "sleep" for p in running_with(mark)))
+    command.send_signal(how)
+    command.wait()
+    eventually(lambda: not running_with(mark))
+
+
+def test_a_bound_program_gives_its_output_and_status(tmp_path: Path) -> None:
+    done = run_bound(["sh", "-c", "echo out; echo $WORD >&2; exit 3"], {**os.environ, "WORD": "x"})
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "x\n", 3)
+
+
+def test_workers_of_a_killed_evaluation_end(board: RunningBoard) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from host_tools.scoring.reference import prepare_images\n"
+        "if __name__ == '__main__':\n"
+        "    model, image = (Path(name) for name in sys.argv[1:])\n"
+        "    images = prepare_images(model.read_bytes(), [image] * 3, 32, 32)\n"
+        "    next(images)\n"
+        "    print('begun', flush=True)\n"
+        "    import time; time.sleep(1000)"
+    )
+    image = next(board.data.glob("*/1.png"))
+    command = start(code, board.run / "model_int8.tflite", image)
+    workers = psutil.Process(command.pid).children(recursive=True)
+    assert workers
+    command.kill()
+    command.wait()
+    eventually(lambda: not any(w.is_running() and w.status() != "zombie" for w in workers))
