@@ -43,13 +43,11 @@ def test_an_upload_is_of_the_firmware_with_the_model(
 ) -> None:
     seen = {}
 
-    def run(
-        command: list[str], env: dict[str, str], **_: object
-    ) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         seen.update(env, command=" ".join(command))
         return subprocess.CompletedProcess(command, status, "", "Error: no ST-LINK found\n")
 
-    monkeypatch.setattr(build.subprocess, "run", run)
+    monkeypatch.setattr(build, "run_bound", run)
     board = get_board("nucleo-h743zi2")
     elf = tmp_path / "built" / board.name / "firmware.elf"
     firmware = Firmware(elf, "aot", tmp_path / "model", 1, 1, 0)
