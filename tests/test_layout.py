@@ -12,6 +12,7 @@ BORDERS = {
     "platformio": "host_tools/boards/build.py",
     "serial": "host_tools/link/line.py",
     "segno": "host_tools/bench_phone.py",
+    "filelock": "swin2mcu/common/lock.py",
 }
 # What the root of a package may hold: the rooms and commands that a newcomer sees at first.
 ENTRIES_MAX = {"pytorch_side": 18, "tinyml": 8}
