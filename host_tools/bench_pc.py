@@ -70,7 +70,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise UserError(f"--threads must be at most {THREADS_MAX}")
     if not 0 < arguments.score_seconds < math.inf:
         raise UserError("--score-seconds must be a number above 0")
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, measured=True)
     images = _test_images(arguments.data, model)
     work = ROOT / "build" / "bench_pc"
     work.mkdir(parents=True, exist_ok=True)

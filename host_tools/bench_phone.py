@@ -69,7 +69,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise UserError("--wait must be a number of seconds above 0")
     if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, measured=True)
     if arguments.adb is not None:
         bench_over_adb(model, arguments.adb, arguments.serial, status.print)
     else:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from swin2mcu.common.card import Card, load_card, sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import folder_of_model
-from swin2mcu.common.paths import ZOO
+from swin2mcu.common.lock import locked
+from swin2mcu.common.paths import ROOT, ZOO
 
 MODEL_NAME = "model_int8.tflite"
+MEASURED = ROOT / "build" / "measured"  # copies of zoo entries, with what was measured since
+COPY_OF = ".published"  # a file of the copy: a digest of the entry
 
 Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
@@ -57,9 +63,34 @@ def resolve_model_dir(argument: str | None) -> Path:
     return zoo
 
 
-def load_model(argument: str | None) -> Model:
-    """Find a model and check that its card describes it. Raises UserError where it does not."""
+def copy_published(entry: Path) -> Path:
+    """The folder in build/measured for a zoo entry: a copy of it, made anew when that has changed.
+
+    `host_tools/publish.py` brings what is measured there into the zoo.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in entry.iterdir() if path.is_file()):
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    copy, mark = MEASURED / entry.name, digest.hexdigest()
+    with locked(copy):
+        stamp = copy / COPY_OF
+        if not stamp.is_file() or stamp.read_text() != mark:
+            with tempfile.TemporaryDirectory(dir=MEASURED) as work:
+                shutil.copytree(entry, Path(work) / entry.name)
+                (Path(work) / entry.name / COPY_OF).write_text(mark)
+                shutil.rmtree(copy, ignore_errors=True)
+                (Path(work) / entry.name).rename(copy)
+    return copy
+
+
+def load_model(argument: str | None, measured: bool = False) -> Model:
+    """Find a model and check that its card describes it. Raises UserError where it does not.
+
+    A published model that is to be `measured` is copied first: results go into the copy.
+    """
     folder = resolve_model_dir(argument)
+    if measured and folder.resolve().parent == ZOO.resolve():
+        folder = copy_published(folder)
     card = load_card(folder / "card.json")
     sha256 = sha256_of(folder / MODEL_NAME)
     if card.sha256 is not None and card.sha256 != sha256:

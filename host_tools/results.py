@@ -18,7 +18,6 @@ from typing import Any
 from host_tools.inputs import Weights
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.lock import locked
-from swin2mcu.common.paths import ZOO
 from swin2mcu.common.test_access import log_access
 
 SCHEMA = 1
@@ -64,9 +63,8 @@ def merge_target(
 ) -> Path:
     """Put one target's measurements into `run_dir`/results.json, in one step; return its path.
 
-    A published model's score gives way only to one of as many images: a trial on a few of them must
-    not stay in the zoo. Raises UserError when the file there belongs to another model or schema:
-    nothing is overwritten.
+    Raises UserError, and overwrites nothing, when the file there belongs to another model or schema
+    or to a published model.
     """
     path = run_dir / RESULTS_NAME
     with locked(path):
@@ -76,10 +74,6 @@ def merge_target(
                 f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, "
                 f"this one is {model_sha256[:12]}…): move it away and measure again"
             )
-        before = results.targets.get(target_name, {})
-        had, has = before.get("accuracy"), target.get("accuracy")
-        if run_dir.parent == ZOO and had and (not has or has["images"] < had["images"]):
-            target = {**target, "accuracy": had, "parity": before.get("parity")}
         merged = Results(model_sha256, name, {**results.targets, target_name: target})
         write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
     return path

@@ -79,7 +79,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.board is not None:
         get_board(arguments.board)
     faults = parse_faults(arguments.inject_faults)
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, measured=True)
     data = data_folder(arguments.data)
     images = [
         Image(path, label, str(path.relative_to(data)))

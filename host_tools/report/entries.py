@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from host_tools.report.counts import with_counts
 from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.card import Card, load_card
 from swin2mcu.common.cli import UserError
@@ -111,8 +112,7 @@ def load_entries(paths: Sequence[Path]) -> tuple[list[Entry], list[str]]:
 
 
 def _load_entry(file: Path) -> Entry:
-    results = load_results(file)
-    folder = file.parent
+    results, folder = with_counts(load_results(file)), file.parent
     card = load_card(folder / "card.json") if (folder / "card.json").is_file() else None
     if card is not None and card.sha256 not in (None, results.model_sha256):
         raise UserError(
@@ -194,7 +194,7 @@ def remarks(entry: Entry) -> list[str]:
                 f"{name}: int8 is {factor:.1f} times slower than float32 here "
                 f"({target.get('hardware', 'this machine')}). It saves memory, not time."
             )
-    if any(target.get("cost", {}).get("unit") == "instructions" for target in targets.values()):
+    if any((target.get("cost") or {}).get("unit") == "instructions" for target in targets.values()):
         said.append(
             "Boards marked as emulated are counted in instructions. That is a measure of work, not "
             "a time: no clock ran."

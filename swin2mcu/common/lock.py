@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import refuse_published
 
 TIMEOUT_S = 60.0  # reading, changing and renaming a file takes milliseconds
 
@@ -17,8 +18,10 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator
 
     The system ends the lock with the process that holds it, so a killed command leaves none.
     Threads of one process exclude each other too; do not nest. Raises UserError when the lock is
-    not free within `timeout_s` (saying `busy`, where it is given) or the folder cannot be written.
+    not free within `timeout_s` (saying `busy`, where it is given), the folder cannot be written or
+    is a published model's.
     """
+    refuse_published(path)
     from filelock import FileLock, Timeout
 
     lock = FileLock(path.parent / f".{path.name}.lock", timeout=timeout_s)

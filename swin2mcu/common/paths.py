@@ -14,6 +14,15 @@ ZOO = ROOT / "tinyml" / "zoo"  # of published models
 PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # its figures: the only ones not measured here
 
 
+def refuse_published(path: Path) -> None:
+    """Raises UserError for a file of a published model: only publishing writes there."""
+    if path.resolve().is_relative_to(ZOO.resolve()):
+        raise UserError(
+            f"{path} belongs to a published model: `python host_tools/publish.py RUN NAME` alone "
+            "writes there"
+        )
+
+
 def data_folder(given: Path | None) -> Path:
     """The data set's folder: --data, else the environment's SWIN2MCU_DATA, else a UserError."""
     text = str(given) if given else os.environ.get("SWIN2MCU_DATA", "")

@@ -18,6 +18,7 @@ from swin2mcu.common.lock import locked
 FILE = "test_access.jsonl"
 OLD_FILE = "looks.jsonl"  # its name in older runs; still read, never written
 AVERAGED = "8 flips and turns"  # a target: PyTorch's answers, averaged over them
+# The digest is empty where an old log does not know the file that was scored.
 KINDS = {"split": str, "images": int, "top1": float, "weights_sha256": str}
 
 

@@ -17,7 +17,8 @@ from webdriver import browser
 
 from host_tools.inputs import load_model
 from host_tools.phone.assets import install_runtime
-from host_tools.report.__main__ import main, paper
+from host_tools.report import paper
+from host_tools.report.__main__ import main
 from host_tools.report.answers import answers
 from host_tools.report.entries import (
     LEARNED_FROM,

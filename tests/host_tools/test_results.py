@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from host_tools import results
 from host_tools.results import (
     load_results,
     log_target_access,
@@ -39,27 +38,6 @@ def test_two_commands_that_merge_at_once_lose_nothing(tmp_path: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-c", code, tmp_path, name]) for name in "ab"]
     assert [process.wait(60) for process in both] == [0, 0]
     assert len(load_results(tmp_path / "results.json").targets) == 200
-
-
-def test_a_published_score_gives_way_only_to_one_of_as_many_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(results, "ZOO", tmp_path)
-    (tmp_path / "net").mkdir()
-
-    def merged(folder: Path, images: int, parity: str) -> tuple[int, str]:
-        target = {"accuracy": {"images": images}, "parity": parity, "cost": images}
-        path = merge_target(folder, "ab", "net", "pc", target)
-        kept = load_results(path).targets["pc"]
-        assert kept["cost"] == images
-        return kept["accuracy"]["images"], kept["parity"]
-
-    assert merged(tmp_path / "net", 90, "of 90") == (90, "of 90")
-    assert merged(tmp_path / "net", 3, "of 3") == (90, "of 90")
-    assert merged(tmp_path / "net", 90, "again") == (90, "again")
-    (tmp_path / "runs/net").mkdir(parents=True)
-    merged(tmp_path / "runs/net", 90, "of 90")
-    assert merged(tmp_path / "runs/net", 3, "of 3") == (3, "of 3")  # a run is its owner's
 
 
 def test_another_models_results_are_refused_and_kept(tmp_path: Path) -> None:

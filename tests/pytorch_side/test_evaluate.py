@@ -182,7 +182,7 @@ def test_a_look_that_cannot_be_written_is_not_shown(
     assert main(["score", str(run), "--data", str(leaves), "--split", "test"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert "cannot write down this look" in said.err
+    assert "cannot log this score" in said.err
 
 
 def test_attention_is_drawn_for_both_networks(run: Path, leaves: Path, tmp_path: Path) -> None:

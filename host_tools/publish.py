@@ -1,0 +1,125 @@
+"""Put a run's model and what was measured of it into the zoo of published models.
+
+    python host_tools/publish.py RUN NAME
+
+Nothing else writes into tinyml/zoo. To measure a published model again, run the tools on its name
+(they work on a copy, build/measured/NAME) and publish that copy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from host_tools.inputs import MODEL_NAME, Model, load_model
+from host_tools.report.counts import without_counts
+from host_tools.results import RESULTS_NAME, Results, load_results
+from swin2mcu.common.card import save_card
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.paths import ZOO
+from swin2mcu.common.test_access import FILE, read_accesses
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+PARITY_NAME = "parity.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", metavar="RUN", help="a folder with a model, its card and results")
+    parser.add_argument("name", metavar="NAME", help="of the zoo entry that is made or replaced")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        publish(load_model(arguments.run), arguments.name)
+        print(f"published {arguments.run} as {ZOO / arguments.name}")
+
+    return run_command(command)
+
+
+def publish(model: Model, name: str) -> None:
+    """Write the zoo entry, whole or not at all. Raises UserError saying what does not fit."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a zoo entry: small letters, digits and hyphens")
+    results = load_results(model.folder / RESULTS_NAME)
+    if results.model_sha256 != model.sha256:
+        raise UserError(f"{model.folder / RESULTS_NAME} is of another model: measure again")
+    ladder = _ladder(model)
+    accesses = read_accesses(model.folder)
+    if wrong := wrong_accesses(accesses, results):
+        raise UserError(f"the test access log of {model.folder}: {wrong[0]}")
+    entry = ZOO / name
+    if (entry / RESULTS_NAME).is_file():
+        _check_no_smaller(results, load_results(entry / RESULTS_NAME))
+    ZOO.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ZOO, prefix=".publishing-") as work:
+        new = Path(work) / "new"
+        new.mkdir()
+        shutil.copyfile(model.int8, new / MODEL_NAME)
+        save_card(replace(model.card, name=name, sha256=model.sha256), new / "card.json")
+        published = Results(model.sha256, name, without_counts(name, results.targets))
+        _write_json(new / RESULTS_NAME, asdict(published))
+        _write_json(new / PARITY_NAME, ladder)
+        (new / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
+        if entry.exists():
+            entry.rename(Path(work) / "old")
+        new.rename(entry)
+
+
+def _ladder(model: Model) -> dict[str, Any]:
+    path = model.folder / PARITY_NAME
+    try:
+        ladder = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: run python -m tinyml.parity first") from error
+    if not isinstance(ladder, dict) or ladder.get("model_sha256") != model.sha256:
+        raise UserError(f"{path} is of another model: run python -m tinyml.parity again")
+    return ladder
+
+
+def _check_no_smaller(results: Results, before: Results) -> None:
+    """A trial on a few images must not replace a score of the same model on more."""
+    if before.model_sha256 != results.model_sha256:
+        return
+    for target, value in before.targets.items():
+        had = (value.get("accuracy") or {}).get("images", 0)
+        has = (results.targets.get(target, {}).get("accuracy") or {}).get("images", 0)
+        if has < had:
+            raise UserError(
+                f"{target} was scored on {has:,} images, the published score is of {had:,}: "
+                "measure it on as many"
+            )
+
+
+def wrong_accesses(accesses: Sequence[dict[str, Any]], results: Results) -> list[str]:
+    """What is wrong with a log: a score that it lacks, or one of weights that cannot be right."""
+    lines = []
+    for one in accesses:
+        target = results.targets.get(one.get("target", ""), {})
+        is_model = one["weights_sha256"] == results.model_sha256
+        if target.get("precision") == "float32" and is_model:
+            lines.append(f"{one['target']} computes in float and is logged with the int8 file")
+        if target.get("precision") == "int8" and one.get("weights") == MODEL_NAME and not is_model:
+            lines.append(f"{one['target']} is logged with another int8 file")
+    logged = {(one.get("target", ""), one["images"], one["top1"]) for one in accesses}
+    for name, target in results.targets.items():
+        scored = target.get("accuracy")
+        if scored and (name, scored["images"], scored["top1"]) not in logged:
+            lines.append(f"{name}'s score on {scored['images']:,} images is not in it")
+    return lines
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,135 @@
+"""Publishing is the one way into the zoo: what does not fit is refused, and nothing else writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import make_run
+
+from host_tools import inputs, publish
+from host_tools.report import counts
+from host_tools.report.entries import load_entries
+from host_tools.results import load_results, log_target_access, merge_target
+from swin2mcu.common import paths
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.test_access import read_accesses
+
+ZOO = paths.ZOO
+ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "zoo"
+    for module in (paths, inputs, publish):
+        monkeypatch.setattr(module, "ZOO", folder)
+    monkeypatch.setattr(inputs, "MEASURED", tmp_path / "measured")
+    return folder
+
+
+def score(run: Path, images: int) -> None:
+    model = inputs.load_model(str(run))
+    accuracy = {"split": "test", "images": images, "top1": 0.5, "data": "leaves"}
+    log_target_access(run, model.weights, "board-a", accuracy)
+    target: dict[str, Any] = {"precision": "int8", "accuracy": accuracy}
+    merge_target(run, model.sha256, model.card.name, "board-a", target)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = make_run(tmp_path / "run")
+    sha256 = inputs.load_model(str(folder)).sha256
+    (folder / "parity.json").write_text(json.dumps({"model_sha256": sha256}))
+    score(folder, 90)
+    return folder
+
+
+def test_a_run_is_published_whole(zoo: Path, run: Path) -> None:
+    assert publish.main([str(run), "net"]) == 0
+    model = inputs.load_model("net")
+    assert model.folder == zoo / "net" and model.card.name == "net"
+    assert load_results(zoo / "net/results.json").targets["board-a"]["accuracy"]["images"] == 90
+    assert len(read_accesses(zoo / "net")) == 1
+    assert sorted(path.name for path in zoo.iterdir()) == ["net"]
+
+
+def test_what_is_measured_of_a_published_model_goes_into_a_copy(
+    zoo: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish.main([str(run), "net"])
+    before = {path.name: path.read_bytes() for path in (zoo / "net").iterdir()}
+    monkeypatch.chdir(tmp_path)
+    for name in ("net", str(zoo / "net"), "zoo/net"):  # a relative path is no way around
+        model = inputs.load_model(name, measured=True)
+        assert model.folder == tmp_path / "measured/net"
+        score(model.folder, 7)
+        for write in (score, lambda folder, images: log_target_access(folder, *LOOK)):
+            with pytest.raises(UserError, match="belongs to a published model"):
+                write(zoo / "net", 7)
+            with pytest.raises(UserError, match="belongs to a published model"):
+                write(Path("zoo/net"), 7)
+    assert {path.name: path.read_bytes() for path in (zoo / "net").iterdir()} == before
+    with pytest.raises(UserError, match="scored on 7 images, the published score is of 90"):
+        publish.publish(model, "net")
+    score(model.folder, 120)
+    publish.publish(inputs.load_model("net", measured=True), "net")
+    assert load_results(zoo / "net/results.json").targets["board-a"]["accuracy"]["images"] == 120
+
+
+LOOK = (
+    ("model_int8.tflite", "ab"),
+    "board-a",
+    {"split": "test", "images": 7, "top1": 0.5, "data": "x"},
+)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda run: (run / "parity.json").unlink(), "parity.json cannot be read"),
+        (lambda run: (run / "parity.json").write_text("{}"), "of another model"),
+        (lambda run: (run / "test_access.jsonl").unlink(), "is not in it"),
+        (lambda run: (run / "results.json").unlink(), "is missing"),
+    ],
+)
+def test_what_is_not_whole_is_refused(zoo: Path, run: Path, spoil: Any, error: str) -> None:
+    spoil(run)
+    with pytest.raises(UserError, match=error):
+        publish.publish(inputs.load_model(str(run)), "net")
+    assert not zoo.exists()
+
+
+@pytest.mark.parametrize("name", ["", "../net", "Net", "a b", ".net", "x" * 41])
+def test_a_name_that_is_none_is_refused(zoo: Path, run: Path, name: str) -> None:
+    with pytest.raises(UserError, match="no name for a zoo entry"):
+        publish.publish(inputs.load_model(str(run)), name)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_the_log_of_a_published_model_names_what_was_scored(entry: Path) -> None:
+    assert publish.wrong_accesses(read_accesses(entry), load_results(entry / "results.json")) == []
+
+
+def test_a_float_score_that_is_logged_with_the_int8_file_is_found(run: Path) -> None:
+    model = inputs.load_model(str(run))
+    merge_target(run, model.sha256, "tiny", "pc", {"precision": "float32"})
+    log_target_access(run, model.weights, "pc", LOOK[2])
+    (wrong,) = publish.wrong_accesses(read_accesses(run), load_results(run / "results.json"))
+    assert "computes in float and is logged with the int8 file" in wrong
+
+
+def test_instructions_of_published_models_have_one_source() -> None:
+    """counts.json's: results.json leaves them out, and the report shows them."""
+    shown = 0
+    for entry in load_entries([ZOO])[0]:
+        stored = load_results(entry.folder / "results.json").targets
+        for name, target in entry.results.targets.items():
+            line = counts.counts().get((entry.name, name))
+            if line is not None:
+                assert stored[name]["cost"] is None and stored[name]["profile"] == []
+                assert target["cost"]["p50"] == line["instructions"]
+                shown += 1
+    assert shown >= 3
