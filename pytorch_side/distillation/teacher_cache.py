@@ -42,7 +42,12 @@ from pytorch_side.distillation.teacher_store import (
     read_about,
     split_digest,
 )
-from pytorch_side.nets.models import make_teacher, teacher_input, teacher_width
+from pytorch_side.nets.models import (
+    TEACHER_INPUTS,
+    make_teacher,
+    teacher_input,
+    teacher_width,
+)
 from pytorch_side.nets.weights import read_weights
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
@@ -119,11 +124,17 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
             f"{config.teacher_init} tells {', '.join(map(str, known))} apart, the images are "
             f"{', '.join(classes)}: train a teacher on these images"
         )
-    for key, wanted in (("input", config.teacher_input), ("size", str(config.teacher_size))):
-        if metadata.get(key, wanted) != wanted:
+    said = {
+        "input": (metadata.get("input"), config.teacher_input),
+        "size": (metadata.get("size"), str(config.teacher_size)),
+    }
+    for key, (found, wanted) in said.items():
+        # Another program's file may hold a sentence here, which says nothing that can be compared.
+        comparable = found and (found.isdecimal() if key == "size" else found in TEACHER_INPUTS)
+        if comparable and found != wanted:
             raise UserError(
-                f"{config.teacher_init} was trained with {key} {metadata[key]}, and the config "
-                f"says teacher_{key} {wanted}"
+                f"{config.teacher_init} was trained with {key} {found}, and the config says "
+                f"teacher_{key} {wanted}"
             )
     model = make_teacher(config, len(classes)).eval()
     head = model.get_classifier()

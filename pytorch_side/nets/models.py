@@ -16,6 +16,7 @@ from pytorch_side.nets.conv_stem import STRIDE, ConvStem
 from pytorch_side.nets.weights import load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
+TEACHER_INPUTS = ("half", "imagenet")  # how teacher_input names what weights expect
 Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from swin2mcu.common.cli import UserError, atomic_path
@@ -58,11 +58,23 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
-    """Write a .safetensors file in one step; metadata values are stored as JSON unless text."""
+    """Write a .safetensors file in one step; metadata values are stored as JSON unless text.
+
+    Equal weights and metadata give equal bytes, so that a file's hash can be reproduced.
+    """
     tensors = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     with library_path(path) as temporary:
-        save_file(tensors, temporary, texts)
+        temporary.write_bytes(_canonical(save(tensors, texts)))
+
+
+def _canonical(file: bytes) -> bytes:
+    """A .safetensors file with its header's keys sorted: the library orders them at random."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
+    text = header.encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors that follow
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 @contextlib.contextmanager

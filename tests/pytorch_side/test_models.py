@@ -24,7 +24,7 @@ from pytorch_side.nets.models import (
     teacher_width,
     timm_package,
 )
-from pytorch_side.nets.weights import load_weights, save_weights
+from pytorch_side.nets.weights import load_weights, read_weights, save_weights
 from swin2mcu.common.cli import UserError
 
 MINIMAL = "tf_mobilenetv3_small_minimal_100"
@@ -235,6 +235,19 @@ def test_a_saved_student_comes_back(tmp_path: Path, tiny_config: Callable[..., C
     save_weights(student, tmp_path / "bare.safetensors", {"classes": json.dumps(["a"])})
     with pytest.raises(UserError, match="size, student"):
         load_student(tmp_path / "bare.safetensors")
+
+
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    """The library orders a header's keys anew at each call; a hash must not depend on it."""
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(8)))
+    metadata = {name: name for name in "fedcba"}
+    for number in range(3):
+        save_weights(model, tmp_path / f"{number}.safetensors", metadata)
+    files = {(tmp_path / f"{number}.safetensors").read_bytes() for number in range(3)}
+    assert len(files) == 1
+    weights, found = read_weights(tmp_path / "0.safetensors")
+    assert found == metadata
+    assert all(torch.equal(weights[n], v) for n, v in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

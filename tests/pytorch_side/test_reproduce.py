@@ -137,12 +137,14 @@ def measured(top1: float, split: str = "val", images: int = 100) -> dict[str, ob
     return {"split": split, "images": images, "top1": top1}
 
 
-def test_half_a_point_is_near_and_more_is_not() -> None:
+def test_half_a_point_below_is_near_and_more_is_not() -> None:
     published = {"float": measured(0.97), "int8": measured(0.96, "test")}
     assert list(compare({"float": measured(0.9749)}, published).values()) == [True]
     lines = compare({"float": measured(0.97), "int8": measured(0.954, "test")}, published)
     assert list(lines.values()) == [True, False]
     assert "int8 on test: 95.40%, published 96.00%, -0.60 points" in lines
+    better = compare({"float": measured(0.99)}, published)  # reproduces it as well
+    assert list(better.items()) == [("float on val: 99.00%, published 97.00%, +2.00 points", True)]
     for other in (measured(0.97, "test"), measured(0.97, images=99)):
         with pytest.raises(UserError, match="no measurement in common"):
             compare({"float": other}, published)
@@ -159,7 +161,7 @@ def test_the_check_reads_both_cards(place: Path, capsys: pytest.CaptureFixture[s
     values["accuracy"]["qat"]["top1"] = 0.91
     (place / "tinyml/zoo/aim/card.json").write_text(json.dumps(values))
     assert main(["aim", "--check"]) == 1
-    assert "more than 0.5 points apart" in capsys.readouterr().err
+    assert "more than 0.5 points below" in capsys.readouterr().err
 
 
 def test_the_projects_chains_have_no_gap() -> None:
