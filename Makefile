@@ -15,7 +15,7 @@ SCORE = $(if $(LIMIT),--limit $(LIMIT))
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)
 
-.PHONY: setup setup-dev demo board test test-long check format teacher reproduce bench-mcu bench-check clean
+.PHONY: setup setup-dev demo board test test-long check format teacher reproduce test-board board-table bench-mcu bench-check clean
 
 setup:
 	@./setup.sh
@@ -70,6 +70,15 @@ reproduce: setup
 	$(MAKE) --no-print-directory board RUN=$(MODEL) COPIES=4
 	$(PY) -m tinyml.parity runs/$(MODEL) --split test
 	$(PY) -m pytorch_side.reproduce $(MODEL) --check
+
+# Checks the board at PORT (or the one that is connected or running) and writes board-report.json:
+#   make test-board PORT=/dev/ttyACM0 RUN=small-96
+test-board: setup
+	$(PY) host_tools/check_board.py $(RUN) $(if $(PORT),--port $(PORT)) $(if $(IMAGES),--images $(IMAGES))
+
+# Writes the table of docs/BOARDS.md from docs/boards/*.json.
+board-table: setup
+	$(PY) -m host_tools.boards.reports
 
 bench-mcu: setup-dev
 	$(PY) host_tools/bench_mcu.py

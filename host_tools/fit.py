@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 
 from rich.console import Console
@@ -27,8 +28,6 @@ from tinyml.format.tflite import Graph, read
 # bounds, which tests compare with what the linker says of a real build.
 FIRMWARE_FLASH_BYTES = 96 << 10
 FIRMWARE_RAM_BYTES = 44 << 10
-# Where there is PSRAM, firmware/src/CMakeLists.txt puts a larger arena there.
-PSRAM_ABOVE_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Need:
 
     arena_bytes: int  # exact: the compiler plans it
     weights_bytes: int  # weights and biases, with what packing adds
+    activation_bytes: int = 0  # that its operators read and write in one inference
 
     @property
     def ram_bytes(self) -> int:
@@ -45,17 +45,23 @@ class Need:
 
 @dataclass(frozen=True)
 class Fit:
-    """One model on one board: what each memory must hold, and has."""
+    """One model on one board in one choice of memory: what each memory must hold, and has."""
 
     board: str
+    memory: str
+    weights_in: str
+    arena_in: str
     flash_need: int
     flash_have: int
     ram_need: int
     ram_have: int
     weights_need: int  # in a memory apart from flash; 0 where weights lie in flash
     weights_have: int
-    psram_need: int  # the arena, where RAM cannot hold it
+    psram_need: int
     psram_have: int
+    # Bytes of one inference by memory: each weight once, and each activation once for every
+    # operator that reads or writes it. A cache that is too small fetches some of them again.
+    fetch_bytes: dict[str, int] = field(default_factory=dict)
 
     @property
     def shortages(self) -> list[str]:
@@ -76,39 +82,64 @@ class Fit:
 def need_of(graph: Graph, arena_bytes: int) -> Need:
     """`arena_bytes` is the compiler's plan; weights are counted from the graph's constants."""
     constants = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.data is not None)
-    return Need(arena_bytes, constants + constants // 50)  # packing pads channels: 2 % at most
+    weights = constants + constants // 50  # packing pads channels: 2 % at most
+    return Need(arena_bytes, weights, activation_bytes(graph))
 
 
-def fit(need: Need, board: Board) -> Fit:
-    apart = board.weights_bytes > 0
-    in_psram = need.arena_bytes > PSRAM_ABOVE_BYTES and board.psram_bytes > 0
+def activation_bytes(graph: Graph) -> int:
+    """Bytes of activations that the operators read and write, each tensor once an operator."""
+    total = 0
+    for operator in graph.operators:
+        for index in (*operator.inputs, *operator.outputs):
+            if index >= 0 and graph.tensors[index].data is None:
+                total += prod(graph.tensors[index].shape)
+    return total
+
+
+def fit(need: Need, board: Board, memory: str = "") -> Fit:
+    places = board.memory(memory)
+    apart = places.weights == "apart"
+    arena_in_ram = places.arena == "ram"
+    in_psram = need.weights_bytes if places.weights == "psram" else 0
+    in_psram += 0 if arena_in_ram else need.arena_bytes
+    fetch = {places.weights: need.weights_bytes}
+    fetch[places.arena] = fetch.get(places.arena, 0) + need.activation_bytes
     return Fit(
         board=board.name,
+        memory=places.name,
+        weights_in=places.weights,
+        arena_in=places.arena,
         flash_need=FIRMWARE_FLASH_BYTES + (0 if apart else need.weights_bytes),
         flash_have=board.flash_bytes,
-        ram_need=need.ram_bytes - (need.arena_bytes if in_psram else 0),
+        ram_need=need.ram_bytes - (0 if arena_in_ram else need.arena_bytes),
         ram_have=board.ram_bytes,
         weights_need=need.weights_bytes if apart else 0,
         weights_have=board.weights_bytes,
-        psram_need=need.arena_bytes if in_psram else 0,
+        psram_need=in_psram,
         psram_have=board.psram_bytes,
+        fetch_bytes=fetch,
     )
 
 
-def check_fit(model: Model, need: Need, board: Board) -> None:
-    """Raises UserError naming what is short and the largest zoo model that would fit."""
-    if shortages := fit(need, board).shortages:
-        raise UserError(
-            f"{model.card.name} does not fit {board.name}: {'; '.join(shortages)}; "
-            f"{_largest_that_fits(board, model.sha256)}"
-        )
+def check_fit(model: Model, need: Need, board: Board, memory: str = "") -> None:
+    """Raises UserError naming what is short, and the memory choice or the zoo model that fits."""
+    said = fit(need, board, memory)
+    if not said.shortages:
+        return
+    others = [m.name for m in board.memories if not fit(need, board, m.name).shortages]
+    remedy = f"it fits with --memory {others[0]}" if others else ""
+    where = f" ({said.memory})" if len(board.memories) > 1 else ""
+    raise UserError(
+        f"{model.card.name} does not fit {board.name}{where}: {'; '.join(said.shortages)}; "
+        f"{remedy or _largest_that_fits(board, model.sha256, memory)}"
+    )
 
 
-def _largest_that_fits(board: Board, but: str) -> str:
+def _largest_that_fits(board: Board, but: str, memory: str) -> str:
     fitting = []
     for path in sorted((ROOT / "tinyml" / "zoo").glob("*/model_int8.tflite")):
         model = load_model(str(path.parent))
-        if model.sha256 != but and not fit(measure(model, board.core), board).shortages:
+        if model.sha256 != but and not fit(measure(model, board.core), board, memory).shortages:
             fitting.append((model.card.macs or 0, model.card.name))
     return f"{max(fitting)[1]} of the zoo fits" if fitting else "no model of the zoo fits it"
 
@@ -130,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         boards = [get_board(arguments.board)] if arguments.board else list(load_boards().values())
         model = load_model(arguments.model)
         needs = {core: measure(model, core) for core in sorted({b.core for b in boards})}
-        fits = [fit(needs[board.core], board) for board in boards]
+        fits = [fit(needs[board.core], board, m.name) for board in boards for m in board.memories]
         if arguments.json:
             print(json.dumps([{**asdict(one), "fits": not one.shortages} for one in fits]))
         else:
@@ -142,8 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print(name: str, fits: list[Fit]) -> None:
     table = Table(title=f"{name}: KiB needed / there")
-    for title in ("board", "flash", "RAM", "weights apart", "PSRAM", "fits"):
-        table.add_column(title, justify="left" if title == "board" else "right")
+    words = ("board", "memory", "weights, arena in", "an inference fetches *")
+    for title in (*words[:3], "flash", "RAM", "weights apart", "PSRAM", words[3], "fits"):
+        table.add_column(title, justify="left" if title in words else "right", no_wrap=True)
 
     def cell(need: int, have: int) -> str:
         return f"{need / 1024:,.0f} / {have / 1024:,.0f}" if need else "-"
@@ -151,13 +183,23 @@ def _print(name: str, fits: list[Fit]) -> None:
     for one in fits:
         table.add_row(
             one.board,
+            one.memory,
+            f"{one.weights_in}, {one.arena_in}",
             cell(one.flash_need, one.flash_have),
             cell(one.ram_need, one.ram_have),
             cell(one.weights_need, one.weights_have),
             cell(one.psram_need, one.psram_have),
+            ", ".join(f"{place} {size / 1024:,.0f}" for place, size in one.fetch_bytes.items()),
             "no" if one.shortages else "yes",
         )
-    Console().print(table)
+    console = Console()
+    # A pipe or a log has no width to respect.
+    console = console if console.is_terminal else Console(width=160)
+    console.print(table)
+    console.print(
+        "* KiB: each weight once, and each activation once for every operator that reads or "
+        "writes it. A board's first choice of memory is its default."
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from host_tools.boards import emulator
 from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
-from host_tools.boards.table import Board, get_board, load_boards
+from host_tools.boards.table import Board, get_board, load_boards, usb_boards
 from host_tools.inputs import Model, load_model
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument("--port", help="where the board is: a device name or a URL")
     parser.add_argument("--engine", help="what runs the model (default: the board's first)")
+    parser.add_argument(
+        "--memory", default="", help="where weights and arena lie (default: the board's first)"
+    )
     parser.add_argument(
         "--copies", type=int, default=1, help="of an emulated board, to share a test split"
     )
@@ -64,13 +67,15 @@ def _flash(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.copies <= 64 or (arguments.copies > 1 and not board.emulated):
         raise UserError("--copies is for emulated boards, 1 to 64 of them")
     model = load_model(arguments.model)
-    firmware = build(model, board, engine)
+    memory = board.memory(arguments.memory)
+    firmware = build(model, board, engine, memory.name)
     port = put_on_board(board, firmware, arguments.port, arguments.copies)
     planned = int((firmware.model_dir / "arena_bytes").read_text())
-    arena_bytes = greet(model, board, port) or planned
+    port, said = greet(model, board, port)
+    arena_bytes = said or planned
     record = {
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
-        "model_sha256": model.sha256, "arena_bytes": arena_bytes,
+        "model_sha256": model.sha256, "arena_bytes": arena_bytes, "memory": asdict(memory),
         **{key: value for key, value in asdict(firmware).items() if key.endswith("_bytes")},
         "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
@@ -89,14 +94,15 @@ def _flash(arguments: argparse.Namespace) -> None:
         monitor(board, port)
 
 
-def build(model: Model, board: Board, engine: str) -> Firmware:
+def build(model: Model, board: Board, engine: str, memory: str = "") -> Firmware:
     """Generate the model's sources and link them with the firmware."""
     status.print(f"generating {model.card.name} for {engine} on {board.core} kernels")
-    generated = generate(model, board, engine, BUILD / "models")
+    generated = generate(model, board, engine, BUILD / "models", memory)
     status.print(f"building the firmware for {board.name}")
-    return build_firmware(
-        board, engine, generated, BUILD / "firmware" / f"{model.sha256[:12]}-{engine}"
-    )
+    name = f"{model.sha256[:12]}-{engine}"
+    if board.memory(memory) != board.memory():
+        name += f"-{memory}"
+    return build_firmware(board, engine, generated, BUILD / "firmware" / name, memory)
 
 
 def versions(board: Board) -> dict[str, str]:
@@ -126,10 +132,16 @@ def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int
     return where
 
 
-def greet(model: Model, board: Board, port: str) -> int | None:
+def port_now(board: Board, port: str) -> str:
+    """`port`, or the one that a board's own USB came back under after its reset."""
+    found = [one.port for one in usb_boards() if one.board == board.name]
+    return found[0] if len(found) == 1 and not board.emulated else port
+
+
+def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
     """Wait for the board to say who it is; it must hold the model that was just built.
 
-    Returns the bytes of its arena, or None where it speaks a language that does not say them.
+    Returns its port and the bytes of its arena, None where its language does not say them.
     """
     deadline = time.monotonic() + BOOT_S
     while True:
@@ -151,12 +163,13 @@ def greet(model: Model, board: Board, port: str) -> int | None:
                     "its bootloader? Press reset and try `python host_tools/serial_eval.py`"
                 ) from error
             time.sleep(0.2)
+            port = port_now(board, port)
     if info is not None:
         check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
-        return info.arena_bytes
+        return port, info.arena_bytes
     if not model.sha256.startswith(held):
         raise UserError(f"{board.name} holds another model (sha256 {held}…): reset it, flash again")
-    return None
+    return port, None
 
 
 def list_boards(as_json: bool) -> None:

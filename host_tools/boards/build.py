@@ -30,6 +30,7 @@ class Firmware:
     flash_bytes: int  # code, constants and the initial values of data
     ram_bytes: int  # data, zeroed data and the stack
     weights_bytes: int  # in a memory of their own
+    memory: str = ""  # the board's choice of that name; "": its default
 
 
 def wrap_scons(core_dir: Path = CORE_DIR) -> None:
@@ -63,14 +64,16 @@ def wrap_scons(core_dir: Path = CORE_DIR) -> None:
             write_atomic(path, text)
 
 
-def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) -> Firmware:
+def build_firmware(
+    board: Board, engine: str, model_dir: Path, build_dir: Path, memory: str = ""
+) -> Firmware:
     """Compile and link `model_dir`'s generated sources with the firmware of `board`.
 
     Raises UserError if the compiler is missing, or with its first error when it fails.
     """
     if board.compiler and shutil.which(board.compiler) is None:
         raise UserError(f"{board.name} needs {board.compiler}: `make setup-dev` installs it")
-    done = run_platformio(board, engine, model_dir, build_dir)
+    done = run_platformio(board, engine, model_dir, build_dir, memory=memory)
     output = done.stdout + done.stderr
     write_atomic(build_dir / f"{board.name}.log", output)
     # The boards' own platforms call it firmware.elf.
@@ -82,13 +85,14 @@ def build_firmware(board: Board, engine: str, model_dir: Path, build_dir: Path) 
             f"(all of it: {build_dir / f'{board.name}.log'})"
         )
     sizes = measure(elf, board.compiler) if board.compiler else platformio_sizes(output)
-    return Firmware(elf, engine, model_dir, *sizes)
+    return Firmware(elf, engine, model_dir, *sizes, memory)
 
 
 def run_platformio(
-    board: Board, engine: str, model_dir: Path, build_dir: Path, *arguments: str
+    board: Board, engine: str, model_dir: Path, build_dir: Path, *arguments: str, memory: str = ""
 ) -> subprocess.CompletedProcess[str]:
     wrap_scons()
+    places = board.memory(memory)
     environment = {
         **os.environ,
         "PLATFORMIO_CORE_DIR": str(CORE_DIR),
@@ -99,6 +103,8 @@ def run_platformio(
         "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
         "SWIN2MCU_MODEL_DIR": str(model_dir.resolve()),
         "SWIN2MCU_ENGINE": engine,
+        "SWIN2MCU_WEIGHTS": places.weights,
+        "SWIN2MCU_ARENA": places.arena,
     }
     command = [sys.executable, "-m", "platformio", "run", "-d", str(FIRMWARE), "-e", board.name]
     return run_bound([*command, *arguments], environment)
@@ -142,7 +148,9 @@ def upload(board: Board, firmware: Firmware, port: str) -> None:
     """Put a built firmware on a real board. Raises UserError with the uploader's last word."""
     build_dir = firmware.elf.parent.parent
     target = ("-t", "upload", "--upload-port", port)
-    done = run_platformio(board, firmware.engine, firmware.model_dir, build_dir, *target)
+    done = run_platformio(
+        board, firmware.engine, firmware.model_dir, build_dir, *target, memory=firmware.memory
+    )
     if done.returncode:
         raise UserError(
             f"uploading to {board.name} at {port} failed: {first_error(done.stdout + done.stderr)}"

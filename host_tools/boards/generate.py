@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from host_tools.boards.table import Board
-from host_tools.fit import Need, check_fit, need_of
+from host_tools.fit import Need, activation_bytes, check_fit, need_of
 from host_tools.inputs import Model
 from swin2mcu.common.cli import write_atomic
 from tinyml import emit_c
@@ -17,7 +17,7 @@ from tinyml.runtimes.tflite_micro import arena_bytes
 TFLM_SCRATCH_BYTES = 64 << 10
 
 
-def generate(model: Model, board: Board, engine: str, folder: Path) -> Path:
+def generate(model: Model, board: Board, engine: str, folder: Path, memory: str = "") -> Path:
     """Write the model for one engine and core below `folder`; returns where.
 
     Raises UserError, before anything is written, where the model does not fit the board.
@@ -28,10 +28,10 @@ def generate(model: Model, board: Board, engine: str, folder: Path) -> Path:
     else:
         files, need = _compiled(model, board.core)
         out = folder / f"{model.sha256[:12]}-{board.core}"
-    check_fit(model, need, board)
+    check_fit(model, need, board, memory)
     for name, text in files.items():
         write_atomic(out / name, text)
-    write_atomic(out / "arena_bytes", f"{need.arena_bytes}\n")  # for src/CMakeLists.txt
+    write_atomic(out / "arena_bytes", f"{need.arena_bytes}\n")  # for flash.py
     return out
 
 
@@ -47,4 +47,4 @@ def _interpreted(model: Model) -> tuple[dict[str, str], Need]:
     """The file itself is what lies in flash, and the interpreter's structures in the arena."""
     arena = (model.card.arena_bytes or arena_bytes(model.int8)) + TFLM_SCRATCH_BYTES
     files = emit_c.emit(model.int8, model.card.classes, arena)
-    return files, Need(arena, model.int8.stat().st_size)
+    return files, Need(arena, model.int8.stat().st_size, activation_bytes(read(model.int8)))

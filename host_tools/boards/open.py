@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from host_tools.boards import emulator
-from host_tools.boards.choose import choose_copies, connected_boards
+from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.table import load_boards
 from host_tools.inputs import Model
 from host_tools.link.connection import Connection
@@ -15,6 +15,15 @@ from host_tools.link.line import SerialLine
 from host_tools.link.pool import Pool
 
 DEFAULT_BAUD = 921600
+
+
+def open_line(board: str | None, port: str | None) -> tuple[SerialLine, str]:
+    """The line to one board and its port. Raises UserError."""
+    boards = load_boards()
+    if port is None:
+        chosen = choose(board, connected_boards())
+        board, port = chosen.board, chosen.port
+    return SerialLine(port, boards[board].baud if board in boards else DEFAULT_BAUD), port
 
 
 def open_boards(

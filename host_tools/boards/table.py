@@ -14,6 +14,15 @@ from swin2mcu.common.paths import FIRMWARE
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Where a firmware keeps what it runs on; chosen by name."""
+
+    name: str
+    weights: str  # "flash" (read in place), "psram" (copied there at start) or "apart"
+    arena: str  # "ram" or "psram"
+
+
+@dataclass(frozen=True)
 class Board:
     """One environment of platformio.ini; its comments say what each option means."""
 
@@ -25,7 +34,8 @@ class Board:
     flash_bytes: int
     ram_bytes: int
     weights_bytes: int  # memory the weights go to instead of flash; 0: flash
-    psram_bytes: int  # for an arena that RAM cannot hold
+    psram_bytes: int
+    memories: tuple[Memory, ...]  # the first is the default
     baud: int
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
     session: str  # what it speaks: "" (docs/PROTOCOL.md) or "mlperf"
@@ -34,6 +44,14 @@ class Board:
     @property
     def emulated(self) -> bool:
         return bool(self.launch)
+
+    def memory(self, name: str = "") -> Memory:
+        """The choice of that name, or the default one. Raises UserError."""
+        for memory in self.memories:
+            if name in ("", memory.name):
+                return memory
+        names = ", ".join(memory.name for memory in self.memories)
+        raise UserError(f"{self.name} has no memory choice {name}: choose one of {names}")
 
 
 class Table:
@@ -73,6 +91,7 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
 
         if not words("custom_engines"):
             continue
+        weights_bytes = int(table.get(section, "custom_weights", "0"))
         boards[name] = Board(
             name=name,
             hardware=table.get(section, "custom_hardware", name),
@@ -81,14 +100,24 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
             engines=words("custom_engines"),
             flash_bytes=int(table.get(section, "custom_flash", "0")),
             ram_bytes=int(table.get(section, "custom_ram", "0")),
-            weights_bytes=int(table.get(section, "custom_weights", "0")),
+            weights_bytes=weights_bytes,
             psram_bytes=int(table.get(section, "custom_psram", "0")),
+            memories=_memories(table.get(section, "custom_memory"), weights_bytes > 0),
             baud=int(table.get(section, "custom_baud", "115200")),
             usb_ids=tuple(word.lower() for word in words("custom_usb")),
             session=table.get(section, "custom_session"),
             launch=" ".join(table.get(section, "custom_launch").split()),
         )
     return boards
+
+
+def _memories(text: str, apart: bool) -> tuple[Memory, ...]:
+    """The lines of custom_memory; a board without any has one choice."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if not lines:
+        weights = "apart" if apart else "flash"
+        return (Memory(weights, weights, "ram"),)
+    return tuple(Memory(name, weights, arena) for name, weights, arena in lines)
 
 
 def get_board(name: str) -> Board:

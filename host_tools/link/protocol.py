@@ -87,6 +87,8 @@ class Info:
     board: str
     engine: str
     error: str  # why the engine did not start, or ""
+    chip_id: int = 0  # 0: not known
+    clock_hz: int = 0  # 0: not known
 
     @property
     def input_bytes(self) -> int:
@@ -210,10 +212,12 @@ def parse_info(payload: bytes) -> Info:
         unit_name = UNIT_NAMES[CostUnit(unit)]
     except (struct.error, ValueError) as error:
         raise ProtocolError(f"an Info that cannot be read ({error})") from error
-    texts, _ = _texts(payload, _INFO.size, 3)
+    (board, engine, error_text), end = _texts(payload, _INFO.size, 3)
+    # Firmware built before these were added ends here.
+    chip = struct.unpack_from("<II", payload, end) if len(payload) >= end + 8 else (0, 0)
     return Info(
         version, unit_name, height, width, channels, classes, steps, sha256.hex(), boot, arena,
-        stack, *texts,
+        stack, board, engine, error_text, *chip,
     )  # fmt: skip
 
 

@@ -104,4 +104,8 @@ def flashed_facts(info: Info, model: Model) -> dict[str, Any]:
     if facts.get("model_sha256") != model.sha256 or facts.get("engine") != info.engine:
         return {}
     memory = {k: facts[k] for k in ("flash_bytes", "ram_bytes", "weights_bytes") if k in facts}
-    return {"memory": memory, "versions": facts.get("versions", {})}
+    return {
+        "memory": memory,
+        "places": facts.get("memory"),  # which choice of memory it was built for
+        "versions": facts.get("versions", {}),
+    }

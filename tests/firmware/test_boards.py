@@ -137,6 +137,8 @@ def test_the_esp32s3s_cmake_names_what_is_there() -> None:
     for folder in ("wire", "kernels", "kernels/portable", "board", "engine", "session"):
         assert f"${{lib}}/{folder}" in text
         assert (LIB / folder).is_dir()
+    # PlatformIO sorts the options: a file that is a word of its own would lose its -include.
+    assert "-include " not in text.partition("target_compile_options")[2]
     table = Table(INI)
     for name, board in load_boards().items():
         if "tflm" not in board.engines or board.launch:
@@ -146,4 +148,25 @@ def test_the_esp32s3s_cmake_names_what_is_there() -> None:
         assert settings["BOARD"] == name and int(settings["BAUD"]) == board.baud
         assert (LIB / settings["SESSION"]).is_dir()
         assert (FIRMWARE / "src" / "boards" / "esp32s3" / f"line_{settings['LINE']}.cc").is_file()
-        assert (FIRMWARE / settings["SDKCONFIG_DEFAULTS"]).is_file()
+
+
+@pytest.mark.parametrize("weights", ["flash", "psram"])
+@pytest.mark.parametrize("arena", ["ram", "psram"])
+def test_each_choice_of_memory_has_its_settings(weights: str, arena: str) -> None:
+    text = (FIRMWARE / "CMakeLists.txt").read_text()
+    assert text.index("set(SDKCONFIG_DEFAULTS") < text.index("project.cmake)")
+    names = ["sdkconfig.defaults"]
+    for variable, value in (("WEIGHTS", weights), ("ARENA", arena)):
+        condition = f'if("$ENV{{SWIN2MCU_{variable}}}" STREQUAL "psram")\n'
+        assert text.count(condition) == 1
+        if value == "psram":
+            names += re.findall(
+                r"/(sdkconfig\.\w+)", text.partition(condition)[2].split("endif")[0]
+            )
+    folder = FIRMWARE / "src" / "boards" / "esp32s3"
+    settings = "".join((folder / name).read_text() for name in names)
+    assert ("CONFIG_SPIRAM=y" in settings) == ("psram" in (weights, arena))
+    assert ("CONFIG_SPIRAM_RODATA=y" in settings) == (weights == "psram")
+    assert ("CONFIG_SPIRAM_ALLOW_BSS" in settings) == (arena == "psram")
+    # ESP-IDF's log would otherwise come on the USB port, between the frames.
+    assert "CONFIG_ESP_CONSOLE_SECONDARY_NONE=y" in settings

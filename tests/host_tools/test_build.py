@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from host_tools import flash
 from host_tools.boards import build
 from host_tools.boards import table as boards
 from host_tools.boards.build import Firmware, platformio_sizes, upload
 from host_tools.boards.choose import choose
 from host_tools.boards.table import Connected, get_board
-from host_tools.fit import PSRAM_ABOVE_BYTES, Need, fit
 from swin2mcu.common.cli import UserError
 
 PRINTED = """\
@@ -37,6 +37,19 @@ def test_a_usb_id_that_boards_share_asks_for_the_board(monkeypatch: pytest.Monke
     assert choose("xiao-esp32s3", present) == Connected("xiao-esp32s3", "/dev/ttyACM0")
 
 
+def test_a_usb_port_that_comes_back_under_another_name_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board = get_board("esp32s3-usb")
+    now: list[Connected] = []
+    monkeypatch.setattr(flash, "usb_boards", lambda: now)
+    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM0"
+    now += [Connected("esp32s3-usb", "/dev/ttyACM1"), Connected("xiao-esp32s3", "/dev/ttyACM1")]
+    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM1"
+    now.append(Connected("esp32s3-usb", "/dev/ttyACM2"))
+    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM0"
+
+
 @pytest.mark.parametrize("status", [0, 1])
 def test_an_upload_is_of_the_firmware_with_the_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
@@ -58,27 +71,9 @@ def test_an_upload_is_of_the_firmware_with_the_model(
         upload(board, firmware, "COM5")
     assert seen["SWIN2MCU_MODEL_DIR"] == str(tmp_path / "model")
     assert seen["SWIN2MCU_ENGINE"] == "aot"
+    assert (seen["SWIN2MCU_WEIGHTS"], seen["SWIN2MCU_ARENA"]) == ("flash", "ram")
     assert seen["PLATFORMIO_BUILD_DIR"] == str(tmp_path / "built")
     assert "-e nucleo-h743zi2 -t upload --upload-port COM5" in seen["command"]
-
-
-def test_an_arena_that_ram_cannot_hold_goes_to_psram() -> None:
-    board = get_board("esp32s3")
-    small = fit(Need(PSRAM_ABOVE_BYTES, 1_500_000), board)
-    large = fit(Need(PSRAM_ABOVE_BYTES + 1, 1_500_000), board)
-    assert not small.psram_need and not small.shortages
-    assert large.psram_need == PSRAM_ABOVE_BYTES + 1 and not large.shortages
-    assert large.ram_need < small.ram_need
-    (shortage,) = fit(Need(9_000_000, 1_500_000), board).shortages
-    assert shortage.startswith("PSRAM")
-    # Without PSRAM the same arena is RAM's.
-    (shortage,) = fit(Need(600_000, 1_500_000), get_board("nucleo-h743zi2")).shortages
-    assert shortage.startswith("RAM")
-
-
-def test_psram_begins_where_the_cmake_file_says() -> None:
-    text = (boards.FIRMWARE / "src" / "CMakeLists.txt").read_text()
-    assert f"arena_bytes GREATER {PSRAM_ABOVE_BYTES}" in text
 
 
 def test_platformio_lets_code_and_weights_have_what_the_table_says() -> None:

@@ -1,6 +1,7 @@
 """What fit.py says before building is what the linker says after, and shortages are named."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from tiny_run import make_run
 from host_tools import fit as fit_tool
 from host_tools import flash
 from host_tools.boards.build import build_firmware
-from host_tools.boards.table import get_board
-from host_tools.fit import Need, check_fit, fit, measure
+from host_tools.boards.table import Memory, get_board
+from host_tools.fit import Need, activation_bytes, check_fit, fit, measure
 from host_tools.inputs import Model, load_model
 from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
@@ -27,7 +28,8 @@ def test_each_memory_is_counted_where_the_board_keeps_it() -> None:
     apart = dataclasses.replace(get_board("qemu-m7"), weights_bytes=2_000_000)
     assert fit(need, apart).weights_need == 1_500_000
     assert fit(need, apart).flash_need == fit_tool.FIRMWARE_FLASH_BYTES
-    together = dataclasses.replace(apart, weights_bytes=0)
+    in_flash = (Memory("flash", "flash", "ram"),)
+    together = dataclasses.replace(apart, weights_bytes=0, memories=in_flash)
     assert fit(need, together).flash_need == fit_tool.FIRMWARE_FLASH_BYTES + 1_500_000
     assert not fit(need, together).shortages
 
@@ -44,6 +46,56 @@ def test_a_shortage_names_its_memory(model: Model, change: dict[str, int], named
     board = dataclasses.replace(get_board("qemu-m7"), **change)
     with pytest.raises(UserError, match=rf"tiny does not fit qemu-m7: {named}.*zoo"):
         check_fit(model, measure(model, board.core), board)
+
+
+def test_each_choice_of_memory_says_what_lies_where_and_what_is_fetched() -> None:
+    board = get_board("esp32s3")
+    need = Need(arena_bytes=30_000, weights_bytes=1_500_000, activation_bytes=900_000)
+    fits = {memory.name: fit(need, board, memory.name) for memory in board.memories}
+    assert board.memory().name == "flash"
+    assert {name: one.psram_need for name, one in fits.items()} == {
+        "flash": 0,
+        "psram-weights": 1_500_000,
+        "psram-arena": 30_000,
+        "psram": 1_530_000,
+    }
+    assert fits["flash"].ram_need - fits["psram-arena"].ram_need == 30_000
+    assert fits["psram-weights"].ram_need == fits["flash"].ram_need
+    assert {one.flash_need for one in fits.values()} == {fits["flash"].flash_need}
+    assert fits["flash"].fetch_bytes == {"flash": 1_500_000, "ram": 900_000}
+    assert fits["psram-weights"].fetch_bytes == {"psram": 1_500_000, "ram": 900_000}
+    assert fits["psram"].fetch_bytes == {"psram": 2_400_000}
+
+
+def test_activations_are_counted_once_for_every_operator_that_touches_them(model: Model) -> None:
+    graph = read(model.int8)
+    first = graph.operators[0]
+    alone = dataclasses.replace(graph, operators=(first,))
+    (image,) = graph.inputs
+    sizes = [math.prod(graph.tensors[index].shape) for index in (image, *first.outputs)]
+    assert activation_bytes(alone) == sum(sizes)
+    twice = dataclasses.replace(graph, operators=(first, first))
+    assert activation_bytes(twice) == 2 * sum(sizes)
+
+
+def test_an_arena_too_large_for_ram_is_told_the_memory_that_holds_it(model: Model) -> None:
+    board = get_board("esp32s3")
+    need = Need(arena_bytes=300_000, weights_bytes=1_500_000)
+    with pytest.raises(
+        UserError, match=r"does not fit esp32s3 \(flash\): RAM .* it fits with --memory psram-arena"
+    ):
+        check_fit(model, need, board)
+    check_fit(model, need, board, "psram-arena")
+    with pytest.raises(UserError, match="no memory choice tape: choose one of flash, psram-w"):
+        board.memory("tape")
+
+
+def test_flash_refuses_a_choice_of_memory_that_there_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert flash.main(["--board", "qemu-m7", "--memory", "psram"]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: qemu-m7 has no memory choice psram: choose one of apart\n"
 
 
 def test_flash_refuses_before_it_builds(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

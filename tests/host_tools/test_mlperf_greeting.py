@@ -23,7 +23,7 @@ def test_the_model_is_asked_for_and_another_is_refused(tmp_path: Path) -> None:
     firmware = flash.build(model, board, "aot")
     emulated = emulator.start(board, firmware.elf, tmp_path / "state")
     try:
-        assert flash.greet(model, board, emulated.url) is None
+        assert flash.greet(model, board, emulated.url) == (emulated.url, None)
         line = SerialLine(emulated.url, board.baud)
         line.write(b"db 0")  # half a command
         assert model.sha256.startswith(model_prefix(line, 5))

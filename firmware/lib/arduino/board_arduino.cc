@@ -53,6 +53,8 @@ uint32_t BootNumber() {
 }
 
 uint32_t StackBytes() { return 0; }
+uint32_t ChipId() { return Register(0xE000ED00); }  // CPUID
+uint32_t ClockHz() { return arduino_board::ClockHz(); }
 
 }  // namespace board
 

@@ -30,6 +30,13 @@ uint32_t BootNumber();
 // The most stack used since boot, in bytes; 0 where the board does not measure it.
 uint32_t StackBytes();
 
+// What the chip says it is: CPUID of an Arm core, the revision of an ESP32-S3 (major * 100 +
+// minor); 0 where there is nothing to ask.
+uint32_t ChipId();
+
+// Of the processor, now; 0 where it has no clock worth naming.
+uint32_t ClockHz();
+
 }  // namespace board
 
 #endif  // SWIN2MCU_BOARD_H_

@@ -107,5 +107,7 @@ uint32_t Cost(uint32_t ticks) {
 CostUnit Unit() { return CostUnit::kInstructions; }
 uint32_t BootNumber() { return boot_seed + boot_count; }
 uint32_t StackBytes() { return bare::StackBytes(); }
+uint32_t ChipId() { return ReadRegister(0xE000ED00); }  // CPUID
+uint32_t ClockHz() { return 0; }
 
 }  // namespace board

@@ -60,6 +60,8 @@ void OnHello(const wire::Frame& request) {
   info.Text(board::Name());
   info.Text(model.name);
   info.Text(engine_error == nullptr ? "" : engine_error);
+  info.U32(board::ChipId());
+  info.U32(board::ClockHz());
   Send(wire::kInfo, request.seq, payload, info.size());
 }
 

@@ -48,6 +48,8 @@ uint32_t Cost(uint32_t elapsed) { return elapsed; }
 CostUnit Unit() { return CostUnit::kMicroseconds; }
 uint32_t BootNumber() { return 1; }
 uint32_t StackBytes() { return 0; }
+uint32_t ChipId() { return 0; }
+uint32_t ClockHz() { return 0; }
 
 }  // namespace board
 

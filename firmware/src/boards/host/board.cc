@@ -89,5 +89,7 @@ uint32_t BootNumber() {
 }
 
 uint32_t StackBytes() { return 0; }
+uint32_t ChipId() { return 0; }
+uint32_t ClockHz() { return 0; }
 
 }  // namespace board
