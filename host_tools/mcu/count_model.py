@@ -98,7 +98,7 @@ def count_model(
     """Count one inference. Raises UserError if the logits are not those of TFLite Micro."""
     core, name = CORES[core_name], model.name
     graph = read(model.path)
-    compiled = compile_graph(graph, sha256_of(model.path), core.kernels, fusions=fusions)
+    compiled = compile_graph(graph, sha256_of(model.path), core.contract, fusions=fusions)
     with TemporaryDirectory() as folder:
         source = Path(folder) / "model.c"
         source.write_text(compiled.source.model_c)

@@ -18,7 +18,14 @@ def test_portable_kernels_on_the_pc_under_sanitizers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "core"),
-    [("portable", "m7"), ("dsp", "m4"), ("dsp", "m7"), ("portable", "m55"), ("helium", "m55")],
+    [
+        ("portable", "m7"),
+        ("dsp", "m4"),
+        ("dsp", "m7"),
+        ("dsp_m7", "m7"),
+        ("portable", "m55"),
+        ("helium", "m55"),
+    ],
 )
 def test_kernels_on_an_emulated_core(variant: str, core: str) -> None:
     status, text = run_on(variant, core, ROUNDS)

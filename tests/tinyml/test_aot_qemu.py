@@ -47,7 +47,7 @@ def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[in
             break
         model = RandomGraph(seeded(seed)).build()
         try:
-            compiled = compile_bytes(model, core.kernels)
+            compiled = compile_bytes(model, core.contract)
         except UserError as error:
             assert "-128" in str(error)
             continue

@@ -103,7 +103,7 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
     if core == "dsp":
         shape = program.values[node.output].shape
         pixels = shape.width if node.kind == "conv" else shape.pixels
-        return 4 * depth + 2 * depth * max(3, min(pixels, 24, 8192 // depth))
+        return 4 * depth + 2 * depth * max(3, min(pixels, 24, 8192 // depth)) + 16
     if core == "helium" and node.kind == "conv":
         return (16 if depth <= 64 else 8) * depth  # kernel_conv_row's columns
     return depth if node.kind == "conv" else 0

@@ -1,10 +1,12 @@
-// Int8 kernels of the ahead-of-time engine: one contract, three variants chosen at link time.
+// Int8 kernels of the ahead-of-time engine: one contract, four variants chosen at link time.
 //
 //   portable/  plain C, any core
-//   dsp/       Cortex-M4, M7, M33: dual 16-bit multiply-accumulate
+//   dsp/       Cortex-M4, M33: dual 16-bit multiply-accumulate
+//   dsp_m7/    Cortex-M7: files that take the place of those in dsp/, for two instructions a cycle
 //   helium/    Cortex-M55, M85: MVE vectors
 //
-// A build compiles the .c files of this folder and of one variant.
+// A build compiles the .c files of this folder and of one variant. Where it says dsp below, dsp_m7
+// is meant as well.
 //
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
@@ -64,8 +66,8 @@ typedef struct {
 // out must not overlap in.
 // Packing   portable, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
-// Scratch   portable, helium: 0.  dsp: with k = round4(cin), 4 * k + 2 * k * n bytes, where n, at
-//           least 3, is the least of pixels, 24 and 8192 / k.
+// Scratch   portable, helium: 0.  dsp: with k = round4(cin), 4 * k + 2 * k * n + 16 bytes, where n,
+//           at least 3, is the least of pixels, 24 and 8192 / k.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
 

@@ -47,7 +47,7 @@ static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
   int32_t columns = pixels < 24 ? pixels : 24;
   if (columns > 8192 / k) columns = 8192 / k;
   if (columns < 3) columns = 3;
-  return 4 * k + 2 * k * columns;
+  return 4 * k + 2 * k * columns + 16;
 }
 
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {

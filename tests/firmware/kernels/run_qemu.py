@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from host_tools.mcu.bare_metal import CORES, COUNTER, KERNELS, WARNINGS, build, kernel_sources, run
+from host_tools.mcu.bare_metal import (
+    CORES,
+    COUNTER,
+    KERNELS,
+    REST_FROM,
+    WARNINGS,
+    build,
+    kernel_sources,
+    run,
+)
 
 HERE = Path(__file__).parent
 SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "reference.c"]
 
 
 def test_sources(variant: str, main: str) -> list[Path]:
-    return [HERE / name for name in [main, f"pack_{variant}.c", *SHARED]]
+    return [HERE / name for name in [main, f"pack_{REST_FROM.get(variant, variant)}.c", *SHARED]]
 
 
 def build_host(program: Path, rounds: int) -> None:
@@ -39,7 +48,7 @@ def run_on(variant: str, core_name: str, rounds: int, main: str = "test_main.c")
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", choices=["portable", "dsp", "helium"])
+    parser.add_argument("variant", choices=["portable", "dsp", "dsp_m7", "helium"])
     parser.add_argument("core", choices=CORES)
     parser.add_argument("--main", default="bench_main.c", help="bench_main.c or test_main.c")
     parser.add_argument("--rounds", type=int, default=100, help="random cases of each kernel")

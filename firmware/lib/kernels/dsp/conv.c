@@ -177,7 +177,7 @@ static __attribute__((noinline)) void multiply_pixels(const Layer* layer, int32_
     batches.out = out + c;
     batches.out_end = out + c + pixels * cout;
     widen_weights(weights, blocks, layer->wide_weights);
-    multiply_batches(&batches);
+    kernel_multiply_batches(&batches);
   }
   for (int32_t p = 0; p < pixels; p += kBatch) {
     multiply_rest(layer, layer->columns + p * 2 * blocks, kBatch, kBatch, out + p * cout);
