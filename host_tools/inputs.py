@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swin2mcu.common.card import Card, load_card, sha256_of
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import folder_of_model
+from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT, ZOO
 
@@ -105,7 +105,7 @@ def load_model(argument: str | None, measured: bool = False) -> Model:
 
 def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:
     """(file, label) of one split, in the folder's order. Raises UserError for other classes."""
-    folder = folder_of_model(data, card)
+    folder = import_folder(data, card=card)
     return [
         (folder.root / folder.files[position], int(folder.labels[position]))
         for position in folder.indices(split)

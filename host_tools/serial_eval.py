@@ -81,8 +81,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     faults = parse_faults(arguments.inject_faults)
     model = load_model(arguments.model, measured=True)
     data = data_folder(arguments.data)
+    root = data.parent if data.is_file() else data
     images = [
-        Image(path, label, str(path.relative_to(data)))
+        Image(path, label, str(path.relative_to(root)))
         for path, label in split_images(data, model.card, SPLIT)
     ]
     images = [images[position] for position in spread(len(images), arguments.limit)]

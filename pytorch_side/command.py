@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytorch_side.config import Config, load_config, split_rule
 from swin2mcu.common.cli import Parser, run_command
-from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.paths import data_folder
 
 
@@ -44,5 +44,5 @@ def training_command(
 
 
 def images_of(config: Config, data: Path) -> ImageFolder:
-    """List the images in `data` in the split that the config asks for."""
-    return scan_folder(data, split_rule(config))
+    """List the images in `data` in the split that the config asks for, and say which."""
+    return import_folder(data, split_rule(config))

@@ -52,6 +52,8 @@ class Config:
     split_seed: int = 0  # its own, so that runs with other seeds are scored on the same images
     val_share: float = 0.12  # of each class, used only where the folder has no split.csv
     test_share: float = 0.12
+    group_by: str = ""  # photos that stay on one side: "folder", a regular expression, "none"
+    test_group: str = ""  # a group that is test; "" = by the draw
 
     # Optimisation
     epochs: int = 40
@@ -235,4 +237,11 @@ def _typed(source: str, key: str, value: Any, wanted: Any) -> Any:
 
 def split_rule(config: Config) -> SplitRule:
     """How the config's images are cut."""
-    return SplitRule(config.split, config.split_seed, config.val_share, config.test_share)
+    return SplitRule(
+        config.split,
+        config.split_seed,
+        config.val_share,
+        config.test_share,
+        config.group_by,
+        config.test_group,
+    )

@@ -17,9 +17,7 @@ from host_tools.link.pool import Pool
 from host_tools.link.protocol import ProtocolError
 from host_tools.scoring.journal import Journal
 from host_tools.scoring.reference import Prepared, prepare_images
-from swin2mcu.common.cli import UserError
-
-MAX_CORRUPT = 0.05  # of the images; more is an error of the folder and not of a file
+from swin2mcu.common.dataset import check_corrupt
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,8 @@ def score_images(
                 tally.add(answered.logits, one.logits, image.label)
             resends = int(boards.stats()["resends"])
             progress.update(task, advance=1, description=tally.say(resends))
-    corrupt = sum("corrupt" in entry for entry in journal.entries.values())
-    if corrupt > MAX_CORRUPT * len(images):
-        raise UserError(
-            f"{corrupt} of {len(images)} images cannot be read: is the folder a whole copy?"
-        )
+    corrupt = [file for file, entry in journal.entries.items() if "corrupt" in entry]
+    check_corrupt("the test split", len(corrupt), len(images), (corrupt or [""])[0])
     return len(todo)
 
 

@@ -34,7 +34,9 @@ class ViewSettings:
 
 def view_seed(run_seed: int, file: str, number: int) -> int:
     """The 64-bit seed of an image's `number`-th view: the file's name decides, not its position."""
-    digest = hashlib.blake2b(f"{run_seed} {file} {number}".encode(), digest_size=8)
+    digest = hashlib.blake2b(
+        f"{run_seed} {file} {number}".encode(errors="surrogateescape"), digest_size=8
+    )
     return int.from_bytes(digest.digest(), "little")
 
 

@@ -66,20 +66,20 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     known = json.loads(index.read_text(encoding="utf-8"))
     corrupt = tuple(known["corrupt"])
     positions = {name: i for i, name in enumerate(folder.files)}
-    for name in corrupt:
-        log.warning("left out, cannot be read: %s", folder.root / name)
     if corrupt:
-        log.warning("%d of %d images left out", len(corrupt), len(names))
+        log.warning("%d of %d images left out: %s", len(corrupt), len(names), ", ".join(corrupt))
     readable = folder.without({positions[name] for name in corrupt})
     offsets = {name: (start, height, width) for name, start, height, width in known["images"]}
     return DecodedImages(readable, corrupt, np.memmap(binary, np.uint8, "r"), offsets)
 
 
 def _key(root: Path, names: list[str]) -> str:
-    digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}".encode())
+    digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}".encode(errors="surrogateescape"))
     for name in names:
         stat = (root / name).stat()
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(
+            f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()[:16]
 
 
@@ -92,7 +92,8 @@ def _decode(root: Path, names: list[str], binary: Path, index: Path) -> None:
         for name in bar:
             try:
                 image = open_upright(root / name)
-            except UserError:
+            except UserError as error:
+                log.warning("left out: %s", error)
                 corrupt.append(name)
                 continue
             if min(image.size) > SIDE_MAX:

@@ -13,9 +13,7 @@ exact duplicate or as a neighbour of another split's block.
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -27,8 +25,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
 from swin2mcu.common.dataset import SPLITS
+from swin2mcu.common.dataset.table import NAME, Row, write_table
 
 SPLIT_FILE = Path(__file__).with_name("plantvillage_split.json")
 HASH_BYTES = 4  # two photos of one class may not share a hash; a test says that none do
@@ -55,7 +54,7 @@ def source_of(name: str) -> str:
 
 def name_hash(name: str) -> bytes:
     """The bytes that stand for one of our file names in the committed split."""
-    return hashlib.blake2b(name.encode(), digest_size=HASH_BYTES).digest()
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=HASH_BYTES).digest()
 
 
 def pack_split(rows: Iterable[tuple[str, str, str]]) -> str:
@@ -167,7 +166,13 @@ def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
         _place(path, out / file, link)
         counts["used"] += 1
         counts[part] += 1
-    write_atomic(out / "split.csv", _split_table(plan))
+    write_table(
+        out / NAME,
+        (
+            Row(file, class_name, part, source=source_of(file))
+            for _, file, class_name, part in sorted(plan, key=lambda entry: entry[1])
+        ),
+    )
     return counts
 
 
@@ -181,15 +186,6 @@ def _place(path: Path, target: Path, link: bool) -> None:
             temporary.symlink_to(path.resolve())
         else:
             shutil.copyfile(path, temporary)
-
-
-def _split_table(plan: list[tuple[Path, str, str, str]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("file", "class", "source", "split"))
-    for _, file, class_name, part in sorted(plan, key=lambda entry: entry[1]):
-        writer.writerow((file, class_name, source_of(file), part))
-    return stream.getvalue()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

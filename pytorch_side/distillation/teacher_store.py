@@ -125,7 +125,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def split_digest(files: list[str]) -> str:
     """What stands for a split's images, in their order."""
-    return hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(str, files)).encode(errors="surrogateescape")).hexdigest()
 
 
 def _read_json(path: Path) -> Any:

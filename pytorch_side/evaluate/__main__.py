@@ -11,7 +11,7 @@ from typing import Any
 
 from pytorch_side.evaluate.resplit import write_linked
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
-from swin2mcu.common.dataset import SPLITS, random_split, scan_folder
+from swin2mcu.common.dataset import SPLITS, import_folder, random_split
 from swin2mcu.common.paths import data_folder
 
 
@@ -19,7 +19,7 @@ def audit_report(data: Path, seed: int) -> dict[str, Any]:
     """Twins between splits: of the split given, and of a random one of the same photos."""
     from pytorch_side.evaluate.audit import NEAR_BITS, audit, fingerprint
 
-    folder = scan_folder(data)
+    folder = import_folder(data)
     prints = fingerprint(folder)
     return {
         "data": data.name,
@@ -34,7 +34,7 @@ def probe_report(data: Path, seed: int) -> dict[str, Any]:
     """Probes on the split given, and on a random one of the same photos."""
     from pytorch_side.evaluate.background_probe import VIEWS, probe, read_pixels
 
-    folder = scan_folder(data)
+    folder = import_folder(data)
     given, dealt = read_pixels(folder), read_pixels(random_split(folder, seed))
     return {
         "data": data.name,
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.word == "probe":
             show(probe_report(data, arguments.seed), probe_text)
         elif arguments.word == "resplit":
-            write_linked(random_split(scan_folder(data), arguments.seed), arguments.out)
+            write_linked(random_split(import_folder(data), arguments.seed), arguments.out)
             report = {"out": str(arguments.out), "seed": arguments.seed}
             show(report, lambda r: f"{r['out']}: the same photos, split at random")
         elif arguments.word == "score":

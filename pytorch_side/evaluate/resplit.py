@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.dataset.table import NAME, rows_of, write_table
 
 
 def write_linked(folder: ImageFolder, out: Path) -> None:
@@ -23,16 +22,11 @@ def write_linked(folder: ImageFolder, out: Path) -> None:
         raise UserError(
             f"cannot make the folder {out}: {error.strerror}; name a new one with --out"
         ) from error
-    for name in folder.classes:
+    for name in sorted({file.split("/")[0] for file in folder.files}):
         link, target = out / name, (folder.root / name).resolve()
         if link.is_symlink() and link.resolve() == target:
             continue
         if link.exists() or link.is_symlink():
             raise UserError(f"{link} is in the way: name a new folder with --out")
         link.symlink_to(target, target_is_directory=True)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("file", "class", "source", "split"))
-    for file, source, split in zip(folder.files, folder.sources, folder.splits, strict=True):
-        writer.writerow((file, file.split("/")[0], source, split))
-    write_atomic(out / "split.csv", stream.getvalue())
+    write_table(out / NAME, rows_of(folder))

@@ -24,6 +24,10 @@ class SplitRule:
     seed: int = 0  # of the draw
     val_share: float = 0.12  # of each class, where there is no split.csv
     test_share: float = 0.12
+    # Which photos stay on one side: "folder", a regular expression on file names, "none", or ""
+    # for what split.csv or folders around the classes say
+    group_by: str = ""
+    test_group: str = ""  # this group is test, whatever was drawn
 
 
 @dataclass(frozen=True)

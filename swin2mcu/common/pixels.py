@@ -9,7 +9,11 @@ the students are trained and scored with.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +21,54 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from swin2mcu.common.cli import UserError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+)
+# Read only where the library is there; else the line that says what to install.
+PLUGIN_SUFFIXES = {
+    ".heic": "pip install 'swin2mcu[heic]' reads them",
+    ".heif": "pip install 'swin2mcu[heic]' reads them",
+    ".avif": "this build of Pillow cannot read AVIF: install Pillow's own wheel",
+}
+# No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "HEIF")
+MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # formats of which one file may be many pictures
+DEEP_MIN = 1 << 12  # a 16-bit photo whose brightest pixel is below holds 12 bits or a depth map
 
 
-def open_upright(path: Path) -> Image.Image:
-    """Decode an image file to upright 8-bit RGB at its own size.
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Those of FORMATS that this installation reads; registers the HEIC reader."""
+    Image.init()
+    if importlib.util.find_spec("pillow_heif"):
+        from pillow_heif import register_heif_opener
 
-    Greyscale, palette, RGBA (over white), CMYK and 16-bit images are converted; EXIF orientation is
-    applied. Raises UserError naming the file when it cannot be read.
+        register_heif_opener()
+    return tuple(one for one in FORMATS if one in Image.OPEN)
+
+
+def readable_suffixes() -> frozenset[str]:
+    """File name suffixes, in lower case, that this installation reads as photos."""
+    more = [s for s in PLUGIN_SUFFIXES if ("AVIF" if s == ".avif" else "HEIF") in formats()]
+    return IMAGE_SUFFIXES | set(more)
+
+
+def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
+    """Decode an image file, or a stream called `name`, to upright 8-bit RGB at its own size.
+
+    Greyscale, palette, RGBA (over white), CMYK and 16-bit grey photos are converted; EXIF
+    orientation is applied. Raises UserError naming the file when it cannot be read, is cut short,
+    moves, or holds measurements (float, 32-bit, 12 of 16 bits) rather than a photo.
     """
+    shown = name or source
     try:
-        with Image.open(path) as image:
+        # Opening a pipe would wait for ever.
+        if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+            raise UserError(f"cannot read image {shown}: it is not a plain file")
+        with Image.open(source, formats=formats()) as image:
+            frames = getattr(image, "n_frames", 1)
+            if image.format in MAY_MOVE and frames > 1:
+                raise UserError(f"cannot read image {shown}: it holds {frames} pictures, not one")
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
     except (
@@ -37,14 +78,26 @@ def open_upright(path: Path) -> Image.Image:
         ValueError,
         Image.DecompressionBombError,
     ) as error:
-        raise UserError(f"cannot read image {path}: {error}") from error
+        why = str(error)
+        if isinstance(error, UnidentifiedImageError):
+            why = f"no picture in {', '.join(formats())}"
+        raise UserError(f"cannot read image {shown}: {why}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode → RGB; 16-bit grey keeps its upper 8 bits, transparency turns white."""
-    if image.mode.startswith("I"):
+    """Any Pillow mode → RGB; 16-bit grey keeps its upper 8 bits, transparency turns white.
+
+    Raises ValueError for pixels that are measurements and not brightness.
+    """
+    if image.mode in ("F", "I"):
+        raise ValueError(f"pixels of {'float' if image.mode == 'F' else '32 bits'} are no photo")
+    if image.mode.startswith("I;16"):
         # Pillow's own convert() clips 16-bit values instead of scaling them.
         values = np.asarray(image).astype(np.uint32)
+        if 0 < values.max(initial=0) < DEEP_MIN:
+            raise ValueError(
+                f"16-bit pixels of at most {values.max()} are no photo: scale them to 65535"
+            )
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")

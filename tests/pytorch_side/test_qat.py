@@ -71,9 +71,9 @@ def test_ptq_then_qat(
     assert "on val" in capsys.readouterr().out
     # The card's figure is the exact integers' own.
     from pytorch_side.train import top1
-    from swin2mcu.common.dataset import folder_of_model, load_split_pixels
+    from swin2mcu.common.dataset import import_folder, load_split_pixels
 
-    pixels, labels, _, _ = load_split_pixels(folder_of_model(Path(data[1]), card), "val", size)
+    pixels, labels, _, _ = load_split_pixels(import_folder(Path(data[1]), card=card), "val", size)
     assert card.accuracy["qat"]["top1"] == top1(IntegerNet(after), pixels, labels)
 
     record = json.loads((run / "ranges.json").read_text())

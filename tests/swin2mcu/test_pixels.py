@@ -1,5 +1,8 @@
 """One function turns any image file into the network's pixels."""
 
+import importlib.util
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from PIL import Image
 
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import load_pixels, open_upright, to_float, to_int8
+from swin2mcu.common.pixels import load_pixels, open_upright, readable_suffixes, to_float, to_int8
 
 
 def test_int8_and_float_inputs_are_the_same_real_values() -> None:
@@ -75,3 +78,55 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(whole.read_bytes()[:-400])
     with pytest.raises(UserError, match=r"leaf\.jpg"):
         load_pixels(path, 8, 8)
+
+
+def test_webp_named_jpg_is_a_photo_and_postscript_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "leaf.jpg"
+    Image.new("RGB", (8, 8), (9, 200, 9)).save(path, "WEBP", lossless=True)
+    assert tuple(load_pixels(path, 4, 4)[0, 0].tolist()) == (9, 200, 9)
+    Image.new("RGB", (8, 8)).save(path, "EPS")  # Pillow would start Ghostscript on it
+    with pytest.raises(UserError, match=r"leaf\.jpg: no picture in JPEG, PNG"):
+        load_pixels(path, 4, 4)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_a_file_of_many_pictures_is_refused(tmp_path: Path, kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), (40 * n, 0, 0)) for n in range(3)]
+    path = tmp_path / f"leaf.{kind.lower()}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match=r"leaf\..*: it holds 3 pictures, not one"):
+        open_upright(path)
+    frames[0].save(path)
+    assert open_upright(path).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "words"),
+    [("F", 0.5, "float"), ("I", 70000, "32 bits"), ("I;16", 4000, "at most 4000")],
+)
+def test_measurements_are_no_photos(tmp_path: Path, mode: str, value: float, words: str) -> None:
+    Image.new(mode, (8, 8), value).save(tmp_path / "depth.tif")
+    with pytest.raises(UserError, match=rf"depth\.tif: .*{words}"):
+        open_upright(tmp_path / "depth.tif")
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UserError, match="not a plain file"):
+        open_upright(tmp_path / "pipe.jpg")
+
+
+def test_a_photo_comes_from_a_stream_too(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 10), (1, 2, 3)).save(stream, "PNG")
+    assert open_upright(stream, "standard input").size == (20, 10)
+    with pytest.raises(UserError, match="standard input"):
+        open_upright(io.BytesIO(b"no photo"), "standard input")
+
+
+def test_avif_is_read_and_heic_says_what_to_install(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), (0, 128, 0)).save(tmp_path / "leaf.avif")
+    assert open_upright(tmp_path / "leaf.avif").size == (16, 16)
+    assert ".avif" in readable_suffixes()
+    plugin = importlib.util.find_spec("pillow_heif") is not None
+    assert (".heic" in readable_suffixes()) is plugin

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from swin2mcu.common.card import load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
-from swin2mcu.common.dataset import folder_of_model, load_split_pixels, spread
+from swin2mcu.common.dataset import import_folder, load_split_pixels, spread
 from swin2mcu.common.paths import data_folder, refuse_published
 from swin2mcu.common.test_access import log_access
 from tinyml.parity.operators import compare_operators
@@ -93,7 +93,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     """The whole record of parity.json, with a progress bar on stderr."""
     refuse_published(run / "parity.json")
     card = load_card(run / "card.json")
-    folder = folder_of_model(data, card)
+    folder = import_folder(data, card=card)
     if card.output_scale is None or card.sha256 is None:
         raise UserError(f"{run} is not converted: run python -m tinyml.convert {run} first")
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])

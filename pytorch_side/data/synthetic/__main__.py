@@ -5,10 +5,9 @@ python -m pytorch_side.data.synthetic --out DIR [--per-class N] [--size PIXELS] 
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.progress import track
 from pytorch_side.data.synthetic.photo import photograph
 from pytorch_side.data.synthetic.symptoms import SYMPTOMS
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.dataset.table import NAME, Row, write_table
 
 CLASSES = tuple(sorted(SYMPTOMS))
 SHARES = {"test": 0.15, "val": 0.10}  # the rest is for training
@@ -58,7 +58,7 @@ def write_leaves(
         bar = Console(stderr=True)
         for _ in track(done, "growing leaves", len(jobs), console=bar, transient=True):
             pass
-    write_atomic(out / "split.csv", _split_table(per_class))
+    write_table(out / NAME, _split_rows(per_class))
 
 
 def contact_sheet(columns: int = 8, size: int = 128, seed: int = 0) -> Image.Image:
@@ -82,18 +82,14 @@ def _write_photo(out: Path, size: int, seed: int, job: tuple[str, int]) -> None:
         write_atomic(path, stream.getvalue())
 
 
-def _split_table(per_class: int) -> str:
-    """split.csv: every photo is drawn independently, so the numbers themselves may be cut."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("file", "class", "source", "split"))
+def _split_rows(per_class: int) -> Iterator[Row]:
+    """Every photo is drawn independently, so the numbers themselves may be cut."""
     test = max(1, round(SHARES["test"] * per_class))
     val = max(1, round(SHARES["val"] * per_class))
     for name in CLASSES:
         for number in range(per_class):
             split = "test" if number < test else "val" if number < test + val else "train"
-            writer.writerow((_file(name, number), name, "generated", split))
-    return stream.getvalue()
+            yield Row(_file(name, number), name, split, source="generated")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

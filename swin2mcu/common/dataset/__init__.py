@@ -1,0 +1,120 @@
+"""One importer for every command: a folder of photos, or a CSV, → files, labels, splits, groups.
+
+`layouts` reads the folders, `table` the CSV, `groups` says what belongs together, `draw` cuts,
+`summary` says what was taken. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from swin2mcu.common.card import Card, SplitRule
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset.draw import draw_splits
+from swin2mcu.common.dataset.folder import (
+    ImageFolder,
+    check_corrupt,
+    load_split_pixels,
+    random_split,
+    spread,
+)
+from swin2mcu.common.dataset.groups import GROUPS_MIN, around_class, group_images
+from swin2mcu.common.dataset.layouts import SPLITS, place_images, printable
+from swin2mcu.common.dataset.same_photo import check_same_photo
+from swin2mcu.common.dataset.summary import announce
+from swin2mcu.common.dataset.table import NAME, Row, read_table
+from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found
+
+__all__ = [
+    "SPLITS",
+    "ImageFolder",
+    "check_corrupt",
+    "import_folder",
+    "load_split_pixels",
+    "random_split",
+    "scan_folder",
+    "spread",
+]
+
+GIVEN = SplitRule()
+TABLE_SPLITS = "splits as the table says"  # all of them: a test that it lacks is not drawn
+
+
+def import_folder(data: Path, rule: SplitRule = GIVEN, card: Card | None = None) -> ImageFolder:
+    """What every command calls: list a data set, say on stderr what was taken, check its classes.
+
+    With a model's `card` the set is cut as that model's training cut it: nothing it was trained on
+    is its test. Raises UserError as scan_folder does, and where the classes are not the model's.
+    """
+    folder = scan_folder(data, card.split if card else rule)
+    if card and folder.classes != card.classes:
+        raise UserError(
+            f"{data} has the classes {', '.join(folder.classes)}, {card.name} knows "
+            f"{', '.join(card.classes)}: name the images that the model was trained for"
+        )
+    announce(folder)
+    return folder
+
+
+def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFolder:
+    """List a folder (or a CSV beside its photos), cut as `rule` says, without decoding anything.
+
+    A split.csv decides over the folders. `level` says which folders are classes where the folders
+    do not tell. Raises UserError for a missing folder, one without images, fewer than two classes,
+    a layout or a CSV that is not understood, or the same photo under two classes.
+    """
+    table, root = (data, data.parent) if data.suffix.lower() == ".csv" else (data / NAME, data)
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder: name a folder that holds one folder per class")
+    files, passed = list_images(root)
+    if not files:
+        raise nothing_found(root, passed)
+    # A link to nowhere and a folder of that name are refused: a draw in their stead would leak.
+    if table.exists() or table.is_symlink() or table is data:
+        rows = read_table(table, files)
+        around = [around_class(row) for row in rows]
+        how = TABLE_SPLITS if any(row.split for row in rows) else ""
+    else:
+        places, more = place_images(root, files, level)
+        passed |= more
+        named = sorted(places.items())
+        rows = [Row(file, place.label, place.split, place.above) for file, place in named]
+        if len({row.group for row in rows}) < GROUPS_MIN:
+            rows = [replace(row, group="") for row in rows]
+        around = ["/".join(filter(None, (place.above, place.below))) for _, place in named]
+        how = "splits as the folders say" if any(row.split for row in rows) else ""
+    if not rows:
+        raise nothing_found(root, passed)
+    return _cut(root, rows, group_images(rows, around, rule.group_by), passed, rule, how)
+
+
+def _cut(
+    root: Path,
+    rows: Sequence[Row],
+    groups: tuple[str, ...],
+    passed: PassedOver,
+    rule: SplitRule,
+    how: str,
+) -> ImageFolder:
+    files = tuple(row.file for row in rows)
+    names = [printable(row.label) for row in rows]
+    classes = tuple(sorted(set(names)))
+    if len(classes) < 2:
+        raise UserError(f"{root} has one class only ({classes[0]}): at least two are needed")
+    check_same_photo(root, files, names)
+    given = [row.split for row in rows]
+    splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
+    if rule.test_group:
+        how = f"test is the group {rule.test_group}"
+    elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
+        units = len(set(filter(None, groups)))
+        what = f"{units} groups and single photos" if units else "photos"
+        how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
+    labels = np.array([classes.index(name) for name in names], dtype=np.int64)
+    sources = tuple(row.source for row in rows)
+    folder = ImageFolder(root, classes, files, labels, splits, sources, groups, passed, how)
+    return random_split(folder, rule.seed) if rule.kind == "random" else folder

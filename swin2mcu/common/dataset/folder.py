@@ -1,0 +1,140 @@
+"""A listed data set: files, labels, splits, and the pixels of one split."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import load_pixels
+
+CORRUPT_SHARE_MAX = 0.05  # more than this and it is the folder that is wrong, not a few files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """What is where. Arrays run over the images in the order of `files`."""
+
+    root: Path
+    classes: tuple[str, ...]  # sorted names = the order of the network's outputs
+    files: tuple[str, ...]  # relative to root, with forward slashes, sorted
+    labels: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.str_]  # "train", "val" or "test"
+    sources: tuple[str, ...]  # the photo's origin where split.csv tells, else ""
+    groups: tuple[str, ...]  # photos of one group belong to one side; "" = a photo by itself
+    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # why → files
+    cut_by: str = ""  # how the splits came about, in words
+
+    def indices(self, split: str) -> npt.NDArray[np.int64]:
+        """Positions of one split's images. Raises UserError when it has none, or when train has
+        none of a class."""
+        found = np.flatnonzero(self.splits == split)
+        if not len(found):
+            raise UserError(f"{self.root} has no {split} images: check its split.csv")
+        if split == "train" and (missing := set(range(len(self.classes))) - {*self.labels[found]}):
+            names = ", ".join(self.classes[i] for i in sorted(missing))
+            raise UserError(
+                f"{self.root} has no train image of {names}: name its folder alike in every split, "
+                "or cut the photos otherwise"
+            )
+        return found.astype(np.int64)
+
+    def learnt_from(self) -> str:
+        """A digest of the classes and of the names and labels of what training reads: train, val.
+
+        Without a split.csv a photo's name decides its split, so a new photo changes it, mostly.
+        """
+        rows = zip(self.splits, self.files, self.labels, strict=True)
+        lines = [f"{split} {label} {file}" for split, file, label in rows if split != "test"]
+        text = "\n".join([*self.classes, *lines])
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+    def without(self, positions: set[int]) -> ImageFolder:
+        """The same folder with some images left out; an error above 5 % of it.
+
+        Raises UserError also when nothing is left of a class.
+        """
+        if not positions:
+            return self
+        check_corrupt(self.root, len(positions), len(self.files), self.files[min(positions)])
+        keep = np.array([i for i in range(len(self.files)) if i not in positions], dtype=np.int64)
+        labels = self.labels[keep]
+        for number, name in enumerate(self.classes):
+            if not (labels == number).any():
+                raise UserError(f"{self.root}/{name} holds no readable image: mend or remove it")
+        return dataclasses.replace(
+            self,
+            files=tuple(self.files[i] for i in keep),
+            labels=labels,
+            splits=self.splits[keep],
+            sources=tuple(self.sources[i] for i in keep),
+            groups=tuple(self.groups[i] for i in keep),
+        )
+
+
+def check_corrupt(where: Path | str, corrupt: int, images: int, first: str) -> None:
+    """Raise UserError where more than 5 % of the images cannot be read."""
+    if corrupt > CORRUPT_SHARE_MAX * images:
+        raise UserError(
+            f"{corrupt} of {images} images in {where} cannot be read (first: {first}): more than "
+            f"{CORRUPT_SHARE_MAX:.0%}, so mend the folder first"
+        )
+
+
+def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
+    """The folder with each class's photos dealt out anew; every split keeps its size per class.
+
+    It is what most papers report: neighbouring photos of one leaf land on both sides.
+    """
+    rng = np.random.default_rng(seed)
+    splits = folder.splits.copy()
+    for label in range(len(folder.classes)):
+        positions = np.flatnonzero(folder.labels == label)
+        splits[positions] = rng.permutation(splits[positions])
+    return dataclasses.replace(folder, splits=splits, cut_by="at random, photo by photo")
+
+
+def load_split_pixels(
+    folder: ImageFolder, split: str, size: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Evaluation pixels of one split: (N, size, size, 3) uint8, labels, files, corrupt files.
+
+    The pixels are swin2mcu.common.pixels' and no other. Corrupt images are named in the log and
+    left out, and are an error above 5 % of the folder.
+    """
+    pixels, positions, corrupt = [], [], []
+    for position in folder.indices(split):
+        try:
+            pixels.append(load_pixels(folder.root / folder.files[position], size, size))
+            positions.append(int(position))
+        except UserError as error:
+            log.warning("left out: %s", error)
+            corrupt.append(int(position))
+    folder.without(set(corrupt))
+    if not pixels:
+        raise UserError(f"{folder.root}: no {split} image can be read")
+    return (
+        np.stack(pixels),
+        folder.labels[positions],
+        tuple(folder.files[i] for i in positions),
+        tuple(folder.files[i] for i in corrupt),
+    )
+
+
+def spread(count: int, limit: int | None) -> list[int]:
+    """Positions of `limit` of `count` images, evenly spaced: images lie in the order of classes.
+
+    Every tool that scores a part of a split takes these, or their figures would be of other images.
+    """
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]

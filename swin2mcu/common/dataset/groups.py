@@ -1,0 +1,67 @@
+"""Which photos must stay on one side of a split: of one farm, one day, one plant, one original."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset.layouts import ROBOFLOW_COPY, SPLIT_NAMES, printable
+from swin2mcu.common.dataset.table import Row
+
+AUTO, BY_FOLDER, ALONE = "", "folder", "none"
+GROUPS_MIN = 3  # one for each split
+
+
+def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> tuple[str, ...]:
+    """A name of each row's group, "" for a photo that is alone.
+
+    `around` is each photo's folders but split and class. `group_by` is "folder" (`around`), a
+    regular expression that is searched in the file's name (its first parenthesis, else all of it,
+    names the group), "none", or "": the row's own. Roboflow's copies of one photo are a group by
+    themselves where nothing else groups them. Raises UserError for an expression that is none or a
+    rule that groups nothing.
+    """
+    if group_by == AUTO:
+        groups = [row.group for row in rows]
+    elif group_by == ALONE:
+        groups = [""] * len(rows)
+    elif group_by == BY_FOLDER:
+        groups = list(around)
+    else:
+        pattern = _compiled(group_by)
+        groups = [_in_name(pattern, row.file) for row in rows]
+    if group_by not in (AUTO, ALONE) and not any(groups):
+        raise UserError(f"--group-by {group_by} finds a group for none of {len(rows)} photos")
+    return tuple(group or original(row.file) for group, row in zip(groups, rows, strict=True))
+
+
+def around_class(row: Row) -> str:
+    """A photo's folders but its split's and its class's, where a table says what the class is."""
+    folders = row.file.split("/")[:-1]
+    return "/".join(
+        f for f in folders if printable(f) != row.label and f.lower() not in SPLIT_NAMES
+    )
+
+
+def original(file: str) -> str:
+    """The photo that a Roboflow copy was made from, with its folders; "" for other files."""
+    folder, slash, name = file.rpartition("/")
+    found = ROBOFLOW_COPY.fullmatch(name)
+    return f"{folder}{slash}{found['photo']}" if found else ""
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError) as error:
+        raise UserError(
+            f"--group-by {text!r} is neither folder nor none nor a regular expression: {error}"
+        ) from error
+
+
+def _in_name(pattern: re.Pattern[str], file: str) -> str:
+    found = pattern.search(file.rsplit("/", 1)[-1])
+    if found is None:
+        return ""
+    return (found[1] or "") if pattern.groups else found[0]

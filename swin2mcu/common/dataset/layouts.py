@@ -1,0 +1,170 @@
+"""What the folders around a photo say of it: its split, its class, its group.
+
+    healthy/a.jpg                    a class                      (also healthy/day 1/a.jpg)
+    train/healthy/a.jpg              a split and a class          (valid, val, test, training, ...)
+    healthy/train/a.jpg              the same
+    farm A/healthy/a.jpg             a group and a class
+    training/healthy.a.jpg           a split, and the class in the file's name (Edge Impulse)
+
+A folder that is named like a split is never a class, and `unlabeled` is reserved for photos that
+have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset.walk import PassedOver
+
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "val_set", "validation_set"), "val"),
+    **dict.fromkeys(("test", "testing", "test_set"), "test"),
+}
+UNLABELED_NAMES = ("unlabeled", "unlabelled")
+UNLABELED = "photo without a label"
+LOOSE = "photo in no class folder"
+LEVELS = ("", "outer", "inner")  # which folders are the classes; "" where the folders tell
+CLASS_IN_NAME = re.compile(r"(?P<label>[^.]+)\.[^.]+(\..*)?\.[^.]+")
+ROBOFLOW_COPY = re.compile(r"(?P<photo>.+)\.rf\.[0-9A-Za-z]{16,}\.[^.]+")
+
+Folders = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a file's path says of it; "" where it says nothing."""
+
+    split: str
+    label: str
+    above: str  # folders between the split and the class
+    below: str  # folders between the class and the photo
+
+
+def place_images(
+    root: Path, files: Sequence[str], level: str = ""
+) -> tuple[dict[str, Place], PassedOver]:
+    """File → its place, for all files that have a class, and the others with their reason.
+
+    `level` decides where the folders do not tell which of them are the classes. Raises UserError
+    where only some photos lie in splits, or the classes cannot be told.
+    """
+    folders = {file: tuple(file.split("/")[:-1]) for file in files}
+    unlabeled = [file for file in files if _is_unlabeled(folders[file])]
+    for file in unlabeled:
+        del folders[file]
+    splits = _take_splits(root, folders)
+    by_name = _labels_in_names(folders)
+    _drop_common(folders, keep=0 if by_name else 1)
+    loose = [file for file in folders if not folders[file]]
+    if len(loose) == len(folders):
+        places = {
+            file: Place(splits.get(file, ""), label, "", "") for file, label in by_name.items()
+        }
+    else:
+        for file in loose:
+            del folders[file]
+        at = _class_level(root, list(folders.values()), level)
+        places = {
+            file: Place(splits.get(file, ""), f[at], "/".join(f[:at]), "/".join(f[at + 1 :]))
+            for file, f in folders.items()
+        }
+    passed = {UNLABELED: unlabeled, LOOSE: [file for file in loose if file not in places]}
+    return places, {why: tuple(names) for why, names in passed.items() if names}
+
+
+def printable(name: str) -> str:
+    """A folder's name as a class's: a class stands in JSON and in C, where bytes must be UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _is_unlabeled(folders: Folders) -> bool:
+    return any(name.lower() in UNLABELED_NAMES for name in folders)
+
+
+def _take_splits(root: Path, folders: dict[str, Folders]) -> dict[str, str]:
+    """File → split, its folder taken out of the path. Nothing where no folder is a split's."""
+    splits = {}
+    for file, names in folders.items():
+        found = {SPLIT_NAMES[n.lower()] for n in names if n.lower() in SPLIT_NAMES}
+        if len(found) > 1:
+            raise UserError(f"{root}: {file} lies in two splits, {' and '.join(sorted(found))}")
+        if found:
+            splits[file] = found.pop()
+    without = [file for file, names in folders.items() if names and file not in splits]
+    if splits and without:
+        raise UserError(
+            f"{root}: {next(iter(splits))} lies in a folder of a split and {without[0]} in none; "
+            "a folder named like a split is never a class: put every photo below train, val or "
+            "test, or rename the folder"
+        )
+    for file in splits:
+        folders[file] = tuple(n for n in folders[file] if n.lower() not in SPLIT_NAMES)
+    return splits
+
+
+def _labels_in_names(folders: dict[str, Folders]) -> dict[str, str]:
+    """File → label before its first dot, where every file has one and few folders tell more."""
+    if len(set(folders.values())) > 1:
+        return {}
+    labels = {}
+    for file in folders:
+        name = file.rsplit("/", 1)[-1]
+        found = CLASS_IN_NAME.fullmatch(name)
+        if found is None or ROBOFLOW_COPY.fullmatch(name):
+            return {}
+        labels[file] = found["label"]
+    # As many labels as photos are names with dots in them and no labels.
+    return labels if 2 <= len(set(labels.values())) <= len(labels) / 2 else {}
+
+
+def _drop_common(folders: dict[str, Folders], keep: int) -> None:
+    """Take away folders around everything, such as the one that unzipping made."""
+    while (
+        len({names[:1] for names in folders.values() if names}) == 1
+        and min(len(names) for names in folders.values() if names) > keep
+    ):
+        for file, names in folders.items():
+            folders[file] = names[1:]
+
+
+def _class_level(root: Path, paths: Sequence[Folders], level: str) -> int:
+    """Which folder of the paths is the class: 0 is the outermost."""
+    depth = min(map(len, paths))
+    if depth == 1 or level == "outer":
+        return 0
+    if level == "inner":
+        return depth - 1
+    names = [{path[i] for path in paths} for i in range(depth)]
+    for i in range(depth - 1, 0, -1):
+        if len(names[i]) < 2 or (_numbered(names[i]) and not _numbered(names[0])):
+            continue
+        parents: dict[str, set[Folders]] = defaultdict(set)
+        for path in paths:
+            parents[path[i]].add(path[:i])
+        repeated = [name for name, where in parents.items() if len(where) > 1]
+        if len(repeated) == len(names[i]) or (repeated and _numbered(names[0])):
+            return i  # the same folders again in each: classes in groups
+        if repeated:
+            raise UserError(
+                f"{root}: the classes may be {_few(names[0])} or {_few(names[i])}: say which "
+                f"folders they are by `swin2mcu split {root} --classes outer --write`, or inner"
+            )
+    return 0
+
+
+def _numbered(names: set[str]) -> bool:
+    """Whether names differ in a number, a date or a last letter only: day 1, day 2; plot A."""
+    stems = {re.sub(r"\d+|[ _-][A-Za-z]$|(?<=[a-z])[A-Z]$", "", n).strip(" _-.") for n in names}
+    return len(names) > 1 and len(stems) == 1
+
+
+def _few(names: set[str]) -> str:
+    some = sorted(names)
+    return ", ".join(some[:3]) + (", …" if len(some) > 3 else "")

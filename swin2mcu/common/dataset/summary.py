@@ -1,0 +1,77 @@
+"""What a command says of its images before it works on them: a short table, and what is odd."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+
+from swin2mcu.common.dataset.folder import ImageFolder
+from swin2mcu.common.dataset.layouts import SPLITS
+
+ROWS_MAX = 20
+TEST_PHOTOS_MIN = 10  # fewer and one photo moves a class's recall by more than 10 points
+
+_said: set[str] = set()
+
+
+def announce(folder: ImageFolder) -> None:
+    """Print the table on stderr, once for each list of images and process."""
+    text = describe(folder)
+    if text not in _said and os.environ.get("RANK", "0") == "0":
+        _said.add(text)
+        print(text, file=sys.stderr, flush=True)
+
+
+def describe(folder: ImageFolder) -> str:
+    """Class, train, val and test photos; how they were cut; warnings; what was passed over."""
+    counts = Counter(zip(folder.labels.tolist(), folder.splits.tolist(), strict=True))
+    rows = [
+        (name, [counts[number, split] for split in SPLITS])
+        for number, name in enumerate(folder.classes)
+    ]
+    shown = rows if len(rows) <= ROWS_MAX else sorted(rows, key=lambda row: sum(row[1]))[:ROWS_MAX]
+    total = ("all", [sum(row[1][i] for row in rows) for i in range(len(SPLITS))])
+    width = max(len(name) for name, _ in (*shown, total, ("class", [])))
+    lines = [f"{folder.root}: {len(folder.files)} photos, {len(rows)} classes; {folder.cut_by}"]
+    lines.append(f"  {'class':{width}}" + "".join(f"{split:>8}" for split in SPLITS))
+    for name, cells in (*shown, total):
+        lines.append(f"  {name:{width}}" + "".join(f"{cell:>8}" for cell in cells))
+    if len(rows) > len(shown):
+        lines.append(f"  (the {len(shown)} smallest; {len(rows) - len(shown)} more)")
+    lines += warnings(folder, counts)
+    for why, names in folder.passed_over.items():
+        more = f", … ({names[0]} first)" if len(names) > 1 else f" ({names[0]})"
+        lines.append(f"  passed over: {len(names)} x {why}{more}")
+    return "\n".join(lines)
+
+
+def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]:
+    lines = []
+    few = [n for i, n in enumerate(folder.classes) if counts[i, "test"] < TEST_PHOTOS_MIN]
+    if few and (folder.splits == "test").any():
+        names = ", ".join(few[:5]) + (", …" if len(few) > 5 else "")
+        lines.append(
+            f"  warning: fewer than {TEST_PHOTOS_MIN} test photos of {names}: "
+            "the score of each of these says little"
+        )
+    for split in ("val", "test"):
+        if (folder.splits == split).any():
+            none = [n for i, n in enumerate(folder.classes) if not counts[i, split]]
+            lines += [f"  warning: {split} has no photo of {', '.join(none)}"] if none else []
+    crossing = crossing_groups(folder)
+    if crossing:
+        lines.append(
+            f"  warning: {len(crossing)} groups of photos lie in more than one split "
+            f"({crossing[0]} first): scores are too good"
+        )
+    return lines
+
+
+def crossing_groups(folder: ImageFolder) -> list[str]:
+    """Groups with photos in two splits or more."""
+    seen: dict[str, set[str]] = {}
+    for group, split in zip(folder.groups, folder.splits.tolist(), strict=True):
+        if group:
+            seen.setdefault(group, set()).add(split)
+    return sorted(group for group, splits in seen.items() if len(splits) > 1)

@@ -1,0 +1,89 @@
+"""Every image file below a folder, and what was passed over: counted, named, never opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from pathlib import Path
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import IMAGE_SUFFIXES, PLUGIN_SUFFIXES, readable_suffixes
+
+# Why it was passed over → files, relative to the root.
+PassedOver = dict[str, tuple[str, ...]]
+
+DOT = "dot file"  # macOS's ._leaf.jpg is no photo, and .git no class
+BROKEN = "broken link"
+SPECIAL = "pipe, socket or device"  # opening one may wait for ever
+EMPTY = "folder without a photo"
+UNREADABLE = "no right to read"
+
+
+def list_images(root: Path) -> tuple[list[str], PassedOver]:
+    """Image files at any depth, sorted, with forward slashes, and the rest with its reason.
+
+    Links are followed, and a link to a folder above itself is not. A name that is not UTF-8 keeps
+    its bytes as Python's surrogates. Raises UserError where the root cannot be listed.
+    """
+    images: list[str] = []
+    passed: dict[str, list[str]] = defaultdict(list)
+    wanted = readable_suffixes()
+    _walk(root, "", frozenset(), wanted, images, passed)
+    return sorted(images), {why: tuple(sorted(names)) for why, names in passed.items()}
+
+
+def _walk(
+    folder: Path,
+    prefix: str,
+    above: frozenset[tuple[int, int]],
+    wanted: frozenset[str],
+    images: list[str],
+    passed: dict[str, list[str]],
+) -> None:
+    before = len(images)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        here = folder.stat()
+    except OSError as error:
+        if not prefix:
+            raise UserError(f"cannot list {folder}: {error.strerror}") from error
+        passed[UNREADABLE].append(prefix.rstrip("/"))
+        return
+    inside = above | {(here.st_dev, here.st_ino)}
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            passed[DOT].append(name)
+            continue
+        try:
+            status = entry.stat()
+        except OSError:
+            passed[BROKEN].append(name)
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            if (status.st_dev, status.st_ino) not in inside:
+                _walk(folder / entry.name, f"{name}/", inside, wanted, images, passed)
+        elif not stat.S_ISREG(status.st_mode):
+            passed[SPECIAL].append(name)
+        elif (suffix := os.path.splitext(entry.name)[1].lower()) in wanted:  # noqa: PTH122
+            images.append(name)
+        elif name != "split.csv":
+            passed[_reason(suffix)].append(name)
+    if prefix and len(images) == before:
+        passed[EMPTY].append(prefix.rstrip("/"))
+
+
+def _reason(suffix: str) -> str:
+    if suffix in PLUGIN_SUFFIXES:
+        return f"{suffix} photo ({PLUGIN_SUFFIXES[suffix]})"
+    return f"{suffix} file" if suffix else "file without a suffix"
+
+
+def nothing_found(root: Path, passed: PassedOver) -> UserError:
+    """What to say of a folder without a photo; what was passed over may tell why."""
+    seen = "; ".join(f"{len(names)} x {why}" for why, names in passed.items())
+    return UserError(
+        f"{root} holds no image: expected {root}/<class>/<image> with "
+        f"{', '.join(sorted(IMAGE_SUFFIXES))}" + (f"; passed over: {seen}" if seen else "")
+    )

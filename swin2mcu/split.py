@@ -1,0 +1,90 @@
+"""Show how a folder of photos is read and cut, and write it down as a split.csv.
+
+    swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--write | --out FILE.csv]
+
+A CSV of another name lies in the same folder, and is named as --data in the folder's place: so one
+folder of photos can be cut in several ways.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from swin2mcu.common.card import SplitRule
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset.layouts import LEVELS
+from swin2mcu.common.dataset.summary import describe
+from swin2mcu.common.dataset.table import NAME, rows_of, write_table
+from swin2mcu.common.paths import data_folder
+
+
+def counts_of(folder: ImageFolder) -> dict[str, dict[str, int]]:
+    """Class → split → photos."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in folder.classes}
+    for label, split in zip(folder.labels, folder.splits.tolist(), strict=True):
+        found[folder.classes[label]][split] += 1
+    return {name: dict(counts) for name, counts in found.items()}
+
+
+def write_split(folder: ImageFolder, path: Path) -> None:
+    """Write a folder's split beside its photos.
+
+    Raises UserError where a table is there already: a model may have been trained by it.
+    """
+    if path.resolve().parent != folder.root.resolve():
+        raise UserError(f"{path} must lie in {folder.root}: its files are relative to its folder")
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path} is there already: remove it, or name another with --out")
+    write_table(path, rows_of(folder))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="swin2mcu split", description=__doc__.partition("\n")[0])
+    parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
+    parser.add_argument(
+        "--group-by",
+        default="",
+        metavar="RULE",
+        help="photos that stay on one side: folder, none, or a regular expression on file names",
+    )
+    parser.add_argument("--test-group", default="", metavar="NAME", help="this group is the test")
+    parser.add_argument("--classes", choices=LEVELS[1:], default="", help="which folders they are")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--val", type=float, default=0.12, help="share of the photos (0.12)")
+    parser.add_argument("--test", type=float, default=0.12, help="share of the photos (0.12)")
+    parser.add_argument("--write", action="store_true", help=f"write DATA/{NAME}")
+    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write this table in DATA")
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if not (0 < arguments.val < 1 and 0 < arguments.test < 1):
+            raise UserError("--val and --test must lie between 0 and 1")
+        if arguments.seed < 0:
+            raise UserError("--seed must be 0 or more")
+        if arguments.out and arguments.out.suffix.lower() != ".csv":
+            raise UserError(f"--out {arguments.out} must end in .csv")
+        data = data_folder(arguments.data)
+        rule = SplitRule(
+            seed=arguments.seed,
+            val_share=arguments.val,
+            test_share=arguments.test,
+            group_by=arguments.group_by,
+            test_group=arguments.test_group,
+        )
+        folder = scan_folder(data, rule, arguments.classes)
+        print(json.dumps(counts_of(folder)) if arguments.json else describe(folder))
+        path = arguments.out or (folder.root / NAME if arguments.write else None)
+        if path:
+            write_split(folder, path)
+            print(f"wrote {path}")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

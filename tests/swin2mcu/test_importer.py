@@ -1,0 +1,280 @@
+"""Every folder that people have gives the right table, or one clear line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from swin2mcu.common.card import SplitRule
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset.summary import crossing_groups, describe
+from swin2mcu.split import main as split_command
+
+Make = Callable[..., Path]
+CLASSES = ("blight", "healthy")
+HASH = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A function that makes photos, no two alike, under the names it is given."""
+    draw = np.random.default_rng(0)
+
+    def write(*files: str, root: Path = tmp_path / "data") -> Path:
+        for file in files:
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = draw.integers(0, 256, (6, 5, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(path, "PNG")
+        return root
+
+    return write
+
+
+def numbered(pattern: str, count: int) -> list[str]:
+    return [pattern.format(number) for number in range(count)]
+
+
+def table(folder: ImageFolder) -> dict[str, tuple[int, ...]]:
+    return {
+        name: tuple(
+            int(((folder.labels == number) & (folder.splits == split)).sum())
+            for split in ("train", "val", "test")
+        )
+        for number, name in enumerate(folder.classes)
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "valid", "test"), ("train", "val", "test")),  # Roboflow
+        (("train", "val", "test"), ("train", "val", "test")),
+        (("training_set", "Validation", "test_set"), ("train", "val", "test")),
+    ],
+)
+@pytest.mark.parametrize("form", ["{split}/{name}/{{}}.png", "{name}/{split}/{{}}.png"])
+@pytest.mark.parametrize("around", ["", "unzipped/"])
+def test_trees_of_splits(
+    make: Make, names: tuple[str, ...], splits: tuple[str, ...], form: str, around: str
+) -> None:
+    for name, count in zip(names, (5, 2, 3), strict=True):
+        for label in CLASSES:
+            make(*numbered(around + form.format(split=name, name=label), count))
+    root = make()
+    assert table(scan_folder(root)) == dict.fromkeys(CLASSES, (5, 2, 3))
+    folder = scan_folder(root)
+    for file, split in zip(folder.files, folder.splits, strict=True):
+        assert names[splits.index(split)] in file.split("/")
+
+
+def test_a_test_that_is_missing_is_drawn_out_of_train(make: Make) -> None:
+    """fastai's train and valid: val stands, and test has no photo of it."""
+    for label in CLASSES:
+        make(*numbered(f"train/{label}/{{}}.png", 20), *numbered(f"valid/{label}/{{}}.png", 4))
+    folder = scan_folder(make())
+    for counts in table(folder).values():
+        assert counts[1] == 4 and counts[0] + counts[2] == 20 and counts[2] >= 1
+    held = [folder.files[i] for i in folder.indices("test")]
+    assert all(file.startswith("train/") for file in held)
+
+
+def test_edge_impulse_has_its_labels_in_file_names(make: Make) -> None:
+    for label in CLASSES:
+        make(*numbered(f"training/{label}.IMG_{{}}.jpg.3ab.jpg", 10))
+        make(*numbered(f"testing/{label}.IMG_{{}}.jpg.4cd.jpg", 3))
+    (make() / "info.labels").write_text("{}")
+    folder = scan_folder(make())
+    assert folder.classes == CLASSES
+    for counts in table(folder).values():
+        assert counts[2] == 3 and counts[0] + counts[1] == 10 and counts[1] >= 1
+    assert {folder.files[i].split("/")[0] for i in folder.indices("test")} == {"testing"}
+
+
+@pytest.mark.parametrize("inner", [("", "more/"), ("close up/", "far/"), ("day 1/", "day 2/")])
+def test_folders_below_a_class_belong_to_it(make: Make, inner: tuple[str, str]) -> None:
+    own = inner if inner[0] != "close up/" else None  # else each class has its own two
+    for label in CLASSES:
+        for part in own or (f"{label} a/", f"{label} b/"):
+            make(*numbered(f"{label}/{part}{{}}.png", 4))
+    folder = scan_folder(make())
+    assert {name: sum(counts) for name, counts in table(folder).items()} == dict.fromkeys(
+        CLASSES, 8
+    )
+
+
+@pytest.mark.parametrize(
+    "farms", [("dikumari", "kasaisa", "shaffa"), ("plot A", "plot B", "plot C")]
+)
+def test_folders_above_the_classes_are_groups_that_stay_together(
+    make: Make, farms: tuple[str, ...]
+) -> None:
+    for farm in farms:
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    folder = scan_folder(make())
+    assert folder.classes == CLASSES
+    assert table(folder) == dict.fromkeys(CLASSES, (4, 4, 4))
+    assert crossing_groups(folder) == []
+    for farm in farms:
+        held = scan_folder(make(), SplitRule(test_group=farm))
+        assert {held.files[i].split("/")[0] for i in held.indices("test")} == {farm}
+        assert crossing_groups(held) == []
+    with pytest.raises(UserError, match=r"no group is called 'x'; there are .*, "):
+        scan_folder(make(), SplitRule(test_group="x"))
+    by_photo = scan_folder(make(), SplitRule(group_by="none"))
+    assert min(map(min, table(by_photo).values())) >= 1 and len(set(by_photo.groups)) == 1
+
+
+def test_folders_that_may_be_either_are_asked_about(make: Make) -> None:
+    make(*numbered("tomato/leaf/{}.png", 4), *numbered("tomato/fruit/{}.png", 4))
+    make(*numbered("potato/leaf/{}.png", 4), *numbered("potato/tuber/{}.png", 4))
+    with pytest.raises(UserError, match="may be potato, tomato or fruit, leaf, tuber"):
+        scan_folder(make())
+    assert scan_folder(make(), level="outer").classes == ("potato", "tomato")
+    assert split_command([str(make()), "--classes", "outer", "--write"]) == 0
+    assert scan_folder(make()).classes == ("potato", "tomato")
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        (["train/a/1.png", "test/a/2.png", "b/3.png"], "a folder of a split and b/3.png in none"),
+        (["train/a/1.png", "train/test/2.png"], "lies in two splits, test and train"),
+        (["a/1.png", "test/2.png"], "test/2.png lies in a folder of a split and a/1.png in none"),
+        (["train/1.png", "test/2.png"], "holds no image"),
+        (["1.png", "2.png"], "holds no image"),
+        (["train/images/a_jpg.rf.0123456789abcdef0.jpg"], "one class only"),
+    ],
+)
+def test_layouts_that_say_nothing_are_one_line(make: Make, files: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        scan_folder(make(*files))
+
+
+def test_unlabeled_photos_are_reserved(make: Make) -> None:
+    make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)), "unlabeled/deep/x.png")
+    folder = scan_folder(make())
+    assert folder.classes == CLASSES
+    assert folder.passed_over == {"photo without a label": ("unlabeled/deep/x.png",)}
+
+
+def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:
+    root = make(*(f"{label}/{n}.JPG" for label in CLASSES for n in range(5)), "blight/six.jfif")
+    (root / "blight/._1.jpg").write_bytes(b"resource fork")
+    (root / "blight/notes.txt").write_text("text")
+    (root / "blight/old.dng").write_text("raw")
+    (root / "rust").mkdir()
+    (root / "healthy/gone.jpg").symlink_to("nowhere.jpg")
+    (root / "healthy/again").symlink_to(root, target_is_directory=True)
+    os.mkfifo(root / "healthy/pipe.jpg")
+    make("cover.png")
+    folder = scan_folder(root)
+    assert len(folder.files) == 11 and folder.classes == CLASSES
+    assert folder.passed_over == {
+        "dot file": ("blight/._1.jpg",),
+        ".txt file": ("blight/notes.txt",),
+        ".dng file": ("blight/old.dng",),
+        "broken link": ("healthy/gone.jpg",),
+        "pipe, socket or device": ("healthy/pipe.jpg",),
+        "folder without a photo": ("rust",),
+        "photo in no class folder": ("cover.png",),
+    }
+    text = describe(folder)
+    assert "passed over: 1 x broken link (healthy/gone.jpg)" in text
+    assert "fewer than 10 test photos of blight, healthy" in text
+
+
+def test_a_name_that_is_not_utf8_is_a_photo_like_any_other(
+    make: Make, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)))
+    odd = os.fsdecode(b"r\xf6st")
+    (root / "blight").rename(root / odd)
+    (root / odd / "1.png").rename(root / odd / os.fsdecode(b"\xe4\xff.png"))
+    folder = scan_folder(root)
+    assert folder.classes == ("healthy", r"r\xf6st") and len(folder.files) == 10
+    assert folder.learnt_from()
+    assert split_command([str(root), "--write"]) == 0
+    assert rb"r\xf6st" in capsysbinary.readouterr().out
+    again = scan_folder(root)
+    assert again.files == folder.files and (again.splits == folder.splits).all()
+    with (root / "split.csv").open("ab") as stream:
+        stream.write(b"r\xf6st/gone.png,r\xf6st,,train\n")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        scan_folder(root)
+
+
+def test_the_same_photo_under_two_classes_names_both(make: Make) -> None:
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)))
+    (root / "healthy/copy.png").write_bytes((root / "healthy/1.png").read_bytes())
+    scan_folder(root)  # twice in one class is the audit's business
+    (root / "blight/wrong.png").write_bytes((root / "healthy/1.png").read_bytes())
+    with pytest.raises(UserError, match=r"blight/wrong\.png and healthy/1\.png are the same photo"):
+        scan_folder(root)
+
+
+def test_roboflow_copies_stay_together(make: Make) -> None:
+    for label in CLASSES:
+        for photo in range(12):
+            make(*(f"{label}/IMG_{photo}_jpg.rf.{n}{HASH[1:]}.jpg" for n in range(3)))
+    folder = scan_folder(make())
+    assert crossing_groups(folder) == [] and len(set(folder.groups)) == 24
+    alone = scan_folder(make(), SplitRule(group_by=r"rf\.(.)"))  # by copy: the photos are torn
+    assert len(set(alone.groups)) == 3
+
+
+def test_a_part_of_the_file_name_can_be_the_group(make: Make) -> None:
+    for label in CLASSES:
+        make(*(f"{label}/plant{plant}_{n}_{label}.png" for plant in range(6) for n in range(3)))
+    folder = scan_folder(make(), SplitRule(group_by=r"plant(\d+)"))
+    assert set(folder.groups) == set("012345") and crossing_groups(folder) == []
+    assert {len(set(np.array(folder.groups)[folder.splits == s])) for s in ("val", "test")} == {1}
+    for rule, line in (("(", "nor a regular expression"), ("day", "a group for none of 36 photos")):
+        with pytest.raises(UserError, match=line):
+            scan_folder(make(), SplitRule(group_by=rule))
+    with pytest.raises(UserError, match="--group-by folder finds a group for none"):
+        scan_folder(make(), SplitRule(group_by="folder"))
+
+
+def test_a_table_gives_class_and_group_where_folders_do_not(make: Make) -> None:
+    root = make(*numbered("photos/{}.png", 12))
+    lines = ["file,class,group"]
+    lines += [f"photos/{n}.png,{CLASSES[n % 2]},farm {n // 4}" for n in range(12)]
+    (root / "labels.csv").write_text("\n".join(lines))
+    folder = scan_folder(root / "labels.csv")
+    assert folder.root == root and folder.classes == CLASSES
+    assert table(folder) == dict.fromkeys(CLASSES, (2, 2, 2)) and crossing_groups(folder) == []
+
+
+def test_groups_that_given_splits_tear_are_told(make: Make) -> None:
+    for label in CLASSES:
+        for split, n in (("train", 0), ("train", 1), ("valid", 2), ("test", 3)):
+            make(f"{split}/{label}/IMG_{label}_jpg.rf.{n}{HASH[1:]}.jpg")
+    folder = scan_folder(make(), SplitRule(group_by="IMG_[a-z]+"))
+    assert crossing_groups(folder) == ["IMG_blight", "IMG_healthy"]
+    assert "2 groups of photos lie in more than one split" in describe(folder)
+
+
+def test_the_split_command_writes_one_table_and_never_over_another(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for farm in ("north", "south", "west"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    root = make()
+    out = root / "north.csv"
+    assert split_command([str(root), "--test-group", "north", "--out", str(out)]) == 0
+    held = scan_folder(out)
+    assert {held.files[i].split("/")[0] for i in held.indices("test")} == {"north"}
+    assert set(held.groups) == {"north", "south", "west"}
+    assert split_command([str(root), "--out", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert split_command([str(root), "--out", str(root.parent / "x.csv")]) == 2
+    assert "must lie in" in capsys.readouterr().err
