@@ -1,6 +1,6 @@
 """Count the instructions, modelled cycles, RAM and flash of generated C on emulated Cortex-M.
 
-    python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55] [--check]
+    python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa] [--check]
 
 TFLite Micro's figures stand beside them. Counts are deterministic: they compare, and regress, to
 the instruction. They are not times, and neither are modelled cycles (host_tools/mcu/cycles.py).
@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.mcu.bare_metal import CORES
 from host_tools.mcu.count_model import Count, Model, count_model
-from host_tools.mcu.docs import rewrite
+from host_tools.mcu.docs import replace_table, rewrite
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
+from host_tools.mcu.xtensa import (
+    count_all_on_xtensa,
+    grown,
+    load_xtensa,
+    print_xtensa,
+    save_xtensa,
+    xtensa_table,
+)
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE, ROOT, ZOO
 from tinyml.aot.fuse import FUSIONS
@@ -40,6 +49,7 @@ PLOT = ROOT / "docs" / "bench_mcu.svg"
 RANDOM = ROOT / "build" / "random"  # networks with random weights
 PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they are in the zoo
 ALLOWED_GROWTH = 1.02
+XTENSA = "xtensa"  # counted by the firmware of the board qemu-xtensa
 GUARDED = ("instructions", "modelled_cycles", "ram_bytes", "flash_bytes")
 
 
@@ -48,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "model", nargs="*", help="zoo entries, runs, int8 .tflite files, or a network: small-160"
     )
-    parser.add_argument("--cores", nargs="+", choices=CORES, default=["m7", "m4", "m55"])
+    parser.add_argument(
+        "--cores", nargs="+", choices=[*CORES, XTENSA], default=["m7", "m4", "m55", XTENSA]
+    )
     parser.add_argument(
         "--without",
         action="append",
@@ -76,28 +88,39 @@ def _bench(args: argparse.Namespace) -> int:
     else:
         models = [_find(name) for name in args.model or _published()]
     fusions = frozenset(FUSIONS) - frozenset(args.without)
-    jobs = [(model, core) for model in models for core in args.cores]
+    jobs = [(model, core) for model in models for core in args.cores if core in CORES]
     counts = [
         count_model(model, core, fusions)
         for model, core in track(jobs, "counting", console=status, transient=True)
     ]
+    on_xtensa = XTENSA in args.cores and fusions == frozenset(FUSIONS)
+    xtensa_counts = count_all_on_xtensa(models) if on_xtensa else []
     baseline = json.loads(BASELINE.read_text())
     if args.json:
-        print(json.dumps([count.as_dict() for count in counts], indent=1))
+        entries = [count.as_dict() for count in counts]
+        print(json.dumps(entries + [asdict(count) for count in xtensa_counts], indent=1))
     else:
-        print_counts(counts, baseline)
-        print_goals(counts, load_goals(GOALS))
+        if counts:
+            print_counts(counts, baseline)
+            print_goals(counts, load_goals(GOALS))
+        if xtensa_counts:
+            print_xtensa(xtensa_counts)
         if args.steps:
             print_steps(counts)
     if args.check:
-        return check(counts, load_counts(COUNTS))
+        lines = grown(xtensa_counts, load_xtensa())
+        for line in lines:
+            status.print(line)
+        return check(counts, load_counts(COUNTS)) or int(bool(lines))
     chosen = args.model or args.without or args.random or args.unlegalized
-    complete = not chosen and set(args.cores) == set(CORES)
+    complete = not chosen and set(args.cores) == {*CORES, XTENSA}
     if complete:  # what gets committed
         write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
         with atomic_path(PLOT) as path:
             plot(counts, baseline, path)
-        write_atomic(DOCS, rewrite(DOCS.read_text(), counts, load_goals(GOALS), baseline))
+        save_xtensa(xtensa_counts)
+        text = rewrite(DOCS.read_text(), counts, load_goals(GOALS), baseline)
+        write_atomic(DOCS, replace_table(text, "xtensa", xtensa_table(xtensa_counts)))
     return 0
 
 

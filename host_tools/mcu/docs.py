@@ -23,13 +23,18 @@ def rewrite(text: str, counts: Sequence[Count], goals: Sequence[Goal], baseline:
         "memory": _memory(counts, baseline),
     }
     for name, lines in tables.items():
-        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"the document has no {begin.strip()} with an {end} behind it")
-        text = before + begin + "\n".join(lines) + "\n" + end + after
+        text = replace_table(text, name, lines)
     return text
+
+
+def replace_table(text: str, name: str, lines: Sequence[str]) -> str:
+    """`text` with the lines between <!-- name --> and <!-- end --> replaced."""
+    begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the document has no {begin.strip()} with an {end} behind it")
+    return before + begin + "\n".join(lines) + "\n" + end + after
 
 
 def _row(*cells: object) -> str:
