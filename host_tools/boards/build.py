@@ -88,10 +88,19 @@ def build_firmware(
     return Firmware(elf, engine, model_dir, *sizes, memory)
 
 
+def drop_stale_settings(build_dir: Path) -> None:
+    """ESP-IDF reads its defaults only where it has not yet written the settings made of them."""
+    newest = max(path.stat().st_mtime for path in FIRMWARE.glob("src/boards/*/sdkconfig.*"))
+    for path in build_dir.glob("sdkconfig.*"):
+        if path.stat().st_mtime < newest:
+            path.unlink()
+
+
 def run_platformio(
     board: Board, engine: str, model_dir: Path, build_dir: Path, *arguments: str, memory: str = ""
 ) -> subprocess.CompletedProcess[str]:
     wrap_scons()
+    drop_stale_settings(build_dir)
     places = board.memory(memory)
     environment = {
         **os.environ,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_a_usb_id_that_boards_share_asks_for_the_board(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match=r"choose one by --board.*xiao-esp32s3 at /dev/ttyACM0"):
         choose(None, present)
     assert choose("xiao-esp32s3", present) == Connected("xiao-esp32s3", "/dev/ttyACM0")
+
+
+def test_settings_older_than_their_defaults_are_made_again(tmp_path: Path) -> None:
+    stale, fresh = tmp_path / "sdkconfig.esp32s3", tmp_path / "sdkconfig.other"
+    for path in (stale, fresh):
+        path.write_text("CONFIG_SPIRAM=y\n")
+    os.utime(stale, (1, 1))
+    build.drop_stale_settings(tmp_path)
+    assert not stale.exists() and fresh.exists()
 
 
 def test_a_usb_port_that_comes_back_under_another_name_is_found(

@@ -7,6 +7,7 @@ namespace line {
 namespace {
 
 constexpr uart_port_t kPort = UART_NUM_0;
+constexpr int kTransmitPin = 43, kReceivePin = 44;
 constexpr int kReceiveBuffer = 4096;  // more than a host has under way
 
 }  // namespace
@@ -21,6 +22,9 @@ void Open() {
   config.source_clk = UART_SCLK_DEFAULT;
   ESP_ERROR_CHECK(uart_driver_install(kPort, kReceiveBuffer, 0, 0, nullptr, 0));
   ESP_ERROR_CHECK(uart_param_config(kPort, &config));
+  // Without a console nothing else connects the port to its pins.
+  ESP_ERROR_CHECK(
+      uart_set_pin(kPort, kTransmitPin, kReceivePin, UART_PIN_NO_CHANGE, UART_PIN_NO_CHANGE));
 }
 
 size_t Read(uint8_t* data, size_t capacity) {
