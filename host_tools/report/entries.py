@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from host_tools.report.counts import with_counts
 from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.card import Card, load_card
 from swin2mcu.common.cli import UserError
+from tinyml.parity.record import read_parity
 
 PLACES = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"}
 SWIN_LARGE = "pc-torch-swin-large-float32"
@@ -31,7 +31,7 @@ class Entry:
     folder: Path
     results: Results
     card: Card | None
-    ladder: dict[str, Any] | None  # parity.json
+    parity: dict[str, Any] | None  # parity.json
 
     @property
     def name(self) -> str:
@@ -118,17 +118,13 @@ def _load_entry(file: Path) -> Entry:
         raise UserError(
             f"{file} holds results of another model than the card beside it: measure again"
         )
-    ladder = None
-    if (folder / "parity.json").is_file():
-        try:
-            ladder = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}/parity.json cannot be read: {error}") from error
+    record = folder / "parity.json"
+    parity = read_parity(record) if record.is_file() else None
     for name, target in results.targets.items():
         cost = target.get("cost")
         if cost is not None and not {"unit", "p50"} <= set(cost):
             raise UserError(f"{file}: target {name} has a cost without unit or p50: measure again")
-    return Entry(folder, results, card, ladder)
+    return Entry(folder, results, card, parity)
 
 
 def rows_of(entry: Entry) -> list[Row]:

@@ -42,7 +42,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
             "".join(f'<p class="remark">{escape(remark)}</p>' for remark in remarks(entry)),
             _latencies(rows),
             _operators(rows),
-            _ladder(entry.ladder),
+            _parity(entry.parity),
             _confusion(entry.name, rows, card.classes if card else None),
             _attention(attention),
             _mistakes(pictures),
@@ -131,29 +131,29 @@ def _operators(rows: Sequence[Row]) -> str:
     return f"<h3>Cost per operator</h3>{''.join(parts)}" if parts else ""
 
 
-def _ladder(ladder: dict[str, Any] | None) -> str:
-    if not ladder:
+def _parity(parity: dict[str, Any] | None) -> str:
+    if not parity:
         return ""
-    columns = ["Rung", "Compared with", "Images", "Same top-1", "Largest difference"]
+    columns = ["Stage", "Compared with", "Images", "Same top-1", "Largest difference"]
     lines = [
         table_row(
             columns,
             [
-                escape(str(rung.get("name", ""))),
-                escape(str(rung.get("against") or "")),
-                f"{rung.get('images', ladder.get('images', 0)):,}",
-                f"{rung['top1_agreement']:.2%}" if "top1_agreement" in rung else "",
-                escape(f"{rung['max_difference']:.4g} {rung.get('unit', '')}")
-                if "max_difference" in rung
+                escape(str(stage.get("name", ""))),
+                escape(str(stage.get("against") or "")),
+                f"{stage.get('images', parity.get('images', 0)):,}",
+                f"{stage['top1_agreement']:.2%}" if "top1_agreement" in stage else "",
+                escape(f"{stage['max_difference']:.4g} {stage.get('unit', '')}")
+                if "max_difference" in stage
                 else "",
             ],
             numeric_from=2,
         )
-        for rung in ladder.get("rungs", [])
+        for stage in parity.get("stages", [])
     ]
     return (
-        "<h3>Parity ladder</h3><p>The same images through every form of the model, each compared "
-        f"with the form before it.</p>{table(columns, lines, numeric_from=2)}"
+        "<h3>Parity</h3><p>The same images through every form of the model, each compared with "
+        f"the form it must equal.</p>{table(columns, lines, numeric_from=2)}"
     )
 
 

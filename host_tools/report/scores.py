@@ -45,11 +45,11 @@ def computes_as_a_board(row: Row) -> bool:
 
 def split_images(entry: Entry) -> int:
     """How many images the test split has, as far as anything beside the results knows."""
-    ladder = entry.ladder or {}
-    climbed = ladder.get("split_images", 0) if ladder.get("split") == "test" else 0
+    parity = entry.parity or {}
+    compared = parity.get("split_images", 0) if parity.get("split") == "test" else 0
     card = entry.card.accuracy.get("int8", {}) if entry.card else {}
     in_card = card.get("images", 0) if card.get("split") == "test" else 0
-    return max(most_images(rows_of(entry)), climbed, in_card)
+    return max(most_images(rows_of(entry)), compared, in_card)
 
 
 def show_error(row: Row) -> str:

@@ -51,6 +51,9 @@ class QuantNet(nn.Module):
             y = compute(step, inputs, weight, bias)
             if observing:
                 self.follow(step.name, y, self.momentum)
+                if step.operator == "mean" and y.shape == inputs[0].shape:
+                    # A mean over one pixel is its input, and the converter drops it.
+                    self.share_range(step.name, step.inputs[0])
             return self.rounded(step.name, y)
 
         logits = walk(self.legal.steps, self.rounded(INPUT, images), step_output)
@@ -115,6 +118,12 @@ class QuantNet(nn.Module):
         i = self.index[name]
         self.low[i] = torch.lerp(self.low[i], y.amin(), weight)
         self.high[i] = torch.lerp(self.high[i], y.amax(), weight)
+
+    @torch.no_grad()
+    def share_range(self, name: str, other: str) -> None:
+        """Give tensor `name` the range of tensor `other`."""
+        for ranges in (self.low, self.high):
+            ranges[self.index[name]] = ranges[self.index[other]]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> None:

@@ -86,13 +86,13 @@ def zoo(tmp_path: Path) -> Path:
         ),
         "esp32s3": target("estimate", 400_000.0, note="from 6 cycles per MAC"),
     }
-    rung = {"name": "int8", "against": "float", "images": 9, "top1_agreement": 0.99}
+    stage = {"name": "int8", "against": "float", "images": 9, "top1_agreement": 0.99}
     for number, chosen in enumerate((targets, {"pc-litert-int8": target("pc", 900.0)})):
         run = make_run(tmp_path / "zoo" / f"model-{number}", f"model-{number}")
         results = {"schema": 1, "model_sha256": load_model(str(run)).sha256, "targets": chosen}
         results["name"] = nasty if number == 0 else "plain"
         (run / "results.json").write_text(json.dumps(results))
-        (run / "parity.json").write_text(json.dumps({"rungs": [rung]}))
+        (run / "parity.json").write_text(json.dumps({"stages": [stage]}))
     return tmp_path / "zoo"
 
 
@@ -147,7 +147,7 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         page.open(out.as_uri())
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
         text = page.run("return document.body.innerText")
-        for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "Parity ladder"):
+        for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "Parity</h3>"):
             assert words in text, words
         assert "same top-1 for 199, at most 0.0012 off" in text
         assert "The worst mistakes" in text
@@ -292,9 +292,9 @@ def test_no_score_is_picked_beside_the_paper(zoo: Path) -> None:
     ]
     for number, targets in enumerate(chosen):
         rewrite(zoo / f"model-{number}", targets)
-    rung = {"name": "int8", "against": "float", "images": 9, "top1_agreement": 0.99}
-    ladder = {"split": "test", "split_images": 90, "rungs": [rung]}
-    (zoo / "model-1" / "parity.json").write_text(json.dumps(ladder))
+    stage = {"name": "int8", "against": "float", "images": 9, "top1_agreement": 0.99}
+    parity = {"split": "test", "split_images": 90, "stages": [stage]}
+    (zoo / "model-1" / "parity.json").write_text(json.dumps(parity))
     *_, first, second, _ = beside_the_paper(zoo)
     assert "90.00% ± 3.16% | tflm-int8, 90 test images" in first
     assert second.startswith("plain | 100.00% | qemu-m7-aot, only 8 of 90 test images")

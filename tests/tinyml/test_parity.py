@@ -1,4 +1,4 @@
-"""The ladder holds on a real chain, and a rung that is bent is seen."""
+"""All stages hold on a real chain, and each can be seen to fail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,28 +18,41 @@ from swin2mcu.common.card import SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
 from swin2mcu.common.test_access import read_accesses
-from tinyml.parity.__main__ import OPERATOR_IMAGES, broken, climb, main
+from tinyml.parity.__main__ import OPERATOR_IMAGES, main
+from tinyml.parity.compare import compare_stages, logits_scale
 from tinyml.parity.operators import compare_operators
-from tinyml.parity.stages import Rung, make_rungs
+from tinyml.parity.record import broken, read_parity
+from tinyml.parity.stages import Stage, make_stages
 from tinyml.runtimes.tflite_micro import Micro, arena_bytes
 
 NAMES = [
     "torch-float",
     "legalized",
-    "quantised-weights",
-    "fake-quantised",
+    "quantized-weights",
+    "fake-quantized",
     "exact",
     "onnx",
     "tflite-float32",
-    "litert-int8-reference",
     "tflite-micro",
+    "litert-int8-reference",
     "generated-c",
 ]
+COMPARED = [*NAMES[1:], "end-to-end"]
 
 
 @pytest.fixture(scope="module")
-def rungs(converted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Rung]:
-    return make_rungs(converted_run, tmp_path_factory.mktemp("generated"))
+def stages(converted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Stage]:
+    return make_stages(converted_run, tmp_path_factory.mktemp("generated"))
+
+
+@pytest.fixture(scope="module")
+def logits(stages: list[Stage]) -> dict[str, np.ndarray]:
+    return {stage.name: stage.run(pixels(24, seed=4)) for stage in stages}
+
+
+def given(stages: list[Stage], logits: dict[str, np.ndarray]) -> list[Stage]:
+    """The stages, answering with `logits` whatever the pixels."""
+    return [replace(s, run=lambda _, own=logits[s.name]: own) for s in stages]
 
 
 def output_scale(run: Path) -> float:
@@ -47,51 +61,163 @@ def output_scale(run: Path) -> float:
     return scale
 
 
-def test_the_whole_ladder_holds(converted_run: Path, rungs: list[Rung]) -> None:
-    images = pixels(24, seed=4)
-    records = climb(rungs, images, None, output_scale(converted_run))
+def test_every_stage_holds(converted_run: Path, stages: list[Stage]) -> None:
+    records = compare_stages(stages, pixels(24, seed=4), None, output_scale(converted_run))
     assert [r["name"] for r in records] == [*NAMES, "end-to-end"]
-    assert broken({"rungs": records}) == []
+    assert broken({"stages": records}) == []
+    assert all(r["limits"] and r["holds"] for r in records[1:])
+    assert "holds" not in records[0], "nothing comes before it"
     by_name = {r["name"]: r for r in records}
     for name in ("tflite-micro", "generated-c"):
         assert by_name[name]["max_difference"] == 0 and by_name[name]["unit"] == "lsb"
 
 
-def test_a_bent_rung_is_reported(converted_run: Path, rungs: list[Rung]) -> None:
-    scale = output_scale(converted_run)
-    bent = [
-        replace(r, run=lambda p, run=r.run: run(p) + scale * (np.arange(3) == 1))
-        if r.name == "generated-c"
-        else r
-        for r in rungs
-        if r.name in ("tflite-micro", "generated-c")
-    ]
-    bent[0] = replace(bent[0], against="")
-    records = climb(bent, pixels(5), None, scale)
-    assert broken({"rungs": records}) == [
-        "generated-c differs from tflite-micro by 1 lsb, allowed are 0"
-    ]
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_stage_that_answers_with_other_classes_is_reported(
+    converted_run: Path, stages: list[Stage], logits: dict[str, np.ndarray], name: str
+) -> None:
+    """Every stage has a bound that it misses where its classes are mixed up."""
+    bent = dict(logits)
+    if name == "end-to-end":  # every step alone may pass where the whole does not
+        bent["generated-c"] = np.roll(logits["generated-c"], 1, axis=1)
+    else:
+        bent[name] = np.roll(logits[name], 1, axis=1)
+    records = compare_stages(given(stages, bent), pixels(16), None, output_scale(converted_run))
+    assert any(line.startswith(f"{name} against ") for line in broken({"stages": records}))
 
 
-def test_each_operator_is_within_one_step_of_its_simulation(converted_run: Path) -> None:
+@pytest.mark.parametrize("name", ["legalized", "onnx", "tflite-float32"])
+def test_float_bounds_follow_the_logits(
+    converted_run: Path, stages: list[Stage], logits: dict[str, np.ndarray], name: str
+) -> None:
+    """A hundred times larger logits have as much larger errors, and hold; a real error does not."""
+    scale = logits_scale(logits["torch-float"])
+    for factor in (0.01, 1.0, 100.0):
+        off = {n: own * factor for n, own in logits.items()}
+        for share, holds in ((5e-5, True), (5e-4, False)):
+            bent = dict(off)
+            against = next(s.against for s in stages if s.name == name)
+            bent[name] = off[against] + factor * share * scale * (np.arange(3) == 1)
+            records = compare_stages(given(stages, bent), pixels(16), None, 1.0)
+            assert next(r["holds"] for r in records if r["name"] == name) == holds
+
+
+@pytest.mark.parametrize("name", ["tflite-micro", "generated-c"])
+def test_one_step_is_too_many_where_bytes_must_be_equal(
+    converted_run: Path, stages: list[Stage], logits: dict[str, np.ndarray], name: str
+) -> None:
+    scale, bent = output_scale(converted_run), dict(logits)
+    bent[name] = logits[name] + scale * (np.arange(3) == 1)
+    lines = broken({"stages": compare_stages(given(stages, bent), pixels(16), None, scale)})
+    against = next(s.against for s in stages if s.name == name)
+    assert f"{name} against {against}: max_difference 1 lsb, allowed is at most 0" in lines
+
+
+def test_another_implementation_may_be_many_steps_off_and_must_agree(
+    converted_run: Path, stages: list[Stage], logits: dict[str, np.ndarray]
+) -> None:
+    scale, bent = output_scale(converted_run), dict(logits)
+    name = "litert-int8-reference"
+    bent[name] = logits[name] + 27 * scale  # seen: 27 steps off, the same classes
+    assert broken({"stages": compare_stages(given(stages, bent), pixels(16), None, scale)}) == []
+
+
+def changed(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of `run` whose quantized network is changed, and the int8 file is not."""
+    from pytorch_side.int8.fakequant import QuantNet
+    from pytorch_side.nets.weights import read_weights, save_weights
+    from pytorch_side.qat import load_quantised
+
+    copy = folder / "changed"
+    shutil.copytree(run, copy)
+    net: QuantNet = load_quantised(run)[0]
+    weights, metadata = read_weights(run / "qat.safetensors")
+    change(weights | {"index": net.index})
+    net.load_state_dict(weights)
+    save_weights(net, copy / "qat.safetensors", metadata)
+    return copy
+
+
+def test_broken_weights_and_ranges_are_seen(converted_run: Path, tmp_path: Path) -> None:
+    """A layer's weights scrambled; a range a sixteenth of what it was."""
+
+    def scramble(parts: dict[str, Any]) -> None:
+        weight = parts["legal.layers.conv_head.weight"]
+        weight.copy_(weight.flip(0))
+
+    def narrow(parts: dict[str, Any]) -> None:
+        i = parts["index"]["conv_head"]
+        parts["low"][i] /= 16
+        parts["high"][i] /= 16
+
+    for change, name in ((scramble, "quantized-weights"), (narrow, "fake-quantized")):
+        run = changed(converted_run, tmp_path / name, change)
+        stages = make_stages(run, tmp_path / name)
+        records = compare_stages(stages, pixels(8), None, output_scale(run))
+        lines = broken({"stages": records})
+        assert any(line.startswith(f"{name} against ") for line in lines), lines
+
+
+def test_each_operator_is_within_one_step_of_both_simulations(converted_run: Path) -> None:
     found = compare_operators(converted_run, pixels(3, seed=5))
     assert set(found) == set(load_card(converted_run / "card.json").ops)
-    assert {name: entry["max_lsb"] for name, entry in found.items() if entry["max_lsb"] > 1} == {}
+    for entry in found.values():
+        assert max(entry["max_lsb"], entry["max_lsb_exact"]) <= 1
     assert sum(entry["elements"] for entry in found.values()) > 500_000
-    assert broken({"rungs": [], "operators": {"MEAN": {"max_lsb": 2}}}) == [
-        "MEAN differs from its simulation by 2 LSB"
+    assert found["CONV_2D"]["off_exact"] == 0, "LiteRT's reference convolution is TFLite Micro's"
+    assert broken({"stages": [], "operators": {"MEAN": {"max_lsb": 2, "max_lsb_exact": 3}}}) == [
+        "MEAN differs from float arithmetic by 2 LSB",
+        "MEAN differs from exact integers by 3 LSB",
     ]
 
 
-def test_a_folder_without_training_files_has_the_int8_rungs(
+def test_a_broken_operator_is_seen(converted_run: Path, tmp_path: Path) -> None:
+    def shift(parts: dict[str, Any]) -> None:
+        parts["legal.layers.conv_head.bias"][0] += 1.0
+
+    run = changed(converted_run, tmp_path, shift)
+    lines = broken({"stages": [], "operators": compare_operators(run, pixels(1))})
+    assert [line.split()[0] for line in lines] == ["CONV_2D", "CONV_2D"]
+
+
+def test_a_folder_without_training_files_has_the_int8_stages(
     converted_run: Path, tmp_path: Path
 ) -> None:
     for name in ("model_int8.tflite", "card.json"):
         shutil.copy(converted_run / name, tmp_path / name)
-    rungs = make_rungs(tmp_path, tmp_path)
-    assert [r.name for r in rungs] == NAMES[-3:]
-    records = climb(rungs, pixels(3), None, output_scale(tmp_path))
-    assert broken({"rungs": records}) == []
+    stages = make_stages(tmp_path, tmp_path)
+    assert [(s.name, s.against) for s in stages] == [
+        ("tflite-micro", ""),
+        ("litert-int8-reference", "tflite-micro"),
+        ("generated-c", "tflite-micro"),
+    ]
+    records = compare_stages(stages, pixels(3), None, output_scale(tmp_path))
+    assert broken({"stages": records}) == []
+
+
+def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "parity.json"
+    stage = {"name": "fake-quantised", "against": "quantised-weights", "images": 3, "top1": 0.5}
+    figures = {"top1_agreement": 1.0, "max_difference": 2.0, "unit": "lsb", "holds": True}
+    exact = {"name": "exact", "against": "fake-quantised", "limit": 1}
+    first = {"name": "torch-float", "against": "", "images": 3, "limit": 0}
+    rungs = [first | figures, stage | figures | {"limit": None}, exact | figures]
+    path.write_text(json.dumps({"rungs": rungs, "split": "test"}))
+    record = read_parity(path)
+    names = [(s["name"], s["against"]) for s in record["stages"]]
+    assert names == [
+        ("torch-float", ""),
+        ("fake-quantized", "quantized-weights"),
+        ("exact", "fake-quantized"),
+    ]
+    assert "top1_agreement" not in record["stages"][0] and "rungs" not in record
+    assert broken(record) == [
+        "exact against fake-quantized: max_difference 2 lsb, allowed is at most 1"
+    ]
+    for text in ("[]", "{}", "{", '{"stages": 3}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"parity\.json"):
+            read_parity(path)
 
 
 def test_a_model_that_is_not_the_cards_is_refused(converted_run: Path, tmp_path: Path) -> None:
@@ -100,7 +226,7 @@ def test_a_model_that_is_not_the_cards_is_refused(converted_run: Path, tmp_path:
     data[len(data) // 2] ^= 1
     (tmp_path / "model_int8.tflite").write_bytes(data)
     with pytest.raises(UserError, match="not the model of its card"):
-        make_rungs(tmp_path, tmp_path)
+        make_stages(tmp_path, tmp_path)
 
 
 def test_arena_is_what_tflite_micro_counts(converted_run: Path) -> None:
@@ -140,7 +266,7 @@ def test_the_command_writes_its_record(
     compared = record["operators"]["FULLY_CONNECTED"]["elements"] / len(CLASSES)
     assert compared == min(limit, OPERATOR_IMAGES)
     assert record["model_sha256"] == load_card(converted_run / "card.json").sha256
-    assert all(0 <= r["top1"] <= 1 for r in record["rungs"])
+    assert all(0 <= r["top1"] <= 1 for r in record["stages"])
 
 
 def test_looks_at_test_are_written_down_and_a_whole_one_is_the_cards(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from swin2mcu.common.card import load_card, sha256_of
-from tinyml.parity.__main__ import broken
-from tinyml.parity.stages import INT8_RUNG
+from tinyml.parity.record import broken, read_parity
+from tinyml.parity.stages import INT8_STAGE
 
 ZOO = Path(__file__).resolve().parents[2] / "tinyml" / "zoo"
 ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir())
@@ -21,8 +20,8 @@ def test_the_zoo_is_not_empty() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_the_ladder_was_climbed_with_this_very_model(entry: Path) -> None:
-    record = json.loads((entry / "parity.json").read_text())
+def test_parity_was_measured_with_this_very_model(entry: Path) -> None:
+    record = read_parity(entry / "parity.json")
     measured = sha256_of(entry / "model_int8.tflite")
     assert load_card(entry / "card.json").sha256 == measured
     assert record["model_sha256"] == measured
@@ -32,10 +31,10 @@ def test_the_ladder_was_climbed_with_this_very_model(entry: Path) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_exact_integers_are_tflite_micros(entry: Path) -> None:
-    record = json.loads((entry / "parity.json").read_text())
-    rungs = {r["name"]: r for r in record["rungs"]}
-    for name, against in ((INT8_RUNG, "exact"), ("generated-c", INT8_RUNG)):
-        rung = rungs[name]
-        assert (rung["against"], rung["unit"], rung["max_difference"]) == (against, "lsb", 0)
-        assert rung["images"] == record["images"]
-        assert rung["top1"] == rungs["exact"]["top1"]
+    record = read_parity(entry / "parity.json")
+    stages = {s["name"]: s for s in record["stages"]}
+    for name, against in ((INT8_STAGE, "exact"), ("generated-c", INT8_STAGE)):
+        stage = stages[name]
+        assert (stage["against"], stage["unit"], stage["max_difference"]) == (against, "lsb", 0)
+        assert stage["images"] == record["images"]
+        assert stage["top1"] == stages["exact"]["top1"]

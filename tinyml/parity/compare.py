@@ -1,0 +1,101 @@
+"""Run all stages on the same pixels and measure how far each is from the one it must equal.
+
+    max_difference      largest difference of a logit, in `unit`
+    relative_max        the same as a share of the logits' scale
+    relative_rms        root mean square of the differences as a share of it
+    top1_agreement      share of images with the same top class
+    decided_agreement   the same among the images that the other stage decides clearly
+
+The logits' scale is the root mean square of (logit - mean of the image's logits): a network that is
+trained longer has larger logits and larger rounding errors, and neither is a fault. Where two
+classes are nearly equal, a right rounding may swap them, so a bound on agreement counts only images
+whose best logit leads by DECIDED of the scale.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import Progress
+
+from tinyml.parity.record import misses
+from tinyml.parity.stages import ROUNDED, Stage
+
+BATCH = 16  # images between two moves of the progress bar
+DECIDED = 1.0
+
+Logits = npt.NDArray[Any]
+
+
+def compare_stages(
+    stages: list[Stage],
+    pixels: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64] | None,
+    output_scale: float,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """One record for each stage, in their order, and one from the first to the last."""
+    logits: dict[str, Logits] = {}
+    records = []
+    for stage in stages:
+        task = progress.add_task(stage.name, total=len(pixels)) if progress else None
+        parts = []
+        for start in range(0, len(pixels), BATCH):
+            parts.append(stage.run(pixels[start : start + BATCH]))
+            if progress and task is not None:
+                progress.advance(task, len(parts[-1]))
+        logits[stage.name] = np.concatenate(parts)
+        other = logits[stage.against] if stage.against else None
+        records.append(record_of(stage, logits[stage.name], other, labels, output_scale))
+    first, last = stages[0], stages[-1]
+    whole = Stage("end-to-end", first.name, "lsb", last.run, ROUNDED)
+    own, other = logits[last.name], logits[first.name]
+    return [*records, record_of(whole, own, other, labels, output_scale)]
+
+
+def record_of(
+    stage: Stage,
+    own: Logits,
+    other: Logits | None,
+    labels: npt.NDArray[np.int64] | None,
+    output_scale: float,
+) -> dict[str, Any]:
+    """What parity.json says of one stage. A stage compared with none has no figures to hold."""
+    record: dict[str, Any] = {"name": stage.name, "against": stage.against, "images": len(own)}
+    if labels is not None:
+        record["top1"] = float((own.argmax(1) == labels).mean())
+    if other is None:
+        return record
+    figures = measure(own, other)
+    if stage.unit == "lsb":
+        # A whole number of steps comes back from real values with float's noise on it.
+        figures["max_difference"] = round(figures["max_difference"] / output_scale, 3)
+    record |= figures | {"unit": stage.unit, "limits": stage.limits}
+    return record | {"holds": not misses(record)}
+
+
+def measure(own: Logits, other: Logits) -> dict[str, Any]:
+    """The figures of the module's table, for real logits (N, classes); differences in logits."""
+    difference = np.abs(own - other).astype(np.float64)
+    scale = logits_scale(other)
+    same = own.argmax(1) == other.argmax(1)
+    ordered = np.sort(other, axis=1)
+    decided = ordered[:, -1] - ordered[:, -2] >= DECIDED * scale
+    return {
+        "top1_agreement": float(same.mean()),
+        "decided_images": int(decided.sum()),
+        # Nothing decided is nothing to disagree on: the other figures judge such a network.
+        "decided_agreement": float(same[decided].mean()) if decided.any() else 1.0,
+        "max_difference": float(difference.max()),
+        "relative_max": float(difference.max() / scale),
+        "relative_rms": float(np.sqrt((difference**2).mean()) / scale),
+    }
+
+
+def logits_scale(logits: Logits) -> float:
+    """Root mean square about each image's mean; above zero even where all logits are equal."""
+    wide = logits.astype(np.float64)
+    spread = float(np.sqrt(((wide - wide.mean(axis=1, keepdims=True)) ** 2).mean()))
+    return max(spread, 1e-3 * float(np.abs(wide).max()), 1e-9)
