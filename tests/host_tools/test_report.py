@@ -147,7 +147,12 @@ def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> N
         page.open(out.as_uri())
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
         text = page.run("return document.body.innerText")
-        for words in ("24.3 M instructions", "Confusion matrix", "(estimate)", "the form it must equal"):
+        for words in (
+            "24.3 M instructions",
+            "Confusion matrix",
+            "(estimate)",
+            "the form it must equal",
+        ):
             assert words in text, words
         assert "same top-1 for 199, at most 0.0012 off" in text
         assert "The worst mistakes" in text
