@@ -4,7 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kernels.run_qemu import build_host, run_on
+from kernels.run_qemu import build_host, run_on, test_sources
+from kernels.run_xtensa import BOARD, build_xtensa, run_xtensa
+
+from host_tools.mcu.bare_metal import kernel_sources
 
 ROUNDS = 150  # random cases of each of the eight kernels
 
@@ -31,3 +34,53 @@ def test_kernels_on_an_emulated_core(variant: str, core: str) -> None:
     status, text = run_on(variant, core, ROUNDS)
     assert status == 0, text
     assert text.count(": ok") == 8, text
+
+
+def test_portable_kernels_on_the_emulated_xtensa_core(tmp_path: Path) -> None:
+    program = tmp_path / "kernels.elf"
+    sources = [*kernel_sources("portable"), *test_sources("portable", "test_main.c")]
+    build_xtensa(program, sources, [f"-DROUNDS={ROUNDS}"])
+    status, text = run_xtensa(program)
+    assert status == 0, text
+    assert text.count(": ok") == 8, text
+
+
+ARITHMETIC = r"""
+#include <stdio.h>
+#include "arithmetic.c"
+static uint64_t state = 1;
+static uint64_t next(void) {  // xorshift, of a random width so that small and large numbers meet
+  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+  return state >> (state & 63);
+}
+int main(void) {
+  for (int i = 0; i < 1000000; ++i) {
+    const uint64_t a = next(), b = i & 1 ? next() : 0 - next();
+    const uint32_t x = (uint32_t)a, y = (uint32_t)b;
+    int ok = __umulsidi3(x, y) == (uint64_t)x * y;
+    ok &= (uint64_t)__muldi3((int64_t)a, (int64_t)b) == a * b;
+    if (y) ok &= __udivsi3(x, y) == x / y && __umodsi3(x, y) == x % y;
+    if (y && !(x == 1u << 31 && y == UINT32_MAX)) {
+      ok &= __divsi3((int32_t)x, (int32_t)y) == (int32_t)x / (int32_t)y;
+    }
+    if (b && !(a == 1ull << 63 && b == UINT64_MAX)) {
+      ok &= __divdi3((int64_t)a, (int64_t)b) == (int64_t)a / (int64_t)b;
+    }
+    if (!ok) return printf("%llx %llx\n", (unsigned long long)a, (unsigned long long)b), 1;
+  }
+  return 0;
+}
+"""
+
+
+def test_the_arithmetic_that_a_compiler_lacks_is_right(tmp_path: Path) -> None:
+    """The functions' own names are the compiler's here, so they get others."""
+    source = tmp_path / "main.c"
+    source.write_text(ARITHMETIC)
+    names = ("umulsidi3", "muldi3", "udivsi3", "umodsi3", "divsi3", "divdi3")
+    renamed = [f"-D__{name}=our_{name}" for name in names]
+    program = tmp_path / "arithmetic"
+    command = ["gcc", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", *renamed]
+    subprocess.run([*command, f"-I{BOARD}", str(source), "-o", str(program)], check=True)
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

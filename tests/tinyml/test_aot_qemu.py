@@ -1,12 +1,16 @@
-"""Random graphs on emulated Cortex-M4, M7 and M55, each with its own kernels."""
+"""Random graphs on emulated Cortex-M4, M7 and M55, each with its own kernels, and on Xtensa."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "firmware"))
 from aot_runner import compile_bytes, images_for, reference, write_model
+from kernels.run_xtensa import build_xtensa, run_xtensa
 from random_graphs import RandomGraph, seeded
 
 from host_tools.mcu.bare_metal import CORES, build, kernel_sources, run
@@ -38,16 +42,15 @@ int main(void) {
 """
 
 
-def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[int, str]:
-    """Builds `wanted` graphs into one program and runs it: exit status and text."""
-    core = CORES[name]
+def write_graphs(folder: Path, contract: str, first: int, wanted: int) -> tuple[list[Path], Path]:
+    """`wanted` graphs as C files, and the main() that runs them all."""
     files, declarations, cases, number = [], [], [], 0
     for seed in range(first, first + 2 * wanted):
         if number == wanted:
             break
         model = RandomGraph(seeded(seed)).build()
         try:
-            compiled = compile_bytes(model, core.contract)
+            compiled = compile_bytes(model, contract)
         except UserError as error:
             assert "-128" in str(error)
             continue
@@ -69,7 +72,13 @@ def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[in
     assert number == wanted
     main = folder / "main.c"
     main.write_text(_MAIN % ("\n".join(declarations), ",\n".join(cases)))
-    program = folder / "graphs.elf"
+    return files, main
+
+
+def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[int, str]:
+    """Builds `wanted` graphs into one program and runs it: exit status and text."""
+    core, program = CORES[name], folder / "graphs.elf"
+    files, main = write_graphs(folder, core.contract, first, wanted)
     build(core, program, [*files, *kernel_sources(core.kernels)], [main], ["-O1"])
     return run(core, program)
 
@@ -84,4 +93,13 @@ def _array(name: str, values: np.ndarray) -> str:
 @pytest.mark.parametrize("core", CORES)
 def test_random_graphs_on_an_emulated_core(core: str, first: int, tmp_path: Path) -> None:
     status, text = graphs_on_core(tmp_path, core, first, 30)
+    assert status == 0 and "30 graphs, 0 wrong" in text, text
+
+
+@pytest.mark.parametrize("first", [2000, pytest.param(3000, marks=pytest.mark.slow)])
+def test_random_graphs_on_the_emulated_xtensa_core(first: int, tmp_path: Path) -> None:
+    program = tmp_path / "graphs.elf"
+    files, main = write_graphs(tmp_path, "portable", first, 30)
+    build_xtensa(program, [*files, *kernel_sources("portable"), main])
+    status, text = run_xtensa(program)
     assert status == 0 and "30 graphs, 0 wrong" in text, text
