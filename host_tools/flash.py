@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -110,7 +111,10 @@ def versions(board: Board) -> dict[str, str]:
     programs = [board.compiler] if board.compiler else []
     if board.launch.startswith("qemu"):
         programs.append(board.launch.split()[0])
-    return {program: first_line(program) for program in programs}
+    found = {program: first_line(program) for program in programs}
+    if not board.compiler:  # PlatformIO's platform brings it
+        found |= {"platformio": version("platformio"), "platform": board.platform}
+    return found
 
 
 def first_line(program: str) -> str:

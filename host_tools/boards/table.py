@@ -28,6 +28,7 @@ class Board:
 
     name: str
     hardware: str
+    platform: str  # PlatformIO's, with its version
     compiler: str  # of the system; "" where the board's platform brings its own
     core: str  # the kernels' variant
     engines: tuple[str, ...]  # the first is the default
@@ -95,6 +96,7 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
         boards[name] = Board(
             name=name,
             hardware=table.get(section, "custom_hardware", name),
+            platform=table.get(section, "platform"),
             compiler=table.get(section, "custom_compiler"),
             core=table.get(section, "custom_core", "portable"),
             engines=words("custom_engines"),

@@ -38,6 +38,16 @@ def test_a_usb_id_that_boards_share_asks_for_the_board(monkeypatch: pytest.Monke
     assert choose("xiao-esp32s3", present) == Connected("xiao-esp32s3", "/dev/ttyACM0")
 
 
+def test_versions_name_what_made_the_firmware() -> None:
+    downloaded = flash.versions(get_board("esp32s3"))
+    assert set(downloaded) == {"platformio", "platform"}
+    assert downloaded["platform"].startswith("espressif32@")
+    assert set(flash.versions(get_board("qemu-xtensa"))) == {
+        "xtensa-lx106-elf-gcc",
+        "qemu-system-xtensa",
+    }
+
+
 def test_settings_older_than_their_defaults_are_made_again(tmp_path: Path) -> None:
     stale, fresh = tmp_path / "sdkconfig.esp32s3", tmp_path / "sdkconfig.other"
     for path in (stale, fresh):
