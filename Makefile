@@ -15,7 +15,7 @@ SCORE = $(if $(LIMIT),--limit $(LIMIT))
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)
 
-.PHONY: setup setup-dev demo board test test-long check format teacher reproduce test-board board-table bench-mcu bench-check clean
+.PHONY: setup setup-dev demo board test test-long soak check format teacher reproduce test-board board-table bench-mcu bench-check clean
 
 setup:
 	@./setup.sh
@@ -23,11 +23,12 @@ setup:
 setup-dev:
 	@./setup.sh dev
 
-# Every command of the chain, in the order data flows.
+# Every command of the chain, in the order data flows. SEED=1 draws other weights, of the same photos.
+SEED ?= 0
 demo: setup
 	$(PY) -m pytorch_side.data.synthetic --out build/leaves
-	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher
-	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo
+	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher --set seed=$(SEED)
+	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo --set seed=$(SEED)
 	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
@@ -46,6 +47,10 @@ test: setup-dev
 
 test-long: setup-dev
 	$(PY) -m pytest -q
+
+# Small trainings of many kinds, each through the whole chain; the figures go into docs/PARITY.md.
+soak: setup-dev
+	$(PY) -m swin2mcu.soak
 
 check: setup-dev
 	$(PY) -m ruff check .

@@ -22,11 +22,11 @@ from tinyml.runtimes.tflite_micro import Micro
 INT8_STAGE = "tflite-micro"  # its logits are the board's
 
 # What a stage must keep of the one it is compared with (compare.py says how each is measured).
-# tests/soak.py trains networks of many kinds, and docs/PARITY.md has the worst of each figure.
+# docs/PARITY.md gives the reasons, and the worst of each figure over many small trainings.
 Limits = dict[str, float]
 SAME_BYTES: Limits = {"max_difference": 0}
 SAME_FUNCTION: Limits = {"relative_max": 1e-4}  # float32 rounds differently in another order
-# Rounding to int8 changes the function a little: right networks stay below a third of its scale.
+# Rounding to int8 changes the function a little.
 ROUNDED: Limits = {"relative_rms": 0.5, "decided_agreement": 0.9}
 # Another implementation, whose single steps of rounding grow on the way: no bound on its logits.
 # operators.py bounds it operator by operator.

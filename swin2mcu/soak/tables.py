@@ -1,0 +1,89 @@
+"""What the soak found, as a record and as the tables of docs/PARITY.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swin2mcu.common.cli import UserError, write_atomic
+
+FIRST, LAST = "<!-- soak -->", "<!-- /soak -->"
+FIGURES = ("max_difference", "relative_max", "relative_rms", "decided_agreement")
+
+
+def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """The worst of each figure of each stage, and of each operator, over all cases."""
+    stages: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        for stage in case["stages"]:
+            if not stage["against"]:
+                continue
+            worst = stages.setdefault(
+                stage["name"],
+                {"against": stage["against"], "unit": stage["unit"], "limits": stage["limits"]},
+            )
+            for figure in FIGURES:
+                choose = min if figure == "decided_agreement" else max
+                value = float(f"{stage[figure]:.3g}")
+                worst[figure] = choose(worst.get(figure, value), value)
+    operators: dict[str, dict[str, int]] = {}
+    for case in cases:
+        for name, entry in case["operators"].items():
+            worst = operators.setdefault(name, {"max_lsb": 0, "max_lsb_exact": 0})
+            for figure in worst:
+                worst[figure] = max(worst[figure], entry[figure])
+    boards = [case["board"] for case in cases]
+    return {
+        "cases": [case["case"] for case in cases],
+        "board_images": sum(board["images"] for board in boards),
+        "board_identical": sum(board["identical"] for board in boards),
+        "stages": stages,
+        "operators": operators,
+    }
+
+
+def tables(record: dict[str, Any]) -> str:
+    """Markdown of a record that `summarize` made."""
+    lines = [
+        f"{len(record['cases'])} trainings went through the chain to a board, which answered "
+        f"{record['board_identical']} of {record['board_images']} images with the PC's bytes. "
+        "The worst of all cases:",
+        "",
+        "| stage | against | largest difference | of the scale | rms of the scale "
+        "| agreement where decided | must keep |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, s in record["stages"].items():
+        limits = ", ".join(f"{figure} {limit:g}" for figure, limit in s["limits"].items())
+        lines.append(
+            f"| {name} | {s['against']} | {s['max_difference']:.3g} {s['unit']} | "
+            f"{s['relative_max']:.1e} | {s['relative_rms']:.1e} | "
+            f"{s['decided_agreement']:.1%} | {limits} |"
+        )
+    lines += [
+        "",
+        "| LiteRT's operator | off float arithmetic | off exact integers |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {o['max_lsb']} LSB | {o['max_lsb_exact']} LSB |"
+            for name, o in record["operators"].items()
+        ),
+        "",
+        "<details><summary>The cases: student, input size, classes, seed, photos, threads, "
+        "board</summary>",
+        "",
+        *(f"- {name}" for name in record["cases"]),
+        "",
+        "</details>",
+    ]
+    return "\n".join(lines)
+
+
+def write_document(path: Path, record: dict[str, Any]) -> None:
+    """Put the tables between the document's marks. Raises UserError where it has none."""
+    text = path.read_text(encoding="utf-8")
+    before, first, rest = text.partition(FIRST)
+    _, last, after = rest.partition(LAST)
+    if not (first and last):
+        raise UserError(f"{path} lacks {FIRST} and {LAST}: put them where the tables belong")
+    write_atomic(path, f"{before}{first}\n{tables(record)}\n{last}{after}")
