@@ -109,8 +109,9 @@ def test_flash_refuses_before_it_builds(model: Model, monkeypatch: pytest.Monkey
         flash.build(model, board, "aot")
 
 
-def test_the_linker_agrees(model: Model, tmp_path: Path) -> None:
-    board = get_board("qemu-m7")
+@pytest.mark.parametrize("name", ["qemu-m7", "qemu-xtensa"])
+def test_the_linker_agrees(name: str, model: Model, tmp_path: Path) -> None:
+    board = get_board(name)
     compiled = compile_graph(read(model.int8), model.sha256, board.core, model.card.classes)
     (tmp_path / "model.c").write_text(compiled.source.model_c)
     (tmp_path / "model_data.h").write_text(compiled.source.model_data_h)
