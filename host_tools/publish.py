@@ -27,6 +27,7 @@ from swin2mcu.common.card import save_card
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.paths import ZOO
 from swin2mcu.common.test_access import FILE, read_accesses
+from tinyml.parity.record import broken, read_parity
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 PARITY_NAME = "parity.json"
@@ -52,7 +53,7 @@ def publish(model: Model, name: str) -> None:
     results = load_results(model.folder / RESULTS_NAME)
     if results.model_sha256 != model.sha256:
         raise UserError(f"{model.folder / RESULTS_NAME} is of another model: measure again")
-    ladder = _ladder(model)
+    parity = _parity(model)
     accesses = read_accesses(model.folder)
     if wrong := wrong_accesses(accesses, results):
         raise UserError(f"the test access log of {model.folder}: {wrong[0]}")
@@ -67,22 +68,22 @@ def publish(model: Model, name: str) -> None:
         save_card(replace(model.card, name=name, sha256=model.sha256), new / "card.json")
         published = Results(model.sha256, name, without_counts(name, results.targets))
         _write_json(new / RESULTS_NAME, asdict(published))
-        _write_json(new / PARITY_NAME, ladder)
+        _write_json(new / PARITY_NAME, parity)
         (new / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
         if entry.exists():
             entry.rename(Path(work) / "old")
         new.rename(entry)
 
 
-def _ladder(model: Model) -> dict[str, Any]:
+def _parity(model: Model) -> dict[str, Any]:
+    """The model's parity record; one that does not hold is of a model not to be published."""
     path = model.folder / PARITY_NAME
-    try:
-        ladder = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: run python -m tinyml.parity first") from error
-    if not isinstance(ladder, dict) or ladder.get("model_sha256") != model.sha256:
+    record = read_parity(path)
+    if record.get("model_sha256") != model.sha256:
         raise UserError(f"{path} is of another model: run python -m tinyml.parity again")
-    return ladder
+    if lines := broken(record):
+        raise UserError(f"{path} does not hold: {lines[0]}")
+    return record
 
 
 def _check_no_smaller(results: Results, before: Results) -> None:

@@ -42,7 +42,7 @@ def score(run: Path, images: int) -> None:
 def run(tmp_path: Path) -> Path:
     folder = make_run(tmp_path / "run")
     sha256 = inputs.load_model(str(folder)).sha256
-    (folder / "parity.json").write_text(json.dumps({"model_sha256": sha256}))
+    (folder / "parity.json").write_text(json.dumps({"model_sha256": sha256, "stages": []}))
     score(folder, 90)
     return folder
 
@@ -84,13 +84,26 @@ LOOK = (
     "board-a",
     {"split": "test", "images": 7, "top1": 0.5, "data": "x"},
 )
+BROKEN = {
+    "name": "exact",
+    "against": "fake-quantized",
+    "relative_rms": 2.0,
+    "limits": {"relative_rms": 0.5},
+}
+
+
+def parity_of(run: Path, **changes: Any) -> None:
+    path = run / "parity.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
-        (lambda run: (run / "parity.json").unlink(), "parity.json cannot be read"),
-        (lambda run: (run / "parity.json").write_text("{}"), "of another model"),
+        (lambda run: (run / "parity.json").unlink(), "cannot read .*parity.json"),
+        (lambda run: (run / "parity.json").write_text("{}"), "holds no stages"),
+        (lambda run: parity_of(run, model_sha256="0"), "of another model"),
+        (lambda run: parity_of(run, stages=[BROKEN]), "does not hold: exact against"),
         (lambda run: (run / "test_access.jsonl").unlink(), "is not in it"),
         (lambda run: (run / "results.json").unlink(), "is missing"),
     ],

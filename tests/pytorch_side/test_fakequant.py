@@ -45,6 +45,17 @@ def test_input_is_the_contracts(net: QuantNet) -> None:
     assert net.parameters_of(INPUT) == (np.float32(1 / 128), 0)
 
 
+def test_a_mean_over_one_pixel_has_its_inputs_grid(legal: LegalNet) -> None:
+    """The converter drops it, so a range of its own would be lost; ranges follow in training."""
+    net, small = QuantNet(copy.deepcopy(legal)), images(0)[:, :, :32, :32]
+    net.calibrate([small])
+    net.train()(small)
+    step = next(s for s in net.legal.steps if s.name == "global_pool")
+    assert net.parameters_of(step.name) == net.parameters_of(step.inputs[0])
+    wide = next(s for s in net.legal.steps if s.operator == "mean")  # of 8 x 8 pixels
+    assert net.parameters_of(wide.name) != net.parameters_of(wide.inputs[0])
+
+
 @pytest.mark.parametrize("low,high", [(-1.0, 3.0), (0.2, 5.0), (-4.0, -1.0), (0.0, 0.0)])
 def test_zero_is_on_every_grid(low: float, high: float) -> None:
     scale, zero_point = activation_parameters(np.float32(low), np.float32(high))
