@@ -31,6 +31,7 @@ from host_tools.results import RESULTS_NAME, log_target_access, merge_target
 from host_tools.scoring.images import Image, score_images
 from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_journal
 from host_tools.scoring.record import make_link, make_record
+from swin2mcu.common.accuracy import largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import spread
 from swin2mcu.common.paths import data_folder
@@ -179,10 +180,12 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
     if as_json:
         print(json.dumps({target: record}))
     else:
+        largest = largest_share(accuracy["confusion"])
+        said = say_accuracy(accuracy["top1"], accuracy["images"], largest)
         for name, recall in accuracy["per_class_recall"].items():
             print(f"  recall {recall:7.1%}  {name}")
         print(
-            f"{target}: top-1 {accuracy['top1']:.2%} of {accuracy['images']} images; "
+            f"{target}: top-1 {said}; "
             f"{parity['identical']} of {parity['images']} byte-identical to the PC; "
             f"{cost['unit']} p50 {cost['p50']:,} p95 {cost['p95']:,} p99 {cost['p99']:,}; "
             f"{link['resends']:.0f} resends; framing {link['framing']:.2%}; "

@@ -10,6 +10,7 @@ from host_tools.report.scores import (
     computes_as_a_board,
     score_of_student,
     score_of_teacher,
+    show_error,
     show_images,
 )
 from host_tools.report.tags import anchor, short
@@ -41,8 +42,8 @@ def _accurate(entry: Entry) -> Card:
     origin = f"top-1 of {show_images(entry, best)}, {short(best)}"
     if teacher:
         described = f" ({teacher.described})" if teacher.described else ""
-        origin += f"; its teacher {teacher.top1:.2%}{described}"
-    return question, f"{best.top1:.2%}", origin
+        origin += f"; its teacher {show_error(teacher)}{described}"
+    return question, show_error(best), origin
 
 
 def _fast(rows: Sequence[Row]) -> Card:

@@ -9,6 +9,7 @@ from typing import Any
 
 from host_tools.report.counts import with_counts
 from host_tools.results import RESULTS_NAME, Results, load_results
+from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import Card, load_card
 from swin2mcu.common.cli import UserError
 from tinyml.parity.record import read_parity
@@ -206,11 +207,13 @@ def most_images(rows: Sequence[Row]) -> int:
 
 
 def show_top1(row: Row, most: int) -> str:
-    """A score; with its number of images where another target was scored on more."""
+    """A score ± its error; with its number of images where another target was scored on more."""
     if row.top1 is None:
         return ""
     images = row.target["accuracy"]["images"]
-    return f"{row.top1:.2%}" if images == most else f"{row.top1:.1%} of {images:,}"
+    if images == most:
+        return show_accuracy(row.top1, images)
+    return f"{show_accuracy(row.top1, images, 1)} of {images:,}"
 
 
 def show_cost(row: Row, percentile: str = "p50") -> str:

@@ -14,11 +14,13 @@ from host_tools.report.entries import (
     show_top1,
     three_digits,
 )
+from host_tools.report.scores import score_of_student
+from swin2mcu.common.accuracy import largest_share
 
 TITLES = (
     "model",
     "runs on",
-    "top-1",
+    "top-1 ± one standard error",
     "cost, p50",
     "of Swin-L",
     "memory",
@@ -32,7 +34,7 @@ def markdown(entries: Sequence[Entry]) -> str:
     for entry in entries:
         rows = rows_of(entry)
         most = most_images(rows)
-        name = _described(entry)
+        name = _described(entry, most)
         for row in rows:
             if row.place == "PC" and "-litert-" not in row.name:
                 continue
@@ -52,11 +54,21 @@ def markdown(entries: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _described(entry: Entry) -> str:
+def _described(entry: Entry, most: int) -> str:
     if entry.card is None:
         return entry.name
     macs = f", {three_digits(entry.card.macs / 1e6)} M MACs" if entry.card.macs else ""
-    return f"{entry.name}: {entry.card.student}, {entry.card.input_shape[0]} px{macs}"
+    about = f"{entry.card.student}, {entry.card.input_shape[0]} px{macs}"
+    return f"{entry.name}: {about}{_scored(entry, most)}"
+
+
+def _scored(entry: Entry, most: int) -> str:
+    """Of how many images the scores are, and what the commonest class alone would get."""
+    row = score_of_student(entry)
+    if row is None or not row.target["accuracy"].get("confusion"):
+        return ""
+    share = largest_share(row.target["accuracy"]["confusion"])
+    return f"; {most:,} test images, the largest class {share:.1%}"
 
 
 def _identical(row: Row) -> str:

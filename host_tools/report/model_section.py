@@ -20,6 +20,7 @@ from host_tools.report.entries import (
 )
 from host_tools.report.pictures import Picture
 from host_tools.report.plots import distributions
+from host_tools.report.scores import cautions_of
 from host_tools.report.tags import anchor, bar, place_class, short, table, table_row, words
 
 NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
@@ -39,7 +40,10 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
             f'<section><h2 id="{anchor(entry)}">{escape(entry.name)}</h2>',
             f'<p class="soft">{escape(about)}</p>',
             _targets_table(rows),
-            "".join(f'<p class="remark">{escape(remark)}</p>' for remark in remarks(entry)),
+            "".join(
+                f'<p class="remark">{escape(remark)}</p>'
+                for remark in (*cautions_of(entry), *remarks(entry))
+            ),
             _latencies(rows),
             _operators(rows),
             _parity(entry.parity),
@@ -162,8 +166,17 @@ def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -
     if not scored:
         return ""
     order = ("board", "PC", "phone", "estimate")
-    row = min(scored, key=lambda r: (order.index(r.place), r.target.get("precision") != "int8"))
+    most = most_images(rows)
+    row = min(
+        scored,
+        key=lambda r: (
+            r.target["accuracy"]["images"] < most,
+            order.index(r.place),
+            r.target.get("precision") != "int8",
+        ),
+    )
     accuracy = row.target["accuracy"]
+    part = "" if accuracy["images"] == most else f"only, where others saw {most:,}, "
     names = list(classes or accuracy["per_class_recall"])
     head = "".join(f'<th scope="col"><span>{escape(words(name))}</span></th>' for name in names)
     lines = []
@@ -180,8 +193,8 @@ def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -
             f'<td style="--share:0">{recall:.0%}</td></tr>'
         )
     return (
-        f"<h3>Confusion matrix</h3><p>{escape(row.name)}, {accuracy['images']:,} images of the "
-        f"{escape(accuracy['split'])} split. Rows: what it is; columns: what was said.</p>"
+        f"<h3>Confusion matrix</h3><p>{escape(row.name)}, {accuracy['images']:,} images {part}"
+        f"of the {escape(accuracy['split'])} split. Rows: what it is; columns: what was said.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix of '
         f'{escape(model)}">'
         '<table class="confusion"><thead><tr><td style="--share:0"></td>'

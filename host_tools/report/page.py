@@ -8,12 +8,13 @@ from html import escape
 from pathlib import Path
 
 from host_tools.report.answers import answers
-from host_tools.report.entries import Entry, rows_of
+from host_tools.report.entries import Entry, Row, most_images, rows_of
 from host_tools.report.model_section import model_section
 from host_tools.report.paper import paper_section
 from host_tools.report.pictures import Picture
 from host_tools.report.plots import Point, scatter
 from host_tools.report.tags import anchor, count, place_class, short
+from swin2mcu.common.accuracy import standard_error
 
 STYLE = Path(__file__).with_name("style.css")
 # The page may load nothing at all; a browser enforces it even if a name in the data tried.
@@ -74,6 +75,8 @@ def _overview(entries: Sequence[Entry]) -> str:
                 entry.name,
                 place_class(row),
                 row.target.get("precision") == "float32",
+                100 * standard_error(row.top1, row.target["accuracy"]["images"]),
+                _part(row, most_images(rows_of(entry))),
             )
             for entry in entries
             for row in rows_of(entry)
@@ -105,3 +108,9 @@ def _legend(points: Sequence[Point]) -> str:
     places = dict.fromkeys(point.place for point in points)
     names = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"}
     return " ".join(f'<span class="dot {place}"></span>{names[place]}' for place in places) + "."
+
+
+def _part(row: Row, most: int) -> str:
+    """Of how many images a point is, where another of its model is of more."""
+    images = row.target["accuracy"]["images"]
+    return "" if images == most else f" of {images:,} images only"

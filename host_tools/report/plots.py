@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 HEIGHT = 340
@@ -27,6 +27,8 @@ class Point:
     label: str
     place: str  # its CSS class
     hollow: bool = False  # float32; int8 is filled
+    error: float = 0.0  # one standard error of y
+    images: str = ""  # of how many, where others are of more
 
 
 def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
@@ -78,10 +80,15 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
         parts.append(f'<polyline class="{members[0].place} series" points="{path}"/>')
         for point in members:
             x, y = at(point)
+            if point.error:
+                _, top = at(replace(point, y=min(point.y + point.error, ceiling)))
+                _, bottom = at(replace(point, y=max(point.y - point.error, floor)))
+                parts.append(_line(x, top, x, bottom, f"{point.place} error"))
             shape = "hollow" if point.hollow else "solid"
             parts.append(
                 f'<circle class="{point.place} {shape}" cx="{x:.1f}" cy="{y:.1f}" r="5.5"><title>'
-                f"{escape(point.label)}, {escape(series)}: {point.y:.1f} %, {_plain(point.x)}"
+                f"{escape(point.label)}, {escape(series)}: {point.y:.1f} ± {point.error:.1f} %"
+                f"{escape(point.images)}, {_plain(point.x)}"
                 "</title></circle>"
             )
         x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), width, taken)

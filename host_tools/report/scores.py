@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from host_tools.report.entries import Entry, Row, most_images, rows_of
+from swin2mcu.common.accuracy import (
+    balanced_accuracy,
+    cautions,
+    largest_share,
+    qat_caution,
+    show_accuracy,
+)
 
 REFERENCE = "tflite-micro"  # whose integers are every board's
 
@@ -53,10 +60,27 @@ def split_images(entry: Entry) -> int:
 
 
 def show_error(row: Row) -> str:
-    """Top-1 ± one standard error of a binomial; of none or all right the formula knows nothing."""
-    top1 = row.target["accuracy"]["top1"]
-    error = (top1 * (1 - top1) / _images(row)) ** 0.5
-    return f"{top1:.2%} ± {error:.2%}" if error else f"{top1:.2%}"
+    """Top-1 ± one standard error."""
+    return show_accuracy(row.target["accuracy"]["top1"], _images(row))
+
+
+def cautions_of(entry: Entry) -> list[str]:
+    """What a reader must know before believing this model's scores."""
+    said = qat_caution(entry.card.accuracy) if entry.card else []
+    row = score_of_student(entry)
+    if row is None:
+        return said
+    accuracy = row.target["accuracy"]
+    confusion, split = accuracy.get("confusion") or [], accuracy["split"]
+    classes = entry.card.classes if entry.card else list(accuracy.get("per_class_recall", {}))
+    if confusion:
+        said.append(
+            f"± is one standard error. The largest class is {largest_share(confusion):.1%} of the "
+            f"{_images(row):,} {split} images; balanced over classes {row.name} has "
+            f"{balanced_accuracy(confusion):.2%}."
+        )
+    warned = cautions(accuracy["top1"], _images(row), confusion, classes, split)
+    return said + [f"Warning: {one}." for one in warned]
 
 
 def show_images(entry: Entry, row: Row) -> str:

@@ -19,6 +19,7 @@ from host_tools.report.entries import (
     show_memory,
     show_top1,
 )
+from host_tools.report.scores import cautions_of
 
 WIDTH = 100  # of a table that is piped into a file
 WIDE = 136  # from here on there is room for what a target's name says already
@@ -33,7 +34,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
         about = ("engine", "precision") if console.width >= WIDE else ()
         for column in ("target", *about):
             table.add_column(column, no_wrap=True)
-        for column in ("top-1", "p50", "p95", "of Swin-L", "memory"):
+        for column in ("top-1 ± error", "p50", "p95", "of Swin-L", "memory"):
             table.add_column(column, justify="right", no_wrap=True)
         rows = rows_of(entry)
         for row in rows:
@@ -47,7 +48,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
                 show_memory(row).removesuffix(" process").removesuffix(" arena"),
             )
         console.print(table)
-        for remark in (*remarks(entry), *missing(entry)):
+        for remark in (*cautions_of(entry), *remarks(entry), *missing(entry)):
             console.print(remark, style="dim", soft_wrap=True)
         console.print()
 

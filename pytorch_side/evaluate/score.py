@@ -18,6 +18,7 @@ from pytorch_side.config import read_saved_config
 from pytorch_side.data.loader import to_images
 from pytorch_side.distillation.teacher_cache import load_teacher
 from pytorch_side.nets.models import load_student, teacher_input
+from swin2mcu.common.answer import best_temperature, softmax
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
@@ -106,12 +107,6 @@ def averaged_logits(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
     return np.mean([logits_of(network, np.ascontiguousarray(view)) for view in turned], axis=0)
 
 
-def softmax(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, Any]:
     """Expected calibration error: Σ over confidence bins of share · |accuracy - confidence|."""
     probabilities = softmax(logits, temperature)
@@ -129,17 +124,6 @@ def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dic
     ]
     error = sum(b["images"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(labels)
     return {"temperature": temperature, "error": error, "bins": bins}
-
-
-def best_temperature(logits: Logits, labels: Labels) -> float:
-    """The softmax temperature of least cross-entropy (Guo et al. 2017), to about 1 %."""
-    rows = np.arange(len(labels))
-
-    def cross_entropy(temperature: float) -> float:
-        chosen = softmax(logits, temperature)[rows, labels]
-        return float(-np.log(np.maximum(chosen, 1e-30)).mean())
-
-    return min((float(t) for t in np.geomspace(0.2, 5.0, 321)), key=cross_entropy)
 
 
 def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -31,6 +31,16 @@ class SplitRule:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """From int8 logits to a probability, and to *not sure*: fitted on val (common/answer.py)."""
+
+    temperature: float  # logits are divided by it before the softmax
+    threshold: float  # an answer whose evidence is below is "not sure"
+    coverage: float  # share of val's photos that are answered
+    images: int  # of val
+
+
+@dataclass(frozen=True)
 class Card:
     """What a later stage may know about a model without asking the stage that made it.
 
@@ -53,6 +63,7 @@ class Card:
     # stage ("float", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
     accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
     split: SplitRule = SplitRule()  # that the model was trained on
+    calibration: Calibration | None = None
     schema: int = SCHEMA
 
 
@@ -84,6 +95,15 @@ def _are_counts(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_count, value.values()))
 
 
+def _is_calibration(value: Any) -> bool:
+    names = {one.name for one in fields(Calibration)}
+    if not isinstance(value, dict) or set(value) != names or not _is_count(value["images"]):
+        return False
+    numbers = [value[name] for name in ("temperature", "threshold", "coverage")]
+    finite = all(type(n) in (int, float) and abs(n) < 1e6 for n in numbers)
+    return finite and value["temperature"] > 0 and 0 <= value["coverage"] <= 1
+
+
 def _are_scores(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(entry, dict)
@@ -112,6 +132,10 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "parameters": (_is_count, "a whole number"),
     "arena_bytes": (_is_count, "a whole number"),
     "sha256": (_is_text, "a text"),
+    "calibration": (
+        _is_calibration,
+        "an object of " + ", ".join(f.name for f in fields(Calibration)),
+    ),
     "accuracy": (_are_scores, "an object of stages and their split, images and top1 from 0 to 1"),
 }
 
@@ -145,6 +169,8 @@ def load_card(path: Path) -> Card:
             raise UserError(f"{path}: '{name}' must be {what}")
     values["classes"] = tuple(values["classes"])
     values["input_shape"] = tuple(values["input_shape"])
+    if values.get("calibration") is not None:
+        values["calibration"] = Calibration(**values["calibration"])
     values["split"] = _split_rule(path, values.get("split", {}))
     return Card(**values)
 

@@ -29,6 +29,8 @@ from host_tools.report.entries import (
     show_cost,
 )
 from host_tools.report.paper import PAPER, paper_section
+from host_tools.report.scores import cautions_of
+from host_tools.report.terminal import print_entries
 
 CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
 FOREIGN = '<img src="http://nowhere.test/x">'
@@ -242,7 +244,7 @@ def test_the_four_questions_come_first(zoo: Path, tmp_path: Path) -> None:
     places = [html.index(question) for question in asked]
     assert places == sorted(places) and places[-1] < html.index("Accuracy against cost")
     assert "89 of 90" in html and "73.2 KB RAM" in html and "no board yet" in html
-    assert "90.0% of 20<" in html, "a score of fewer images says of how many"
+    assert "90.0% ± 6.7% of 20<" in html, "a score of fewer images says of how many"
     first = html[places[1] : places[2]]
     assert "0.20 ms" in first and "24.3 M instructions on qemu-m7-aot, emulated" in first
 
@@ -302,10 +304,11 @@ def test_no_score_is_picked_beside_the_paper(zoo: Path) -> None:
     (zoo / "model-1" / "parity.json").write_text(json.dumps(parity))
     *_, first, second, _ = beside_the_paper(zoo)
     assert "90.00% ± 3.16% | tflm-int8, 90 test images" in first
-    assert second.startswith("plain | 100.00% | qemu-m7-aot, only 8 of 90 test images")
+    assert second.startswith("plain | 100.00% ± 8.10% | qemu-m7-aot, only 8 of 90 test images")
     assert "100.0" not in first and "95.00" not in first
     shown = answers(load_entries([zoo])[0])
-    assert "90.00%<small>top-1 of 90 test images, tflm-int8" in shown, "both places say the same"
+    agreed = "90.00% ± 3.16%<small>top-1 of 90 test images, tflm-int8"
+    assert agreed in shown, "both places say the same"
 
 
 def rewrite(run: Path, targets: dict[str, Any]) -> None:
@@ -357,9 +360,9 @@ def test_a_teacher_with_a_stem_says_so_beside_its_number(
         {"pc-litert-int8": results["pc-litert-int8"], "pc-torch-teacher-float32": old},
     )
     entries, _ = load_entries([zoo])
-    assert f"; its teacher 90.00% ({described})<" in answers(entries)
+    assert f"; its teacher 90.00% ± 3.16% ({described})<" in answers(entries)
     assert f"90.00% ± 3.16% | {described}; 90 test images" in beside_the_paper(zoo)[-3]
-    assert "; its teacher 90.00%<" in answers(entries), "an older note says nothing"
+    assert "; its teacher 90.00% ± 3.16%<" in answers(entries), "an older note says nothing"
     assert "90.00% ± 3.16% | 90 test images" in beside_the_paper(zoo)[-2]
     assert remarks(entries[0])[0] == f"The teacher is {described}."
     assert not any("The teacher is" in remark for remark in remarks(entries[1]))
@@ -406,3 +409,24 @@ def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: Any) -> No
     assert main([str(tmp_path), "--out", str(tmp_path / "r.html")]) == 2
     assert "holds no results.json" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
+
+
+def test_what_a_score_is_worth_stands_beside_it(zoo: Path, tmp_path: Path, capsys: Any) -> None:
+    """The largest class, a small split, and a matrix that is not of all images."""
+    results = json.loads((zoo / "model-0" / "results.json").read_text())["targets"]
+    few = {**ACCURACY, "images": 20, "confusion": [[2] * 10] + [[0] * 10] * 9}
+    rewrite(zoo / "model-0", {**results, "qemu-m7-aot": target("board", 1e6, accuracy=few)})
+    entries, _ = load_entries([zoo / "model-0"])
+    said = cautions_of(entries[0])
+    assert any("The largest class is 10.0% of the 90 test images" in one for one in said)
+    assert any("Warning: test is small: ± 3.2 points" in one for one in said)
+    assert any("fewer than 10 test images of kind_0" in one for one in said)
+    print_entries(entries)
+    shown = capsys.readouterr().out
+    assert "Warning: test is small" in shown and "± 3.16%" in shown
+    out = tmp_path / "report.html"
+    assert main([str(zoo / "model-0"), "--out", str(out), "--no-pictures"]) == 0
+    page = out.read_text()
+    assert "Warning: test is small" in page
+    assert "90 images of the test split" in page  # not the board's 20
+    assert 'class="board error"' in page and "6.7 % of 20 images only" in page

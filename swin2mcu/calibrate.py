@@ -1,0 +1,232 @@
+"""Fit on val what a model's probabilities mean and when it says *not sure*: into its card.
+
+    swin2mcu calibrate RUN --data DATA [--coverage 0.92] [--unknown PHOTO_OR_FOLDER ...] [--test]
+
+Temperature and threshold are fitted to the int8 model's own logits. `--unknown` may stand several
+times; each is reported apart, and with --unknown-answered the first decides the threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from host_tools.inputs import Model, load_model
+from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
+from swin2mcu.common.card import Calibration, update_card
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
+from swin2mcu.common.dataset.walk import list_images
+from swin2mcu.common.paths import data_folder
+from swin2mcu.common.pixels import load_pixels, to_int8
+from swin2mcu.common.test_access import log_access
+from tinyml.runtimes.pc import load_pc
+
+COVERAGE = 0.92  # of val's photos that are answered
+IMAGES_MIN = 20  # fewer say nothing about a share of them
+
+Reals = npt.NDArray[np.float64]
+Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
+console = Console(stderr=True, highlight=False, markup=False)
+
+
+def photos_in(paths: Sequence[Path]) -> list[Path]:
+    """Photos, and those below folders. Raises UserError where there are none."""
+    found: list[Path] = []
+    for path in paths:
+        found += [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
+    if not found:
+        raise UserError(f"{paths[0]} holds no photo")
+    return found
+
+
+def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tuple[Reals, list[int]]:
+    """Real logits (photos, classes) of the int8 model, and the positions that could be read."""
+    height, width, _ = model.card.input_shape
+    logits, positions = [], []
+    for i, path in enumerate(track(photos, what, console=console, transient=True)):
+        try:
+            logits.append(run(to_int8(load_pixels(path, height, width))))
+            positions.append(i)
+        except UserError as error:
+            console.print(f"left out: {error}")
+    unread = sorted(set(range(len(photos))) - set(positions))
+    check_corrupt(what, len(unread), len(photos), str(photos[unread[0]]) if unread else "")
+    if not logits:
+        raise UserError(f"{what}: no photo can be read")
+    return real_logits(np.stack(logits), model.card), positions
+
+
+def split_logits(
+    model: Model, run: Run, folder: ImageFolder, split: str
+) -> tuple[Reals, npt.NDArray[np.int64]]:
+    """Real logits and labels of one split."""
+    indices = folder.indices(split)
+    paths = [folder.root / folder.files[i] for i in indices]
+    logits, positions = logits_of(model, run, paths, split)
+    return logits, folder.labels[indices[positions]]
+
+
+def threshold_for(found: Reals, share: float) -> float:
+    """The largest threshold at which at least `share` of the photos is answered."""
+    answered = max(1, int(np.ceil(share * len(found) - 1e-9)))
+    return float(np.sort(found)[::-1][answered - 1])
+
+
+def fit(
+    logits: Reals,
+    labels: npt.NDArray[np.int64],
+    coverage: float,
+    unknown: Reals | None,
+    most: float,
+) -> Calibration:
+    """Temperature and threshold. With unknown logits, at most `most` of them are answered."""
+    if len(labels) < IMAGES_MIN:
+        raise UserError(f"val has {len(labels)} photos, at least {IMAGES_MIN} are needed")
+    temperature = best_temperature(logits, labels)
+    found = evidence(logits, temperature)
+    if unknown is None:
+        threshold = threshold_for(found, coverage)
+    else:
+        others = np.sort(evidence(unknown, temperature))[::-1]
+        # The first unknown photo that may not be answered lies just below the threshold.
+        first = int(np.floor(most * len(others)))
+        threshold = float(np.nextafter(others[first], np.inf)) if first < len(others) else -1e5
+    answered = float((found >= threshold).mean())
+    return Calibration(temperature, threshold, round(answered, 5), len(labels))
+
+
+def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration) -> dict[str, Any]:
+    """What the calibration does to photos of a split."""
+    sure = evidence(logits, fitted.temperature) >= fitted.threshold
+    right = logits.argmax(axis=1) == labels
+    return {
+        "images": len(labels),
+        "refused": round(float(1 - sure.mean()), 5),
+        "top1": float(right.mean()),
+        "top1_answered": round(float(right[sure].mean()), 5) if sure.any() else None,
+    }
+
+
+def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fit, write the card, and return the report."""
+    folder = import_folder(data_folder(arguments.data), card=model.card)
+    sets = {_name_of(paths): photos_in(paths) for paths in arguments.unknown or []}
+    if model.card.output_scale is None:
+        raise UserError(f"{model.folder} is not converted: run python -m tinyml.convert first")
+    with tempfile.TemporaryDirectory() as work:
+        _, run = load_pc(model.int8, model.sha256, Path(work))
+        unknown = {name: logits_of(model, run, paths, name)[0] for name, paths in sets.items()}
+        logits, labels = split_logits(model, run, folder, "val")
+        deciding = None
+        if arguments.unknown_answered is not None:
+            deciding = next(iter(unknown.values()))
+        fitted = fit(logits, labels, arguments.coverage, deciding, arguments.unknown_answered or 0)
+        report: dict[str, Any] = {"calibration": asdict(fitted), "unknown": {}}
+        report["val"] = report_of(logits, labels, fitted)
+        known = evidence(logits, fitted.temperature)
+        if arguments.test:
+            test_logits, test_labels = split_logits(model, run, folder, "test")
+            report["test"] = report_of(test_logits, test_labels, fitted)
+            known = evidence(test_logits, fitted.temperature)
+    for name, others in unknown.items():
+        found = evidence(others, fitted.temperature)
+        report["unknown"][name] = {
+            "photos": len(found),
+            "not_sure": int((found < fitted.threshold).sum()),
+            "auroc": round(auroc(known, found), 4),
+        }
+    if arguments.test:
+        _log(model, report["test"], folder.root.name)
+    update_card(model.folder / "card.json", lambda card: replace(card, calibration=fitted))
+    return report
+
+
+def _name_of(paths: Sequence[Path]) -> str:
+    if len(paths) == 1:
+        return paths[0].name
+    common = paths[0].stem
+    while common and not all(path.name.startswith(common) for path in paths):
+        common = common[:-1]
+    return f"{common.rstrip('_0123456789')}*"
+
+
+def _log(model: Model, scored: dict[str, Any], data: str) -> None:
+    log_access(
+        model.folder,
+        split="test",
+        images=scored["images"],
+        top1=scored["top1"],
+        weights=model.weights[0],
+        weights_sha256=model.sha256,
+        data=data,
+        target="calibrate",
+    )
+
+
+def text_of(report: dict[str, Any], model: Model) -> str:
+    fitted = report["calibration"]
+    lines = [
+        f"{model.card.name}: temperature {fitted['temperature']:.3f}, not sure below an evidence "
+        f"of {fitted['threshold']:.3f}; fitted on {fitted['images']} val photos"
+    ]
+    for split in ("val", "test"):
+        if split in report:
+            one = report[split]
+            top1 = one["top1_answered"]
+            answered = "none" if top1 is None else f"{top1:.2%}"
+            lines.append(
+                f"  {split}: {one['refused']:.1%} of {one['images']} not sure; top-1 of the "
+                f"answered {answered}, of all {one['top1']:.2%}"
+            )
+    for name, one in report["unknown"].items():
+        lines.append(
+            f"  {name}: {one['not_sure']} of {one['photos']} not sure; AUROC {one['auroc']:.3f}"
+        )
+    return "\n".join([*lines, f"written into {model.folder / 'card.json'}"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="swin2mcu calibrate", description=__doc__.partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
+    parser.add_argument(
+        "--coverage", type=float, default=COVERAGE, help=f"share of val answered ({COVERAGE})"
+    )
+    parser.add_argument(
+        "--unknown", type=Path, nargs="+", action="append", help="photos of other things"
+    )
+    parser.add_argument(
+        "--unknown-answered", type=float, metavar="SHARE", help="of the first --unknown, at most"
+    )
+    parser.add_argument("--test", action="store_true", help="report test too; the access is logged")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if not 0 < arguments.coverage <= 1:
+            raise UserError("--coverage must lie above 0 and be at most 1")
+        if arguments.unknown_answered is not None:
+            if not arguments.unknown:
+                raise UserError("--unknown-answered needs --unknown FOLDER")
+            if not 0 <= arguments.unknown_answered < 1:
+                raise UserError("--unknown-answered must lie from 0 to below 1")
+        model = load_model(arguments.model, measured=True)
+        report = calibrate(model, arguments)
+        print(json.dumps(report) if arguments.json else text_of(report, model))
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""How an accuracy is said everywhere: ± one standard error, of how many, beside the largest class.
+
+75.6 % of 90 photos may be 71 or 80 %, and is little beside 51 % for always naming one class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+UNSURE_POINTS = 3.0  # a standard error above this decides nothing
+CLASS_IMAGES_MIN = 10  # fewer and one photo moves a class's recall by more than 10 points
+
+Confusion = Sequence[Sequence[int]]  # row: true class, column: answer
+
+
+def standard_error(top1: float, images: int) -> float:
+    """Of a binomial share. All or none right do not mean ± 0: half a photo is taken as wrong."""
+    edge = 0.5 / (images + 1)
+    share = min(max(top1, edge), 1 - edge)
+    return float((share * (1 - share) / images) ** 0.5)
+
+
+def largest_share(confusion: Confusion) -> float:
+    """What always naming the commonest class would get."""
+    sizes = [sum(row) for row in confusion]
+    return max(sizes) / max(1, sum(sizes))
+
+
+def balanced_accuracy(confusion: Confusion) -> float:
+    """The mean of the recalls of the classes that have images."""
+    recalls = [row[i] / sum(row) for i, row in enumerate(confusion) if sum(row)]
+    return sum(recalls) / max(1, len(recalls))
+
+
+def show_accuracy(top1: float, images: int, digits: int = 2) -> str:
+    """97.95 ± 0.33 %, for a table whose column or caption says of how many."""
+    return f"{top1:.{digits}%} ± {standard_error(top1, images):.{digits}%}"
+
+
+def say_accuracy(top1: float, images: int, largest: float | None = None) -> str:
+    """The whole sentence, for a terminal."""
+    beside = "" if largest is None else f" (the largest class is {largest:.1%} of them)"
+    return f"{show_accuracy(top1, images)} of {images:,} images{beside}"
+
+
+def cautions(
+    top1: float,
+    images: int,
+    confusion: Confusion | None = None,
+    classes: Sequence[str] = (),
+    split: str = "test",
+) -> list[str]:
+    """Plain words beside a figure that could be believed too much."""
+    said = []
+    error = 100 * standard_error(top1, images)
+    if error > UNSURE_POINTS:
+        said.append(
+            f"{split} is small: ± {error:.1f} points, so differences of a few points mean nothing"
+        )
+    if confusion is None or len(confusion) < 2:
+        return said
+    answered = [sum(row[i] for row in confusion) for i in range(len(confusion))]
+    if sum(count > 0 for count in answered) == 1:
+        only = answered.index(max(answered))
+        said.append(f"it answers {_name(classes, only)} for every image: it has learned nothing")
+    elif top1 <= largest_share(confusion):
+        said.append("naming the largest class for every image would be as good")
+    few = [i for i, row in enumerate(confusion) if 0 < sum(row) < CLASS_IMAGES_MIN]
+    if few:
+        names = ", ".join(_name(classes, i) for i in few[:5]) + (", …" if len(few) > 5 else "")
+        said.append(f"fewer than {CLASS_IMAGES_MIN} {split} images of {names}: no word on these")
+    return said
+
+
+def qat_caution(accuracy: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where a card's val says that fine-tuning in int8 did harm."""
+    stages = [accuracy.get(stage) for stage in ("ptq", "qat")]
+    if any(one is None or one.get("split") != "val" for one in stages):
+        return []
+    ptq, qat = (one["top1"] for one in stages if one)
+    if qat >= ptq:
+        return []
+    return [f"QAT made it worse on val: {qat:.2%} after, {ptq:.2%} before (PTQ)"]
+
+
+def _name(classes: Sequence[str], number: int) -> str:
+    return classes[number] if number < len(classes) else f"class {number}"

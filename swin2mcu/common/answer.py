@@ -1,0 +1,90 @@
+"""What a model says of a photo: calibrated probabilities, or *not sure*.
+
+Probabilities are the softmax of the logits over a temperature (Guo et al. 2017, arXiv 1706.04599).
+*Not sure* looks at the evidence, log(sum(exp(logit / temperature))): the negative free energy of
+Liu et al. 2020 (arXiv 2010.03759). A photo of something else may give one class nearly all of a
+small evidence, which the probability hides. A device needs no logarithm: it sums the entries of a
+table of exp(logit / temperature) over its 256 possible logits, and compares with one number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swin2mcu.common.card import Card
+
+SHOWN = 3  # classes of an answer
+NOT_SURE = "not sure"
+
+Logits = npt.NDArray[Any]  # (images, classes), real or int8 as each function says
+
+
+def softmax(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Probabilities (images, classes) of real logits."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    shares: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def evidence(logits: Logits, temperature: float) -> npt.NDArray[np.float64]:
+    """log(sum(exp(logit / temperature))) of each image's real logits."""
+    scaled = logits.astype(np.float64) / temperature
+    top = scaled.max(axis=1)
+    found: npt.NDArray[np.float64] = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+    return found
+
+
+def best_temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
+    """The softmax temperature of least cross-entropy (Guo et al. 2017), to about 1 %."""
+    rows = np.arange(len(labels))
+
+    def cross_entropy(temperature: float) -> float:
+        chosen = softmax(logits, temperature)[rows, labels]
+        return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+
+    return min((float(t) for t in np.geomspace(0.2, 5.0, 321)), key=cross_entropy)
+
+
+def auroc(known: npt.NDArray[np.float64], unknown: npt.NDArray[np.float64]) -> float:
+    """How often a known photo has more evidence than an unknown one; 0.5 is chance."""
+    above = (known[:, None] > unknown[None]).mean() + (known[:, None] == unknown[None]).mean() / 2
+    return float(above)
+
+
+def real_logits(logits: Logits, card: Card) -> npt.NDArray[np.float64]:
+    """int8 logits → real ones, by the card's output quantization."""
+    scale, zero_point = card.output_scale or 1.0, card.output_zero_point or 0
+    return (np.asarray(logits).astype(np.float64) - zero_point) * scale
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One photo's answer."""
+
+    ranked: tuple[tuple[str, float], ...]  # the likeliest classes and their probabilities
+    evidence: float
+    sure: bool | None  # None: the card has no calibration
+
+    def words(self) -> str:
+        """As terminal and phone say it."""
+        classes = ", ".join(f"{name} {share:.0%}" for name, share in self.ranked)
+        return f"{NOT_SURE} ({classes})" if self.sure is False else classes
+
+
+def answer_of(logits: Logits, card: Card) -> Answer:
+    """The answer to one image of int8 logits (classes,). Ties go to the first class."""
+    real = real_logits(logits, card)[None]
+    fitted = card.calibration
+    temperature = fitted.temperature if fitted else 1.0
+    shares, found = softmax(real, temperature)[0], float(evidence(real, temperature)[0])
+    order = np.argsort(-real[0], kind="stable")[:SHOWN]
+    return Answer(
+        tuple((card.classes[i], float(shares[i])) for i in order),
+        found,
+        found >= fitted.threshold if fitted else None,
+    )

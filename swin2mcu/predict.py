@@ -1,0 +1,158 @@
+"""What does my leaf have? The likeliest classes of photos, or *not sure*.
+
+    swin2mcu predict RUN PHOTO_OR_FOLDER ... [--board BOARD | --port PORT] [--json]
+
+Runs the int8 model on this PC, or on a board that already holds it. `-` reads one photo from
+standard input. What the probabilities mean is fitted by `swin2mcu calibrate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from host_tools.inputs import Model, load_model
+from swin2mcu.calibrate import photos_in
+from swin2mcu.common.answer import Answer, answer_of
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.pixels import open_upright, resize, to_int8
+from tinyml.runtimes.pc import load_pc
+
+STANDARD_INPUT = "-"
+
+
+class Outcome(NamedTuple):
+    """One run of the network."""
+
+    logits: npt.NDArray[np.int8]
+    cost: float
+    unit: str  # "ms" (a clock) or "instructions" (counted)
+
+
+Run = Callable[[npt.NDArray[np.int8]], Outcome]
+
+
+def on_pc(model: Model, stack: ExitStack) -> tuple[str, Run]:
+    """This PC's engine, timed by the clock."""
+    work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    engine, run = load_pc(model.int8, model.sha256, work)
+
+    def timed(image: npt.NDArray[np.int8]) -> Outcome:
+        started = time.perf_counter()
+        logits = run(image)
+        return Outcome(logits, (time.perf_counter() - started) * 1000, "ms")
+
+    return f"this PC ({engine})", timed
+
+
+def on_board(
+    model: Model, board: str | None, port: str | None, stack: ExitStack
+) -> tuple[str, Run]:
+    """A board that holds the model. Raises UserError where none runs or it holds another."""
+    from host_tools.boards.open import open_boards
+    from host_tools.boards.table import get_board
+
+    if board is not None:
+        get_board(board)
+    boards = open_boards(model, board, [port] if port else None, wait_s=10)
+    stack.callback(boards.close)
+    info = boards.info
+
+    def sent(image: npt.NDArray[np.int8]) -> Outcome:
+        result = boards.call(lambda device: device.infer(image.tobytes(), 1))
+        cost = result.costs[0]
+        logits = np.array(result.logits, dtype=np.int8)
+        return Outcome(logits, cost / 1000 if info.unit == "us" else cost, _unit(info.unit))
+
+    return f"{info.board} ({info.engine})", sent
+
+
+def _unit(unit: str) -> str:
+    return "ms" if unit == "us" else unit
+
+
+def open_photos(names: Sequence[str]) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    """(name, file or stream) of photos, of those below folders, and of standard input."""
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield "standard input", io.BytesIO(sys.stdin.buffer.read())
+        else:
+            yield from ((str(path), path) for path in photos_in([Path(name)]))
+
+
+def cost_text(outcome: Outcome) -> str:
+    if outcome.unit == "ms":
+        return f"{outcome.cost:.3g} ms"
+    return f"{outcome.cost:,.0f} {outcome.unit}"
+
+
+def record_of(name: str, answer: Answer, outcome: Outcome, where: str) -> dict[str, Any]:
+    return {
+        "photo": name,
+        "classes": [{"class": one, "probability": round(p, 4)} for one, p in answer.ranked],
+        "sure": answer.sure,
+        "evidence": round(answer.evidence, 4),
+        "cost": {"value": outcome.cost, "unit": outcome.unit, "where": where},
+        "logits": outcome.logits.tolist(),
+    }
+
+
+def predict(model: Model, arguments: argparse.Namespace) -> int:
+    """Print an answer for each photo; 2 where one cannot be read, after all others."""
+    height, width, _ = model.card.input_shape
+    unread = 0
+    with ExitStack() as stack:
+        chosen = arguments.board is not None or arguments.port is not None
+        where, run = (
+            on_board(model, arguments.board, arguments.port, stack)
+            if chosen
+            else on_pc(model, stack)
+        )
+        if not arguments.json:
+            print(f"{model.card.name} on {where}", file=sys.stderr)
+            if model.card.calibration is None:
+                print(
+                    "not calibrated: the probabilities are too high or too low, and it is never "
+                    f"'not sure'; see swin2mcu calibrate {model.folder}",
+                    file=sys.stderr,
+                )
+        for name, source in open_photos(arguments.photos):
+            try:
+                pixels = resize(open_upright(source, name), height, width)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                unread += 1
+                continue
+            outcome = run(np.ascontiguousarray(to_int8(pixels)))
+            answer = answer_of(outcome.logits, model.card)
+            if arguments.json:
+                print(json.dumps(record_of(name, answer, outcome, where)), flush=True)
+            else:
+                print(f"{name}: {answer.words()}; {cost_text(outcome)}", flush=True)
+    return 2 if unread else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="swin2mcu predict", description=__doc__.partition("\n")[0])
+    parser.add_argument("model", help="a run's folder or a zoo entry's name")
+    parser.add_argument("photos", nargs="+", help="photos, folders of them, or - (standard input)")
+    parser.add_argument("--board", help="the board that runs and holds this model, such as qemu-m7")
+    parser.add_argument("--port", help="its device name or URL")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each photo")
+    arguments = parser.parse_args(argv)
+    return run_command(lambda: predict(load_model(arguments.model), arguments))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

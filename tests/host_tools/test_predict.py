@@ -1,0 +1,159 @@
+"""What the commands that answer people say: predict and calibrate, on the PC and on a board."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from running_board import RunningBoard
+from tiny_run import CLASSES, make_images, make_run
+
+from swin2mcu.calibrate import fit, threshold_for
+from swin2mcu.calibrate import main as calibrate
+from swin2mcu.common.answer import evidence
+from swin2mcu.common.card import Calibration, load_card, save_card
+from swin2mcu.common.cli import UserError
+from swin2mcu.predict import main as predict
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = make_run(tmp_path / "tiny")
+    card = replace(load_card(folder / "card.json"), output_scale=0.1, output_zero_point=0)
+    save_card(card, folder / "card.json")
+    return folder
+
+
+def set_threshold(run: Path, threshold: float) -> None:
+    card = load_card(run / "card.json")
+    save_card(replace(card, calibration=Calibration(1.0, threshold, 0.9, 9)), run / "card.json")
+
+
+def test_photos_folders_and_standard_input_are_answered(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_images(tmp_path / "images", 1, ("x", "y"))
+    stream = io.BytesIO()
+    Image.open(data / "x/0.png").convert("RGB").save(stream, "JPEG")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(stream.getvalue())))
+    assert predict([str(run), str(data), str(data / "x/0.png"), "-"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        str(data / "x/0.png"),
+        str(data / "y/0.png"),
+        str(data / "x/0.png"),
+        "standard input",
+    ]
+    assert lines[0].split("; ")[0] == lines[2].split("; ")[0]
+    assert all(line.endswith(" ms") and line.count("%") == 3 for line in lines)
+    assert "not calibrated" in shown.err and "tiny on this PC (generated C)" in shown.err
+
+
+def test_not_sure_is_the_cards_threshold(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_images(tmp_path / "images", 1, ("x", "y"))
+    answers = {}
+    for threshold in (-1000.0, 1000.0):
+        set_threshold(run, threshold)
+        assert predict([str(run), str(data), "--json"]) == 0
+        shown = capsys.readouterr()
+        assert "not calibrated" not in shown.err
+        answers[threshold] = [json.loads(line) for line in shown.out.splitlines()]
+    assert [one["sure"] for one in answers[-1000.0]] == [True, True]
+    assert [one["sure"] for one in answers[1000.0]] == [False, False]
+    one = answers[1000.0][0]
+    assert one["cost"]["unit"] == "ms" and len(one["logits"]) == len(CLASSES)
+    assert one["classes"][0]["class"] == CLASSES[int(np.argmax(one["logits"]))]
+    assert predict([str(run), str(data)]) == 0
+    assert ": not sure (kind_" in capsys.readouterr().out
+
+
+def test_a_photo_that_cannot_be_read_is_one_line_and_the_others_are_answered(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_images(tmp_path / "images", 1, ("x", "y"))
+    (data / "x/0.png").write_bytes(b"no photo")
+    assert predict([str(run), str(data)]) == 2
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1 and "y/0.png" in shown.out
+    assert shown.err.count("error: cannot read image") == 1 and "Traceback" not in shown.err
+    assert predict([str(run), str(tmp_path / "gone.jpg")]) == 2
+    assert "gone.jpg" in capsys.readouterr().err
+    (tmp_path / "none").mkdir()
+    assert predict([str(run), str(tmp_path / "none")]) == 2
+    assert "holds no photo" in capsys.readouterr().err
+
+
+def test_a_board_answers_as_the_pc_does(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = str(next(board.data.glob("*/*.png")))
+    assert predict([str(board.run), photo, "--port", board.port, "--json"]) == 0
+    there = json.loads(capsys.readouterr().out)
+    assert predict([str(board.run), photo, "--json"]) == 0
+    here = json.loads(capsys.readouterr().out)
+    assert there["logits"] == here["logits"] and there["classes"] == here["classes"]
+    assert there["cost"]["where"].startswith("host ") and there["cost"]["value"] > 0
+
+
+def test_a_board_that_does_not_run_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = str(next(make_images(tmp_path / "images", 1).glob("*/*.png")))
+    assert predict([str(run), photo, "--board", "nano"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_coverage_and_unknowns_choose_the_threshold() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 4, 400)
+    logits = draw.normal(0, 1, (400, 4))
+    logits[np.arange(400), labels] += draw.uniform(1, 8, 400)
+    fitted = fit(logits, labels, 0.9, None, 0)
+    found = evidence(logits, fitted.temperature)
+    assert (found >= fitted.threshold).sum() == 360 and fitted.coverage == 0.9
+    unknown = draw.normal(0, 1, (50, 4))
+    by_unknown = fit(logits, labels, 0.9, unknown, 0.1)
+    answered = (evidence(unknown, fitted.temperature) >= by_unknown.threshold).sum()
+    assert answered == 5
+    assert by_unknown.coverage == pytest.approx((found >= by_unknown.threshold).mean(), abs=1e-5)
+    assert threshold_for(np.array([1.0, 2.0, 3.0]), 1.0) == 1.0
+    with pytest.raises(UserError, match="val has 5 photos, at least 20"):
+        fit(logits[:5], labels[:5], 0.9, None, 0)
+
+
+def test_the_calibrate_command_writes_the_card_and_logs_a_look_at_test(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_images(tmp_path / "images", 12)
+    table = (data / "split.csv").read_text().replace(",test", ",val")
+    lines = [one.replace(",val", ",test") if "/1." in one else one for one in table.splitlines()]
+    (data / "split.csv").write_text("\n".join(lines))
+    others = make_images(tmp_path / "others", 2, ("x", "y"), seed=5)
+    command = [str(run), "--data", str(data), "--unknown", str(others), "--coverage", "0.8"]
+    assert calibrate([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    fitted = load_card(run / "card.json").calibration
+    assert fitted is not None and fitted.images == 50 and fitted.coverage == 0.8
+    assert report["unknown"]["others"]["photos"] == 4 and "test" not in report
+    assert not (run / "test_access.jsonl").exists()
+    assert calibrate([*command, "--test"]) == 0
+    assert "test: " in capsys.readouterr().out
+    assert len((run / "test_access.jsonl").read_text().splitlines()) == 1
+    for more, words in (
+        (["--coverage", "0"], "--coverage must"),
+        (["--unknown-answered", "1"], "--unknown-answered must"),
+    ):
+        assert calibrate([*command, *more]) == 2
+        assert words in capsys.readouterr().err
+    assert calibrate([str(run), "--data", str(data), "--unknown-answered", "0.1"]) == 2
+    assert "needs --unknown" in capsys.readouterr().err
