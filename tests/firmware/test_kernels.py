@@ -45,6 +45,26 @@ def test_portable_kernels_on_the_emulated_xtensa_core(tmp_path: Path) -> None:
     assert text.count(": ok") == 8, text
 
 
+FAULT = """
+#include "counter.h"
+static __attribute__((section(".noinit"))) volatile int boots;
+int main(void) {
+  boots = boots + 1;
+  print_line("boot %d", boots);
+  if (boots == 1) __asm__ volatile("ill");
+  return boots != 2;
+}
+"""
+
+
+def test_a_fault_on_the_emulated_xtensa_core_is_a_reset(tmp_path: Path) -> None:
+    source, program = tmp_path / "fault.c", tmp_path / "fault.elf"
+    source.write_text(FAULT)
+    build_xtensa(program, [source])
+    status, text = run_xtensa(program, timeout_s=60)
+    assert (status, text.split("\n")) == (0, ["boot 1", "boot 2", ""])
+
+
 ARITHMETIC = r"""
 #include <stdio.h>
 #include "arithmetic.c"

@@ -10,6 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from running_board import RunningBoard
 from tiny_run import make_run
@@ -27,6 +28,14 @@ from swin2mcu.common.cli import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-xtensa"]
+
+
+def cpu_seconds(pid: int, while_s: float) -> float:
+    process = psutil.Process(pid)
+    before = process.cpu_times()
+    time.sleep(while_s)
+    after = process.cpu_times()
+    return after.user + after.system - before.user - before.system
 
 
 def test_the_only_board_is_chosen_and_several_are_listed() -> None:
@@ -120,6 +129,7 @@ def test_an_emulated_board_answers_and_survives_a_reset(name: str, tmp_path: Pat
         # Instructions, in steps of a tick, of which the longest is 50.
         assert again.costs[0] == pytest.approx(first.costs[0], abs=50)
         assert device.hello().stack_bytes > 100
+        assert cpu_seconds(emulated.pid, while_s=1.0) < 0.1, "a board that waits burns a core"
     finally:
         line.close()
         emulator.stop(name, tmp_path / "state")
