@@ -55,6 +55,16 @@ class CostUnit(IntEnum):
     INSTRUCTIONS = 1
 
 
+class FrameFormat(IntEnum):
+    """How a camera's frame is laid out; the numbers of firmware/lib/vision/vision.h."""
+
+    RGB565_LE = 0
+    RGB565_BE = 1
+    RGB888 = 2
+    GRAY = 3
+    YUV422 = 4
+
+
 UNIT_NAMES = {CostUnit.MICROSECONDS: "us", CostUnit.INSTRUCTIONS: "instructions"}
 
 

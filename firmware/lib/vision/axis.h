@@ -1,0 +1,35 @@
+// One direction of the resize: which inputs make which output, and with what weights.
+//
+// Pillow's BILINEAR is a triangle filter as wide as the shrinking factor. Its weights are
+// fixed-point numbers of 22 fractional bits that sum to about 1, so an output is (sum + half)
+// >> 22. The sum of bytes times weights stays below 2^31, and the result below 256, while a
+// direction has at most VISION_MAX_SIDE inputs: each weight is rounded by at most a half.
+#ifndef FIRMWARE_LIB_VISION_AXIS_H_
+#define FIRMWARE_LIB_VISION_AXIS_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { AXIS_BITS = 22, AXIS_HALF = 1 << (AXIS_BITS - 1) };
+
+// A direction that shrinks (or stays) is computed from its inputs: each input counts for the output
+// under way and for the one after it, never for a third. One that grows is computed from its
+// outputs: each takes one or two neighboring inputs.
+typedef struct {
+  uint16_t from;  // inputs
+  uint16_t to;    // outputs
+  // shrinks: of input i, its weights in the output under way and in the next one
+  // grows: of output x, the weights of the input before its last and of its last
+  uint32_t (*weights)[2];
+  uint16_t* last;  // of output x, the last input that counts; it never falls as x rises
+} VisionAxis;
+
+static inline bool axis_shrinks(const VisionAxis* axis) { return axis->from >= axis->to; }
+
+// Bytes of weights and last; a multiple of 4.
+uint32_t axis_bytes(uint16_t from, uint16_t to);
+
+// Fills an axis whose arrays lie in `memory`, aligned to 4 bytes.
+void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory);
+
+#endif  // FIRMWARE_LIB_VISION_AXIS_H_
