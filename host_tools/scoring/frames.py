@@ -71,7 +71,7 @@ def encode_frame(pixels: Pixels, format_: FrameFormat) -> bytes:
         yuv = np.asarray(Image.fromarray(pixels).convert("YCbCr")).astype(np.uint16)
         chroma = (yuv[:, 0::2, 1:] + yuv[:, 1::2, 1:] + 1) // 2  # of two pixels
         pairs = (yuv[:, 0::2, 0], chroma[:, :, 0], yuv[:, 1::2, 0], chroma[:, :, 1])
-        return np.stack(pairs, axis=-1).astype(np.uint8).tobytes()
+        return bytes(np.stack(pairs, axis=-1).astype(np.uint8).tobytes())
     red, green, blue = np.moveaxis(pixels.astype(np.uint16), -1, 0)
     values = red >> 3 << 11 | green >> 2 << 5 | blue >> 3
     return values.astype("<u2" if format_ == FrameFormat.RGB565_LE else ">u2").tobytes()
