@@ -74,7 +74,7 @@ def encode_frame(pixels: Pixels, format_: FrameFormat) -> bytes:
         return bytes(np.stack(pairs, axis=-1).astype(np.uint8).tobytes())
     red, green, blue = np.moveaxis(pixels.astype(np.uint16), -1, 0)
     values = red >> 3 << 11 | green >> 2 << 5 | blue >> 3
-    return values.astype("<u2" if format_ == FrameFormat.RGB565_LE else ">u2").tobytes()
+    return bytes(values.astype("<u2" if format_ == FrameFormat.RGB565_LE else ">u2").tobytes())
 
 
 def decode_frame(frame: bytes, kind: FrameKind) -> Pixels:
