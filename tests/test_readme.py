@@ -1,5 +1,6 @@
 """What the README shows is what the commands print, and what it names exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from host_tools.report.__main__ import main as report
 
 ROOT = Path(__file__).resolve().parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -19,6 +21,32 @@ def test_the_results_table_is_the_zoos(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
+def test_the_demos_sample_is_of_this_demo() -> None:
+    """What needs no training to know: the board, the images, and that its figures are one run's."""
+    shown = README.partition("<!-- demo -->")[2].partition("<!-- /demo -->")[0]
+    demo = MAKEFILE.partition("\ndemo: ")[2].partition("\n\n")[0]
+    board = re.search(r"^BOARD \?= (\S+)", MAKEFILE, re.MULTILINE)[1]
+    name, top1, images, same, of = re.search(
+        r"^(\S+): top-1 ([\d.]+%) of (\d+) images; (\d+) of (\d+) byte-identical",
+        shown,
+        re.MULTILINE,
+    ).groups()
+    assert name == f"{board}-aot"
+    assert images == same == of == re.search(r"LIMIT=(\d+)", demo)[1]
+    targets = dict(re.findall(r"^((?:pc|qemu)-[a-z0-9-]+) +([\d.]+%)", shown, re.MULTILINE))
+    assert set(targets) == {"pc-litert-float32", "pc-litert-int8", "pc-tflm-int8", name}
+    # TFLite Micro's bytes are the board's.
+    assert targets[name] == targets["pc-tflm-int8"] == top1
+    # The demo's student is the published small-96's network: weights do not change what it costs.
+    (counted,) = (
+        c["instructions"]
+        for c in json.loads((ROOT / "firmware/counts.json").read_text())
+        if (c["model"], c["core"], c["engine"]) == ("small-96", board.removeprefix("qemu-"), "aot")
+    )
+    told = int(re.search(r"instructions p50 ([\d,]+)", shown)[1].replace(",", ""))
+    assert abs(told / counted - 1) < 1e-3
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
@@ -28,9 +56,8 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_make_targets_and_scripts_that_are_named_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z-]+)", README):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), f"make {target}"
     for script in re.findall(r"python (host_tools/\w+\.py)", README):
         assert (ROOT / script).is_file(), script
     for module in re.findall(r"-m ((?:pytorch_side|tinyml)\.[\w.]+)", README):
