@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.inputs import Model, Weights, load_model, split_images
+from host_tools.inputs import Model, Weights, add_foreign_options, load_named, split_images
 from host_tools.pc.backend import Backend
 from host_tools.pc.backends import all_backends
 from host_tools.pc.memory import measure_in_fresh_process
@@ -43,7 +43,8 @@ THREADS_MAX = 256  # a runtime that is asked for more than a machine can start e
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_foreign_options(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--limit", type=int, help="score at most this many test images")
     parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed runs of each, at least")
@@ -70,7 +71,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise UserError(f"--threads must be at most {THREADS_MAX}")
     if not 0 < arguments.score_seconds < math.inf:
         raise UserError("--score-seconds must be a number above 0")
-    model = load_model(arguments.model, measured=True)
+    model = load_named(arguments, measured=True)
     images = _test_images(arguments.data, model)
     work = ROOT / "build" / "bench_pc"
     work.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,10 @@ def _bench(arguments: argparse.Namespace) -> None:
     if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model, measured=True)
+    if not model.contract.ours:
+        raise UserError(
+            f"{model.int8} is not fed (pixel - 128) / 128, and the phone page knows nothing else"
+        )
     if arguments.adb is not None:
         bench_over_adb(model, arguments.adb, arguments.serial, status.print)
     else:

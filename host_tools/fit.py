@@ -18,7 +18,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.table import Board, get_board, load_boards
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_foreign_options, load_model, load_named
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.paths import ROOT
 from tinyml.aot.compiler import compile_graph
@@ -152,14 +152,15 @@ def measure(model: Model, core: str) -> Need:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_foreign_options(parser)
     parser.add_argument("--board", help="one board (default: all of them)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
 
     def command() -> int:
         boards = [get_board(arguments.board)] if arguments.board else list(load_boards().values())
-        model = load_model(arguments.model)
+        model = load_named(arguments, keep=False)
         needs = {core: measure(model, core) for core in sorted({b.core for b in boards})}
         fits = [fit(needs[board.core], board, m.name) for board in boards for m in board.memories]
         if arguments.json:

@@ -22,7 +22,7 @@ from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
 from host_tools.boards.table import Board, get_board, load_boards, usb_boards
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_foreign_options, load_named
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
@@ -35,7 +35,8 @@ BOOT_S = 15.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_foreign_options(parser)
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument("--port", help="where the board is: a device name or a URL")
     parser.add_argument("--engine", help="what runs the model (default: the board's first)")
@@ -67,7 +68,7 @@ def _flash(arguments: argparse.Namespace) -> None:
         raise UserError(f"{name} has no engine {engine}: choose {' or '.join(board.engines)}")
     if not 1 <= arguments.copies <= 64 or (arguments.copies > 1 and not board.emulated):
         raise UserError("--copies is for emulated boards, 1 to 64 of them")
-    model = load_model(arguments.model)
+    model = load_named(arguments)
     memory = board.memory(arguments.memory)
     firmware = build(model, board, engine, memory.name)
     port = put_on_board(board, firmware, arguments.port, arguments.copies)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from swin2mcu.common.card import Card, load_card, sha256_of
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.card import Card, save_card, sha256_of
+from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.input_contract import USUAL, InputContract
 from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT, ZOO
+from tinyml.format.facts import card_of, contract_of, open_card
 
 MODEL_NAME = "model_int8.tflite"
 MEASURED = ROOT / "build" / "measured"  # copies of zoo entries, with what was measured since
@@ -27,11 +30,17 @@ class Model:
 
     folder: Path
     card: Card
-    sha256: str  # of model_int8.tflite
+    sha256: str  # of the int8 file
+    file: Path | None = None  # the int8 file, where it does not lie in the folder
 
     @property
     def int8(self) -> Path:
-        return self.folder / MODEL_NAME
+        return self.file or self.folder / MODEL_NAME
+
+    @property
+    def contract(self) -> InputContract:
+        """How pixels become the model's input."""
+        return contract_of(self.card)
 
     @property
     def weights(self) -> Weights:
@@ -83,24 +92,71 @@ def copy_published(entry: Path) -> Path:
     return copy
 
 
-def load_model(argument: str | None, measured: bool = False) -> Model:
+def add_foreign_options(parser: argparse.ArgumentParser) -> None:
+    """--classes and --input, for a .tflite that came without a card."""
+    parser.add_argument(
+        "--classes", type=Path, metavar="FILE", help="a plain .tflite's class names, one a line"
+    )
+    parser.add_argument(
+        "--input",
+        metavar="KIND",
+        help=f"what a plain .tflite is fed: {', '.join(USUAL)}, or MEAN/STD "
+        "(default: what its input's range fits)",
+    )
+
+
+def load_named(
+    arguments: argparse.Namespace, measured: bool = False, keep: bool = True
+) -> Model:
+    """The model that a command's arguments name; see add_foreign_options and load_model."""
+    return load_model(arguments.model, measured, arguments.classes, arguments.input, keep)
+
+
+def load_model(
+    argument: str | None,
+    measured: bool = False,
+    labels: Path | None = None,
+    kind: str | None = None,
+    keep: bool = True,
+) -> Model:
     """Find a model and check that its card describes it. Raises UserError where it does not.
 
     A published model that is to be `measured` is copied first: results go into the copy.
+    `argument` may be a .tflite; `labels` and `kind` then say what it does not. It becomes a run of
+    its name, runs/<name>, unless `keep` is False: nothing is written then.
     """
-    folder = resolve_model_dir(argument)
-    if measured and folder.resolve().parent == ZOO.resolve():
-        folder = copy_published(folder)
-    card = load_card(folder / "card.json")
-    sha256 = sha256_of(folder / MODEL_NAME)
-    if card.sha256 is not None and card.sha256 != sha256:
-        raise UserError(
-            f"{folder}/card.json describes another model than {MODEL_NAME} beside it: export again"
-        )
-    height, width, _ = card.input_shape
+    plain = argument is not None and argument.endswith(".tflite") and Path(argument).is_file()
+    if plain and argument is not None and not (Path(argument).parent / "card.json").is_file():
+        model = _load_plain(Path(argument), labels, kind, keep)
+    elif labels or kind:
+        raise UserError("--classes and --input are for a .tflite without a card: name the file")
+    else:
+        folder = Path(argument).parent if plain and argument else resolve_model_dir(argument)
+        if measured and folder.resolve().parent == ZOO.resolve():
+            folder = copy_published(folder)
+        path = folder / (Path(argument).name if plain and argument else MODEL_NAME)
+        card = open_card(folder / "card.json", path)
+        assert card.sha256 is not None  # open_card saw to it
+        model = Model(folder, card, card.sha256, path if path.name != MODEL_NAME else None)
+    height, width, _ = model.card.input_shape
     if height != width:
-        raise UserError(f"{folder}/card.json: input is {height}x{width}, only squares are known")
-    return Model(folder, card, sha256)
+        raise UserError(f"{model.int8}: its input is {height}x{width}; only squares are known")
+    return model
+
+
+def _load_plain(path: Path, labels: Path | None, kind: str | None, keep: bool) -> Model:
+    """A .tflite without a card, as a run of its own."""
+    folder = Path("runs") / path.stem
+    known, sha256 = folder / "card.json", sha256_of(path)
+    if (folder / MODEL_NAME).is_file() and sha256_of(folder / MODEL_NAME) != sha256:
+        raise UserError(f"{folder} holds another model than {path}: give one of them another name")
+    if known.is_file() and not labels and not kind:
+        return Model(folder, open_card(known, path), sha256, path)
+    card = card_of(path, labels, kind)
+    if keep:
+        write_atomic(folder / MODEL_NAME, path.read_bytes())
+        save_card(card, known)
+    return Model(folder, card, sha256, path)
 
 
 def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:

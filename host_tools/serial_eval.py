@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.open import open_boards
 from host_tools.boards.table import get_board
-from host_tools.inputs import Model, load_model, split_images
+from host_tools.inputs import Model, add_foreign_options, load_named, split_images
 from host_tools.link.device import Device, DeviceSilent
 from host_tools.link.faults import parse_faults
 from host_tools.link.pool import Pool
@@ -44,7 +44,8 @@ MAX_WAIT_S = 86_400
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_foreign_options(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument(
@@ -80,7 +81,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.board is not None:
         get_board(arguments.board)
     faults = parse_faults(arguments.inject_faults)
-    model = load_model(arguments.model, measured=True)
+    model = load_named(arguments, measured=True)
     data = data_folder(arguments.data)
     root = data.parent if data.is_file() else data
     images = [

@@ -11,21 +11,37 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from swin2mcu.common.card import load_card, sha256_of
+from swin2mcu.common.card import Card, sha256_of
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from tinyml.format.facts import facts_of, open_card
 from tinyml.format.tflite import Graph, read
 
-# TFLite's operator → the method of MicroMutableOpResolver that registers it.
-REGISTER = {
-    "ADD": "AddAdd",
+# TFLite's operators that MicroMutableOpResolver registers under a name of the same words…
+SAME_WORDS = (
+    "ABS ADD ADD_N ARG_MAX ARG_MIN BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CAST CEIL "
+    "CONCATENATION COS CUMSUM DEPTH_TO_SPACE DEQUANTIZE DIV ELU EQUAL EXP EXPAND_DIMS FILL "
+    "FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER GREATER_EQUAL "
+    "HARD_SWISH L2_NORMALIZATION LEAKY_RELU LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT "
+    "LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MEAN MINIMUM MIRROR_PAD MUL NEG NOT_EQUAL PACK PAD "
+    "PRELU QUANTIZE REDUCE_MAX REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR "
+    "RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT SELECT_V2 SHAPE SIN SLICE SOFTMAX "
+    "SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE "
+    "STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV UNPACK ZEROS_LIKE"
+)
+# … and the ones it spells its own way.
+OTHER_WORDS = {
+    "AVERAGE_POOL_2D": "AddAveragePool2D",
+    "BATCH_MATMUL": "AddBatchMatMul",
     "CONV_2D": "AddConv2D",
+    "CUMSUM": "AddCumSum",
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
-    "FULLY_CONNECTED": "AddFullyConnected",
-    "HARD_SWISH": "AddHardSwish",
-    "MEAN": "AddMean",
-    "MUL": "AddMul",
-    "RESHAPE": "AddReshape",
+    "L2_POOL_2D": "AddL2Pool2D",
+    "MAX_POOL_2D": "AddMaxPool2D",
+    "PADV2": "AddPadV2",
 }
+REGISTER = {
+    op: "Add" + "".join(word.capitalize() for word in op.split("_")) for op in SAME_WORDS.split()
+} | OTHER_WORDS
 ARENA_GRAIN = 16
 BYTES_PER_LINE = 24
 
@@ -101,9 +117,11 @@ inline TfLiteStatus RegisterOperators(OpResolver& resolver) {{
 
 
 def emit(model: Path, labels: Sequence[str] | None, arena_bytes: int) -> dict[str, str]:
-    """File name → text. `labels` None numbers the classes. Raises UserError; see require_int8."""
+    """File name → text. `labels` None numbers the classes. Raises UserError."""
     graph = read(model)
-    height, width, channels, classes = require_int8(graph, model)
+    facts = facts_of(graph, model)
+    (height, width, channels), classes = facts.input_shape, facts.classes
+    require_known(graph, model)
     names = list(labels) if labels is not None else [str(i) for i in range(classes)]
     if len(names) != classes:
         raise UserError(f"{model} has {classes} classes, the card names {len(names)}")
@@ -133,20 +151,28 @@ def emit(model: Path, labels: Sequence[str] | None, arena_bytes: int) -> dict[st
     }
 
 
-def require_int8(graph: Graph, model: Path) -> tuple[int, int, int, int]:
-    """Height, width, channels, classes. Raises UserError where TFLite Micro could not run it."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise UserError(f"{model} must have one input and one output")
-    source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    if source.dtype != "int8" or target.dtype != "int8" or len(source.shape) != 4:
-        raise UserError(f"{model} is no int8 image model: convert it with python -m tinyml.convert")
+def require_known(graph: Graph, model: Path) -> None:
+    """Raises UserError where TFLite Micro has no kernel for an operator of the graph."""
     for operator in graph.operators:
         if operator.op not in REGISTER:
-            raise UserError(
-                f"{operator.op} of {model} is not registered here (known: {', '.join(REGISTER)})"
-            )
-    _, height, width, channels = source.shape
-    return height, width, channels, int(target.shape[-1])
+            raise UserError(f"TensorFlow Lite Micro has no {operator.op}, which {model} uses")
+
+
+def known_arena(model: Path, card: Card | None) -> int:
+    """What TFLite Micro needs for the model: measured here, else what its card says.
+
+    Raises UserError where neither knows.
+    """
+    from tinyml.runtimes.tflite_micro import arena_bytes
+
+    facts_of(read(model), model)
+    arena = arena_bytes(model) or (card.arena_bytes if card else None)
+    if arena is None:
+        raise UserError(
+            f"TFLite Micro's arena for {model} is not known: its wheel measures it, and exists for "
+            "Linux on x86-64; ahead-of-time C needs none"
+        )
+    return arena
 
 
 def c_string(text: str) -> str:
@@ -166,16 +192,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        card = load_card(arguments.card) if arguments.card else None
-        if card and card.sha256 not in (None, sha256_of(arguments.model)):
-            raise UserError(f"{arguments.card} describes another model than {arguments.model}")
-        if card and card.arena_bytes:
-            arena = card.arena_bytes
-        else:
-            from tinyml.runtimes.tflite_micro import arena_bytes
-
-            require_int8(read(arguments.model), arguments.model)
-            arena = arena_bytes(arguments.model)
+        card = open_card(arguments.card, arguments.model) if arguments.card else None
+        require_known(read(arguments.model), arguments.model)
+        arena = known_arena(arguments.model, card)
         files = emit(arguments.model, card.classes if card else None, arena)
         for name, text in files.items():
             write_atomic(arguments.out / name, text)

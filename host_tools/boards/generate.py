@@ -11,7 +11,6 @@ from swin2mcu.common.cli import write_atomic
 from tinyml import emit_c
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
-from tinyml.runtimes.tflite_micro import arena_bytes
 
 # The arena is measured with reference kernels; optimised ones (ESP-NN) ask for scratch beyond it.
 TFLM_SCRATCH_BYTES = 64 << 10
@@ -45,6 +44,6 @@ def _compiled(model: Model, core: str) -> tuple[dict[str, str], Need]:
 
 def _interpreted(model: Model) -> tuple[dict[str, str], Need]:
     """The file itself is what lies in flash, and the interpreter's structures in the arena."""
-    arena = (model.card.arena_bytes or arena_bytes(model.int8)) + TFLM_SCRATCH_BYTES
+    arena = emit_c.known_arena(model.int8, model.card) + TFLM_SCRATCH_BYTES
     files = emit_c.emit(model.int8, model.card.classes, arena)
     return files, Need(arena, model.int8.stat().st_size, activation_bytes(read(model.int8)))

@@ -16,7 +16,8 @@ from host_tools.inputs import Model
 from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Pixels, Runner
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import to_float, to_int8
+from swin2mcu.common.input_contract import InputContract
+from swin2mcu.common.pixels import to_float
 
 
 def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
@@ -30,7 +31,7 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
             model.size,
             threads,
             ("ai-edge-litert",),
-            lambda count: load_litert(model.int8, count),
+            lambda count: load_litert(model.int8, count, model.contract),
             model.int8,
         ),
         _float_litert(model, work, threads, suffix),
@@ -57,7 +58,7 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
                 model.size,
                 1,
                 ("tflite-micro",),
-                lambda count: load_tflite_micro(model.int8),
+                lambda count: load_tflite_micro(model.int8, model.contract),
                 model.int8,
                 "reference kernels, made to be read and ported, not to be fast on a PC",
             )
@@ -87,7 +88,7 @@ def _float_litert(model: Model, work: Path, threads: int, suffix: str) -> Backen
         model.size,
         threads,
         ("ai-edge-litert",),
-        lambda count: load_litert(path, count),
+        lambda count: load_litert(path, count, model.contract),
         path,
         note,
     )
@@ -107,8 +108,8 @@ def float_model(model: Model, work: Path) -> tuple[Path, str]:
     return path, "the int8 model's weights as floats: the float model itself is not in the folder"
 
 
-def load_litert(path: Path, threads: int) -> Runner:
-    """LiteRT with its default kernels (XNNPACK); the file's input may be int8 or float32."""
+def load_litert(path: Path, threads: int, contract: InputContract) -> Runner:
+    """LiteRT with its default kernels (XNNPACK); the file's ends may be int8, uint8 or float32."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -117,32 +118,26 @@ def load_litert(path: Path, threads: int) -> Runner:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"LiteRT cannot load {path}: {error}") from error
     taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    convert = to_int8 if taken["dtype"] == np.int8 else to_float
+
+    def prepare(pixels: Pixels) -> npt.NDArray[Any]:
+        if taken["dtype"] == np.float32:
+            return contract.real(pixels)[None]
+        stored = contract.stored(pixels)[None]
+        return stored if taken["dtype"] == np.int8 else stored.view(np.uint8) ^ np.uint8(0x80)
 
     def run(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         interpreter.set_tensor(taken["index"], values)
         interpreter.invoke()
-        logits: npt.NDArray[Any] = interpreter.get_tensor(given["index"])[0]
-        return logits
+        logits: npt.NDArray[Any] = interpreter.get_tensor(given["index"]).ravel()
+        return (logits ^ np.uint8(0x80)).view(np.int8) if logits.dtype == np.uint8 else logits
 
-    return Runner(lambda pixels: convert(pixels)[None], run)
+    return Runner(prepare, run)
 
 
-def load_tflite_micro(path: Path) -> Runner:
-    from tflite_micro.python.tflite_micro import runtime
+def load_tflite_micro(path: Path, contract: InputContract) -> Runner:
+    from tinyml.runtimes.tflite_micro import Micro
 
-    try:
-        interpreter = runtime.Interpreter.from_file(str(path))
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"TFLite Micro cannot load {path}: {error}") from error
-
-    def run(values: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
-        interpreter.set_input(values, 0)
-        interpreter.invoke()
-        logits: npt.NDArray[Any] = interpreter.get_output(0)[0]
-        return logits
-
-    return Runner(lambda pixels: to_int8(pixels)[None], run)
+    return Runner(contract.stored, Micro(path.read_bytes()).run)
 
 
 def load_generated_c(model: Model, work: Path) -> Runner:
@@ -152,7 +147,7 @@ def load_generated_c(model: Model, work: Path) -> Runner:
     folder = work / f"aot-{model.sha256[:16]}"
     folder.mkdir(exist_ok=True)
     generated = GeneratedC(read(model.int8), model.sha256, folder)
-    return Runner(to_int8, generated.run)
+    return Runner(model.contract.stored, generated.run)
 
 
 def load_onnxruntime(path: Path, threads: int) -> Runner:

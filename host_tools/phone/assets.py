@@ -137,7 +137,7 @@ def expect(
     for precision, content in models.items():
         path = work / f"{model.sha256[:16]}-{precision}.tflite"
         path.write_bytes(content)
-        runner = load_litert(path, 1)
+        runner = load_litert(path, 1, model.contract)
         logits[precision] = np.stack([runner.run(runner.prepare(one)) for one in pixels])
     path, _ = _float_model(model)
     weights = {"int8": model.weights, "float32": (path.name, sha256_of(path))}

@@ -60,7 +60,9 @@ def score_images(
     def infer(one: Prepared | str) -> Answer | None:
         return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat))
 
-    prepared = prepare_images(model.int8.read_bytes(), [one.path for one in todo], height, width)
+    prepared = prepare_images(
+        model.int8.read_bytes(), model.contract, [one.path for one in todo], height, width
+    )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=len(images), completed=len(journal.entries))

@@ -15,6 +15,7 @@ from host_tools.link.pool import Pool
 from host_tools.link.protocol import Info, StepCost
 from host_tools.results import summarize_accuracy, summarize_cost
 from host_tools.scoring.images import argmax
+from tinyml.runtimes.reference import reference_name
 
 
 def make_record(
@@ -55,7 +56,7 @@ def make_record(
             **flashed.get("memory", {}),
         },
         "parity": {
-            "reference": "tflite-micro",
+            "reference": reference_name(),
             "images": len(entries),
             "identical": sum(w == 0 for w in worst),
             "max_lsb": max(worst),

@@ -1,4 +1,4 @@
-"""What TFLite Micro's interpreter on the PC answers, computed ahead in a process of its own."""
+"""What the PC answers to each image, computed ahead in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import load_pixels, to_int8
-from tinyml.runtimes.tflite_micro import Micro
+from swin2mcu.common.input_contract import InputContract
+from swin2mcu.common.pixels import load_pixels
+from tinyml.runtimes.reference import Runner, open_reference
 
 AHEAD = 6  # images prepared while the board works
 
@@ -28,13 +29,13 @@ class Prepared:
     logits: tuple[int, ...]
 
 
-_micro: Micro | None = None
+_reference: tuple[Runner, InputContract] | None = None
 
 
-def _start(model: bytes) -> None:
-    global _micro
+def _start(model: bytes, contract: InputContract) -> None:
+    global _reference
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _micro = Micro(model)
+    _reference = open_reference(model), contract
 
 
 def _end_with_parent() -> None:
@@ -47,21 +48,22 @@ def _end_with_parent() -> None:
 
 def _prepare(path: Path, height: int, width: int) -> Prepared | str:
     """The image, or the line that says why it cannot be read."""
-    assert _micro is not None
+    assert _reference is not None
+    runner, contract = _reference
     try:
-        image = np.ascontiguousarray(to_int8(load_pixels(path, height, width)))
+        image = np.ascontiguousarray(contract.stored(load_pixels(path, height, width)))
     except UserError as error:
         return str(error)
-    return Prepared(image.tobytes(), tuple(int(v) for v in _micro.run(image)))
+    return Prepared(image.tobytes(), tuple(int(v) for v in runner.run(image)))
 
 
 def prepare_images(
-    model: bytes, files: Sequence[Path], height: int, width: int
+    model: bytes, contract: InputContract, files: Sequence[Path], height: int, width: int
 ) -> Iterator[Prepared | str]:
     """Each file's `Prepared`, in order, or the line that says why there is none."""
     # Spawned: a forked copy would share our end of the serial line.
     context = get_context("spawn")
-    with ProcessPoolExecutor(1, context, _start, (model,)) as pool:
+    with ProcessPoolExecutor(1, context, _start, (model, contract)) as pool:
         waiting: deque[Future[Prepared | str]] = deque()
         remaining = iter(files)
         try:

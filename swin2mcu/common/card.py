@@ -53,6 +53,9 @@ class Card:
     input_shape: tuple[int, int, int]  # height, width, channels; NHWC on every target
     input_scale: float = 1 / 128
     input_zero_point: int = 0
+    # The real input is (pixel - mean) / std: one number, or one a channel.
+    input_mean: tuple[float, ...] = (128.0,)
+    input_std: tuple[float, ...] = (128.0,)
     output_scale: float | None = None
     output_zero_point: int | None = None
     ops: dict[str, int] = field(default_factory=dict)  # TFLite operator → how often
@@ -81,6 +84,22 @@ def _is_scale(value: Any) -> bool:
 
 def _is_zero_point(value: Any) -> bool:
     return type(value) is int and -128 <= value <= 127
+
+
+def _are_means(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (1, 3)
+        and all(type(n) in (int, float) and abs(n) < 2**31 for n in value)
+    )
+
+
+def _are_deviations(value: Any) -> bool:
+    return _are_means(value) and all(n > 0 for n in value)
+
+
+def _is_arena(value: Any) -> bool:
+    return _is_count(value) and value < 2**31  # more has no board, and no 32-bit size_t
 
 
 def _are_names(value: Any) -> bool:
@@ -125,12 +144,14 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "input_shape": (_is_shape, "[height, width, channels]"),
     "input_scale": (_is_scale, "a number above 0"),
     "input_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
+    "input_mean": (_are_means, "a list of one or three numbers"),
+    "input_std": (_are_deviations, "a list of one or three numbers above 0"),
     "output_scale": (_is_scale, "a number above 0"),
     "output_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
     "ops": (_are_counts, "an object of operators and how often they occur"),
     "macs": (_is_count, "a whole number"),
     "parameters": (_is_count, "a whole number"),
-    "arena_bytes": (_is_count, "a whole number"),
+    "arena_bytes": (_is_arena, "a whole number below 2^31"),
     "sha256": (_is_text, "a text"),
     "calibration": (
         _is_calibration,
@@ -171,6 +192,9 @@ def load_card(path: Path) -> Card:
     values["input_shape"] = tuple(values["input_shape"])
     if values.get("calibration") is not None:
         values["calibration"] = Calibration(**values["calibration"])
+    for name in ("input_mean", "input_std"):
+        if name in values:
+            values[name] = tuple(float(number) for number in values[name])
     values["split"] = _split_rule(path, values.get("split", {}))
     return Card(**values)
 

@@ -39,20 +39,19 @@ def compile_file(model: bytes, folder: Path, *options: str) -> int:
 
 
 def unsupported(model: Any) -> None:
-    model.operatorCodes[1].builtinCode = model.operatorCodes[1].deprecatedBuiltinCode = 14
+    model.operatorCodes[1].builtinCode = model.operatorCodes[1].deprecatedBuiltinCode = 28
 
 
 def dynamic(model: Any) -> None:
-    model.subgraphs[0].tensors[0].shapeSignature = [-1, 4, 4, 2]
+    model.subgraphs[0].tensors[0].shapeSignature = [-1, -1, 4, 2]
 
 
 def float_tensor(model: Any) -> None:
     model.subgraphs[0].tensors[4].type = 0
 
 
-def per_tensor(model: Any) -> None:
-    model.subgraphs[0].tensors[2].quantization.scale = [0.5]
-    model.subgraphs[0].tensors[2].quantization.zeroPoint = [0]
+def along_inputs(model: Any) -> None:
+    model.subgraphs[0].tensors[2].quantization.quantizedDimension = 3
 
 
 def asymmetric(model: Any) -> None:
@@ -90,10 +89,10 @@ def fused_tanh(model: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (unsupported, "LOGISTIC 1 is not supported"),
+        (unsupported, "TANH 1 is not supported"),
         (dynamic, "tensor 0 't0' has a dynamic shape"),
         (float_tensor, "DEPTHWISE_CONV_2D 1: tensor 4 't4' is float32"),
-        (per_tensor, "CONV_2D 0: tensor 2 't2' needs one scale per output channel"),
+        (along_inputs, "CONV_2D 0: tensor 2 't2' needs one scale per output channel"),
         (asymmetric, "CONV_2D 0: tensor 2 't2' has a zero point"),
         (no_weights, "CONV_2D 0: tensor 2 't2' must be a constant, but its buffer is missing"),
         (no_scale, "CONV_2D 0: tensor 1 't1' needs one scale"),
@@ -159,9 +158,9 @@ def test_a_card_of_another_model_is_refused(
     save_card(Card("x", "y", ("a", "b"), (4, 4, 2), sha256="00" * 32), card)
     assert compile_file(two_layers(), tmp_path, "--card", str(card)) == 2
     assert "describes another model" in capsys.readouterr().err
-    save_card(Card("x", "y", ("a", "b"), (4, 4, 2)), card)
-    assert compile_file(two_layers(), tmp_path, "--card", str(card)) == 2
-    assert "2 classes, but the model has 32 outputs" in capsys.readouterr().err
+    save_card(Card("x", "y", ("a", "b"), (32, 32, 3)), card)
+    assert compile_file(mobilenet_graphs.small(32), tmp_path, "--card", str(card)) == 2
+    assert "names 2 classes, and model.tflite has 10 outputs" in capsys.readouterr().err
 
 
 def test_a_tensor_name_cannot_leave_its_comment(tmp_path: Path) -> None:

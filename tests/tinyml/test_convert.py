@@ -16,7 +16,6 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
 from tinyml.convert import __main__ as convert
 from tinyml.convert.__main__ import (
-    count_macs,
     main,
     onnx_weights,
     probe_image,
@@ -24,6 +23,7 @@ from tinyml.convert.__main__ import (
     worst_scale_difference,
 )
 from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
+from tinyml.format.facts import count_macs
 from tinyml.format.tflite import parse, read
 from tinyml.format.writer import GraphWriter
 from tinyml.runtimes.litert import LiteRT

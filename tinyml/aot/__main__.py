@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from swin2mcu.common.card import load_card, sha256_of
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.card import sha256_of
+from swin2mcu.common.cli import Parser, run_command, write_atomic
 from tinyml.aot.compiler import compile_graph
 from tinyml.aot.fuse import FUSIONS
 from tinyml.aot.pack import CORES
+from tinyml.format.facts import open_card
 from tinyml.format.tflite import read
 
 
@@ -38,10 +39,7 @@ def _compile(arguments: argparse.Namespace) -> None:
     sha256 = sha256_of(arguments.model)
     labels = None
     if arguments.card is not None:
-        card = load_card(arguments.card)
-        if card.sha256 is not None and card.sha256 != sha256:
-            raise UserError(f"{arguments.card} describes another model than {arguments.model}")
-        labels = card.classes
+        labels = open_card(arguments.card, arguments.model).classes
     fusions = frozenset(FUSIONS) - frozenset(arguments.without)
     compiled = compile_graph(graph, sha256, arguments.core, labels, fusions)
     # model.c is what a build looks for, so it comes last: with it, the other is there too.

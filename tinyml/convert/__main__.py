@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from tinyml.format.facts import count_macs, count_parameters
 from tinyml.format.tflite import Graph, parse
 
 # onnx2tf fetches this file from the network for image models, unless it lies in its folder.
@@ -67,6 +68,8 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
     with _step(say, "measuring TFLite Micro's arena"):
         output = graph.tensors[graph.outputs[0]]
         facts = {
+            "input_scale": float(graph.tensors[graph.inputs[0]].scales[0]),
+            "input_zero_point": int(graph.tensors[graph.inputs[0]].zero_points[0]),
             "output_scale": float(output.scales[0]),
             "output_zero_point": int(output.zero_points[0]),
             "ops": dict(collections.Counter(o.op for o in graph.operators)),
@@ -152,24 +155,6 @@ def worst_scale_difference(graph: Graph, ranges: dict[str, Any]) -> float:
     return worst
 
 
-def count_macs(graph: Graph) -> int:
-    """Multiply-accumulates of one inference, in convolutions and fully connected layers."""
-    macs = 0
-    for operator in graph.operators:
-        if operator.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-            output = graph.tensors[operator.outputs[0]].shape
-            weight = graph.tensors[operator.inputs[1]].shape
-            depthwise = operator.op == "DEPTHWISE_CONV_2D"  # weights (1, h, w, channels)
-            each = math.prod(weight[1:3] if depthwise else weight[1:])
-            macs += math.prod(output) * each
-    return macs
-
-
-def count_parameters(graph: Graph) -> int:
-    """Weights and biases."""
-    return sum(t.data.size for t in graph.tensors if t.data is not None and t.scales.size)
-
-
 @contextlib.contextmanager
 def _step(say: Any, text: str) -> Iterator[None]:
     say(text)
@@ -189,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return
         operators = ", ".join(f"{n} {op}" for op, n in card.ops.items())
         print(f"{arguments.run / 'model_int8.tflite'}: {card.macs:,} MACs, {card.parameters:,} "
-              f"parameters, {card.arena_bytes:,} bytes of arena; {operators}")  # fmt: skip
+              f"parameters, {card.arena_bytes or 0:,} bytes of arena; {operators}")  # fmt: skip
 
     return run_command(command)
 

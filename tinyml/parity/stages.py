@@ -13,6 +13,7 @@ import numpy.typing as npt
 from swin2mcu.common.card import load_card, sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_float, to_int8
+from tinyml.format.facts import contract_of, open_card
 from tinyml.format.tflite import read
 from tinyml.runtimes.generated import GeneratedC
 from tinyml.runtimes.litert import LiteRT
@@ -57,6 +58,10 @@ def make_stages(run: Path, work: Path) -> list[Stage]:
     card = load_card(run / "card.json")
     if card.sha256 != sha256_of(path):
         raise UserError(f"{path} is not the model of its card: run python -m tinyml.convert {run}")
+    sha256 = card.sha256
+    card = open_card(run / "card.json", path)
+    if not contract_of(card).ours:
+        raise UserError(f"{path} is not fed as this project's networks are: score it on a board")
     model, graph = path.read_bytes(), read(path)
     output = graph.tensors[graph.outputs[0]]
 
@@ -70,7 +75,7 @@ def make_stages(run: Path, work: Path) -> list[Stage]:
     trained = (run / "qat.safetensors").is_file()
     micro = integers(Micro(model).run)
     reference = integers(LiteRT(model).run)
-    generated = integers(GeneratedC(graph, card.sha256, work).run)
+    generated = integers(GeneratedC(graph, sha256, work).run)
     return [
         *(_torch_stages(run) if trained else []),
         *(_float_stages(run) if trained else []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,24 @@ from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import Graph
 
 LIBRARIES = FIRMWARE / "lib"
-FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-Wl,-z,defs")
+# Linux alone links a library with names missing unless it is told not to.
+FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared") + (
+    ("-Wl,-z,defs",) if sys.platform == "linux" else ()
+)
+SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
 class GeneratedC:
     """The C of `graph` with the portable kernels, built in the folder `work`."""
 
     def __init__(self, graph: Graph, sha256: str, work: Path) -> None:
-        compiler = shutil.which("gcc") or shutil.which("cc")
+        compiler = next((c for c in map(shutil.which, ("gcc", "cc", "clang")) if c), None)
         if compiler is None:
-            raise UserError("no C compiler found: install gcc")
+            raise UserError("no C compiler found: install gcc or clang")
         source = compile_graph(graph, sha256, "portable").source
         (work / "model_data.h").write_text(source.model_data_h)
         (work / "model.c").write_text(source.model_c)
-        library = work / "model.so"
+        library = work / f"model{SUFFIX}"
         kernels = LIBRARIES / "kernels"
         sources = [work / "model.c", *kernels.glob("*.c"), *(kernels / "portable").glob("*.c")]
         command = [compiler, *FLAGS, f"-I{LIBRARIES / 'engine'}", f"-I{kernels}"]
@@ -49,7 +54,7 @@ class GeneratedC:
         self._output = np.ctypeslib.as_array(output, (count,))
 
     def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Logits (classes,) of one image (height, width, 3)."""
+        """Logits (classes,) of one image (height, width, channels)."""
         fed = np.ascontiguousarray(image)
         ctypes.memmove(self._input, fed.ctypes.data, fed.nbytes)  # running clobbers the input
         self._run()
