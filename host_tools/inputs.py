@@ -105,9 +105,7 @@ def add_foreign_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_named(
-    arguments: argparse.Namespace, measured: bool = False, keep: bool = True
-) -> Model:
+def load_named(arguments: argparse.Namespace, measured: bool = False, keep: bool = True) -> Model:
     """The model that a command's arguments name; see add_foreign_options and load_model."""
     return load_model(arguments.model, measured, arguments.classes, arguments.input, keep)
 
