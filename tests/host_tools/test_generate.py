@@ -13,6 +13,7 @@ from host_tools.boards.generate import TFLM_SCRATCH_BYTES, generate
 from host_tools.boards.table import get_board
 from host_tools.inputs import Model, load_model
 from swin2mcu.common.cli import UserError
+from tinyml.runtimes.tflite_micro import arena_bytes
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def test_the_interpreter_gets_the_file_and_an_arena_with_scratch(
     }
     header = (out / "model_data.h").read_text()
     arena = int(re.search(r"kArenaBytes = (\d+);", header)[1])  # type: ignore[index]
-    assert arena == 100_000 + TFLM_SCRATCH_BYTES
+    measured = arena_bytes(model.int8)  # whatever the card says
+    assert measured is not None
+    assert 0 <= arena - measured - TFLM_SCRATCH_BYTES < 16
     assert int((out / "arena_bytes").read_text()) == arena
     assert f"kDataBytes = {model.int8.stat().st_size};" in header
 

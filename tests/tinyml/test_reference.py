@@ -1,0 +1,111 @@
+"""Without TensorFlow Lite Micro's wheel the generated C stands in, and says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_facts import PIXELS, classifier
+
+from host_tools.scoring.reference import prepare_images
+from swin2mcu.common.paths import ROOT
+from tinyml.format.facts import card_of, contract_of
+from tinyml.runtimes.reference import open_reference, reference_name
+from tinyml.runtimes.tflite_micro import Micro
+
+HIDE = 'import sys\nsys.modules["tflite_micro"] = None\n'
+
+
+sys.path.insert(0, str(ROOT / "tests" / "host_tools"))  # tiny_run
+
+
+def without_the_wheel(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command as it runs on macOS, Windows or an ARM Linux, in all of its processes."""
+    (folder / "sitecustomize.py").write_text(HIDE)
+    path = os.pathsep.join((str(folder), str(ROOT)))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, cwd=folder
+    )
+
+
+def test_with_the_wheel_it_is_the_reference() -> None:
+    assert reference_name() == "tflite-micro"
+    assert isinstance(open_reference(classifier()), Micro)
+
+
+ANSWER = """
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+import numpy as np
+from tinyml.runtimes.reference import open_reference, reference_name
+from tinyml.runtimes.tflite_micro import arena_bytes
+path = Path("m.tflite")
+image = np.load("image.npy")
+print(reference_name(), arena_bytes(path), *open_reference(path.read_bytes()).run(image))
+"""
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_without_it_generated_c_answers_the_same(tmp_path: Path, unsigned: bool) -> None:
+    model = classifier(unsigned=unsigned)
+    image = np.random.default_rng(2).integers(-128, 128, (6, 6, 3)).astype(np.int8)
+    (tmp_path / "m.tflite").write_bytes(model)
+    np.save(tmp_path / "image.npy", image)
+    done = without_the_wheel(tmp_path, "-c", ANSWER)
+    assert done.returncode == 0, done.stderr
+    expected = " ".join(map(str, Micro(model).run(image)))
+    assert done.stdout.strip() == f"generated-c None {expected}"
+
+
+def test_without_it_the_arena_is_the_cards_or_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(classifier())
+    done = without_the_wheel(tmp_path, "-m", "tinyml.emit_c", "m.tflite", "--out", "out")
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert "is not known: its wheel measures it" in done.stderr
+    done = without_the_wheel(tmp_path, "-m", "tinyml.aot", "m.tflite", "--out", "out")
+    assert done.returncode == 0 and (tmp_path / "out" / "model.c").is_file()
+
+
+@pytest.mark.slow
+def test_without_it_a_board_is_flashed_and_scored(tmp_path: Path) -> None:
+    """The record says what the board's answers were compared with."""
+    from tiny_run import make_images, make_run
+
+    run = make_run(tmp_path / "runs" / "tiny")
+    data = make_images(tmp_path / "data")
+    tools = ROOT / "host_tools"
+    flash = str(tools / "flash.py")
+    done = without_the_wheel(tmp_path, flash, str(run), "--board", "host")
+    try:
+        assert done.returncode == 0, done.stderr
+        score = (str(tools / "serial_eval.py"), str(run), "--board", "host", "--data", str(data))
+        done = without_the_wheel(tmp_path, *score)
+        assert done.returncode == 0, done.stderr
+    finally:
+        without_the_wheel(tmp_path, flash, "--board", "host", "--stop")
+    record = json.loads((run / "results.json").read_text())["targets"]["host-aot"]["parity"]
+    assert record == {"reference": "generated-c", "images": 20, "identical": 20, "max_lsb": 0}
+
+
+def test_images_are_prepared_by_the_models_contract(tmp_path: Path) -> None:
+    """Grey, [0, 1]: the bytes for the board and the answers expected are the contract's."""
+    from PIL import Image
+
+    path, photo = tmp_path / "m.tflite", tmp_path / "p.png"
+    path.write_bytes(classifier(1 / 255, -128, channels=1))
+    Image.fromarray(PIXELS).save(photo)
+    contract = contract_of(card_of(path, None, None))
+    (prepared,) = prepare_images(path.read_bytes(), contract, [photo], 6, 6)
+    assert not isinstance(prepared, str)
+    stored = contract.stored(PIXELS)
+    assert prepared.image == stored.tobytes() and stored.shape == (6, 6, 1)
+    assert list(prepared.logits) == Micro(path.read_bytes()).run(stored).tolist()
