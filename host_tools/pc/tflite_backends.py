@@ -16,7 +16,7 @@ from host_tools.inputs import Model
 from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Pixels, Runner
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.input_contract import InputContract
+from swin2mcu.common.input_contract import OUR_CONTRACT, InputContract
 from swin2mcu.common.pixels import to_float
 
 
@@ -108,7 +108,7 @@ def float_model(model: Model, work: Path) -> tuple[Path, str]:
     return path, "the int8 model's weights as floats: the float model itself is not in the folder"
 
 
-def load_litert(path: Path, threads: int, contract: InputContract) -> Runner:
+def load_litert(path: Path, threads: int, contract: InputContract = OUR_CONTRACT) -> Runner:
     """LiteRT with its default kernels (XNNPACK); the file's ends may be int8, uint8 or float32."""
     from ai_edge_litert.interpreter import Interpreter
 

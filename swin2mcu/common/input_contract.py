@@ -91,6 +91,9 @@ class InputContract:
         return grey[..., None].astype(np.uint8)
 
 
+OUR_CONTRACT = InputContract(*OURS, OUR_SCALE, OUR_ZERO_POINT, 3)  # of this project's networks
+
+
 def _through(tables: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
     channels = [table[pixels[..., c]] for c, table in enumerate(tables)]
     return np.stack(channels, axis=-1)
