@@ -1,13 +1,15 @@
 """Each variant of the kernels gives the bytes of a slow, plain reference."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from kernels.run_qemu import build_host, run_on, test_sources
+from kernels.run_qemu import build_host, build_pie, run_on, test_sources
 from kernels.run_xtensa import BOARD, build_xtensa, run_xtensa
 
-from host_tools.mcu.bare_metal import kernel_sources
+from host_tools.mcu.bare_metal import KERNELS, kernel_sources
 
 ROUNDS = 150  # random cases of each of the eight kernels
 
@@ -104,3 +106,37 @@ def test_the_arithmetic_that_a_compiler_lacks_is_right(tmp_path: Path) -> None:
     subprocess.run([*command, f"-I{BOARD}", str(source), "-o", str(program)], check=True)
     done = subprocess.run([program], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def pie_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("pie") / "kernels"
+    build_pie(program, ROUNDS)
+    return program
+
+
+def test_pie_kernels_in_the_interpreter(pie_kernels: Path) -> None:
+    done = subprocess.run([pie_kernels], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": ok") == 8
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "planted"),
+    [
+        ("conv.S", "  addx2 a12, a11, a12\n", ""),  # rounding of negative sums
+        ("conv.S", "  ee.ld.accx.ip a9, 0\n", "  ee.zero.accx\n"),  # of deep rows
+        ("depthwise.S", "  ssai 28\n", "  ssai 27\n"),
+        ("depthwise.S", "  sext a12, a12, 7\n", "  sext a12, a12, 8\n"),
+    ],
+)
+def test_a_fault_in_the_assembly_is_noticed(
+    file: str, line: str, planted: str, pie_kernels: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(KERNELS / "pie", tmp_path / "pie")
+    source = tmp_path / "pie" / file
+    assert line in source.read_text()
+    source.write_text(source.read_text().replace(line, planted))
+    environment = os.environ | {"PIE_SOURCE_FOLDER": str(tmp_path / "pie")}
+    done = subprocess.run([pie_kernels], capture_output=True, text=True, env=environment)
+    assert "FAILED" in done.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host_tools.mcu.interpreted import build_interpreted
 from tinyml.aot.compiler import Compiled, compile_graph
 from tinyml.aot.fuse import FUSIONS
 from tinyml.format.tflite import parse
@@ -83,6 +84,23 @@ def build(folder: Path, compiled: Sequence[Compiled], flags: Sequence[str] = SAN
     """One program that holds all of the models, on portable kernels."""
     gcc = shutil.which("gcc")
     assert gcc, "gcc is missing: apt install gcc"
+    sources = write_sources(folder, compiled)
+    kernels = kernel_sources("portable")
+    includes = [f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}"]
+    command = [gcc, *WARNINGS, *flags, *includes, *sources, *kernels, "-o", "models"]
+    subprocess.run(command, cwd=folder, check=True, timeout=570)
+    return folder / "models"
+
+
+def build_pie(folder: Path, compiled: Sequence[Compiled]) -> Path:
+    """The same on the ESP32-S3's kernels, their assembly interpreted."""
+    sources = [folder / name for name in write_sources(folder, compiled)]
+    build_interpreted(folder / "models", sources, [f"-I{FIRMWARE / 'engine'}"])
+    return folder / "models"
+
+
+def write_sources(folder: Path, compiled: Sequence[Compiled]) -> list[str]:
+    """The models and a main function, as files in `folder`."""
     sources = [write_model(folder, n, one).name for n, one in enumerate(compiled)]
     declarations = "\n".join(
         f"int8_t* m{n}_model_input(void); const int8_t* m{n}_model_output(void); "
@@ -93,11 +111,7 @@ def build(folder: Path, compiled: Sequence[Compiled], flags: Sequence[str] = SAN
         f"{{m{n}_model_input, m{n}_model_output, m{n}_model_run}}" for n in range(len(compiled))
     )
     (folder / "main.c").write_text(_MAIN % (declarations, table))
-    kernels = kernel_sources("portable")
-    includes = [f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}"]
-    command = [gcc, *WARNINGS, *flags, *includes, "main.c", *sources, *kernels, "-o", "models"]
-    subprocess.run(command, cwd=folder, check=True, timeout=570)
-    return folder / "models"
+    return ["main.c", *sources]
 
 
 def run(program: Path, runs: Sequence[tuple[int, np.ndarray, int]]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from swin2mcu.common.cli import UserError
 from tinyml.aot.emit import Emitter, Source
 from tinyml.aot.fuse import FUSIONS, fuse
 from tinyml.aot.lower import lower
+from tinyml.aot.pad_channels import pad_channels
 from tinyml.aot.schedule import arena_plan, schedule
 from tinyml.format.tflite import Graph
 
@@ -42,6 +43,8 @@ def compile_graph(
             "they belong to different models"
         )
     fuse(program, fusions)
+    if core == "pie":
+        pad_channels(program)
     steps = schedule(program, core, fusions)
     plan, bound = arena_plan(program, steps)
     names = [str(i) for i in range(classes)] if labels is None else labels

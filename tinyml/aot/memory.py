@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-ALIGNMENT = 8  # what kernels want of their scratch and int32 sums need, and vectors like
+ALIGNMENT = 16  # what vector units want of activations and scratch
 TRIES = 300
 
 

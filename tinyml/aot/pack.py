@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
-from tinyml.aot.ir import Conv, Node, Program
+from tinyml.aot.ir import Conv, Node, Program, Requant
+from tinyml.aot.pad_channels import rounded_up
 from tinyml.aot.quantize import Int64Array, wrap32
 
-CORES = ("portable", "dsp", "helium")
+CORES = ("portable", "dsp", "helium", "pie")
 
 Bytes = npt.NDArray[np.int8]
 
@@ -30,6 +31,10 @@ def pack_weights(node: Node, core: str) -> Bytes:
             return _paired_rows(weights)
         case "helium", "depthwise":
             return _sixteens(node, weights)
+        case "pie", "depthwise":
+            return _sixteens_with_constants(weights, node.work.requant)
+        case "pie", _:
+            return _rows_of_sixteens(weights)
     return weights.ravel()
 
 
@@ -76,6 +81,33 @@ def _sixteens(node: Node, weights: Bytes) -> Bytes:
     return blocks.ravel()
 
 
+def _rows_of_sixteens(weights: Bytes) -> Bytes:
+    """[out][round16(depth)]."""
+    outputs, depth = weights.shape[0], weights[0].size
+    padded = np.zeros((outputs, rounded_up(depth)), np.int8)
+    padded[:, :depth] = weights.reshape(outputs, depth)
+    return padded.ravel()
+
+
+def _sixteens_with_constants(weights: Bytes, requant: Requant) -> Bytes:
+    """[ceil(channels / 16)] of weights [height][width][16] and constants [16][4] int32."""
+    height, width, channels = weights.shape
+    total = rounded_up(channels)
+    padded = np.zeros((height, width, total), np.int8)
+    padded[..., :channels] = weights
+    blocks = padded.reshape(height * width, -1, 16).transpose(1, 0, 2)
+    constants = np.zeros((total, 4), "<i4")
+    if requant.simple == 2:
+        exponent = -requant.shift
+        constants[:channels, 0] = 4 * requant.bias
+        constants[:channels, 1] = requant.multiplier
+        constants[:channels, 2] = 1 + ((2 * requant.zero_point + 1) << exponent)
+        constants[:channels, 3] = exponent + 1
+    groups = total // 16
+    packed = [blocks.reshape(groups, -1), constants.view(np.int8).reshape(groups, -1)]
+    return np.concatenate(packed, axis=1).ravel()
+
+
 def pack_bias(node: Node, core: str) -> Int64Array:
     """The bias with the input's zero point folded in, except where the kernel subtracts that itself
     (so that rows outside the image are zero and can be left out)."""
@@ -92,6 +124,8 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
     if not isinstance(node.work, Conv):
         return 0
     weights, window = node.work.weights, node.work.window
+    if core == "pie":
+        return _pie_scratch_bytes(program, node)
     if node.kind == "depthwise":
         if core == "dsp":
             out_width = program.values[node.output].shape.width
@@ -107,3 +141,15 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
     if core == "helium" and node.kind == "conv":
         return (16 if depth <= 64 else 8) * depth  # kernel_conv_row's columns
     return depth if node.kind == "conv" else 0
+
+
+def _pie_scratch_bytes(program: Program, node: Node) -> int:
+    assert isinstance(node.work, Conv)
+    weights, shape = node.work.weights, program.values[node.output].shape
+    if node.kind == "depthwise":
+        return 64 + rounded_up(shape.channels) + 4 * weights.shape[0] * weights.shape[1]
+    depth = int(weights[0].size)
+    pixels = shape.width if node.kind == "conv" else shape.pixels
+    if node.kind == "conv" or depth % 16:
+        return 128 + rounded_up(depth) * min(pixels, 16)
+    return 0 if depth <= 96 else 8 * min(pixels, 64)

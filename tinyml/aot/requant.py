@@ -12,7 +12,7 @@ from tinyml.aot.ir import Requant
 
 # What Requant.simple in kernels.h promises.
 SIMPLE_SHIFTS = (-22, 0)
-SIMPLE_ACCUMULATOR = 1 << 30
+SIMPLE_ACCUMULATOR = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,16 @@
 //   dsp/       Cortex-M4, M33: dual 16-bit multiply-accumulate
 //   dsp_m7/    Cortex-M7: files that take the place of those in dsp/, for two instructions a cycle
 //   helium/    Cortex-M55, M85: MVE vectors
+//   pie/       ESP32-S3: its vector unit, in assembly
 //
-// A build compiles the .c files of this folder and of one variant. Where it says dsp below, dsp_m7
-// is meant as well.
+// A build compiles the .c files of this folder and the .c and .S files of one variant. Where it says
+// dsp below, dsp_m7 is meant as well.
 //
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
+// pie wants scratch, weights, and activations whose channels are a multiple of 16 aligned to 16
+// bytes; other channel counts take a slower way to the same bytes.
 //
 // What the build computes offline, the same for every variant:
 //   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c). Only
@@ -20,7 +23,7 @@
 //     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL leaves q.
 //
 // Weights are packed for the variant and aligned to 8 bytes; see "Packing". round4(n) is n rounded
-// up to a multiple of 4, and every byte added by padding is zero.
+// up to a multiple of 4, round16(n) to one of 16, and every byte added by padding is zero.
 #ifndef FIRMWARE_LIB_KERNELS_KERNELS_H_
 #define FIRMWARE_LIB_KERNELS_KERNELS_H_
 
@@ -41,7 +44,7 @@ typedef struct {
   const int8_t* shift;        // [channels], -31 .. 30
   const int8_t* table;        // 256 entries or NULL
   int32_t zero_point;         // of the output, -128 .. 127
-  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^30 whatever the input.
+  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^29 whatever the input.
   // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
   // given shift -1.) 2 promises also that no shift is 0, 0 promises nothing.
   int32_t simple;
@@ -66,8 +69,10 @@ typedef struct {
 // out must not overlap in.
 // Packing   portable, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
-// Scratch   portable, helium: 0.  dsp: with k = round4(cin), 4 * k + 2 * k * n + 16 bytes, where n,
-//           at least 3, is the least of pixels, 24 and 8192 / k.
+//           pie: [cout][round16(cin)].
+// Scratch   portable, helium: 0.  pie: 0 for cin <= 96, 8 * min(pixels, 64) above; where cin is no
+//           multiple of 16, 128 + min(pixels, 16) * round16(cin).  dsp: with k = round4(cin), 4 * k
+//           + 2 * k * n + 16 bytes, where n, at least 3, is the least of pixels, 24 and 8192 / k.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
 
@@ -75,6 +80,7 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
+//           pie: 128 + min(out_width, 16) * round16(k).
 //           dsp: as kernel_conv1x1 with pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
 //           bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
@@ -89,7 +95,11 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
 //           the taps x and x + 1 of x = 0, 2, 4 .. (0 past its end). Entries 2i and 2i + 1 share
 //           the word (first of 2i, first of 2i + 1, second of 2i, second of 2i + 1).
+//           pie: [ceil(channels / 16)] of weights [kernel_height][kernel_width][16] and
+//           int32 constants [16][4]: 4 * bias, multiplier, 1 + (2 * zero_point + 1) * 2^-shift,
+//           1 - shift; zeros unless Requant.simple is 2.
 // Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
+//           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width.
 //           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);

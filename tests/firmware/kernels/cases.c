@@ -25,8 +25,7 @@ void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
     const int32_t kind = random_between(0, 7);
     random->multiplier[c] = random_multiplier();
     if (simple) {
-      random->bias[c] =
-          kind ? random_between(-9999, 9999) : random_between(-1000000000, 1000000000);
+      random->bias[c] = kind ? random_between(-9999, 9999) : random_between(-500000000, 500000000);
       random->shift[c] = (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2)
                                            : -random_between(simple - 1, 22));
     } else {

@@ -10,11 +10,11 @@
 enum { kMaxRows = 7, kMaxScratch = 40000 };
 
 static RandomRequant random_channels;
-static int8_t image[kMaxRows][kMaxImage];
+static int8_t image[kMaxRows][kMaxImage] __attribute__((aligned(16)));
 static int8_t weights[kMaxWeights];
-static int8_t packed_storage[kMaxPackedBytes] __attribute__((aligned(8)));
+static int8_t packed_storage[kMaxPackedBytes] __attribute__((aligned(16)));
 static int8_t out_storage[kMaxImage + 2 * kGuard];
-static int8_t scratch_storage[kMaxScratch + 2 * kGuard] __attribute__((aligned(8)));
+static int8_t scratch_storage[kMaxScratch + 2 * kGuard] __attribute__((aligned(16)));
 static int8_t wanted[kMaxImage];
 static int32_t sums[kMaxChannels];
 
@@ -136,13 +136,13 @@ int depthwise_row_case(void) {
     fold_bias(&random_channels, c, depthwise_bias_is_folded() ? weight_sum : 0, w.pad_value);
     sums[c] = random_between(-1000, 1000);
   }
-  pack_depthwise(weights, &w, packed_storage);
+  pack_depthwise(weights, &w, &random_channels.requant, packed_storage);
   reference_depthwise_row(rows, &w, weights, random_channels.bias, &random_channels.requant,
                           wanted);
   const int32_t out_bytes = w.out_width * channels;
   const int32_t scratch_bytes = depthwise_scratch_bytes(&w);
   int8_t* out = open_buffer(out_storage, out_bytes);
-  int32_t with_sums[kMaxChannels];
+  static int32_t with_sums[kMaxChannels];
   memcpy(with_sums, sums, sizeof(sums));
   const int summed = random_between(0, 1);
   kernel_depthwise_row(rows, &w, packed_storage, &random_channels.requant, out,

@@ -6,12 +6,13 @@
 
 #include "kernels.h"
 
-enum { kMaxPackedBytes = 40000 };
+enum { kMaxPackedBytes = 72000 };
 
 // weights [cout][k]
 void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed);
-// weights [taps][channels], taps row by row
-void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed);
+// weights [taps][channels], taps row by row; requant complete
+void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
+                    int8_t* packed);
 
 // Whether the bias of a depthwise kernel has the zero point folded in.
 int depthwise_bias_is_folded(void);

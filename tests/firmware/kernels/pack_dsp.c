@@ -20,7 +20,9 @@ static void put_entry(int8_t* packed, int32_t entry, int8_t first, int8_t second
   packed[entry / 2 * 4 + entry % 2 + 2] = second;
 }
 
-void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed) {
+void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
+                    int8_t* packed) {
+  (void)requant;
   const int32_t height = window->kernel_height, width = window->kernel_width;
   const int32_t channels = window->in_channels;
   const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);

@@ -17,6 +17,7 @@ from host_tools.mcu.bare_metal import (
     kernel_sources,
     run,
 )
+from host_tools.mcu.interpreted import build_interpreted
 
 HERE = Path(__file__).parent
 SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "reference.c"]
@@ -34,6 +35,13 @@ def build_host(program: Path, rounds: int) -> None:
     command = ["gcc", *WARNINGS, *sanitize, f"-DROUNDS={rounds}", f"-I{KERNELS}", f"-I{HERE}"]
     command += [f"-I{COUNTER}", *map(str, files), "-o", str(program)]
     subprocess.run(command, check=True)
+
+
+def build_pie(program: Path, rounds: int) -> None:
+    """The ESP32-S3's kernels for the PC, their assembly interpreted."""
+    sources = [*test_sources("pie", "test_main.c"), HERE / "counter_host.c"]
+    flags = [f"-DROUNDS={rounds}", f"-I{HERE}", f"-I{COUNTER}"]
+    build_interpreted(program, sources, flags)
 
 
 def run_on(variant: str, core_name: str, rounds: int, main: str = "test_main.c") -> tuple[int, str]:

@@ -1,0 +1,118 @@
+// Convolutions as products of weight rows with columns of contiguous, aligned input bytes: conv.S
+// does the work; here the columns are cut to its measure and gathered where they do not fit it.
+#include <string.h>
+
+#include "../gather.h"
+#include "../kernels.h"
+#include "../requantize.h"
+#include "pie.h"
+
+typedef void ConvFunction(PieConv* conv);
+
+#define NAME(name) name,
+static ConvFunction* const kAtOnce[][6] = {{PIE_CONV_VARIANTS(NAME, )},
+                                           {PIE_CONV_VARIANTS(NAME, _table)}};
+static ConvFunction* const kDeep[][6] = {{PIE_CONV_VARIANTS(NAME, _deep)},
+                                         {PIE_CONV_VARIANTS(NAME, _deep_table)}};
+
+// Columns of `depth` bytes, a multiple of 16, one after the other at 16-byte alignment.
+typedef struct {
+  int32_t depth;
+  int32_t channels;
+  const int8_t* weights;
+  const Requant* requant;
+  void* partial;  // eight bytes for each column where depth > 96
+} Product;
+
+// What the assembly does not promise to: any shift, any sum.
+static void multiply_any(const Product* product, const int8_t* columns, int32_t count,
+                         int8_t* out) {
+  const Requant* const requant = product->requant;
+  for (; count > 0; --count, columns += product->depth) {
+    const int8_t* row = product->weights;
+    for (int32_t c = 0; c < product->channels; ++c, row += product->depth) {
+      int32_t sum = requant->bias[c];
+      for (int32_t i = 0; i < product->depth; ++i) sum = wrapping_add(sum, row[i] * columns[i]);
+      *out++ = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
+                      requant->table);
+    }
+  }
+}
+
+static void multiply_columns(const Product* product, const int8_t* columns, int32_t count,
+                             int8_t* out) {
+  const Requant* const requant = product->requant;
+  if (requant->simple != 2) {
+    multiply_any(product, columns, count, out);
+    return;
+  }
+  const int32_t depth = product->depth;
+  PieConv conv = {
+      .in = word_of(columns),
+      .weights = word_of(product->weights),
+      .out = word_of(out),
+      .bias = word_of(requant->bias),
+      .multiplier = word_of(requant->multiplier),
+      .shift = word_of(requant->shift),
+      .table = requant->table ? word_of(requant->table + 128) : 0,
+      .partial = word_of(product->partial),
+      .pixels = count,
+      .channels = product->channels,
+      .in_step = depth,
+      .out_step = product->channels,
+      .weight_step = depth,
+      .passes = (depth - 1) / kDeepest,
+      .zero_point = requant->zero_point,
+  };
+  const int table = requant->table != NULL;
+  const int32_t last = (depth - conv.passes * kDeepest) / kVector - 1;
+  if (count == 1) {
+    (table ? pie_conv_single_table : pie_conv_single)(&conv);
+  } else if (conv.passes) {
+    kDeep[table][last](&conv);
+  } else {
+    kAtOnce[table][last](&conv);
+  }
+}
+
+void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
+                    const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
+  const int32_t depth = round16(cin);
+  const Product product = {depth, cout, weights, requant, scratch};
+  if (depth == cin && (uintptr_t)in % kVector == 0) {
+    for (; pixels > 0; pixels -= kPixelsAtOnce) {
+      const int32_t count = pixels < kPixelsAtOnce ? pixels : kPixelsAtOnce;
+      multiply_columns(&product, in, count, out);
+      in += count * cin;
+      out += count * cout;
+    }
+    return;
+  }
+  // The bytes between the pixels meet weights of zero, so they may be anything.
+  int8_t* const columns = (int8_t*)scratch + kColumnsAtOnce * 8;
+  while (pixels > 0) {
+    const int32_t count = pixels < kColumnsAtOnce ? pixels : kColumnsAtOnce;
+    for (int32_t i = 0; i < count; ++i, in += cin) memcpy(columns + i * depth, in, (size_t)cin);
+    multiply_columns(&product, columns, count, out);
+    out += count * cout;
+    pixels -= count;
+  }
+}
+
+void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
+                     const Requant* requant, int8_t* out, void* scratch) {
+  const int32_t depth = round16(window->kernel_height * window->kernel_width * window->in_channels);
+  const int32_t channels = window->out_channels;
+  const Product product = {depth, channels, weights, requant, scratch};
+  int8_t* const columns = (int8_t*)scratch + kColumnsAtOnce * 8;
+  int32_t first_column = -window->pad_left;
+  for (int32_t x = 0; x < window->out_width;) {
+    int32_t count = 0;
+    for (; count < kColumnsAtOnce && x < window->out_width; ++count, ++x) {
+      gather_column(rows, window, first_column, columns + count * depth, copy_words);
+      first_column += window->stride;
+    }
+    multiply_columns(&product, columns, count, out);
+    out += count * channels;
+  }
+}

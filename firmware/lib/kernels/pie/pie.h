@@ -1,0 +1,81 @@
+// The assembly functions of this variant, and what they are told. All fields are words: on the
+// ESP32-S3 a pointer is one. Private to the variant.
+#ifndef FIRMWARE_LIB_KERNELS_PIE_PIE_H_
+#define FIRMWARE_LIB_KERNELS_PIE_PIE_H_
+
+#include <stdint.h>
+
+#include "../kernels.h"
+
+enum { kVector = 16, kDeepest = 6 * kVector, kPixelsAtOnce = 64, kColumnsAtOnce = 16 };
+
+static inline int32_t round16(int32_t n) { return (n + 15) & -16; }
+
+// An address as the assembly takes it.
+static inline uint32_t word_of(const void* pointer) { return (uint32_t)(uintptr_t)pointer; }
+
+// Rows of weights times columns of input, requantized; the functions change their copy. Offsets are
+// known to conv.S.
+typedef struct {
+  uint32_t in;                       // 0: 16-byte aligned
+  uint32_t weights;                  // 4: [channels][weight_step], 16-byte aligned
+  uint32_t out;                      // 8
+  uint32_t bias, multiplier, shift;  // 12, 16, 20
+  uint32_t table;                    // 24: the entry of 0, so that a signed value is its index
+  uint32_t partial;     // 28: eight bytes for each pixel, where the depth needs several passes
+  int32_t pixels;       // 32
+  int32_t channels;     // 36
+  int32_t in_step;      // 40: bytes from one pixel's input to the next
+  int32_t out_step;     // 44
+  int32_t weight_step;  // 48: bytes of a row of weights
+  int32_t passes;       // 52: full ones of 96 inputs before the last
+  int32_t zero_point;   // 56
+} PieConv;
+
+// pie_conv_<n> takes 16 * n inputs at once; _deep that many after full passes of 96; _table looks
+// the result up.
+#define PIE_CONV_VARIANTS(X, suffix) \
+  X(pie_conv_1##suffix)              \
+  X(pie_conv_2##suffix)              \
+  X(pie_conv_3##suffix)              \
+  X(pie_conv_4##suffix)              \
+  X(pie_conv_5##suffix)              \
+  X(pie_conv_6##suffix)
+#define PIE_CONV_FUNCTIONS(X)       \
+  PIE_CONV_VARIANTS(X, )            \
+  PIE_CONV_VARIANTS(X, _table)      \
+  PIE_CONV_VARIANTS(X, _deep)       \
+  PIE_CONV_VARIANTS(X, _deep_table) \
+  X(pie_conv_single)                \
+  X(pie_conv_single_table)
+
+// One pixel of a depthwise convolution, for all channels; offsets are known to depthwise.S.
+typedef struct {
+  uint32_t taps;      // 0: the addresses of the pixels under the window, 16-byte aligned
+  int32_t tap_count;  // 4: at most 31, whose products 20 bits hold
+  uint32_t weights;   // 8: as packed for this variant
+  uint32_t out;       // 12
+  uint32_t table;     // 16: the entry of 0
+  uint32_t sums;      // 20
+  int32_t groups;     // 24: of sixteen channels
+  uint32_t image;     // 28: 64 bytes, 16-byte aligned
+} PieDepthwise;
+
+#define PIE_DEPTHWISE_FUNCTIONS(X) \
+  X(pie_depthwise)                 \
+  X(pie_depthwise_table)           \
+  X(pie_depthwise_sums)            \
+  X(pie_depthwise_table_sums)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define PIE_DECLARE_CONV(name) void name(PieConv* conv);
+PIE_CONV_FUNCTIONS(PIE_DECLARE_CONV)
+#define PIE_DECLARE_DEPTHWISE(name) void name(PieDepthwise* depthwise);
+PIE_DEPTHWISE_FUNCTIONS(PIE_DECLARE_DEPTHWISE)
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // FIRMWARE_LIB_KERNELS_PIE_PIE_H_

@@ -1,0 +1,41 @@
+"""C programs on the PC whose kernels are the ESP32-S3's, their assembly text run by an interpreter
+(tests/firmware/xtensa) that checks every access and counts instructions."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from host_tools.mcu.bare_metal import FIRMWARE, KERNELS, WARNINGS, kernel_sources
+from swin2mcu.common.cli import UserError
+
+INTERPRETER = FIRMWARE.parent / "tests" / "firmware" / "xtensa"
+VARIANT = "pie"
+# The machine's addresses are 32 bits wide, so the program has to lie below 4 GB.
+_LOW = ("-fno-pie", "-no-pie")
+_SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def build_interpreted(program: Path, sources: Sequence[Path], flags: Sequence[str] = ()) -> None:
+    """Compile `sources` with the pie kernels and the interpreter of their assembly into `program`,
+    which reads the assembly when it runs: another folder's if PIE_SOURCE_FOLDER names one."""
+    include = [f"-I{KERNELS}", f"-I{INTERPRETER}", f"-I{KERNELS / VARIANT}"]
+    compile_cxx = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-g", "-O1"]
+    compile_cxx += ["-fsanitize=address", _LOW[0], f'-DPIE_FOLDER="{KERNELS / VARIANT}"', *include]
+    objects = []
+    for name in ("assembler", "instructions", "stubs"):
+        objects.append(str(program.parent / f"xtensa_{name}.o"))
+        _run([*compile_cxx, "-c", str(INTERPRETER / f"{name}.cc"), "-o", objects[-1]])
+    files = [str(path) for path in (*sources, *kernel_sources(VARIANT))]
+    command = ["gcc", *WARNINGS, *_SANITIZED, *_LOW, *include, *flags, *files]
+    _run([*command, *objects, "-lstdc++", "-o", str(program)])
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{command[0]} is not installed: apt install g++") from error
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")

@@ -1,0 +1,97 @@
+"""Channel counts rounded up for kernels that work on sixteen bytes at a time.
+
+A value with 24 channels gets 32: every pixel then starts at a multiple of sixteen bytes. What lies
+in the added bytes is never defined and never matters, as only weights of zero meet it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from tinyml.aot.ir import Conv, Node, Operand, Program, Requant, Shape
+
+MULTIPLE = 16
+# Nodes whose values all have the same channels; a convolution's input and output need not.
+_TIED = ("depthwise", "sum", "mean", "add", "mul", "gate", "lookup")
+_FREE = ("conv", "conv1x1")
+
+
+def rounded_up(channels: int) -> int:
+    return -(-channels // MULTIPLE) * MULTIPLE
+
+
+def pad_channels(program: Program) -> None:
+    """Round up the channels of every value inside the network that no RESHAPE sees otherwise."""
+    leaders = {value: value for value in program.values}
+
+    def leader(value: int) -> int:
+        while leaders[value] != value:
+            value = leaders[value]
+        return value
+
+    def tie(values: Iterable[int]) -> None:
+        first, *others = values
+        for other in others:
+            leaders[leader(other)] = leader(first)
+
+    fixed = {program.input, program.output}
+    for node in program.nodes:
+        values = _values_of(node)
+        fixed.update(o.value for o in node.inputs if o.shape != program.values[o.value].shape)
+        if node.kind in _TIED:
+            tie(values)
+        elif node.kind not in _FREE:
+            fixed.update(values)
+    for value in program.values:
+        tie((program.stored(value), value))
+    stay = {leader(value) for value in fixed}
+    for value, old in program.values.items():
+        if leader(value) not in stay:
+            program.values[value] = replace(old, shape=_padded(old.shape))
+    program.nodes = [_adapted(program, node) for node in program.nodes]
+
+
+def _values_of(node: Node) -> list[int]:
+    sums = [] if node.sums is None else [node.sums]
+    return [node.output, *sums, *(operand.value for operand in node.inputs)]
+
+
+def _padded(shape: Shape) -> Shape:
+    return replace(shape, channels=rounded_up(shape.channels))
+
+
+def _adapted(program: Program, node: Node) -> Node:
+    """The node with its operands' new shapes, and with weights of zero for what was added."""
+    inputs = tuple(
+        Operand(o.value, program.values[o.value].shape)
+        if _padded(o.shape) == program.values[o.value].shape
+        else o
+        for o in node.inputs
+    )
+    work = node.work
+    if isinstance(work, Conv):
+        outputs = program.values[node.output].shape.channels
+        weights = work.weights
+        if node.kind == "depthwise":
+            added = [(0, 0), (0, 0), (0, outputs - weights.shape[2])]
+        else:
+            more_inputs = inputs[0].shape.channels - weights.shape[3]
+            added = [(0, outputs - weights.shape[0]), (0, 0), (0, 0), (0, more_inputs)]
+        work = replace(
+            work, weights=np.pad(weights, added), requant=_more_channels(work.requant, outputs)
+        )
+    return replace(node, inputs=inputs, work=work)
+
+
+def _more_channels(requant: Requant, channels: int) -> Requant:
+    """Channels that keep the promise of Requant.simple."""
+    added = (0, channels - len(requant.bias))
+    return replace(
+        requant,
+        bias=np.pad(requant.bias, added),
+        multiplier=np.pad(requant.multiplier, added, constant_values=1 << 30),
+        shift=np.pad(requant.shift, added, constant_values=-1),
+    )
