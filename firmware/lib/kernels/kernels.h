@@ -6,8 +6,8 @@
 //   helium/    Cortex-M55, M85: MVE vectors
 //   pie/       ESP32-S3: its vector unit, in assembly
 //
-// A build compiles the .c files of this folder and the .c and .S files of one variant. Where it says
-// dsp below, dsp_m7 is meant as well.
+// A build compiles the .c files of this folder and the .c and .S files of one variant. Where it
+// says dsp below, dsp_m7 is meant as well.
 //
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
