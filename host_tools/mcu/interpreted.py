@@ -7,10 +7,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from host_tools.mcu.bare_metal import FIRMWARE, KERNELS, WARNINGS, kernel_sources
+from host_tools.mcu.bare_metal import KERNELS, WARNINGS, kernel_sources
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ROOT
 
-INTERPRETER = FIRMWARE.parent / "tests" / "firmware" / "xtensa"
+INTERPRETER = ROOT / "tests" / "firmware" / "xtensa"
 VARIANT = "pie"
 # The machine's addresses are 32 bits wide, so the program has to lie below 4 GB.
 _LOW = ("-fno-pie", "-no-pie")

@@ -147,7 +147,8 @@ def _pie_scratch_bytes(program: Program, node: Node) -> int:
     assert isinstance(node.work, Conv)
     weights, shape = node.work.weights, program.values[node.output].shape
     if node.kind == "depthwise":
-        return 64 + rounded_up(shape.channels) + 4 * weights.shape[0] * weights.shape[1]
+        taps = int(weights.shape[0] * weights.shape[1])
+        return 64 + rounded_up(shape.channels) + 4 * taps
     depth = int(weights[0].size)
     pixels = shape.width if node.kind == "conv" else shape.pixels
     if node.kind == "conv" or depth % 16:
