@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,7 @@ def output_scale(model: Model) -> float:
 def data_files(
     model: Model, models: dict[str, bytes], pixels: npt.NDArray[np.uint8], runs: int
 ) -> dict[str, Served]:
+    fitted = model.card.calibration
     setup = {
         "name": model.card.name,
         "size": model.size,
@@ -161,6 +163,7 @@ def data_files(
         "images": len(pixels),
         "runs": runs,
         "precisions": list(models),
+        "calibration": asdict(fitted) if fitted else None,
     }
     files = {
         "setup.json": Served("application/json", json.dumps(setup).encode()),

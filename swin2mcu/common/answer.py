@@ -72,7 +72,7 @@ class Answer:
 
     def words(self) -> str:
         """As terminal and phone say it."""
-        classes = ", ".join(f"{name} {share:.0%}" for name, share in self.ranked)
+        classes = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in self.ranked)
         return f"{NOT_SURE} ({classes})" if self.sure is False else classes
 
 

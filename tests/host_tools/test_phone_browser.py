@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from webdriver import Browser, browser
 
 from host_tools.phone.assets import install_runtime
 from host_tools.report.entries import load_entries
+from swin2mcu.common.card import Calibration, load_card, save_card
+from swin2mcu.predict import main as predict
+from tinyml.format.tflite import read
 
 TOOL = Path(__file__).resolve().parents[2] / "host_tools" / "bench_phone.py"
 MAPPED = "--host-resolver-rules=MAP phone.test 127.0.0.1"
@@ -54,6 +58,19 @@ def tool(run: Path, images: Path, *arguments: str) -> Iterator[tuple[str, subpro
         process.communicate(timeout=20)
 
 
+def never_sure(run: Path) -> None:
+    """A card that has the file's own output quantization, and a threshold that nothing reaches."""
+    graph = read(run / "model_int8.tflite")
+    output = graph.tensors[graph.outputs[0]]
+    card = replace(
+        load_card(run / "card.json"),
+        output_scale=float(output.scales[0]),
+        output_zero_point=int(output.zero_points[0]),
+        calibration=Calibration(1.0, 1000.0, 0.0, 20),
+    )
+    save_card(card, run / "card.json")
+
+
 def ready(page: Browser, url: str) -> None:
     page.open(url)
     page.wait("return !document.querySelector('#start').disabled")
@@ -65,14 +82,26 @@ def violations(page: Browser) -> list[str]:
     return list(page.run("return axe.run().then(r => r.violations.map(v => v.id + v.help))"))
 
 
-def test_over_http_one_thread_and_photos_from_a_file(tmp_path: Path, images: Path) -> None:
+def test_over_http_one_thread_and_photos_from_a_file(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = make_run(tmp_path / "run")
+    never_sure(run)
     photo = next(images.glob("*/*.png"))
     with tool(run, images, "--runs", "20", "--keep") as (url, process), browser(MAPPED) as page:
         assert url.startswith("http://phone.test:")
         ready(page, url)
         assert page.run("return isSecureContext") is False
         assert violations(page) == []
+        page.type("#file", str(photo))  # before anything was measured
+        page.wait("return document.querySelectorAll('#answer li').length === 3")
+        first = page.run("return document.querySelector('#answer li').textContent")
+        assert page.text("#verdict") == "not sure" and violations(page) == []
+        capsys.readouterr()
+        assert predict([str(run), str(photo)]) == 0
+        said = capsys.readouterr().out
+        # The browser rounds otherwise, so the shares may differ by a point.
+        assert f"not sure ({first.rpartition(' ')[0]} " in said
         page.click("#start")
         page.wait(FINISHED)
         assert page.run("return document.querySelector('#camera').hidden") is True

@@ -74,7 +74,7 @@ def test_not_sure_is_the_cards_threshold(
     assert one["cost"]["unit"] == "ms" and len(one["logits"]) == len(CLASSES)
     assert one["classes"][0]["class"] == CLASSES[int(np.argmax(one["logits"]))]
     assert predict([str(run), str(data)]) == 0
-    assert ": not sure (kind_" in capsys.readouterr().out
+    assert ": not sure (kind " in capsys.readouterr().out
 
 
 def test_a_photo_that_cannot_be_read_is_one_line_and_the_others_are_answered(

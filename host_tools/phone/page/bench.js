@@ -12,15 +12,20 @@ export function canRun() {
   return typeof WebAssembly === "object" && WebAssembly.validate(SIMD);
 }
 
-/** Start the runtime; threads need a page that is isolated (https with the right headers). */
+let started = false;
+
+/** Start the runtime anew; threads need a page that is isolated (https with the right headers). */
 export async function startRuntime(threads) {
+  if (started) stopRuntime();
   await loadLiteRt(new URL("npm/@litertjs/core/wasm/", document.baseURI).href, {
     threads: threads > 1,
   });
+  started = true;
 }
 
 export function stopRuntime() {
   unloadLiteRt();
+  started = false;
 }
 
 /** A model's bytes → {answer(pixels) → Promise of logits}. Pixels are RGB bytes. */

@@ -13,7 +13,7 @@ const show = (id, text) => {
   $(id).textContent = text;
 };
 let setup;
-let chosen; // the int8 model, kept for photos
+let chosen; // the model for photos, as a promise: it is fetched for the first one
 
 async function get(name) {
   const response = await fetch(name, { cache: "no-store" });
@@ -117,6 +117,9 @@ function addRow(name, threads, times, verdict) {
 async function start() {
   $("start").disabled = true;
   $("work").hidden = false;
+  $("photo").hidden = true; // a photo meanwhile would be in the times
+  stopCamera();
+  chosen = undefined; // the runtime starts anew
   try {
     await post({ kind: "hello", agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 });
     progress(0, "Fetching models and images");
@@ -136,13 +139,27 @@ async function start() {
     }
     await post({ kind: "done" });
     progress(1, "Done. The PC has the result.");
-    chosen = models.int8 ?? models.float32;
-    $("photo").hidden = false;
-    $("camera").hidden = !(self.isSecureContext && navigator.mediaDevices?.getUserMedia);
+    chosen = Promise.resolve(models.int8 ?? models.float32);
   } catch (error) {
     await fail(error);
     $("start").disabled = false;
   }
+  offerPhotos();
+}
+
+/** The int8 model on one thread; a measurement leaves its own behind instead. */
+function photoModel() {
+  chosen ??= (async () => {
+    const response = await get(`model-${setup.precisions.includes("int8") ? "int8" : "float32"}.tflite`);
+    await startRuntime(1);
+    return loadModel(new Uint8Array(await response.arrayBuffer()), setup.size, 1);
+  })();
+  return chosen;
+}
+
+function offerPhotos() {
+  $("photo").hidden = false;
+  $("camera").hidden = !(self.isSecureContext && navigator.mediaDevices?.getUserMedia);
 }
 
 /** Draw a photo or a video's frame upright over white, resize as in training, show the answer. */
@@ -157,8 +174,9 @@ async function classify(source, width, height) {
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
   const decoded = context.getImageData(0, 0, canvas.width, canvas.height).data;
   const pixels = resize(decoded, canvas.width, canvas.height, setup.size);
-  chosen.prepare(pixels);
-  const logits = await chosen.run();
+  const model = await photoModel();
+  model.prepare(pixels);
+  const logits = await model.run();
   showSeen(pixels);
   showAnswer(logits);
 }
@@ -174,27 +192,47 @@ function showSeen(pixels) {
   seen.getContext("2d").putImageData(data, 0, 0);
 }
 
+/** The same words as `swin2mcu predict`: swin2mcu/common/answer.py says what they mean. */
 function showAnswer(logits) {
-  const top = Math.max(...logits);
-  const powers = Array.from(logits, (logit) => Math.exp(logit - top));
+  const temperature = setup.calibration?.temperature ?? 1;
+  const scaled = Array.from(logits, (logit) => logit / temperature);
+  const top = Math.max(...scaled);
+  const powers = scaled.map((value) => Math.exp(value - top));
   const total = powers.reduce((sum, power) => sum + power, 0);
+  const evidence = top + Math.log(total);
+  const unsure = setup.calibration ? evidence < setup.calibration.threshold : false;
   const ranked = setup.classes
     .map((name, i) => ({ name, share: powers[i] / total }))
     .sort((a, b) => b.share - a.share)
     .slice(0, 3);
+  show("verdict", unsure ? "not sure" : "");
   $("answer").replaceChildren(
     ...ranked.map(({ name, share }) => {
       const item = document.createElement("li");
-      item.textContent = `${name.replaceAll("_", " ")}, ${(100 * share).toFixed(0)} %`;
+      item.textContent = `${name.replaceAll("_", " ")} ${(100 * share).toFixed(0)}%`;
       return item;
     }),
   );
+}
+
+function stopCamera() {
+  const video = $("video");
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+  video.hidden = true;
 }
 
 async function photoChosen() {
   const file = $("file").files[0];
   if (!file) return;
   show("trouble", "");
+  try {
+    await photoModel();
+  } catch (error) {
+    chosen = undefined;
+    show("trouble", `No model (${error.message}): start bench_phone.py again.`);
+    return;
+  }
   try {
     const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
     await classify(bitmap, bitmap.width, bitmap.height);
@@ -240,6 +278,7 @@ async function open() {
     return;
   }
   $("start").disabled = false;
+  offerPhotos();
   if (location.hash === "#start") await start(); // nobody there to press it: bench_phone.py --chromium
 }
 

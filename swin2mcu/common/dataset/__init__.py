@@ -112,7 +112,7 @@ def _cut(
         how = f"test is the group {rule.test_group}"
     elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
         units = len(set(filter(None, groups)))
-        what = f"{units} groups and single photos" if units else "photos"
+        what = f"group ({units})" + ("" if all(groups) else " and photo") if units else "photo"
         how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
     labels = np.array([classes.index(name) for name in names], dtype=np.int64)
     sources = tuple(row.source for row in rows)
