@@ -28,7 +28,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
 from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
-from swin2mcu.common.pixels import load_pixels, to_int8
+from swin2mcu.common.pixels import load_pixels
 from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
 
@@ -56,7 +56,7 @@ def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tupl
     logits, positions = [], []
     for i, path in enumerate(track(photos, what, console=console, transient=True)):
         try:
-            logits.append(run(to_int8(load_pixels(path, height, width))))
+            logits.append(run(model.contract.stored(load_pixels(path, height, width))))
             positions.append(i)
         except UserError as error:
             console.print(f"left out: {error}")

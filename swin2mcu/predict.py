@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_foreign_options, load_named
 from swin2mcu.calibrate import photos_in
 from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.cli import Parser, UserError, run_command
-from swin2mcu.common.pixels import open_upright, resize, to_int8
+from swin2mcu.common.pixels import open_upright, resize
 from tinyml.runtimes.pc import load_pc
 
 STANDARD_INPUT = "-"
@@ -134,7 +134,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
                 print(f"error: {error}", file=sys.stderr)
                 unread += 1
                 continue
-            outcome = run(np.ascontiguousarray(to_int8(pixels)))
+            outcome = run(np.ascontiguousarray(model.contract.stored(pixels)))
             answer = answer_of(outcome.logits, model.card)
             if arguments.json:
                 print(json.dumps(record_of(name, answer, outcome, where)), flush=True)
@@ -145,13 +145,14 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="swin2mcu predict", description=__doc__.partition("\n")[0])
-    parser.add_argument("model", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", help="a run's folder, a zoo entry or a .tflite")
+    add_foreign_options(parser)
     parser.add_argument("photos", nargs="+", help="photos, folders of them, or - (standard input)")
     parser.add_argument("--board", help="the board that runs and holds this model, such as qemu-m7")
     parser.add_argument("--port", help="its device name or URL")
     parser.add_argument("--json", action="store_true", help="one JSON object for each photo")
     arguments = parser.parse_args(argv)
-    return run_command(lambda: predict(load_model(arguments.model), arguments))
+    return run_command(lambda: predict(load_named(arguments), arguments))
 
 
 if __name__ == "__main__":

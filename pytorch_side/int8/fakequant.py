@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from pytorch_side.int8.legalize import INPUT, LegalNet, Step, compute, walk
 from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_scales
 
+# TFLite Micro refuses a HARD_SWISH whose output scale is not above 1/128 of its input's. The least
+# span of an output's range, in input scales, with a thousandth for float32's roundings.
+SWISH_SPAN = 255 / 128 * 1.001
 INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
 
 
@@ -38,6 +41,7 @@ class QuantNet(nn.Module):
         self.freeze_after = freeze_after
         self.names = (INPUT, *(step.name for step in legal.steps))
         self.index = {name: i for i, name in enumerate(self.names)}
+        self.swished = {s.name: s.inputs[0] for s in legal.steps if s.operator == "hard_swish"}
         self.register_buffer("low", torch.zeros(len(self.names)))
         self.register_buffer("high", torch.zeros(len(self.names)))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
@@ -75,9 +79,12 @@ class QuantNet(nn.Module):
     def parameters_of(self, name: str) -> tuple[np.float32, np.int32]:
         """Scale and zero point of a tensor."""
         i = self.index[name]
-        scale, zero_point = activation_parameters(
-            np.float32(self.low[i].item()), np.float32(self.high[i].item())
-        )
+        low, high = float(self.low[i].item()), float(self.high[i].item())
+        source = self.swished.get(name)
+        if source is not None:
+            low, high = min(low, 0.0), max(high, 0.0)
+            high = max(high, low + SWISH_SPAN * float(self.parameters_of(source)[0]))
+        scale, zero_point = activation_parameters(np.float32(low), np.float32(high))
         return np.float32(scale), np.int32(zero_point)
 
     def weight_scales_of(self, step: Step) -> np.ndarray[Any, np.dtype[np.float32]]:

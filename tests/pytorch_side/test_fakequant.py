@@ -17,6 +17,7 @@ from pytorch_side.int8.qparams import (
     weight_scales,
 )
 from pytorch_side.nets.models import timm_package
+from swin2mcu.common.cli import UserError
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,39 @@ def test_record_holds_every_tensor_and_all_weights(net: QuantNet) -> None:
     for name, entry in record["activations"].items():
         assert np.float32(entry["scale"]) == net.parameters_of(name)[0]
     assert set(record["weights"]) == set(net.legal.layers)
+
+
+def test_a_hard_swish_has_a_scale_that_the_interpreter_takes(net: QuantNet) -> None:
+    """Input from -117 to 1: the output spans so little that TFLite Micro would refuse it."""
+    name, source = next(iter(net.swished.items()))
+    net.low[net.index[source]], net.high[net.index[source]] = -117.0, 1.0
+    net.low[net.index[name]], net.high[net.index[name]] = -0.3, 0.1
+    scale, zero_point = net.parameters_of(name)
+    source_scale, source_zero_point = net.parameters_of(source)
+    source_affine = float(source_scale), int(source_zero_point)
+    assert hard_swish_runs(source_affine, (float(scale), int(zero_point)))
+    # As it would be without the clamp.
+    narrow, zero = activation_parameters(np.float32(-0.3), np.float32(0.1))
+    assert not hard_swish_runs(source_affine, (float(narrow), int(zero)))
+    # Where the range is wide enough it is left alone.
+    net.low[net.index[name]], net.high[net.index[name]] = -0.375, 2.5
+    wide, _ = activation_parameters(np.float32(-0.375), np.float32(2.5))
+    assert net.parameters_of(name)[0] == wide
+
+
+def hard_swish_runs(source: tuple[float, int], result: tuple[float, int]) -> bool:
+    """Whether the interpreter takes a HARD_SWISH; the compiler must agree with it."""
+    from tinyml.aot.quantize import hard_swish_table
+    from tinyml.format.writer import GraphWriter
+    from tinyml.runtimes.tflite_micro import open_interpreter
+
+    writer = GraphWriter()
+    x = writer.input((1, 1, 1, 4), *source)
+    model = writer.finish(writer.hard_swish(x, writer.activation((1, 1, 1, 4), *result)))
+    try:
+        open_interpreter(model)
+        runs = True
+    except UserError:
+        runs = False
+    assert runs == (hard_swish_table(*source, *result) is not None)
+    return runs
