@@ -117,6 +117,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                     {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
                     images,
                     model.card.classes,
+                    data_folder(arguments.data).resolve().name,
                     arguments.limit,
                     arguments.score_seconds,
                     progress,

@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pytorch_side.config import Config, load_config, split_rule
+from swin2mcu.common.accuracy import cautions, say_accuracy
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.paths import data_folder
@@ -46,3 +49,11 @@ def training_command(
 def images_of(config: Config, data: Path) -> ImageFolder:
     """List the images in `data` in the split that the config asks for, and say which."""
     return import_folder(data, split_rule(config))
+
+
+def said_of_val(top1: float, folder: ImageFolder) -> str:
+    """A run's last accuracy on val with all that it must be read with."""
+    labels = folder.labels[folder.indices("val")]
+    largest = float(np.bincount(labels).max() / len(labels))
+    said = f"{say_accuracy(top1, len(labels), largest)} on val"
+    return "; ".join([said, *cautions(top1, len(labels), split="val")])

@@ -41,6 +41,7 @@ from pytorch_side.int8.legalize import legalize
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, fit, top1
+from swin2mcu.common.accuracy import qat_caution, say_accuracy
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
@@ -255,7 +256,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         card = quantise(arguments.run, folder, recipe, line, out)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
-                print(f"{stage:5} {card.accuracy[stage]['top1']:.2%} on val")
+                one = card.accuracy[stage]
+                print(f"{stage:5} {say_accuracy(one['top1'], one['images'])} on val")
+        for caution in qat_caution(card.accuracy):
+            print(f"warning: {caution}")
 
     return run_command(command)
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from host_tools.inputs import Model, load_model
+from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command
@@ -184,10 +185,14 @@ def text_of(report: dict[str, Any], model: Model) -> str:
         if split in report:
             one = report[split]
             top1 = one["top1_answered"]
-            answered = "none" if top1 is None else f"{top1:.2%}"
+            answered = (
+                "none"
+                if top1 is None
+                else show_accuracy(top1, round(one["images"] * (1 - one["refused"])))
+            )
             lines.append(
                 f"  {split}: {one['refused']:.1%} of {one['images']} not sure; top-1 of the "
-                f"answered {answered}, of all {one['top1']:.2%}"
+                f"answered {answered}, of all {show_accuracy(one['top1'], one['images'])}"
             )
     for name, one in report["unknown"].items():
         lines.append(

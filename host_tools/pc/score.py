@@ -26,14 +26,16 @@ def score(
     seconds: Mapping[Backend, float],
     images: Sequence[tuple[Path, int]],
     classes: Sequence[str],
+    data: str,
     limit: int | None,
     budget_s: float,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """{target: {"accuracy", "parity"}} for all backends with weights worth scoring.
 
-    `seconds` is what one run takes. A backend too slow for all images within `budget_s` gets the
-    first ones of a seeded order, so that each part is a fair sample; its "images" says how many.
+    `data` is the name of the images' folder, `seconds` what one run takes. A backend too slow for
+    all images within `budget_s` gets the first ones of a seeded order, so that each part is a fair
+    sample; its "images" says how many.
     """
     order = np.random.default_rng(0).permutation(spread(len(images), limit))
     wanted = {
@@ -57,7 +59,6 @@ def score(
                 given.append(runner.run(runner.prepare(pixels[backend.size])))
     if not labels:
         return {}
-    data = images[0][0].parent.parent.name
     reference = next((given for c, given in answers.items() if c.target == REFERENCE), None)
     scores = {}
     for backend, given in answers.items():

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.evaluate.resplit import write_linked
+from swin2mcu.common.accuracy import cautions, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
-from swin2mcu.common.dataset import SPLITS, import_folder, random_split
+from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder, random_split
+from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.paths import data_folder
 
 
@@ -25,9 +27,23 @@ def audit_report(data: Path, seed: int) -> dict[str, Any]:
         "data": data.name,
         "images": len(folder.files),
         "near_bits": NEAR_BITS,
+        **roboflow_copies(folder),
         "given": audit(folder, prints),
         "random": audit(random_split(folder, seed), prints),
     }
+
+
+def roboflow_copies(folder: ImageFolder) -> dict[str, int]:
+    """How many photos are augmented copies, of how many, and how many of those a split tears."""
+    splits: dict[str, set[str]] = {}
+    copies = 0
+    for file, split in zip(folder.files, folder.splits.tolist(), strict=True):
+        if first := original(file):
+            copies += 1
+            # Trees of splits hold copies of one photo under different folders.
+            splits.setdefault(first.rpartition("/")[2], set()).add(split)
+    torn = sum(len(found) > 1 for found in splits.values())
+    return {"copies": copies, "originals": len(splits), "torn": torn}
 
 
 def probe_report(data: Path, seed: int) -> dict[str, Any]:
@@ -46,6 +62,11 @@ def probe_report(data: Path, seed: int) -> dict[str, Any]:
 
 def audit_text(report: dict[str, Any]) -> str:
     lines = [f"{report['images']} photos; near: at most {report['near_bits']} of 256 bits differ"]
+    if report["copies"]:
+        lines.append(
+            f"{report['copies']} are Roboflow's copies of {report['originals']} photos: a drawn "
+            f"split keeps them on one side; in this one {report['torn']} photos lie on both"
+        )
     lines.append(f"{'photos with a twin':24}{'split as given':>24}{'random split':>24}")
     for given, dealt in zip(report["given"], report["random"], strict=True):
         cells = "".join(
@@ -74,8 +95,19 @@ def probe_text(report: dict[str, Any]) -> str:
 def score_text(report: dict[str, Any]) -> str:
     plain, tempered = report["calibration"], report["calibration_tempered"]
     lines = [
-        f"{report['run']} on {report['images']} {report['split']} images of {report['data']}: "
-        f"{report['top1']:.2%} ± {report['standard_error']:.2%} (one standard error)",
+        f"{report['run']} on {report['split']} of {report['data']}: "
+        f"{say_accuracy(report['top1'], report['images'], report['largest_class'])}; "
+        f"balanced over classes {report['balanced_top1']:.2%}",
+        *(
+            f"warning: {one}"
+            for one in cautions(
+                report["top1"],
+                report["images"],
+                report["confusion"],
+                report["classes"],
+                report["split"],
+            )
+        ),
         f"expected calibration error {plain['error']:.2%}; {tempered['error']:.2%} at the "
         f"temperature {tempered['temperature']:.2f} that val chooses",
         f"looks at {report['split']} so far: {report['looks']}",

@@ -18,6 +18,7 @@ from pytorch_side.config import read_saved_config
 from pytorch_side.data.loader import to_images
 from pytorch_side.distillation.teacher_cache import load_teacher
 from pytorch_side.nets.models import load_student, teacher_input
+from swin2mcu.common.accuracy import balanced_accuracy, largest_share, standard_error
 from swin2mcu.common.answer import best_temperature, softmax
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
@@ -141,7 +142,9 @@ def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[s
         "images": len(labels),
         "classes": list(classes),
         "top1": top1,
-        "standard_error": (top1 * (1.0 - top1) / len(labels)) ** 0.5,
+        "standard_error": standard_error(top1, len(labels)),
+        "largest_class": largest_share(confusion.tolist()),
+        "balanced_top1": balanced_accuracy(confusion.tolist()),
         "per_class_recall": recall,
         "confusion": confusion.tolist(),
     }

@@ -170,7 +170,8 @@ def test_a_score_reads_well_also_without_images_of_a_class(
         csv.writer(stream).writerows([("file", "class", "source", "split"), *rows])
     assert main(["score", str(run), "--data", str(leaves), "--split", "test"]) == 0
     said = capsys.readouterr().out
-    assert "on 1 test images" in said
+    assert "of 1 images (the largest class is 100.0% of them)" in said
+    assert "warning: test is small" in said
     assert "looks at test so far: 1" in said
     assert any(line.split()[:2] == ["late_blight", "-"] for line in said.splitlines())
 

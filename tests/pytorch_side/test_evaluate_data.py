@@ -1,5 +1,7 @@
 """What is asked of a data set finds what was planted: twins, tell-tale borders, other splits."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +133,25 @@ def test_resplit_keeps_counts_and_writes_links(leaves: Path, tmp_path: Path) -> 
         mine, theirs = (sorted(f.splits[f.labels == label]) for f in (folder, dealt))
         assert mine == theirs
     assert (tmp_path / "random/healthy").is_symlink()
+
+
+def test_the_audit_says_what_roboflow_copied(
+    make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One photo's copies lie in train alone, another's in train and valid."""
+    plain = make_folder(classes=2, images=8)
+    root = plain.parent / "roboflow"
+    names = ["valid/{}/other", *["train/{}/leaf"] * 3, "train/{}/other", *["test/{}/last"] * 3]
+    for label in ("class_0", "class_1"):
+        for number, name in enumerate(names):
+            path = root / f"{name.format(label)}_jpg.rf.{number:032x}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((plain / label / f"{number:02}.png").read_bytes())
+    assert main(["audit", str(root), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["copies"], report["originals"], report["torn"]) == (16, 3, 1)
+    assert main(["audit", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert "16 are Roboflow's copies of 3 photos" in said and "1 photos lie on both" in said
+    assert main(["audit", str(plain)]) == 0
+    assert "Roboflow" not in capsys.readouterr().out

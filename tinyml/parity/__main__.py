@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder, load_split_pixels, spread
@@ -93,7 +94,7 @@ def show(record: dict[str, Any]) -> None:
     for r in record["stages"]:
         difference = f"{r['max_difference']:.3g} {r['unit']}" if r["against"] else ""
         agreement = f"{r['top1_agreement']:.2%}" if r["against"] else ""
-        top1 = f"{r['top1']:.2%}" if "top1" in r else ""
+        top1 = show_accuracy(r["top1"], r["images"]) if "top1" in r else ""
         rms = f"{r['relative_rms']:.2g}" if r["against"] else ""
         table.add_row(r["name"], r["against"], top1, agreement, difference, rms)
     console.print(table)
