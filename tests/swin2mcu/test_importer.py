@@ -248,7 +248,9 @@ def test_a_table_gives_class_and_group_where_folders_do_not(make: Make) -> None:
     lines = ["file,class,group"]
     lines += [f"photos/{n}.png,{CLASSES[n % 2]},farm {n // 4}" for n in range(12)]
     (root / "labels.csv").write_text("\n".join(lines))
+    make("photos/more.png")
     folder = scan_folder(root / "labels.csv")
+    assert folder.passed_over["photo that labels.csv does not name"] == ("photos/more.png",)
     assert folder.root == root and folder.classes == CLASSES
     assert table(folder) == dict.fromkeys(CLASSES, (2, 2, 2)) and crossing_groups(folder) == []
 

@@ -77,6 +77,8 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
     if table.exists() or table.is_symlink() or table is data:
         rows = read_table(table, files)
         around = [around_class(row) for row in rows]
+        if unused := sorted(set(files) - {row.file for row in rows}):
+            passed[f"photo that {table.name} does not name"] = tuple(unused)
         how = TABLE_SPLITS if any(row.split for row in rows) else ""
     else:
         places, more = place_images(root, files, level)
