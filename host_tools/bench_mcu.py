@@ -1,6 +1,6 @@
 """Count the instructions, modelled cycles, RAM and flash of generated C on emulated Cortex-M.
 
-    python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa] [--check]
+    python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa esp32s3] [--check]
 
 TFLite Micro's figures stand beside them. Counts are deterministic: they compare, and regress, to
 the instruction. They are not times, and neither are modelled cycles (host_tools/mcu/cycles.py).
@@ -26,6 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.mcu.bare_metal import CORES
 from host_tools.mcu.count_model import Count, Model, count_model
 from host_tools.mcu.docs import replace_table, rewrite
+from host_tools.mcu.esp32s3 import (
+    count_all_on_esp32s3,
+    esp32s3_table,
+    grown_on_esp32s3,
+    print_esp32s3,
+    save_esp32s3,
+)
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
 from host_tools.mcu.xtensa import (
@@ -49,6 +56,7 @@ PLOT = ROOT / "docs" / "bench_mcu.svg"
 RANDOM = ROOT / "build" / "random"  # networks with random weights
 PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they are in the zoo
 ALLOWED_GROWTH = 1.02
+ESP32S3 = "esp32s3"  # counted by the interpreter of its assembly
 XTENSA = "xtensa"  # counted by the firmware of the board qemu-xtensa
 GUARDED = ("instructions", "modelled_cycles", "ram_bytes", "flash_bytes")
 
@@ -59,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "model", nargs="*", help="zoo entries, runs, int8 .tflite files, or a network: small-160"
     )
     parser.add_argument(
-        "--cores", nargs="+", choices=[*CORES, XTENSA], default=["m7", "m4", "m55", XTENSA]
+        "--cores",
+        nargs="+",
+        choices=[*CORES, XTENSA, ESP32S3],
+        default=["m7", "m4", "m55", XTENSA, ESP32S3],
     )
     parser.add_argument(
         "--without",
@@ -95,32 +106,39 @@ def _bench(args: argparse.Namespace) -> int:
     ]
     on_xtensa = XTENSA in args.cores and fusions == frozenset(FUSIONS)
     xtensa_counts = count_all_on_xtensa(models) if on_xtensa else []
+    on_esp32s3 = ESP32S3 in args.cores and fusions == frozenset(FUSIONS)
+    esp32s3_counts = count_all_on_esp32s3(models) if on_esp32s3 else []
     baseline = json.loads(BASELINE.read_text())
     if args.json:
         entries = [count.as_dict() for count in counts]
-        print(json.dumps(entries + [asdict(count) for count in xtensa_counts], indent=1))
+        entries += [asdict(count) for count in (*xtensa_counts, *esp32s3_counts)]
+        print(json.dumps(entries, indent=1))
     else:
         if counts:
             print_counts(counts, baseline)
             print_goals(counts, load_goals(GOALS))
         if xtensa_counts:
             print_xtensa(xtensa_counts)
+        if esp32s3_counts:
+            print_esp32s3(esp32s3_counts)
         if args.steps:
             print_steps(counts)
     if args.check:
-        lines = grown(xtensa_counts, load_xtensa())
+        lines = grown(xtensa_counts, load_xtensa()) + grown_on_esp32s3(esp32s3_counts)
         for line in lines:
             status.print(line)
         return check(counts, load_counts(COUNTS)) or int(bool(lines))
     chosen = args.model or args.without or args.random or args.unlegalized
-    complete = not chosen and set(args.cores) == {*CORES, XTENSA}
+    complete = not chosen and set(args.cores) == {*CORES, XTENSA, ESP32S3}
     if complete:  # what gets committed
         write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
         with atomic_path(PLOT) as path:
             plot(counts, baseline, path)
         save_xtensa(xtensa_counts)
+        save_esp32s3(esp32s3_counts)
         text = rewrite(DOCS.read_text(), counts, load_goals(GOALS), baseline)
-        write_atomic(DOCS, replace_table(text, "xtensa", xtensa_table(xtensa_counts)))
+        text = replace_table(text, "xtensa", xtensa_table(xtensa_counts))
+        write_atomic(DOCS, replace_table(text, "esp32s3", esp32s3_table(esp32s3_counts)))
     return 0
 
 

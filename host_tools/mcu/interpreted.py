@@ -33,10 +33,16 @@ def build_interpreted(program: Path, sources: Sequence[Path], flags: Sequence[st
     _run([*command, *objects, "-lstdc++", "-o", str(program)])
 
 
-def _run(command: Sequence[str]) -> None:
+def run_interpreted(program: Path) -> str:
+    """What it prints. Raises RuntimeError with its message if it fails."""
+    return _run([str(program)])
+
+
+def _run(command: Sequence[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise UserError(f"{command[0]} is not installed: apt install g++") from error
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+    return done.stdout

@@ -128,6 +128,9 @@ def test_pie_kernels_in_the_interpreter(pie_kernels: Path) -> None:
         ("conv.S", "  ee.ld.accx.ip a9, 0\n", "  ee.zero.accx\n"),  # of deep rows
         ("depthwise.S", "  ssai 28\n", "  ssai 27\n"),
         ("depthwise.S", "  sext a12, a12, 7\n", "  sext a12, a12, 8\n"),
+        ("elementwise.S", "  sext a15, a15, 7\n", ""),  # the gate's
+        ("elementwise.S", "  l32i a13, a2, 64\n", "  l32i a13, a2, 28\n"),  # the sum's mask
+        ("elementwise.S", "  and a11, a11, a8\n", ""),  # the mean's
     ],
 )
 def test_a_fault_in_the_assembly_is_noticed(

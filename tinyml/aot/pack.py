@@ -97,12 +97,15 @@ def _sixteens_with_constants(weights: Bytes, requant: Requant) -> Bytes:
     padded[..., :channels] = weights
     blocks = padded.reshape(height * width, -1, 16).transpose(1, 0, 2)
     constants = np.zeros((total, 4), "<i4")
-    if requant.simple == 2:
+    if requant.simple:
         exponent = -requant.shift
-        constants[:channels, 0] = 4 * requant.bias
-        constants[:channels, 1] = requant.multiplier
-        constants[:channels, 2] = 1 + ((2 * requant.zero_point + 1) << exponent)
-        constants[:channels, 3] = exponent + 1
+        columns = [
+            4 * requant.bias,
+            requant.multiplier,
+            1 + ((2 * requant.zero_point + 1) << exponent),
+            exponent + 1,
+        ]
+        constants[:channels] = np.where(exponent > 0, columns, 0).T
     groups = total // 16
     packed = [blocks.reshape(groups, -1), constants.view(np.int8).reshape(groups, -1)]
     return np.concatenate(packed, axis=1).ravel()

@@ -97,7 +97,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           the word (first of 2i, first of 2i + 1, second of 2i, second of 2i + 1).
 //           pie: [ceil(channels / 16)] of weights [kernel_height][kernel_width][16] and
 //           int32 constants [16][4]: 4 * bias, multiplier, 1 + (2 * zero_point + 1) * 2^-shift,
-//           1 - shift; zeros unless Requant.simple is 2.
+//           1 - shift; zeros where that is 1 or Requant.simple is 0.
 // Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
 //           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width.
 //           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).

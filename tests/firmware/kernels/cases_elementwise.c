@@ -109,7 +109,8 @@ int mean_case(void) {
                         .shift = -random_between(0, 8),
                         .zero_point = random_between(-128, 127),
                         .table = random_table_or_none()};
-  int32_t sums[100] = {0};
+  static int32_t sums[100];
+  memset(sums, 0, sizeof(sums));
   random_bytes(first, channels * pixels, -128);
   for (int32_t c = 0; c < channels; ++c) {
     int32_t sum = p.bias;

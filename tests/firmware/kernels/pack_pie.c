@@ -15,7 +15,7 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
 static void put_constants(const Requant* requant, int32_t channel, int8_t* packed) {
   const int32_t exponent = -requant->shift[channel];
   int32_t words[4] = {0};
-  if (requant->simple == 2) {
+  if (requant->simple && exponent > 0) {
     words[0] = requant->bias[channel] * 4;
     words[1] = requant->multiplier[channel];
     words[2] = 1 + (2 * requant->zero_point + 1) * (1 << exponent);

@@ -34,6 +34,11 @@ xtensa::Program& Convolutions() {
   return program;
 }
 
+xtensa::Program& Elementwise() {
+  static xtensa::Program program(Source("elementwise.S"));
+  return program;
+}
+
 xtensa::Program& Depthwise() {
   static xtensa::Program program(Source("depthwise.S"));
   return program;
@@ -52,4 +57,14 @@ PIE_CONV_FUNCTIONS(DEFINE_CONV)
 #define DEFINE_DEPTHWISE(name) \
   void name(PieDepthwise* depthwise) { Run(Depthwise(), #name, depthwise); }
 PIE_DEPTHWISE_FUNCTIONS(DEFINE_DEPTHWISE)
+
+#define DEFINE_GATE(name) \
+  void name(PieGate* gate) { Run(Elementwise(), #name, gate); }
+PIE_GATE_FUNCTIONS(DEFINE_GATE)
+#define DEFINE_ADD(name) \
+  void name(PieAdd* add) { Run(Elementwise(), #name, add); }
+PIE_ADD_FUNCTIONS(DEFINE_ADD)
+#define DEFINE_MEAN(name) \
+  void name(PieMean* mean) { Run(Elementwise(), #name, mean); }
+PIE_MEAN_FUNCTIONS(DEFINE_MEAN)
 }

@@ -104,7 +104,7 @@
   l32i a7, a2, 16
   l32i a13, a2, 20
   l32i a5, a2, 28
-  movi a4, 0
+  l32i a4, a2, 32
 1:
   l32i a3, a2, 0
   ee.zero.qacc

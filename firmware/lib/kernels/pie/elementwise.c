@@ -1,17 +1,44 @@
-// Addition and multiplication, one element at a time.
+// Addition, multiplication and mean, one element at a time: elementwise.S where shifts are to the
+// right by no more than 22, as quantizers make them, else the plain arithmetic.
 #include "../kernels.h"
 #include "../requantize.h"
+#include "pie.h"
+
+// Whether the assembly can rescale by this shift, and how.
+static int scale_of(int32_t multiplier, int32_t shift, int32_t zero_point, PieScale* scale) {
+  if (shift > 0 || shift < -22) return 0;
+  const int32_t rounding = shift ? (2 * zero_point + 1) * (1 << -shift) : 2 * zero_point;
+  *scale = (PieScale){multiplier, 1 + rounding, shift ? -1 : 0, 1 - shift};
+  return 1;
+}
+
+static uint32_t table_word(const int8_t* table) { return table ? word_of(table + 128) : 0; }
+
+static int8_t sum_of_two(int8_t a, int8_t b, const AddParams* params) {
+  const int32_t first =
+      rescale((a - params->a_zero_point) * (1 << 20), params->a_multiplier, params->a_shift);
+  const int32_t second =
+      rescale((b - params->b_zero_point) * (1 << 20), params->b_multiplier, params->b_shift);
+  return finish(rescale(first + second, params->multiplier, params->shift), params->zero_point,
+                params->table);
+}
 
 void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
                 int8_t* out) {
-  for (int32_t i = 0; i < count; ++i) {
-    const int32_t first =
-        rescale((a[i] - params->a_zero_point) * (1 << 20), params->a_multiplier, params->a_shift);
-    const int32_t second =
-        rescale((b[i] - params->b_zero_point) * (1 << 20), params->b_multiplier, params->b_shift);
-    out[i] = finish(rescale(first + second, params->multiplier, params->shift), params->zero_point,
-                    params->table);
+  PieAdd add = {.a = word_of(a),
+                .b = word_of(b),
+                .out = word_of(out),
+                .count = count,
+                .first = {.zero_point = params->a_zero_point},
+                .second = {.zero_point = params->b_zero_point},
+                .table = table_word(params->table)};
+  if (scale_of(params->a_multiplier, params->a_shift, 0, &add.first.scale) &&
+      scale_of(params->b_multiplier, params->b_shift, 0, &add.second.scale) &&
+      scale_of(params->multiplier, params->shift, params->zero_point, &add.result)) {
+    (params->table ? pie_add_table : pie_add)(&add);
+    return;
   }
+  for (int32_t i = 0; i < count; ++i) out[i] = sum_of_two(a[i], b[i], params);
 }
 
 static int8_t product(int8_t a, int8_t b, const MulParams* params) {
@@ -26,12 +53,42 @@ void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams
 
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
+  PieScale scale;
+  if (scale_of(params->multiplier, params->shift, params->zero_point, &scale) && params->shift) {
+    PieGate all = {.in = word_of(in),
+                   .gate = word_of(gate),
+                   .out = word_of(out),
+                   .pixels = pixels,
+                   .channels = channels,
+                   .step = channels,
+                   .in_zero_point = params->a_zero_point,
+                   .gate_zero_point = params->b_zero_point,
+                   .multiplier = scale.multiplier,
+                   .added = scale.added,
+                   .shift = scale.shift,
+                   .table = table_word(params->table)};
+    (params->table ? pie_gate_table : pie_gate)(&all);
+    return;
+  }
   for (int32_t p = 0; p < pixels; ++p, in += channels, out += channels) {
-    for (int32_t c = 0; c < channels; ++c) out[c] = product(in[c], gate[c], params);
+    kernel_mul(in, gate, channels, params, out);
   }
 }
 
+// The assembly takes sums below 2^29, which are those of fewer than two million pixels.
+enum { kMostBias = 1 << 28 };
+
 void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {
+  PieMean mean = {.sums = word_of(sums),
+                  .out = word_of(out),
+                  .channels = channels,
+                  .bias = params->bias,
+                  .table = table_word(params->table)};
+  const int small = params->bias > -kMostBias && params->bias < kMostBias;
+  if (small && scale_of(params->multiplier, params->shift, params->zero_point, &mean.scale)) {
+    (params->table ? pie_mean_table : pie_mean)(&mean);
+    return;
+  }
   for (int32_t c = 0; c < channels; ++c) {
     const int32_t sum = wrapping_add(sums[c], params->bias);
     out[c] =

@@ -59,6 +59,7 @@ typedef struct {
   uint32_t sums;      // 20
   int32_t groups;     // 24: of sixteen channels
   uint32_t image;     // 28: 64 bytes, 16-byte aligned
+  int32_t offset;     // 32: of the first group in a pixel
 } PieDepthwise;
 
 #define PIE_DEPTHWISE_FUNCTIONS(X) \
@@ -67,6 +68,45 @@ typedef struct {
   X(pie_depthwise_sums)            \
   X(pie_depthwise_table_sums)
 
+// How elementwise.S rescales: what conv.S's comment says, for one shift and zero point.
+typedef struct {
+  int32_t multiplier, added, mask, shift;
+} PieScale;
+
+// Offsets of these are known to elementwise.S.
+typedef struct {
+  uint32_t in, gate, out;                  // 0, 4, 8
+  int32_t pixels, channels, step;          // 12, 16, 20
+  int32_t in_zero_point, gate_zero_point;  // 24, 28
+  int32_t multiplier, added, shift;        // 32, 36, 40
+  uint32_t table;                          // 44: the entry of 0
+} PieGate;
+
+typedef struct {
+  int32_t zero_point;
+  PieScale scale;
+} PieAddInput;
+
+typedef struct {
+  uint32_t a, b, out;  // 0, 4, 8
+  int32_t count;       // 12
+  PieAddInput first;   // 16
+  PieAddInput second;  // 36
+  PieScale result;     // 56
+  uint32_t table;      // 72
+} PieAdd;
+
+typedef struct {
+  uint32_t sums, out;      // 0, 4
+  int32_t channels, bias;  // 8, 12
+  PieScale scale;          // 16
+  uint32_t table;          // 32
+} PieMean;
+
+#define PIE_GATE_FUNCTIONS(X) X(pie_gate) X(pie_gate_table)
+#define PIE_ADD_FUNCTIONS(X) X(pie_add) X(pie_add_table)
+#define PIE_MEAN_FUNCTIONS(X) X(pie_mean) X(pie_mean_table)
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -74,6 +114,12 @@ extern "C" {
 PIE_CONV_FUNCTIONS(PIE_DECLARE_CONV)
 #define PIE_DECLARE_DEPTHWISE(name) void name(PieDepthwise* depthwise);
 PIE_DEPTHWISE_FUNCTIONS(PIE_DECLARE_DEPTHWISE)
+#define PIE_DECLARE_GATE(name) void name(PieGate* gate);
+PIE_GATE_FUNCTIONS(PIE_DECLARE_GATE)
+#define PIE_DECLARE_ADD(name) void name(PieAdd* add);
+PIE_ADD_FUNCTIONS(PIE_DECLARE_ADD)
+#define PIE_DECLARE_MEAN(name) void name(PieMean* mean);
+PIE_MEAN_FUNCTIONS(PIE_DECLARE_MEAN)
 #ifdef __cplusplus
 }
 #endif
