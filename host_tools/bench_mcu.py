@@ -111,7 +111,8 @@ def _bench(args: argparse.Namespace) -> int:
     baseline = json.loads(BASELINE.read_text())
     if args.json:
         entries = [count.as_dict() for count in counts]
-        entries += [asdict(count) for count in (*xtensa_counts, *esp32s3_counts)]
+        entries += [asdict(count) for count in xtensa_counts]
+        entries += [asdict(count) for count in esp32s3_counts]
         print(json.dumps(entries, indent=1))
     else:
         if counts:
