@@ -10,6 +10,7 @@ class Print {
   virtual size_t write(uint8_t byte) = 0;
   virtual size_t write(const uint8_t* data, size_t size) = 0;
   virtual void flush() {}
+  size_t println(const char* text);
 };
 
 class Stream : public Print {

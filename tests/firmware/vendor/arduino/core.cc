@@ -27,6 +27,12 @@ uint32_t micros() {
   return ++count;
 }
 
+size_t Print::println(const char* text) {
+  size_t size = 0;
+  while (text[size]) ++size;
+  return write(reinterpret_cast<const uint8_t*>(text), size) + write('\n');
+}
+
 void HardwareSerial::begin(unsigned long) {
   Port()->baud_divisor = 16;
   Port()->control = 3;

@@ -1,0 +1,1 @@
+"""A trained model as a C library for somebody's own firmware."""

@@ -1,0 +1,80 @@
+"""Write a trained model as a C library that builds by itself in somebody's own firmware.
+
+swin2mcu export-library RUN --as arduino|esp-idf|platformio|cmake [--out FOLDER] [--core dsp]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from host_tools.inputs import load_model
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
+from swin2mcu.common.paths import ROOT
+from swin2mcu.export_library.forms import NAME, form_files
+from swin2mcu.export_library.sources import VARIANTS, library_sources
+
+FORMS = ("arduino", "esp-idf", "platformio", "cmake")
+STAMP = (1980, 1, 1, 0, 0, 0)  # in the zip, so that the same model gives the same file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(prog="swin2mcu export-library", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="who builds it")
+    parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")
+    parser.add_argument(
+        "--core", choices=VARIANTS, default="portable", help="kernels: dsp for Cortex-M4, M7, M33"
+    )
+    parser.add_argument(
+        "--center-crop", action="store_true", help="say that frames are cropped, not squashed"
+    )
+    return run_command(lambda: _export(parser.parse_args(argv)))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    model = load_model(arguments.model)
+    out: Path = arguments.out or model.folder / f"library-{arguments.form}"
+    if out.exists():
+        raise UserError(f"{out} is there already: remove it, or name another folder with --out")
+    sources = library_sources(model, arguments.core, arguments.center_crop)
+    files = {f"src/{path}": text for path, text in sources.items()}
+    files |= form_files(arguments.form, sources, model.card)
+    files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    write_folder(out, files)
+    write_zip(out.with_name(out.name + ".zip"), files)
+    print(f"{out} and {out.name}.zip: {len(files)} files for {arguments.form}")
+
+
+def write_folder(out: Path, files: dict[str, str]) -> None:
+    """All files or none of them."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        made.chmod(0o755)
+        for name, text in files.items():
+            path = made / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        made.rename(out)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def write_zip(path: Path, files: dict[str, str]) -> None:
+    """The same files below one folder, as the Arduino IDE takes them."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, text in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"{NAME}/{name}", STAMP)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

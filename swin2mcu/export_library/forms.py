@@ -1,0 +1,127 @@
+"""What each build system wants around the same sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from swin2mcu.common.card import Card
+
+VERSION = "1.0.0"  # of the library's interface
+NAME = "swin2mcu"
+
+EXAMPLE_C = """// Runs the self-test, then asks for the answer to the same picture.
+#include <stdio.h>
+
+#include "swin2mcu.h"
+
+int main(void) {
+  if (!swin2mcu_self_test()) {
+    printf("self-test FAILED: this build does not compute what was trained\\n");
+    return 1;
+  }
+  printf("self-test passed: %s, %u classes, %lu bytes of RAM\\n", swin2mcu_facts.name,
+         (unsigned)swin2mcu_facts.class_count, (unsigned long)swin2mcu_facts.arena_bytes);
+  return 0;
+}
+"""
+
+EXAMPLE_ESP = (
+    EXAMPLE_C.replace("int main(void) {", "void app_main(void) {")
+    .replace("    return 1;\n", "    return;\n")
+    .replace("  return 0;\n", "")
+)
+
+EXAMPLE_INO = """// Runs the self-test at start and says how it went.
+#include <swin2mcu.h>
+
+void setup() {
+  Serial.begin(115200);
+  Serial.println(swin2mcu_self_test() ? "self-test passed" : "self-test FAILED");
+}
+
+void loop() {
+  // Fill swin2mcu_input() with pixel - 128 (or a camera's frame, see vision/vision.h), then:
+  //   const Swin2mcuAnswer answer = swin2mcu_classify();
+  //   Serial.println(answer.sure ? answer.label : "not sure");
+}
+"""
+
+
+def readme(card: Card) -> str:
+    """What somebody who finds the folder needs to know."""
+    height, width, channels = card.input_shape
+    sure = (
+        "`sure` is false where the picture may show something else (fitted on validation photos)."
+        if card.calibration
+        else "The model was not calibrated (`swin2mcu calibrate`), so `sure` is always true."
+    )
+    return f"""# {card.name} as a C library
+
+Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".join(card.classes)}.
+
+    swin2mcu_self_test()   once: is every logit of the embedded picture the PC's?
+    swin2mcu_input()       fill it before each answer
+    swin2mcu_classify()    class, label, probability, sure
+    swin2mcu_logits()      the int8 logits behind it
+
+{sure}
+A camera's frame (RGB565, RGB888, gray, YUV422) becomes the input row by row with `vision/vision.h`,
+with the resize that the model was trained with. License: see LICENSE. One such library fits into
+a program.
+"""
+
+
+def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
+    """Path → text of what `form` adds to src/ (`sources`, paths below it)."""
+    compiled = sorted(f"src/{path}" for path in sources if path.endswith(".c"))
+    listed = "\n".join(f"  {path}" for path in compiled)
+    files = {"README.md": readme(card)}
+    if form == "cmake":
+        files["examples/classify.c"] = EXAMPLE_C
+        files["CMakeLists.txt"] = f"""cmake_minimum_required(VERSION 3.16)
+project({NAME} C)
+add_library({NAME} STATIC
+{listed})
+target_include_directories({NAME} PUBLIC src)
+target_compile_features({NAME} PUBLIC c_std_11)
+if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
+  add_executable(classify examples/classify.c)
+  target_link_libraries(classify {NAME})
+  enable_testing()
+  add_test(NAME self_test COMMAND classify)
+endif()
+"""
+    elif form == "esp-idf":
+        files["examples/classify/main/classify.c"] = EXAMPLE_ESP
+        files["idf_component.yml"] = f'version: "{VERSION}"\ndescription: {NAME} classifier\n'
+        files["CMakeLists.txt"] = f"""idf_component_register(
+  SRCS
+{listed}
+  INCLUDE_DIRS src)
+target_compile_options(${{COMPONENT_LIB}} PRIVATE -O2)
+"""
+    elif form == "arduino":
+        files["examples/Classify/Classify.ino"] = EXAMPLE_INO
+        files["library.properties"] = f"""name={NAME}
+version={VERSION}
+author=swin2mcu
+maintainer=swin2mcu
+sentence=An image classifier as ahead-of-time C.
+paragraph=No interpreter and no heap. Fill the input and ask for the answer, or "not sure".
+category=Data Processing
+url=
+architectures=*
+includes={NAME}.h
+"""
+    else:
+        files["examples/classify/main.c"] = EXAMPLE_C
+        manifest = {
+            "name": NAME,
+            "version": VERSION,
+            "description": "An image classifier as ahead-of-time C",
+            "license": "Apache-2.0",
+            "build": {"srcDir": "src", "includeDir": "src", "flags": ["-O2"]},
+        }
+        files["library.json"] = json.dumps(manifest, indent=2) + "\n"
+    return files

@@ -1,0 +1,55 @@
+"""Which C files a library holds: the model, the kernels that it calls, vision, the interface."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from host_tools.inputs import Model
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ROOT
+from swin2mcu.export_library.data import library_data
+from tinyml.aot.compiler import compile_graph
+from tinyml.format.tflite import read
+
+LIB = ROOT / "firmware" / "lib"
+INTERFACE = ("library/swin2mcu.h", "library/swin2mcu.c", "library/library_data.h", "engine/model.h")
+# The folders of each variant of the kernels: a file replaces one of the same name before it.
+VARIANTS = {
+    "portable": ("portable",),
+    "dsp": ("dsp",),
+    "helium": ("helium",),
+}
+
+
+def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str]:
+    """Path below src/ → text. Raises UserError for a model that cannot be carried."""
+    card = model.card
+    if (card.input_scale, card.input_zero_point) != (1 / 128, 0):
+        raise UserError(f"{card.name}: a library takes pixel - 128; this model's input is another")
+    compiled = compile_graph(read(model.int8), model.sha256, core, card.classes)
+    model_c = compiled.source.model_c.replace('"kernels.h"', '"kernels/kernels.h"')
+    files = {Path(name).name: (LIB / name).read_text() for name in INTERFACE}
+    files["model.c"] = model_c
+    files["model_data.h"] = compiled.source.model_data_h
+    files["library_data.c"] = library_data(model, compiled.arena_bytes, center_crop)
+    files |= _kernels(core, model_c)
+    if card.input_shape[2] == 3:
+        files |= {
+            f"vision/{p.name}": p.read_text() for p in sorted((LIB / "vision").glob("*.[ch]"))
+        }
+    return files
+
+
+def _kernels(core: str, model_c: str) -> dict[str, str]:
+    """The variant's files and headers, and of the shared files those that the model calls."""
+    kernels = LIB / "kernels"
+    called = set(re.findall(r"\bkernel_\w+", model_c))
+    chosen = sorted(kernels.glob("*.h"))
+    for path in sorted(kernels.glob("*.c")):
+        defined = re.findall(r"^\w[\w *]*\b(kernel_\w+)\(", path.read_text(), re.MULTILINE)
+        if called & set(defined):
+            chosen.append(path)
+    for folder in VARIANTS[core]:
+        chosen += sorted((kernels / folder).glob("*.[ch]"))
+    return {f"kernels/{path.relative_to(kernels).as_posix()}": path.read_text() for path in chosen}

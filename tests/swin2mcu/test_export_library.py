@@ -1,0 +1,287 @@
+"""Each form of an exported library builds by itself, and its self-test passes and can fail."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host_tools"))
+from tiny_run import make_run
+
+from host_tools.boards.build import CORE_DIR, wrap_scons
+from host_tools.mcu.bare_metal import CORES, COUNTER, run
+from swin2mcu.common.answer import answer_of
+from swin2mcu.common.card import Calibration, load_card, save_card
+from swin2mcu.common.paths import ROOT
+from swin2mcu.export_library.__main__ import FORMS, main
+from tinyml.runtimes.tflite_micro import Micro
+
+FIRMWARE = ROOT / "firmware"
+TESTS = ROOT / "tests"
+M7 = ["-O1", "-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"]
+STRICT = "-Wall -Wextra -Wshadow -Werror"
+SANITIZE = f"{STRICT} -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("library") / "tiny")
+    card = load_card(folder / "card.json")
+    calibration = Calibration(temperature=1.5, threshold=3.0, coverage=0.9, images=100)
+    scaled = replace(card, calibration=calibration, **output_of(folder))
+    save_card(scaled, folder / "card.json")
+    return folder
+
+
+def output_of(folder: Path) -> dict[str, float | int]:
+    from tinyml.format.tflite import read
+
+    graph = read(folder / "model_int8.tflite")
+    tensor = graph.tensors[graph.outputs[0]]
+    return {
+        "output_scale": float(tensor.scales[0]),
+        "output_zero_point": int(tensor.zero_points[0]),
+    }
+
+
+def export(model: Path, form: str, out: Path, *arguments: str) -> Path:
+    assert main([str(model), "--as", form, "--out", str(out), *arguments]) == 0
+    return out
+
+
+def execute(command: list[str | Path], **options: object) -> str:
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=300, **options
+    )  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def build_with_cmake(source: Path, build: Path) -> None:
+    cmake = shutil.which("cmake")
+    assert cmake, "cmake is missing: apt install cmake"
+    execute([cmake, "-S", source, "-B", build, f"-DCMAKE_C_FLAGS={SANITIZE}"])
+    execute([cmake, "--build", build])
+
+
+def test_cmake_under_sanitizers(model_folder: Path, tmp_path: Path) -> None:
+    library = export(model_folder, "cmake", tmp_path / "lib")
+    build_with_cmake(library, tmp_path / "build")
+    execute(["ctest", "--test-dir", tmp_path / "build"])
+    assert "self-test passed: tiny, 10 classes" in execute([tmp_path / "build" / "classify"])
+
+
+def test_the_self_test_can_fail(model_folder: Path, tmp_path: Path) -> None:
+    library = export(model_folder, "cmake", tmp_path / "lib")
+    kernels = library / "src" / "kernels" / "requantize.h"
+    text = kernels.read_text()
+    assert "(remainder > threshold)" in text
+    kernels.write_text(text.replace("(remainder > threshold)", "(remainder >= threshold)"))
+    build_with_cmake(library, tmp_path / "build")
+    done = subprocess.run([tmp_path / "build" / "classify"], capture_output=True, text=True)
+    assert done.returncode == 1 and "FAILED" in done.stdout
+
+
+class CAnswer(ctypes.Structure):
+    _fields_ = (
+        ("class_index", ctypes.c_uint16),
+        ("label", ctypes.c_char_p),
+        ("probability", ctypes.c_float),
+        ("sure", ctypes.c_bool),
+    )
+
+
+def test_answers_are_those_of_the_pc(model_folder: Path, tmp_path: Path) -> None:
+    """Class, probability and *not sure*: the card's two numbers, computed from a table."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(model_folder, folder)
+    card = load_card(folder / "card.json")
+    random = np.random.default_rng(2)
+    images = [
+        (random.integers(-128, 128, card.input_shape) // random.integers(1, 20)).astype(np.int8)
+        for _ in range(20)
+    ]
+    micro = Micro((folder / "model_int8.tflite").read_bytes())
+    expected_logits = [micro.run(image).ravel() for image in images]
+    found = sorted(answer_of(logits, card).evidence for logits in expected_logits)
+    threshold = (found[9] + found[10]) / 2  # half of them are sure
+    calibration = Calibration(temperature=1.5, threshold=threshold, coverage=0.5, images=20)
+    card = replace(card, calibration=calibration)
+    save_card(card, folder / "card.json")
+    library = export(folder, "cmake", tmp_path / "lib")
+    shared = tmp_path / "library.so"
+    sources = sorted((library / "src").rglob("*.c"))
+    execute(["gcc", "-O1", "-fPIC", "-shared", f"-I{library / 'src'}", *sources, "-o", shared])
+    loaded = ctypes.CDLL(str(shared))
+    loaded.swin2mcu_classify.restype = CAnswer
+    loaded.swin2mcu_input.restype = ctypes.c_void_p
+    sure = 0
+    for image, logits in zip(images, expected_logits, strict=True):
+        ctypes.memmove(loaded.swin2mcu_input(), image.tobytes(), image.nbytes)
+        answer = loaded.swin2mcu_classify()
+        expected = answer_of(logits, card)
+        assert answer.label.decode() == expected.ranked[0][0]
+        assert answer.probability == pytest.approx(expected.ranked[0][1], rel=1e-5)
+        assert answer.sure == expected.sure
+        sure += answer.sure
+    assert 0 < sure < len(images), "both verdicts are tried"
+
+
+def test_an_arduino_library_on_a_stand_in(model_folder: Path, tmp_path: Path) -> None:
+    """The layout that Arduino's library specification asks for; then the example runs."""
+    library = export(model_folder, "arduino", tmp_path / "swin2mcu", "--core", "dsp")
+    lines = (library / "library.properties").read_text().splitlines()
+    facts = dict(line.split("=", 1) for line in lines)
+    assert set(facts) == {
+        "name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url",
+        "architectures", "includes",
+    }  # fmt: skip
+    assert re.fullmatch(r"\d+\.\d+\.\d+", facts["version"])
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_ .-]{0,62}", facts["name"])
+    assert (library / "src" / facts["includes"]).is_file()
+    example = library / "examples" / "Classify" / "Classify.ino"
+    assert example.is_file()
+
+    vendor, cortex = TESTS / "firmware" / "vendor" / "arduino", FIRMWARE / "lib" / "cortex_m"
+    bare = FIRMWARE / "lib" / "bare"
+    includes = [f"-I{path}" for path in (library / "src", vendor, cortex, bare)]
+    objects: list[str | Path] = []
+    sketch = tmp_path / "Classify.cc"
+    sketch.write_text(f"#include <Arduino.h>\n{example.read_text()}")
+    sources = [*sorted((library / "src").rglob("*.c")), sketch, vendor / "core.cc"]
+    for number, source in enumerate([*sources, cortex / "startup.cc", bare / "bare.cc"]):
+        cxx = source.suffix == ".cc"
+        language = ["-std=c++17", "-fno-exceptions", "-fno-rtti"] if cxx else ["-std=gnu11"]
+        objects.append(tmp_path / f"{number}.o")
+        compiler = "arm-none-eabi-g++" if cxx else "arm-none-eabi-gcc"
+        execute([compiler, *M7, *language, *includes, "-c", source, "-o", objects[-1]])
+    machine = FIRMWARE / "src" / "boards" / "qemu-m7"
+    link = ["--specs=nano.specs", "--specs=nosys.specs", "-nostartfiles", f"-L{machine}"]
+    program = tmp_path / "sketch.elf"
+    script = [f"-L{bare}", "-Tbare.ld"]
+    execute(["arm-none-eabi-g++", *M7, *link, *script, *objects, "-o", program])
+    said = tmp_path / "serial"
+    command = ["qemu-system-arm", "-M", "mps2-an500", "-display", "none", "-kernel", program]
+    emulator = subprocess.Popen([*map(str, command), "-serial", f"file:{said}"])
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (said.exists() and b"\n" in said.read_bytes()):
+            time.sleep(0.2)
+    finally:
+        emulator.kill()
+        emulator.wait()
+    assert said.read_text().strip() == "self-test passed"
+
+
+IDF = """cmake_minimum_required(VERSION 3.16)
+project(declarations C)
+function(idf_component_register)
+  cmake_parse_arguments(IDF "" "" "SRCS;INCLUDE_DIRS;REQUIRES" ${ARGN})
+  if(IDF_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "not an argument: ${IDF_UNPARSED_ARGUMENTS}")
+  endif()
+  set(COMPONENT_LIB component PARENT_SCOPE)
+  add_library(component STATIC ${IDF_SRCS})
+  target_include_directories(component PUBLIC ${IDF_INCLUDE_DIRS})
+endfunction()
+add_subdirectory(swin2mcu)
+add_executable(app app.c swin2mcu/examples/classify/main/classify.c)
+target_link_libraries(app component)
+"""
+
+
+def test_an_esp_idf_component_against_declarations(model_folder: Path, tmp_path: Path) -> None:
+    """ESP-IDF is not here: a stand-in for idf_component_register builds what is registered."""
+    export(model_folder, "esp-idf", tmp_path / "swin2mcu")
+    (tmp_path / "CMakeLists.txt").write_text(IDF)
+    (tmp_path / "app.c").write_text("void app_main(void);\nint main(void) { app_main(); }\n")
+    build_with_cmake(tmp_path, tmp_path / "build")
+    assert "self-test passed" in execute([tmp_path / "build" / "app"])
+
+
+PROJECT_MAIN = """#include "counter.h"
+#include "swin2mcu.h"
+int main(void) {
+  print_line("%s", swin2mcu_self_test() ? "self-test passed" : "self-test FAILED");
+  return 0;
+}
+"""
+
+
+def test_a_platformio_library_on_an_emulated_m7(model_folder: Path, tmp_path: Path) -> None:
+    """A small project finds the library in its lib folder; PlatformIO compiles it."""
+    project = tmp_path / "project"
+    export(model_folder, "platformio", project / "lib" / "swin2mcu", "--core", "dsp")
+    (project / "src").mkdir()
+    (project / "src" / "main.c").write_text(PROJECT_MAIN)
+    shutil.copy(COUNTER / "counter_qemu.c", project / "src")
+    section = '__attribute__((section(".weights")))'
+    (project / "weights.h").write_text(f"#define MODEL_WEIGHTS_SECTION {section}\n")
+    core = CORES["m7"]
+    places = {"CODE": core.code, "DATA": core.data, "WEIGHTS": core.weights}
+    flags = [f"-Wl,--defsym={name}={place}" for name, place in places.items()]
+    flags += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
+    flags += [f"-T{COUNTER / 'machine.ld'}"]
+    (project / "platformio.ini").write_text(f"""[env:m7]
+platform = symlink://{FIRMWARE / "platforms" / "system_gcc"}
+board = qemu-m7
+build_flags = -O2 -I{COUNTER} -include {project / "weights.h"}
+custom_compiler = arm-none-eabi-gcc
+custom_core_flags = {" ".join(("-mthumb", *core.flags))}
+custom_link_flags = {" ".join(flags)}
+""")
+    wrap_scons()
+    environment = {**os.environ, "PLATFORMIO_CORE_DIR": str(CORE_DIR)}
+    environment["PLATFORMIO_SETTING_ENABLE_TELEMETRY"] = "no"
+    environment.pop("SWIN2MCU_MODEL_DIR", None)
+    command = [sys.executable, "-m", "platformio", "run", "-d", project, "-e", "m7"]
+    execute(command, env=environment)
+    status, text = run(core, project / ".pio" / "build" / "m7" / "program.elf")
+    assert status == 0 and text.strip() == "self-test passed"
+
+
+def test_only_the_kernels_that_the_model_calls(model_folder: Path, tmp_path: Path) -> None:
+    library = export(model_folder, "cmake", tmp_path / "lib")
+    model_c = (library / "src" / "model.c").read_text()
+    names = {path.name for path in (library / "src" / "kernels").glob("*.c")}
+    assert ("softmax.c" in names) == ("kernel_softmax" in model_c)
+    assert not (library / "src" / "kernels" / "dsp").exists()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_zip_is_the_folder(form: str, model_folder: Path, tmp_path: Path) -> None:
+    library = export(model_folder, form, tmp_path / "lib")
+    with zipfile.ZipFile(tmp_path / "lib.zip") as archive:
+        packed = {name: archive.read(name) for name in archive.namelist()}
+    files = {p: p.read_bytes() for p in library.rglob("*") if p.is_file()}
+    assert packed == {
+        f"swin2mcu/{path.relative_to(library).as_posix()}": data for path, data in files.items()
+    }
+    assert {"swin2mcu/LICENSE", "swin2mcu/README.md", "swin2mcu/src/swin2mcu.h"} <= set(packed)
+    if form == "platformio":
+        assert json.loads(packed["swin2mcu/library.json"])["name"] == "swin2mcu"
+
+
+def test_bad_input_is_one_line(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    assert main([str(model_folder), "--as", "cmake", "--out", str(tmp_path / "there")]) == 2
+    assert "is there already" in capsys.readouterr().err
+    foreign = tmp_path / "foreign"
+    shutil.copytree(model_folder, foreign)
+    save_card(replace(load_card(foreign / "card.json"), input_scale=0.0185), foreign / "card.json")
+    assert main([str(foreign), "--as", "cmake", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
