@@ -42,6 +42,7 @@ fi
 if [ "$level" = dev ]; then
     need clang clang llvm
     need clang-format clang-format clang-format
+    need cmake cmake cmake
     need llvm-mca-19 llvm-19 llvm@19
     need chromium chromium "--cask chromium"
     need chromedriver chromium-driver "--cask chromedriver"
