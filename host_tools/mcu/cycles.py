@@ -49,7 +49,7 @@ def schedule(mcpu: str, edges: Sequence[Edge]) -> list[float]:
         issued |= _issue_cycles(mcpu, missing)
         BUILD.mkdir(parents=True, exist_ok=True)
         write_atomic(store, json.dumps(issued))
-    return [_cost(*edge, issued[name]) for edge, name in zip(edges, names, strict=True)]
+    return [_cost(mcpu, *edge, issued[name]) for edge, name in zip(edges, names, strict=True)]
 
 
 def _load(store: Path) -> dict[str, list[int]]:
@@ -62,16 +62,23 @@ def _piece(before: Block, block: Block) -> str:
     return "\n".join(i.text for b in blocks for i in b)
 
 
-def _cost(before: Block, block: Block, issued: list[int]) -> float:
+def _cost(mcpu: str, before: Block, block: Block, issued: list[int]) -> float:
+    count = _modelled(mcpu, block)
+    if not count:
+        return 0
     if before == block:
-        settled = issued[SETTLED * _modelled(block) - 1]
-        return (issued[-1] - settled) / (REPEATED - SETTLED)
-    return issued[-1] - (issued[_modelled(before) - 1] if before else -1)
+        return (issued[-1] - issued[SETTLED * count - 1]) / (REPEATED - SETTLED)
+    ahead = _modelled(mcpu, before) if before else 0
+    if len(issued) != ahead + count:
+        raise RuntimeError(f"llvm-mca models another number of instructions of {block} on {mcpu}")
+    return issued[-1] - (issued[ahead - 1] if ahead else -1)
 
 
-def _modelled(block: Block) -> int:
-    """LLVM's models leave IT out, as processors that fold it into the instruction before it."""
-    return sum(not re.match("it[te]*$", i.mnemonic) for i in block)
+def _modelled(mcpu: str, block: Block) -> int:
+    """LLVM's models leave out what they have no timing for. The Cortex-M7's leaves IT out, as a
+    processor that folds it into the instruction before it; the M55's the low-overhead loops."""
+    left_out = "[dw]ls(tp)?$|le(tp)?$" if mcpu == "cortex-m55" else "it[te]*$"
+    return sum(not re.match(left_out, i.mnemonic.partition(".")[0]) for i in block)
 
 
 def _issue_cycles(mcpu: str, pieces: dict[str, str]) -> dict[str, list[int]]:

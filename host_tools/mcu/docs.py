@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from host_tools.mcu.count_model import Count, baseline_for
+from host_tools.mcu.measured import measured_table
 from host_tools.mcu.tables import Goal, standing
 
 # Multiply-accumulates of one instruction: SMLAD takes two, VMLADAVA sixteen.
@@ -21,6 +22,7 @@ def rewrite(text: str, counts: Sequence[Count], goals: Sequence[Goal], baseline:
         "limits": _limits(counts),
         "steps": _steps(counts),
         "memory": _memory(counts, baseline),
+        "measured": measured_table(counts),
     }
     for name, lines in tables.items():
         text = replace_table(text, name, lines)

@@ -43,13 +43,18 @@ def test_a_start_that_fails_says_why_and_can_still_be_described(engine: Path, fa
     assert said(engine, fault) == {"start": REASONS[fault], "steps": "0"}
 
 
-def test_a_start_that_succeeds_runs_and_times_its_operators(engine: Path) -> None:
-    assert said(engine, "none") == {
+@pytest.mark.parametrize(("model", "seen"), [("none", 5), ("unsigned", 5 - 128)])
+def test_a_start_that_succeeds_runs_and_times_its_operators(
+    engine: Path, model: str, seen: int
+) -> None:
+    """A uint8 model's bytes are turned for the interpreter and back for us."""
+    assert said(engine, model) == {
         "start": "ok",
         "steps": "2",
         "run": "ok",
         "ticks": "5 99",
         "step": "made_here CONV_2D",
+        "bytes": f"{seen} 5",
         "zero point": "-7",
     }
 

@@ -35,7 +35,7 @@ const char* Init();
 Info Describe();
 
 Scale OutputScale();
-int8_t* Input();  // height * width * channels bytes, int8 = pixel - 128; running clobbers them
+int8_t* Input();  // height * width * channels int8 values (uint8 ones less 128); runs clobber them
 const int8_t* Output();  // class_count logits, valid until the input is written again
 
 // Runs the model once. Returns null or what went wrong.

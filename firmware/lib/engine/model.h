@@ -38,7 +38,8 @@ extern const float model_output_scale;   /* logit = scale * (output - zero point
 extern const int32_t model_output_zero_point;
 extern const uint32_t model_arena_bytes; /* all RAM the model uses besides the stack */
 
-/* height * width * channels bytes (NHWC), int8 = pixel - 128. It lies inside the arena, and running
+/* height * width * channels bytes (NHWC) of the .tflite's int8 input, or its uint8 input less 128;
+   of this project's networks, pixel - 128. It lies inside the arena, and running
    overwrites it: fill it before each run. */
 int8_t* model_input(void);
 

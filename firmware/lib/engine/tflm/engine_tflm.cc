@@ -55,14 +55,24 @@ tflite::MicroInterpreter* interpreter;
 const tflite::SubGraph* graph;  // of the model, once it may be interpreted
 const tflite::Model* file;
 
+bool IsEightBit(const TfLiteTensor& tensor) {
+  return tensor.type == kTfLiteInt8 || tensor.type == kTfLiteUInt8;
+}
+
+// uint8 tensors travel as int8, 128 less: the uppermost bit turned over.
+void TurnUnsigned(const TfLiteTensor& tensor) {
+  if (tensor.type != kTfLiteUInt8) return;
+  for (size_t i = 0; i < tensor.bytes; ++i) tensor.data.int8[i] ^= -128;
+}
+
 const char* CheckTensors() {
   const TfLiteTensor* const input = interpreter->input(0);
   const TfLiteTensor* const output = interpreter->output(0);
-  if (interpreter->inputs_size() != 1 || input == nullptr || input->type != kTfLiteInt8 ||
+  if (interpreter->inputs_size() != 1 || input == nullptr || !IsEightBit(*input) ||
       input->bytes != size_t{model::kHeight} * model::kWidth * model::kChannels) {
     return "the model's input is not what was generated for it";
   }
-  if (interpreter->outputs_size() != 1 || output == nullptr || output->type != kTfLiteInt8 ||
+  if (interpreter->outputs_size() != 1 || output == nullptr || !IsEightBit(*output) ||
       output->bytes != model::kClassCount) {
     return "the model's output is not what was generated for it";
   }
@@ -103,15 +113,19 @@ Info Describe() {
 }
 
 Scale OutputScale() {
-  const TfLiteQuantizationParams& output = interpreter->output(0)->params;
-  return {output.scale, output.zero_point};
+  const TfLiteTensor& output = *interpreter->output(0);
+  const int32_t less = output.type == kTfLiteUInt8 ? 128 : 0;
+  return {output.params.scale, output.params.zero_point - less};
 }
 
 int8_t* Input() { return interpreter->input(0)->data.int8; }
 const int8_t* Output() { return interpreter->output(0)->data.int8; }
 
 const char* Invoke() {
-  return interpreter->Invoke() == kTfLiteOk ? nullptr : "the interpreter failed";
+  TurnUnsigned(*interpreter->input(0));
+  if (interpreter->Invoke() != kTfLiteOk) return "the interpreter failed";
+  TurnUnsigned(*interpreter->output(0));
+  return nullptr;
 }
 
 const char* InvokeProfiled(uint32_t (*clock)(), uint32_t* ticks, size_t capacity) {

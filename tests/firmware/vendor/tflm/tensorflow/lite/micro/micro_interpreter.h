@@ -8,7 +8,7 @@
 #include "tensorflow/lite/micro/micro_profiler_interface.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
-enum TfLiteType { kTfLiteInt8, kTfLiteFloat32 };
+enum TfLiteType { kTfLiteInt8, kTfLiteUInt8, kTfLiteFloat32 };
 
 struct TfLiteQuantizationParams {
   float scale;
@@ -33,11 +33,17 @@ class MicroInterpreter {
       : profiler_(profiler) {
     const bool odd = Fails("input"), wide = Fails("output");
     input_ = {kTfLiteInt8, {reinterpret_cast<int8_t*>(arena)}, odd ? 11u : 12u, {0.5f, 3}};
+    if (Fails("unsigned")) {  // no fault: a uint8 model
+      input_.type = kTfLiteUInt8;
+      output_ = {kTfLiteUInt8, {input_.data.int8 + 16}, 2, {0.25f, 121}};
+      return;
+    }
     output_ = {wide ? kTfLiteFloat32 : kTfLiteInt8, input_.data, 2, {0.25f, -7}};
   }
   TfLiteStatus initialization_status() const { return Status("start"); }
   TfLiteStatus AllocateTensors() { return Status("allocate"); }
   TfLiteStatus Invoke() {
+    output_.data.int8[0] = input_.data.int8[0];
     for (uint32_t i = 0; i < 2; ++i) profiler_->EndEvent(profiler_->BeginEvent("operator"));
     return Status("invoke");
   }
