@@ -184,8 +184,11 @@ def answering(answer: bytes) -> str:
 def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert serial_eval.main(list(arguments)) == 2
     error = capsys.readouterr().err.strip().splitlines()
-    assert len(error) == 1 and error[0].startswith("error: "), error
-    return error[0]
+    # Before it may stand what was taken of the images: "FOLDER: n photos, …" and indented lines.
+    *before, last = error
+    assert last.startswith("error: "), error
+    assert all(line.startswith("  ") or " photos, " in line for line in before), error
+    return last
 
 
 def test_a_wrong_port_is_named(board: RunningBoard, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,10 +36,12 @@ def error(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*arguments: object) -> str:
         assert main([str(argument) for argument in arguments]) == 2
         said = capsys.readouterr()
-        assert said.err.startswith("error: ")
-        assert said.err.count("\n") == 1
+        # Before it may stand what was taken of the images.
+        *before, last, end = said.err.split("\n")
+        assert last.startswith("error: ") and end == ""
+        assert all(line.startswith(("  ", str(arguments[1]))) for line in before), before
         assert said.out == ""
-        return said.err
+        return last
 
     return run
 
