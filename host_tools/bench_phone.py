@@ -34,6 +34,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
+POLL_S = 0.2
 SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
 
 
@@ -137,19 +138,31 @@ def wait_for(
     silence_s: float = SILENCE_S,
     gone: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Wait until the phone is done. Raises UserError saying what was kept when it is not."""
+    """Wait until every phone that came is done, has failed or has left, and close the session.
+
+    Raises UserError saying what was kept when none is done.
+    """
     begun = time.monotonic()
-    while not session.finished.wait(0.2):
+    while True:
+        time.sleep(POLL_S)
         kept = f"kept: {', '.join(session.targets)}" if session.targets else "nothing was measured"
-        now = time.monotonic()
-        if session.failure is not None:
-            raise UserError(f"the phone could not finish ({session.failure}); {kept}")
+        now, phones = time.monotonic(), list(session.phones.values())
+        if any(not phone.over and now - phone.heard <= silence_s for phone in phones):
+            if gone():
+                raise UserError(f"the browser ended on its own; {kept}")
+            continue
+        if any(phone.done for phone in phones):
+            session.closed = True
+            return
         if gone():
             raise UserError(f"the browser ended on its own; {kept}")
-        if session.heard is None and now - begun > wait_s:
-            raise UserError(f"no phone has come within {wait_s:.0f} s: is it on the same network?")
-        if session.heard is not None and now - session.heard > silence_s:
+        failures = [phone.failure for phone in phones if phone.failure is not None]
+        if failures:
+            raise UserError(f"the phone could not finish ({failures[-1]}); {kept}")
+        if phones:
             raise UserError(f"the phone left half-way; {kept}; run it again for the rest")
+        if now - begun > wait_s:
+            raise UserError(f"no phone has come within {wait_s:.0f} s: is it on the same network?")
 
 
 def _data(argument: Path | None) -> Path | None:

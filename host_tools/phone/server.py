@@ -3,7 +3,8 @@
     GET  /<token>/<name>     one of the files it was given, nothing else on this machine
     POST /<token>/post       a JSON object, handed to `receive`; the answer is JSON
 
-Whoever lacks the token sees 404. Bodies, connections and their length in time are all bounded.
+Whoever lacks the token sees 404. Bodies, connections and their length in time are all bounded, and
+connections that only wait give way to new ones, so that nobody can shut others out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +44,15 @@ class Served:
 
     kind: str  # Content-Type
     content: bytes | Path
+
+
+@dataclass
+class Open:
+    """A connection: whose it is, when its time is up (monotonic), whether its request is whole."""
+
+    address: str
+    deadline: float
+    answering: bool = False
 
 
 class BadPost(Exception):
@@ -71,7 +82,7 @@ class PhoneServer(ThreadingHTTPServer):
         self.isolated = tls is not None
         self.policy = content_policy(files)
         self.idle_s, self.connection_s = IDLE_S, CONNECTION_S
-        self._open: dict[socket.socket, tuple[str, float]] = {}
+        self._open: dict[socket.socket, Open] = {}
         self._lock = threading.Lock()
         try:
             super().__init__((host, port), PhoneHandler)
@@ -92,12 +103,36 @@ class PhoneServer(ThreadingHTTPServer):
         return f"{scheme}://{host or str(address)}:{port}/{self.token}/"
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Always room for one more: what has waited longest without a whole request makes it."""
+        address = client_address[0]
         with self._lock:
-            mine = sum(address == client_address[0] for address, _ in self._open.values())
-            if len(self._open) >= MAX_CONNECTIONS or mine >= MAX_PER_ADDRESS:
-                return False  # closed at once; a browser tries again
-            self._open[request] = (client_address[0], time.monotonic() + self.connection_s)
+            late = self._to_close(address)
+            if late is not None:
+                del self._open[late]
+            self._open[request] = Open(address, time.monotonic() + self.connection_s)
+        if late is not None:
+            with contextlib.suppress(OSError):
+                late.shutdown(socket.SHUT_RDWR)
         return True
+
+    def _to_close(self, address: str) -> socket.socket | None:
+        """Which connection is one too many; None while there is room."""
+        held = Counter(one.address for one in self._open.values())
+        if held[address] >= MAX_PER_ADDRESS:
+            crowd = address
+        elif len(self._open) >= MAX_CONNECTIONS:
+            crowd = held.most_common(1)[0][0]
+        else:
+            return None
+        mine = [(request, one) for request, one in self._open.items() if one.address == crowd]
+        # In the order in which they came; those that are being answered last.
+        return min(mine, key=lambda pair: pair[1].answering)[0]
+
+    def answering(self, request: Any) -> None:
+        """The whole request has come: this connection is not one that only waits."""
+        with self._lock:
+            if request in self._open:
+                self._open[request].answering = True
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
@@ -108,7 +143,7 @@ class PhoneServer(ThreadingHTTPServer):
         """Called twice a second: ends the connections that have had their time."""
         now = time.monotonic()
         with self._lock:
-            late = [one for one, (_, deadline) in self._open.items() if deadline < now]
+            late = [one for one, held in self._open.items() if held.deadline < now]
         for one in late:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -131,6 +166,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
+        self.phones.answering(self.request)
         served = self.phones.files.get(self._name())
         if served is None:
             self._send(404, "text/plain", b"not found\n")
@@ -152,6 +188,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             return None  # the phone has gone
+        self.phones.answering(self.request)
         try:
             message = json.loads(body)
             if not isinstance(message, dict):

@@ -1,16 +1,18 @@
-"""What a phone posts, step by step → checked against the PC → targets in results.json.
+"""What phones post, step by step → checked against the PC → targets in results.json.
 
-    hello {agent, cores} → timing {precision, threads, times_us, batch}
-                         → logits {precision, threads, logits} → done {}
-    and at any time: failed {text}
+    hello {agent, cores} → answered by {phone}, which every later post repeats
+                         → timing {phone, precision, threads, times_us, batch}
+                         → logits {phone, precision, threads, logits} → done {phone}
+    and at any time: failed {phone, text}
 
-Each step is merged when it arrives, so a phone that leaves half-way leaves what it measured.
+Each step is merged when it arrives, so a phone that leaves half-way leaves what it measured. Each
+phone has targets of its own: the second one's names end in "-phone2".
 """
 
 from __future__ import annotations
 
-import math
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +29,10 @@ from host_tools.phone.server import BadPost
 from host_tools.results import log_target_access, merge_target, summarize_accuracy
 
 MAX_SAMPLES = 10_000
-MAX_THREADS = 64
+MAX_PHONES = 16  # of one measurement
+MAX_POSTS = 32  # of one phone; its page sends ten at most
+PAGE_THREADS = 4  # page.js asks for no more
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,26 @@ class Expected:
 
 
 @dataclass
+class Phone:
+    """One page that said hello."""
+
+    hardware: str
+    cores: int  # 0 where it did not say
+    heard: float  # time.monotonic() of its last post
+    posts: int = 0
+    number: int = 0  # 1 for the first phone with a target, 0 before it has one
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    done: bool = False
+    failure: str | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.done or self.failure is not None
+
+
+@dataclass
 class PhoneSession:
-    """One phone's measurement. `receive` is called from the server's threads."""
+    """The measurement of all phones that come. `receive` is called from the server's threads."""
 
     model: Model
     expected: Expected
@@ -52,43 +75,59 @@ class PhoneSession:
     notes: Mapping[str, str] = field(default_factory=dict)  # precision → what its reader must know
     versions: Mapping[str, str] = field(default_factory=dict)
     computer: str | None = None  # where a PC's browser stands in for a phone: which PC
-    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
-    finished: threading.Event = field(default_factory=threading.Event)
-    failure: str | None = None
-    heard: float | None = None  # time.monotonic() of the last post
-    _hardware: str = "unknown phone"
+    phones: dict[str, Phone] = field(default_factory=dict)  # by what hello was answered with
+    closed: bool = False  # no post is taken any more
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """What has been measured, of all phones."""
+        return {k: v for phone in list(self.phones.values()) for k, v in phone.targets.items()}
+
     def receive(self, message: dict[str, Any]) -> dict[str, Any]:
+        """One post and what it is answered with. Raises BadPost."""
         steps = {
-            "hello": self._hello,
             "timing": self._timing,
             "logits": self._logits,
             "failed": self._failed,
             "done": self._done,
         }
-        step = steps.get(str(message.get("kind")))
-        if step is None:
-            raise BadPost(f"unknown kind {str(message.get('kind'))[:40]!r}")
+        kind = str(message.get("kind"))
+        if kind != "hello" and kind not in steps:
+            raise BadPost(f"unknown kind {kind[:40]!r}")
         with self._lock:
-            if self.finished.is_set():
+            if self.closed:
                 raise BadPost("the measurement is over: start bench_phone.py again")
-            self.heard = time.monotonic()
-            return step(message)
+            if kind == "hello":
+                return self._hello(message)
+            phone = self.phones.get(str(message.get("phone")))
+            if phone is None:
+                raise BadPost("say hello first")
+            if phone.over:
+                raise BadPost("this phone's measurement is over: load the page again")
+            phone.heard = time.monotonic()
+            phone.posts += 1
+            if phone.posts > MAX_POSTS:
+                raise BadPost("too many posts")
+            return steps[kind](phone, message)
 
     def _hello(self, message: dict[str, Any]) -> dict[str, Any]:
-        cores = message.get("cores")
-        cores_text = f", {cores} cores" if isinstance(cores, int) and 0 < cores < 1024 else ""
+        if len(self.phones) >= MAX_PHONES:
+            raise BadPost(f"{MAX_PHONES} phones have come: start bench_phone.py again")
+        given = message.get("cores")
+        cores = given if type(given) is int and 0 < given < 1024 else 0
         browser = device_of(_printable(message.get("agent"), 300))
         if self.computer is None:
-            self._hardware = f"{browser}{cores_text}"
+            hardware = f"{browser}, {cores} cores" if cores else browser
         else:
-            self._hardware = f"{self.computer}; {browser}: a PC's browser, no phone"
-        self.say(f"connected: {self._hardware}")
-        return {}
+            hardware = f"{self.computer}; {browser}: a PC's browser, no phone"
+        name = secrets.token_urlsafe(9)
+        self.phones[name] = Phone(hardware, cores, time.monotonic())
+        self.say(f"connected: {hardware}")
+        return {"phone": name}
 
-    def _timing(self, message: dict[str, Any]) -> dict[str, Any]:
-        name, precision, threads = self._target_of(message)
+    def _timing(self, phone: Phone, message: dict[str, Any]) -> dict[str, Any]:
+        precision, threads = self._asked(phone, message)
         times = message.get("times_us")
         if not isinstance(times, list) or not 1 <= len(times) <= MAX_SAMPLES:
             raise BadPost("times_us must be a list of times")
@@ -102,11 +141,13 @@ class PhoneSession:
             if batch > 1
             else ""
         )
-        self.targets[name] = {
+        phone.number = phone.number or 1 + sum(one.number > 0 for one in self.phones.values())
+        name = self._target_name(phone, precision, threads)
+        target = phone.targets[name] = {
             "kind": self._kind,
             "engine": self.engine,
             "precision": precision,
-            "hardware": self._hardware,
+            "hardware": phone.hardware,
             "versions": dict(self.versions),
             "threads": threads,
             "command": f"bench_phone.py {self.model.card.name}"
@@ -119,14 +160,16 @@ class PhoneSession:
             "memory": {},
             "parity": None,
         }
-        self._merge(name)
-        self.say(f"{name}: {self.targets[name]['cost']['p50'] / 1000:.2f} ms (median)")
+        self._merge(name, target)
+        self.say(f"{name}: {target['cost']['p50'] / 1000:.2f} ms (median)")
         return {}
 
-    def _logits(self, message: dict[str, Any]) -> dict[str, Any]:
-        name, precision, _ = self._target_of(message)
-        if name not in self.targets:
+    def _logits(self, phone: Phone, message: dict[str, Any]) -> dict[str, Any]:
+        precision, threads = self._asked(phone, message)
+        name = self._target_name(phone, precision, threads)
+        if name not in phone.targets:
             raise BadPost("logits come after the timing")
+        target = phone.targets[name]
         wanted = self.expected.logits[precision]
         given = message.get("logits")
         rows = given if isinstance(given, list) else []
@@ -139,60 +182,62 @@ class PhoneSession:
         parity = compare(
             answers, wanted, self.expected.output_scale if precision == "int8" else None
         )
-        self.targets[name]["parity"] = parity
+        target["parity"] = parity
         if self.expected.labels is not None:
             accuracy = summarize_accuracy(
                 self.expected.labels, answers.argmax(axis=1).tolist(), self.model.card.classes
             )
-            self.targets[name]["accuracy"] = {
+            target["accuracy"] = {
                 "split": "test",
                 **accuracy,
                 "data": self.expected.data,
             }
-            self._log_access(name, precision)
-        self._merge(name)
+            weights = self.expected.weights[precision]
+            log_target_access(self.model.folder, weights, name, target["accuracy"])
+        self._merge(name, target)
         same = parity["same_top1"] / parity["images"]
         self.say(f"{name}: top-1 equal to the PC's for {same:.1%} of {parity['images']} images")
         return {"same_top1": same}
 
-    def _failed(self, message: dict[str, Any]) -> dict[str, Any]:
-        self.failure = _printable(message.get("text"), 300)
-        self.say(f"the phone says: {self.failure}")
+    def _failed(self, phone: Phone, message: dict[str, Any]) -> dict[str, Any]:
+        phone.failure = _printable(message.get("text"), 300)
+        self.say(f"{phone.hardware} says: {phone.failure}")
         return {}
 
-    def _done(self, message: dict[str, Any]) -> dict[str, Any]:
-        if not self.targets:
+    def _done(self, phone: Phone, message: dict[str, Any]) -> dict[str, Any]:
+        if not phone.targets:
             raise BadPost("nothing was measured")
-        self.finished.set()
+        phone.done = True
         return {}
 
-    def _target_of(self, message: dict[str, Any]) -> tuple[str, str, int]:
+    def _asked(self, phone: Phone, message: dict[str, Any]) -> tuple[str, int]:
+        """Precision and threads: only what the page measures, or a stranger could make up many."""
         precision, threads = message.get("precision"), message.get("threads")
         if not isinstance(precision, str) or precision not in self.expected.logits:
             raise BadPost("unknown precision")
-        if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-            raise BadPost("threads must be a small number")
+        if type(threads) is not int or threads not in {1, min(phone.cores, PAGE_THREADS)} - {0}:
+            raise BadPost(f"threads must be 1, or the phone's cores up to {PAGE_THREADS}")
+        return precision, threads
+
+    def _target_name(self, phone: Phone, precision: str, threads: int) -> str:
         suffix = "" if threads == 1 else f"-{threads}t"
-        return f"{self._kind}-browser-{precision}{suffix}", precision, threads
+        which = "" if phone.number <= 1 else f"-phone{phone.number}"
+        return f"{self._kind}-browser-{precision}{suffix}{which}"
 
     @property
     def _kind(self) -> str:
         return "phone" if self.computer is None else "pc"
 
-    def _log_access(self, name: str, precision: str) -> None:
-        weights, accuracy = self.expected.weights[precision], self.targets[name]["accuracy"]
-        log_target_access(self.model.folder, weights, name, accuracy)
-
-    def _merge(self, name: str) -> None:
+    def _merge(self, name: str, target: dict[str, Any]) -> None:
         model = self.model
-        merge_target(model.folder, model.sha256, model.card.name, name, self.targets[name])
+        merge_target(model.folder, model.sha256, model.card.name, name, target)
 
 
 def compare(
     answers: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32], lsb: float | None
 ) -> dict[str, Any]:
     """How the phone's logits differ from LiteRT's on the PC; in LSB where one is given."""
-    worst = np.abs(answers - wanted).max(axis=1)
+    worst = np.abs(answers.astype(np.float64) - wanted).max(axis=1)
     parity: dict[str, Any] = {
         "reference": "LiteRT on the PC",
         "images": len(wanted),
@@ -200,7 +245,7 @@ def compare(
     }
     if lsb is None:
         return {**parity, "max_logit": float(f"{worst.max():.3g}")}
-    steps = np.rint(worst / lsb).astype(int)
+    steps = np.rint(worst / lsb)
     return {**parity, "identical": int((steps == 0).sum()), "max_lsb": int(steps.max())}
 
 
@@ -226,7 +271,8 @@ def device_of(agent: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that a float32 can hold, as every logit is one."""
+    return type(value) in (int, float) and -FLOAT32_MAX <= value <= FLOAT32_MAX
 
 
 def _printable(text: Any, limit: int) -> str:

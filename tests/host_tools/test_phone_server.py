@@ -169,6 +169,26 @@ def test_one_address_cannot_take_all_connections(server: PhoneServer) -> None:
     assert ask(server.url())[0] == 200
 
 
+@pytest.mark.parametrize("addresses", [1, 4])
+def test_idle_connections_shut_nobody_out(server: PhoneServer, addresses: int) -> None:
+    """Neither their own address, which may be the phone's too, nor everybody else."""
+    server.idle_s = server.connection_s = 60.0
+    held = [
+        socket.create_connection(
+            server.server_address[:2],
+            timeout=10,
+            source_address=(f"127.0.0.{1 + n % addresses}", 0),
+        )
+        for n in range(64)
+    ]
+    for _ in range(40):
+        assert ask(server.url())[0] == 200
+    assert len(server._open) <= 48
+    for connection in held:
+        connection.close()
+    eventually(lambda: server._open == {})
+
+
 def test_a_thousand_requests(server: PhoneServer) -> None:
     failures = []
 

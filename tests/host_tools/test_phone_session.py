@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,31 @@ TIMING = {"kind": "timing", "precision": "int8", "threads": 1, "times_us": [900.
 LOGITS = {"kind": "logits", "precision": "int8", "threads": 1, "logits": WANTED.tolist()}
 
 
+@dataclass
+class OnePhone(PhoneSession):
+    """A session whose posts are all of the phone that said hello last."""
+
+    phone: str = ""
+    fixtures: str = ""  # said hello for the tests that do not
+
+    def receive(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message.get("kind") == "hello" and not any(p.posts for p in self.phones.values()):
+            self.phones.pop(self.fixtures, None)
+        reply = super().receive({"phone": self.phone, **message})
+        self.phone = reply.get("phone", self.phone)
+        return reply
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> PhoneSession:
     labels = WANTED.argmax(axis=1).tolist()
     model = load_model(str(make_run(tmp_path / "run")))
     weights = {"int8": model.weights, "float32": ("model_float32.tflite", "f" * 64)}
     expected = Expected({"int8": WANTED, "float32": WANTED}, 0.1, labels, "leaves", weights)
-    return PhoneSession(model, expected, "LiteRT.js", print)
+    one = OnePhone(model, expected, "LiteRT.js", print)
+    one.receive({"kind": "hello", "agent": "", "cores": 1})
+    one.fixtures = one.phone
+    return one
 
 
 def stored(session: PhoneSession) -> dict[str, Any]:
@@ -73,6 +93,7 @@ def test_a_phone_that_cannot_is_quoted(session: PhoneSession) -> None:
 
 
 def test_no_phone_at_all(session: PhoneSession) -> None:
+    session.phones.clear()
     with pytest.raises(UserError, match="no phone has come"):
         wait_for(session, 0.1)
 
@@ -103,7 +124,17 @@ def test_what_makes_no_sense_is_refused(session: PhoneSession, message: dict[str
 
 
 @pytest.mark.parametrize(
-    "logits", [None, [], [[0.0] * 10] * 5, [[0.0] * 9] * 6, [["a"] * 10] * 6, [[1e999] * 10] * 6]
+    "logits",
+    [
+        None,
+        [],
+        [[0.0] * 10] * 5,
+        [[0.0] * 9] * 6,
+        [["a"] * 10] * 6,
+        [[1e999] * 10] * 6,
+        [[1e39] * 10] * 6,
+        [[10**4000] * 10] * 6,
+    ],
 )
 def test_logits_of_another_shape_are_refused(session: PhoneSession, logits: Any) -> None:
     session.receive(TIMING)
@@ -116,6 +147,51 @@ def test_the_token_is_good_for_one_measurement(session: PhoneSession) -> None:
     session.receive({"kind": "done"})
     with pytest.raises(BadPost, match="over"):
         session.receive(TIMING)
+
+
+def test_every_phone_has_a_record_of_its_own(session: PhoneSession) -> None:
+    """Eight at once, step by step: no record has one phone's hardware and another's time."""
+    phones = [
+        session.receive({"kind": "hello", "agent": f"phone {n}", "cores": 4})["phone"]
+        for n in range(8)
+    ]
+    for number, phone in enumerate(phones):
+        session.receive({**TIMING, "phone": phone, "times_us": [1000.0 + number] * 9})
+    for phone in phones:
+        session.receive({**LOGITS, "phone": phone})
+        session.receive({"kind": "done", "phone": phone})
+    wait_for(session, 1, silence_s=0)
+    records = stored(session)
+    assert len(records) == 8
+    told = {(t["hardware"], t["cost"]["p50"], t["accuracy"]["top1"]) for t in records.values()}
+    assert told == {(f"phone {n}, 4 cores", 1000.0 + n, 1.0) for n in range(8)}
+    with pytest.raises(BadPost, match="over"):
+        session.receive({"kind": "hello"})
+
+
+def test_one_phone_that_fails_ends_it_for_no_other(session: PhoneSession) -> None:
+    session.receive({"kind": "failed", "text": "no WebAssembly"})
+    session.receive({"kind": "hello", "agent": "another", "cores": 2})
+    session.receive(TIMING)
+    session.receive({"kind": "done"})
+    wait_for(session, 10)
+    assert list(stored(session)) == ["phone-browser-int8"]
+
+
+def test_a_stranger_can_make_up_few_targets(session: PhoneSession) -> None:
+    """Whoever has the token: four of each phone, of a bounded number of phones."""
+    for number in range(40):
+        try:
+            session.receive({"kind": "hello", "agent": f"phone {number}", "cores": 64})
+        except BadPost:
+            break
+        for threads in range(1, 64):
+            for precision in ("int8", "float32"):
+                with contextlib.suppress(BadPost):
+                    session.receive({**TIMING, "threads": threads, "precision": precision})
+    assert len(session.phones) == 16 and len(stored(session)) <= 15 * 4
+    with pytest.raises(BadPost, match="say hello first"):
+        session.receive({**TIMING, "phone": "guess"})
 
 
 def test_differences_are_counted_in_lsb() -> None:

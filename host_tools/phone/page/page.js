@@ -13,6 +13,7 @@ const show = (id, text) => {
   $(id).textContent = text;
 };
 let setup;
+let phone; // what the PC calls this page
 let chosen; // the model for photos, as a promise: it is fetched for the first one
 
 async function get(name) {
@@ -25,7 +26,7 @@ async function post(message) {
   const response = await fetch("post", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(message),
+    body: JSON.stringify({ ...message, phone }),
   });
   const reply = await response.json();
   if (!response.ok) throw new Error(reply.error ?? `the PC answered ${response.status}`);
@@ -121,7 +122,9 @@ async function start() {
   stopCamera();
   chosen = undefined; // the runtime starts anew
   try {
-    await post({ kind: "hello", agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 });
+    phone = undefined;
+    const hello = { kind: "hello", agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 };
+    ({ phone } = await post(hello));
     progress(0, "Fetching models and images");
     const files = {};
     for (const precision of setup.precisions) {
