@@ -29,7 +29,7 @@ from host_tools.phone.server import BadPost
 from host_tools.results import log_target_access, merge_target, summarize_accuracy
 
 MAX_SAMPLES = 10_000
-MAX_PHONES = 16  # of one measurement
+MAX_PHONES = 8  # of one measurement
 MAX_POSTS = 32  # of one phone; its page sends ten at most
 PAGE_THREADS = 4  # page.js asks for no more
 FLOAT32_MAX = float(np.finfo(np.float32).max)
