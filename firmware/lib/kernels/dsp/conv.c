@@ -7,7 +7,7 @@
 #include "../gather.h"
 #include "../kernels.h"
 #include "identity.h"
-#include "multiply_batches.h"
+#include "inner_loops.h"
 #include "requantize.h"
 #include "words.h"
 
@@ -83,29 +83,13 @@ static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, 
                  .max_pixels = max_pixels};
 }
 
-// Both rows of a pair of channels. Written out for LDM and STM, which a compiler does not find.
+// Both rows of a pair of channels.
 static void widen_weights(const int8_t* weights, int32_t blocks, int16x2_t* wide) {
-  const int8_t* const end_of_twos = weights + blocks / 2 * 16;
-  if (weights != end_of_twos) {
-    __asm__ volatile(
-        "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
-        "sxtb16 r9, r4\n"
-        "sxtb16 r10, r5\n"
-        "sxtb16 r11, r4, ror #8\n"
-        "sxtb16 r12, r5, ror #8\n"
-        "stm %[wide]!, {r9, r10, r11, r12}\n"
-        "sxtb16 r9, r6\n"
-        "sxtb16 r10, r8\n"
-        "sxtb16 r11, r6, ror #8\n"
-        "sxtb16 r12, r8, ror #8\n"
-        "stm %[wide]!, {r9, r10, r11, r12}\n"
-        "cmp %[weights], %[end]\n"
-        "bne 1b"
-        : [weights] "+r"(weights), [wide] "+r"(wide)
-        : [end] "r"(end_of_twos)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
-  }
+  const int32_t twos = blocks / 2;
+  if (twos) kernel_widen_weights(weights, wide, weights + 16 * twos);
   if (blocks % 2) {
+    weights += 16 * twos;
+    wide += 8 * twos;
     const uint32_t first = load_weights(weights), second = load_weights(weights + 4);
     wide[0] = even_bytes(first);
     wide[1] = even_bytes(second);
@@ -184,46 +168,20 @@ static __attribute__((noinline)) void multiply_pixels(const Layer* layer, int32_
   }
 }
 
-// The sums of a pair of weight rows times one column.
-ALWAYS_INLINE void multiply_column(const int8_t* weights, const int16x2_t* column, int32_t blocks,
+// Adds the products of a pair of weight rows and one column to `sums`.
+static inline void multiply_column(const int8_t* weights, const int16x2_t* column, int32_t blocks,
                                    int32_t* sums) {
-  int32_t a = sums[0], b = sums[1];
-  const int16x2_t* const end_of_twos = column + blocks / 2 * 4;
-  if (column != end_of_twos) {
-    __asm__ volatile(
-        "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
-        "ldm %[column]!, {r9, r10, r11, r12}\n"
-        "sxtb16 lr, r4\n"
-        "smlad %[a], lr, r9, %[a]\n"
-        "sxtb16 lr, r5\n"
-        "smlad %[b], lr, r9, %[b]\n"
-        "sxtb16 r4, r4, ror #8\n"
-        "smlad %[a], r4, r10, %[a]\n"
-        "sxtb16 r5, r5, ror #8\n"
-        "smlad %[b], r5, r10, %[b]\n"
-        "sxtb16 lr, r6\n"
-        "smlad %[a], lr, r11, %[a]\n"
-        "sxtb16 lr, r8\n"
-        "smlad %[b], lr, r11, %[b]\n"
-        "sxtb16 r6, r6, ror #8\n"
-        "smlad %[a], r6, r12, %[a]\n"
-        "sxtb16 r8, r8, ror #8\n"
-        "smlad %[b], r8, r12, %[b]\n"
-        "cmp %[column], %[end]\n"
-        "bne 1b"
-        : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [column] "+r"(column)
-        : [end] "r"(end_of_twos)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-  }
+  const int32_t twos = blocks / 2;
+  if (twos) kernel_multiply_column(weights, column, column + 4 * twos, sums);
   if (blocks % 2) {
-    const uint32_t word_a = load_weights(weights), word_b = load_weights(weights + 4);
-    a = __smlad(even_bytes(word_a), column[0], a);
-    b = __smlad(even_bytes(word_b), column[0], b);
-    a = __smlad(odd_bytes(word_a), column[1], a);
-    b = __smlad(odd_bytes(word_b), column[1], b);
+    weights += 16 * twos;
+    column += 4 * twos;
+    const uint32_t first = load_weights(weights), second = load_weights(weights + 4);
+    sums[0] = __smlad(even_bytes(first), column[0], sums[0]);
+    sums[1] = __smlad(even_bytes(second), column[0], sums[1]);
+    sums[0] = __smlad(odd_bytes(first), column[1], sums[0]);
+    sums[1] = __smlad(odd_bytes(second), column[1], sums[1]);
   }
-  sums[0] = a;
-  sums[1] = b;
 }
 
 // All channels of one pixel whose column is widened.

@@ -41,9 +41,12 @@ ALWAYS_INLINE int32_t multiply_add(int16x2_t a, int16x2_t b, int32_t sum) {
 ALWAYS_INLINE void convolve_plane(const int16x2_t* weights, int32_t taps, int32_t spacing,
                                   const int16x2_t* pairs, int32_t stride, int32_t tile,
                                   int32_t* sums) {
+  const int32_t last = (tile - 1) * stride + (taps - 1) * spacing;
+  int16x2_t next = load_pair(pairs);
 #pragma GCC unroll 16
-  for (int32_t column = 0; column <= (tile - 1) * stride + (taps - 1) * spacing; ++column) {
-    const int16x2_t pair = load_pair(pairs + column * kGroup);
+  for (int32_t column = 0; column <= last; ++column) {
+    const int16x2_t pair = next;
+    if (column < last) next = load_pair(pairs + (column + 1) * kGroup);
 #pragma GCC unroll 6
     for (int32_t t = 0; t < tile; ++t) {
       const int32_t ahead = column - t * stride;
@@ -110,9 +113,14 @@ ALWAYS_INLINE void convolve_tile(const Group* first_group, const int16x2_t* firs
     int32_t total = 0;
     int8_t* place = kept.out;
     kept.out = place + 1;
+    int32_t done = 0;
+#pragma GCC unroll 2
+    for (; done + 3 <= tile; done += 3) requantize_three(sums + done, requant);
+#pragma GCC unroll 2
+    for (; done < tile; ++done) sums[done] = requantize_simple(sums[done], requant);
 #pragma GCC unroll 6
     for (int32_t t = 0; t < tile; ++t, place += step) {
-      const int8_t q = middle_of_table[requantize_simple(sums[t], requant)];
+      const int8_t q = middle_of_table[sums[t]];
       total += q;
       *place = q;
     }

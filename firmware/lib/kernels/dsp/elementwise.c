@@ -123,13 +123,13 @@ static void multiply_four(const int8_t* in, int16x2_t even_gates, int16x2_t odd_
   for (; pixels > 0; --pixels, in += step, out += step) {
     const uint32_t word = load_word(in);
     const int16x2_t even = add_even_bytes(offset, word), odd = add_odd_bytes(offset, word);
-    const int32_t products[] = {
+    int32_t products[] = {
         multiply_low_halves(even, even_gates), multiply_low_halves(odd, odd_gates),
         multiply_high_halves(even, even_gates), multiply_high_halves(odd, odd_gates)};
+    requantize_two_doubled(products, simple);
+    requantize_two_doubled(products + 2, simple);
 #pragma GCC unroll 4
-    for (int32_t i = 0; i < 4; ++i) {
-      out[i] = (int8_t)requantize_doubled(products[i], simple);
-    }
+    for (int32_t i = 0; i < 4; ++i) out[i] = (int8_t)products[i];
   }
 }
 

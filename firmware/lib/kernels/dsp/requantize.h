@@ -52,4 +52,50 @@ static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
   return requantize_doubled(sum + sum, requant);
 }
 
+// Written out step by step for several sums, as a compiler would do one after the other, each step
+// waiting for the one before it.
+static inline void requantize_three(int32_t* sums, SimpleRequant requant) {
+  int32_t a = sums[0], b = sums[1], c = sums[2], x, y, z;
+  __asm__(
+      "add %[x], %[addend], %[a], asr #31\n"
+      "lsl %[a], %[a], #1\n"
+      "add %[y], %[addend], %[b], asr #31\n"
+      "lsl %[b], %[b], #1\n"
+      "smmlar %[a], %[a], %[multiplier], %[x]\n"
+      "add %[z], %[addend], %[c], asr #31\n"
+      "smmlar %[b], %[b], %[multiplier], %[y]\n"
+      "lsl %[c], %[c], #1\n"
+      "smmlar %[c], %[c], %[multiplier], %[z]\n"
+      "asr %[a], %[a], %[shift]\n"
+      "asr %[b], %[b], %[shift]\n"
+      "ssat %[a], #8, %[a], asr #1\n"
+      "asr %[c], %[c], %[shift]\n"
+      "ssat %[b], #8, %[b], asr #1\n"
+      "ssat %[c], #8, %[c], asr #1"
+      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [x] "=&r"(x), [y] "=&r"(y), [z] "=&r"(z)
+      : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
+        [shift] "r"(requant.shift));
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+}
+
+static inline void requantize_two_doubled(int32_t* twice, SimpleRequant requant) {
+  int32_t a = twice[0], b = twice[1], x, y;
+  __asm__(
+      "add %[x], %[addend], %[a], asr #31\n"
+      "add %[y], %[addend], %[b], asr #31\n"
+      "smmlar %[a], %[a], %[multiplier], %[x]\n"
+      "smmlar %[b], %[b], %[multiplier], %[y]\n"
+      "asr %[a], %[a], %[shift]\n"
+      "asr %[b], %[b], %[shift]\n"
+      "ssat %[a], #8, %[a], asr #1\n"
+      "ssat %[b], #8, %[b], asr #1"
+      : [a] "+r"(a), [b] "+r"(b), [x] "=&r"(x), [y] "=&r"(y)
+      : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
+        [shift] "r"(requant.shift));
+  twice[0] = a;
+  twice[1] = b;
+}
+
 #endif  // FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_

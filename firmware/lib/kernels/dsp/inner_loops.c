@@ -1,5 +1,5 @@
-// The inner loop for cores that issue one instruction at a time: as few of them as there can be.
-#include "multiply_batches.h"
+// The inner loops for cores that issue one instruction at a time: as few of them as there can be.
+#include "inner_loops.h"
 
 // r0-r2, r3-r5  sums of the first and the second row     r6  weights     lr  their end
 // r8, r9        a pair of weights of each                r7  columns
@@ -77,4 +77,55 @@ __attribute__((naked)) void kernel_multiply_batches(const Batches* batches) {
       "bne 1b\n"
       "add sp, #68\n"
       "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");
+}
+
+void kernel_widen_weights(const int8_t* weights, int16x2_t* wide, const int8_t* weights_end) {
+  __asm__ volatile(
+      "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
+      "sxtb16 r9, r4\n"
+      "sxtb16 r10, r5\n"
+      "sxtb16 r11, r4, ror #8\n"
+      "sxtb16 r12, r5, ror #8\n"
+      "stm %[wide]!, {r9, r10, r11, r12}\n"
+      "sxtb16 r9, r6\n"
+      "sxtb16 r10, r8\n"
+      "sxtb16 r11, r6, ror #8\n"
+      "sxtb16 r12, r8, ror #8\n"
+      "stm %[wide]!, {r9, r10, r11, r12}\n"
+      "cmp %[weights], %[end]\n"
+      "bne 1b"
+      : [weights] "+r"(weights), [wide] "+r"(wide)
+      : [end] "r"(weights_end)
+      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+}
+
+void kernel_multiply_column(const int8_t* weights, const int16x2_t* column,
+                            const int16x2_t* column_end, int32_t* sums) {
+  int32_t a = sums[0], b = sums[1];
+  __asm__ volatile(
+      "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
+      "ldm %[column]!, {r9, r10, r11, r12}\n"
+      "sxtb16 lr, r4\n"
+      "smlad %[a], lr, r9, %[a]\n"
+      "sxtb16 lr, r5\n"
+      "smlad %[b], lr, r9, %[b]\n"
+      "sxtb16 r4, r4, ror #8\n"
+      "smlad %[a], r4, r10, %[a]\n"
+      "sxtb16 r5, r5, ror #8\n"
+      "smlad %[b], r5, r10, %[b]\n"
+      "sxtb16 lr, r6\n"
+      "smlad %[a], lr, r11, %[a]\n"
+      "sxtb16 lr, r8\n"
+      "smlad %[b], lr, r11, %[b]\n"
+      "sxtb16 r6, r6, ror #8\n"
+      "smlad %[a], r6, r12, %[a]\n"
+      "sxtb16 r8, r8, ror #8\n"
+      "smlad %[b], r8, r12, %[b]\n"
+      "cmp %[column], %[end]\n"
+      "bne 1b"
+      : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [column] "+r"(column)
+      : [end] "r"(column_end)
+      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+  sums[0] = a;
+  sums[1] = b;
 }

@@ -1,8 +1,8 @@
-// The inner loop for cores that issue two instructions at a time. A multiple load is issued alone,
+// The inner loops for cores that issue two instructions at a time. A multiple load is issued alone,
 // so each word is loaded by itself, beside a product, as soon as the last product is done with the
 // register it goes to: r8, r10, r11 and r12 hold the next half of a block before it begins, r9 its
 // second weight. The six sums are requantised together, so that none waits for its own result.
-#include "../dsp/multiply_batches.h"
+#include "../dsp/inner_loops.h"
 
 // r0-r2, r3-r5  sums of the first and the second row     r6  weights     lr  their end
 // r8, r9        a pair of weights of each                r7  columns
@@ -146,4 +146,81 @@ __attribute__((naked)) void kernel_multiply_batches(const Batches* batches) {
       "bne 1b\n"
       "add sp, #76\n"
       "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");
+}
+
+__attribute__((naked)) void kernel_widen_weights(const int8_t* weights, int16x2_t* wide,
+                                                 const int8_t* weights_end) {
+  (void)weights, (void)wide, (void)weights_end;
+  __asm__ volatile(
+      "push {r4, r5, r6, r7, r8, r9, r10, r11}\n"
+      ".balign 8\n"
+      "1:\n"
+      "ldr r5, [r0, #4]\n"
+      "ldr r4, [r0, #0]\n"
+      "sxtb16 r9, r4\n"
+      "str r9, [r1, #0]\n"
+      "ldr r8, [r0, #12]\n"
+      "ldr r6, [r0, #8]\n"
+      "sxtb16 r10, r5\n"
+      "str r10, [r1, #4]\n"
+      "sxtb16 r11, r4, ror #8\n"
+      "str r11, [r1, #8]\n"
+      "sxtb16 r12, r5, ror #8\n"
+      "str r12, [r1, #12]\n"
+      "sxtb16 r9, r6\n"
+      "add r0, r0, #16\n"
+      "sxtb16 r10, r8\n"
+      "str r10, [r1, #20]\n"
+      "sxtb16 r11, r6, ror #8\n"
+      "str r11, [r1, #24]\n"
+      "sxtb16 r12, r8, ror #8\n"
+      "str r12, [r1, #28]\n"
+      "cmp r0, r2\n"
+      "str r9, [r1, #16]\n"
+      "add r1, r1, #32\n"
+      "bne 1b\n"
+      "pop {r4, r5, r6, r7, r8, r9, r10, r11}\n"
+      "bx lr\n");
+}
+
+// r0 weights, r1 column, r2 its end, r3 and r7 the sums
+__attribute__((naked)) void kernel_multiply_column(const int8_t* weights, const int16x2_t* column,
+                                                   const int16x2_t* column_end, int32_t* sums) {
+  (void)weights, (void)column, (void)column_end, (void)sums;
+  __asm__ volatile(
+      "push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
+      "ldrd r3, r7, [r3]\n"
+      ".balign 8\n"
+      "1:\n"
+      "ldr r5, [r0, #4]\n"
+      "ldr r6, [r0, #8]\n"
+      "ldr r4, [r0, #0]\n"
+      "ldr r9, [r1, #0]\n"
+      "sxtb16 lr, r4\n"
+      "ldr r11, [r1, #8]\n"
+      "sxtb16 r12, r5\n"
+      "ldr r10, [r1, #4]\n"
+      "sxtb16 r5, r5, ror #8\n"
+      "smlad r7, r12, r9, r7\n"
+      "sxtb16 r4, r4, ror #8\n"
+      "smlad r3, lr, r9, r3\n"
+      "sxtb16 lr, r6\n"
+      "smlad r7, r5, r10, r7\n"
+      "ldr r8, [r0, #12]\n"
+      "smlad r3, r4, r10, r3\n"
+      "sxtb16 r12, r8\n"
+      "ldr r9, [r1, #12]\n"
+      "sxtb16 r6, r6, ror #8\n"
+      "smlad r3, lr, r11, r3\n"
+      "sxtb16 r8, r8, ror #8\n"
+      "add r1, r1, #16\n"
+      "add r0, r0, #16\n"
+      "smlad r7, r12, r11, r7\n"
+      "cmp r1, r2\n"
+      "smlad r7, r8, r9, r7\n"
+      "smlad r3, r6, r9, r3\n"
+      "bne 1b\n"
+      "ldr r0, [sp]\n"
+      "strd r3, r7, [r0]\n"
+      "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n");
 }
