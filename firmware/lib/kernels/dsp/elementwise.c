@@ -32,24 +32,45 @@ static inline int32_t scale(int8_t x, const Scaled* s) {
 // exactly.
 static int is_exact(const Scaled* s) { return s->multiplier == 1 << 30 && s->shift == 0; }
 
+// Two values that are doubled and rescaled as in `scale`, where something is shifted. Step by step
+// for both, so that none waits for its own result.
+static inline void scale_two(int32_t* values, const Scaled* s) {
+  int32_t a = values[0], b = values[1], x, y;
+  __asm__(
+      "add %[x], %[half], %[a], asr #31\n"
+      "add %[y], %[half], %[b], asr #31\n"
+      "smmlar %[a], %[a], %[multiplier], %[x]\n"
+      "smmlar %[b], %[b], %[multiplier], %[y]\n"
+      "asr %[a], %[a], %[shift]\n"
+      "asr %[b], %[b], %[shift]"
+      : [a] "+r"(a), [b] "+r"(b), [x] "=&r"(x), [y] "=&r"(y)
+      : [half] "r"(s->half), [multiplier] "r"(s->multiplier), [shift] "r"(s->shift));
+  values[0] = a;
+  values[1] = b;
+}
+
 // `exact` is such an input, the other one's shift is 1 or more. Everything is twice as large as in
-// `scale`, as requantisation wants its sum doubled.
-static void add_to_exact(const int8_t* exact, int32_t exact_zero_point, const int8_t* other,
-                         Scaled scaled_other, int32_t count, SimpleRequant simple,
-                         const int8_t* middle_of_table, int8_t* out) {
+// `scale`, as requantisation wants its sum doubled. Two at a time; returns how many it did.
+static int32_t add_to_exact(const int8_t* exact, int32_t exact_zero_point, const int8_t* other,
+                            Scaled scaled_other, int32_t count, SimpleRequant simple,
+                            const int8_t* middle_of_table, int8_t* out) {
   int32_t other_zero = scaled_other.zero_point * (1 << 21);
   int32_t exact_zero = exact_zero_point * (1 << 20);
   // Or the compiler would subtract first and shift afterwards, which takes an instruction more.
   __asm__("" : "+r"(other_zero), "+r"(exact_zero));
-#pragma GCC unroll 2
-  for (; count > 0; --count) {
-    const int32_t value = *other++ * (1 << 21) - other_zero;
-    const int32_t rounding = scaled_other.half + (value >> 31);
-    const int32_t scaled_value =
-        multiply_add_high(rounding, value, scaled_other.multiplier) >> scaled_other.shift;
-    const int32_t twice = *exact++ * (1 << 20) - exact_zero + 2 * scaled_value;
-    *out++ = middle_of_table[requantize_doubled(twice, simple)];
+  int32_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    int32_t scaled_values[] = {other[i] * (1 << 21) - other_zero,
+                               other[i + 1] * (1 << 21) - other_zero};
+    scale_two(scaled_values, &scaled_other);
+    int32_t twice[] = {exact[i] * (1 << 20) - exact_zero + 2 * scaled_values[0],
+                       exact[i + 1] * (1 << 20) - exact_zero + 2 * scaled_values[1]};
+    requantize_two_doubled(twice, simple);
+    const int8_t first = middle_of_table[twice[0]], second = middle_of_table[twice[1]];
+    out[i] = first;
+    out[i + 1] = second;
   }
+  return i;
 }
 
 static void add_exactly(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
@@ -76,15 +97,14 @@ void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams
   }
   const SimpleRequant simple =
       simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
+  int32_t i = 0;
   if (is_exact(&first) && second.shift > 0) {
-    add_to_exact(a, first.zero_point, b, second, count, simple, middle_of_table, out);
+    i = add_to_exact(a, first.zero_point, b, second, count, simple, middle_of_table, out);
   } else if (is_exact(&second) && first.shift > 0) {
-    add_to_exact(b, second.zero_point, a, first, count, simple, middle_of_table, out);
-  } else {
-    for (int32_t i = 0; i < count; ++i) {
-      out[i] =
-          middle_of_table[requantize_simple(scale(a[i], &first) + scale(b[i], &second), simple)];
-    }
+    i = add_to_exact(b, second.zero_point, a, first, count, simple, middle_of_table, out);
+  }
+  for (; i < count; ++i) {
+    out[i] = middle_of_table[requantize_simple(scale(a[i], &first) + scale(b[i], &second), simple)];
   }
 }
 

@@ -90,7 +90,7 @@ static void lay_out(Layout* layout, const int8_t* const* rows, const Window* win
   memset(scratch, 0, sizeof(*scratch) * kGroup * (size_t)(planes * layout->columns));
 }
 
-// Four channels of two columns at a time. Written out for STM, which a compiler does not find.
+// Four channels of two columns at a time. Written out so that loads, arithmetic and stores overlap.
 ALWAYS_INLINE void put_span(const int8_t* first, const int8_t* second, int32_t first_step,
                             int32_t second_step, int32_t columns, int16x2_t offset,
                             int16x2_t* pairs) {
@@ -103,26 +103,33 @@ ALWAYS_INLINE void put_span(const int8_t* first, const int8_t* second, int32_t f
   if (!columns) return;
   __asm__ volatile(
       "1: ldr r4, [%[first]]\n"
-      "ldr r8, [%[first], %[first_step]]\n"
-      "add %[first], %[first], %[first_step], lsl #1\n"
       "ldr r5, [%[second]]\n"
+      "ldr r8, [%[first], %[first_step]]\n"
       "ldr r9, [%[second], %[second_step]]\n"
-      "add %[second], %[second], %[second_step], lsl #1\n"
       "pkhbt r10, r4, r5, lsl #16\n"
+      "subs %[columns], %[columns], #2\n"
+      "add %[first], %[first], %[first_step], lsl #1\n"
       "pkhtb r6, r5, r4, asr #16\n"
-      "sxtab16 r4, %[offset], r10\n"
       "sxtab16 r5, %[offset], r10, ror #8\n"
+      "sxtab16 r4, %[offset], r10\n"
+      "str r4, [%[pairs]]\n"
       "sxtab16 r10, %[offset], r6, ror #8\n"
+      "str r5, [%[pairs], #4]\n"
       "sxtab16 r6, %[offset], r6\n"
-      "stm %[pairs]!, {r4, r5, r6, r10}\n"
+      "str r10, [%[pairs], #12]\n"
       "pkhbt r10, r8, r9, lsl #16\n"
+      "str r6, [%[pairs], #8]\n"
       "pkhtb r6, r9, r8, asr #16\n"
       "sxtab16 r4, %[offset], r10\n"
       "sxtab16 r5, %[offset], r10, ror #8\n"
+      "str r5, [%[pairs], #20]\n"
       "sxtab16 r10, %[offset], r6, ror #8\n"
+      "str r10, [%[pairs], #28]\n"
+      "add %[second], %[second], %[second_step], lsl #1\n"
+      "str r4, [%[pairs], #16]\n"
       "sxtab16 r6, %[offset], r6\n"
-      "stm %[pairs]!, {r4, r5, r6, r10}\n"
-      "subs %[columns], #2\n"
+      "str r6, [%[pairs], #24]\n"
+      "add %[pairs], %[pairs], #32\n"
       "bne 1b"
       : [first] "+r"(first), [second] "+r"(second), [columns] "+r"(columns), [pairs] "+r"(pairs)
       : [first_step] "r"(first_step), [second_step] "r"(second_step), [offset] "r"(offset)

@@ -55,24 +55,24 @@ static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
 // Written out step by step for several sums, as a compiler would do one after the other, each step
 // waiting for the one before it.
 static inline void requantize_three(int32_t* sums, SimpleRequant requant) {
-  int32_t a = sums[0], b = sums[1], c = sums[2], x, y, z;
+  int32_t a = sums[0], b = sums[1], c = sums[2], x, y;
   __asm__(
       "add %[x], %[addend], %[a], asr #31\n"
       "lsl %[a], %[a], #1\n"
       "add %[y], %[addend], %[b], asr #31\n"
       "lsl %[b], %[b], #1\n"
       "smmlar %[a], %[a], %[multiplier], %[x]\n"
-      "add %[z], %[addend], %[c], asr #31\n"
+      "add %[x], %[addend], %[c], asr #31\n"
       "smmlar %[b], %[b], %[multiplier], %[y]\n"
       "lsl %[c], %[c], #1\n"
-      "smmlar %[c], %[c], %[multiplier], %[z]\n"
+      "smmlar %[c], %[c], %[multiplier], %[x]\n"
       "asr %[a], %[a], %[shift]\n"
       "asr %[b], %[b], %[shift]\n"
       "ssat %[a], #8, %[a], asr #1\n"
       "asr %[c], %[c], %[shift]\n"
       "ssat %[b], #8, %[b], asr #1\n"
       "ssat %[c], #8, %[c], asr #1"
-      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [x] "=&r"(x), [y] "=&r"(y), [z] "=&r"(z)
+      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [x] "=&r"(x), [y] "=&r"(y)
       : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
         [shift] "r"(requant.shift));
   sums[0] = a;
