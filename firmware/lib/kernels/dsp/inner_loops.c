@@ -1,17 +1,21 @@
-// The inner loops for cores that issue one instruction at a time: as few of them as there can be.
+// The inner loops for cores that issue one instruction at a time. A load takes two cycles, but only
+// one if another load follows it; a multiple load takes one more than it has registers.
 #include "inner_loops.h"
 
 // r0-r2, r3-r5  sums of the first and the second row     r6  weights     lr  their end
 // r8, r9        a pair of weights of each                r7  columns
 // r10-r12       a pair of inputs of each pixel
-#define HALF_A_BLOCK           \
-  "ldrd r8, r9, [r6], #8\n"    \
-  "ldm r7!, {r10, r11, r12}\n" \
-  "smlad r0, r8, r10, r0\n"    \
-  "smlad r1, r8, r11, r1\n"    \
-  "smlad r2, r8, r12, r2\n"    \
-  "smlad r3, r9, r10, r3\n"    \
-  "smlad r4, r9, r11, r4\n"    \
+#define HALF_A_BLOCK        \
+  "ldr r8, [r6], #8\n"      \
+  "ldr r10, [r7], #12\n"    \
+  "ldr r9, [r6, #-4]\n"     \
+  "ldr r11, [r7, #-8]\n"    \
+  "ldr r12, [r7, #-4]\n"    \
+  "smlad r0, r8, r10, r0\n" \
+  "smlad r1, r8, r11, r1\n" \
+  "smlad r2, r8, r12, r2\n" \
+  "smlad r3, r9, r10, r3\n" \
+  "smlad r4, r9, r11, r4\n" \
   "smlad r5, r9, r12, r5\n"
 
 // requantize_simple of `sum` (see requantize.h), table and store. r8 is the multiplier, r9 the
