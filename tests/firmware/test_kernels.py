@@ -14,9 +14,10 @@ from host_tools.mcu.bare_metal import KERNELS, kernel_sources
 ROUNDS = 150  # random cases of each of the eight kernels
 
 
-def test_portable_kernels_on_the_pc_under_sanitizers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["portable", "vector"])
+def test_kernels_on_the_pc_under_sanitizers(variant: str, tmp_path: Path) -> None:
     program = tmp_path / "kernels"
-    build_host(program, rounds=2000)
+    build_host(program, rounds=2000, variant=variant)
     done = subprocess.run([program], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -44,7 +44,7 @@ def test_the_interpreter_gets_the_file_and_an_arena_with_scratch(
 def test_compiled_code_lies_in_a_folder_of_its_core(model: Model, tmp_path: Path) -> None:
     host = generate(model, get_board("host"), "aot", tmp_path)
     board = generate(model, get_board("qemu-m7"), "aot", tmp_path)
-    assert host.name.endswith("-portable") and board.name.endswith("-dsp")
+    assert host.name.endswith("-vector") and board.name.endswith("-dsp")
     assert {path.name for path in host.iterdir()} == {"arena_bytes", "model.c", "model_data.h"}
     assert int((host / "arena_bytes").read_text()) > 0
 

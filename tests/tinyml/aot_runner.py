@@ -80,12 +80,17 @@ def write_model(folder: Path, number: int, compiled: Compiled) -> Path:
     return wrapper
 
 
-def build(folder: Path, compiled: Sequence[Compiled], flags: Sequence[str] = SANITIZED) -> Path:
-    """One program that holds all of the models, on portable kernels."""
+def build(
+    folder: Path,
+    compiled: Sequence[Compiled],
+    flags: Sequence[str] = SANITIZED,
+    variant: str = "portable",
+) -> Path:
+    """One program that holds all of the models, on one variant of the kernels."""
     gcc = shutil.which("gcc")
     assert gcc, "gcc is missing: apt install gcc"
     sources = write_sources(folder, compiled)
-    kernels = kernel_sources("portable")
+    kernels = kernel_sources(variant)
     includes = [f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}"]
     command = [gcc, *WARNINGS, *flags, *includes, *sources, *kernels, "-o", "models"]
     subprocess.run(command, cwd=folder, check=True, timeout=570)

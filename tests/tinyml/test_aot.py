@@ -22,10 +22,14 @@ ZOO_MODELS = sorted(ZOO.glob("*/model_int8.tflite"))
 
 
 def differing(
-    folder: Path, models: Sequence[bytes], fusions: frozenset[str] = EVERYTHING, count: int = 3
+    folder: Path,
+    models: Sequence[bytes],
+    fusions: frozenset[str] = EVERYTHING,
+    count: int = 3,
+    core: str = "portable",
 ) -> list[int]:
     """Which models' generated C, sanitized, answers other bytes than the interpreter."""
-    compiled = [compile_bytes(m, fusions=fusions) for m in models]
+    compiled = [compile_bytes(m, core, fusions=fusions) for m in models]
     images = [images_for(m, count, seed=i) for i, m in enumerate(models)]
     expected = [reference(m, i) for m, i in zip(models, images, strict=True)]
     runs = [
@@ -34,7 +38,7 @@ def differing(
         for image, answer in zip(images[number], expected[number], strict=True)
     ]
     flat = [answer for answers in expected for answer in answers]
-    outputs = run(build(folder, compiled), runs)
+    outputs = run(build(folder, compiled, variant=core), runs)
     return sorted(
         {r[0] for r, o, e in zip(runs, outputs, flat, strict=True) if not np.array_equal(o, e)}
     )
@@ -44,8 +48,9 @@ def random_models(first: int, count: int) -> list[bytes]:
     return [RandomGraph(seeded(seed)).build() for seed in range(first, first + count)]
 
 
-def test_sixty_random_graphs(tmp_path: Path) -> None:
-    assert differing(tmp_path, random_models(0, 60)) == []
+@pytest.mark.parametrize("core", ["portable", "vector"])
+def test_sixty_random_graphs(core: str, tmp_path: Path) -> None:
+    assert differing(tmp_path, random_models(0, 60), core=core) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from tinyml.aot.ir import Conv, Node, Program, Requant
 from tinyml.aot.pad_channels import rounded_up
 from tinyml.aot.quantize import Int64Array, wrap32
 
-CORES = ("portable", "dsp", "helium", "pie")
+CORES = ("portable", "vector", "dsp", "helium", "pie")
 
 Bytes = npt.NDArray[np.int8]
 
@@ -130,16 +130,20 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
     if core == "pie":
         return _pie_scratch_bytes(program, node)
     if node.kind == "depthwise":
+        if core == "vector":
+            return 0
         if core == "dsp":
             out_width = program.values[node.output].shape.width
             columns = (out_width - 1) * window.stride_width + window.kernel_width
             return 16 * ((window.kernel_height + 1) // 2) * columns
         taps = window.kernel_height * window.kernel_width
         return round4(program.values[node.output].shape.channels) + 8 * taps
+    shape = program.values[node.output].shape
+    pixels = shape.width if node.kind == "conv" else shape.pixels
+    if core == "vector":
+        return 2 * rounded_up(int(weights[0].size)) * (round4(min(pixels, 16)) + 2)
     depth = round4(int(weights[0].size))
     if core == "dsp":
-        shape = program.values[node.output].shape
-        pixels = shape.width if node.kind == "conv" else shape.pixels
         return 4 * depth + 2 * depth * max(3, min(pixels, 24, 8192 // depth)) + 16
     if core == "helium" and node.kind == "conv":
         return (16 if depth <= 64 else 8) * depth  # kernel_conv_row's columns

@@ -18,25 +18,25 @@ from tinyml.format.tflite import Graph
 
 LIBRARIES = FIRMWARE / "lib"
 # Linux alone links a library with names missing unless it is told not to.
-FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared") + (
+FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared") + (
     ("-Wl,-z,defs",) if sys.platform == "linux" else ()
 )
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
 class GeneratedC:
-    """The C of `graph` with the portable kernels, built in the folder `work`."""
+    """The C of `graph` with the kernels for PCs, built in the folder `work`."""
 
     def __init__(self, graph: Graph, sha256: str, work: Path) -> None:
         compiler = next((c for c in map(shutil.which, ("gcc", "cc", "clang")) if c), None)
         if compiler is None:
             raise UserError("no C compiler found: install gcc or clang")
-        source = compile_graph(graph, sha256, "portable").source
+        source = compile_graph(graph, sha256, "vector").source
         (work / "model_data.h").write_text(source.model_data_h)
         (work / "model.c").write_text(source.model_c)
         library = work / f"model{SUFFIX}"
         kernels = LIBRARIES / "kernels"
-        sources = [work / "model.c", *kernels.glob("*.c"), *(kernels / "portable").glob("*.c")]
+        sources = [work / "model.c", *kernels.glob("*.c"), *(kernels / "vector").glob("*.c")]
         command = [compiler, *FLAGS, f"-I{LIBRARIES / 'engine'}", f"-I{kernels}"]
         done = subprocess.run(
             [*command, *map(str, sources), "-o", str(library)], capture_output=True, text=True

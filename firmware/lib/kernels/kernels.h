@@ -1,8 +1,9 @@
-// Int8 kernels of the ahead-of-time engine: one contract, four variants chosen at link time.
+// Int8 kernels of the ahead-of-time engine: one contract, five variants chosen at link time.
 //
 //   portable/  plain C, any core
 //   dsp/       Cortex-M4, M33: dual 16-bit multiply-accumulate
 //   dsp_m7/    Cortex-M7: files that take the place of those in dsp/, for two instructions a cycle
+//   vector/    PCs: plain C in an order that compilers make vector instructions of
 //   helium/    Cortex-M55, M85: MVE vectors
 //   pie/       ESP32-S3: its vector unit, in assembly
 //
@@ -67,12 +68,13 @@ typedef struct {
 
 // 1x1 convolution of `pixels` contiguous pixels; with pixels = 1 a fully connected layer.
 // out must not overlap in.
-// Packing   portable, helium: [cout][cin], as in the .tflite.
+// Packing   portable, vector, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
 //           pie: [cout][round16(cin)].
 // Scratch   portable, helium: 0.  pie: 0 for cin <= 96, 8 * min(pixels, 64) above; where cin is no
 //           multiple of 16, 128 + min(pixels, 16) * round16(cin).  dsp: with k = round4(cin), 4 * k
 //           + 2 * k * n + 16 bytes, where n, at least 3, is the least of pixels, 24 and 8192 / k.
+//           vector: 2 * round16(cin) * (m + 2), where m is the lesser of round4(pixels) and 16.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
 
@@ -80,8 +82,8 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
-//           pie: 128 + min(out_width, 16) * round16(k).
-//           dsp: as kernel_conv1x1 with pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
+//           pie: 128 + min(out_width, 16) * round16(k).  dsp, vector: as kernel_conv1x1 with cin =
+//           k and pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
 //           bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch);
@@ -89,7 +91,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 // Depthwise convolution (depth multiplier 1), one output row of out_width * out_channels bytes. If
 // sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
 // out must not overlap rows.
-// Packing   portable: [kernel_height][kernel_width][channels], as in the .tflite.
+// Packing   portable, vector: [kernel_height][kernel_width][channels], as in the .tflite.
 //           helium: [ceil(channels / 16)][kernel_height][kernel_width][16]. No weight may be -128.
 //           dsp: [channels][ceil(entries / 2)][4]. An entry is two taps: for each pair of rows 2y
 //           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
@@ -99,7 +101,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           int32 constants [16][4]: 4 * bias, multiplier, 1 + (2 * zero_point + 1) * 2^-shift,
 //           1 - shift; zeros where that is 1 or Requant.simple is 0.
 // Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
-//           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width.
+//           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width.  vector: 0.
 //           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);

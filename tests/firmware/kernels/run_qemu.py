@@ -27,11 +27,11 @@ def test_sources(variant: str, main: str) -> list[Path]:
     return [HERE / name for name in [main, f"pack_{REST_FROM.get(variant, variant)}.c", *SHARED]]
 
 
-def build_host(program: Path, rounds: int) -> None:
-    """The portable kernels' tests for the PC, under the address and undefined sanitizers."""
+def build_host(program: Path, rounds: int, variant: str = "portable") -> None:
+    """One variant's tests for the PC, under the address and undefined sanitizers."""
     sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    files = [*test_sources("portable", "test_main.c"), HERE / "counter_host.c"]
-    files += kernel_sources("portable")
+    files = [*test_sources(variant, "test_main.c"), HERE / "counter_host.c"]
+    files += kernel_sources(variant)
     command = ["gcc", *WARNINGS, *sanitize, f"-DROUNDS={rounds}", f"-I{KERNELS}", f"-I{HERE}"]
     command += [f"-I{COUNTER}", *map(str, files), "-o", str(program)]
     subprocess.run(command, check=True)

@@ -1,0 +1,34 @@
+// vector: weights as in the .tflite, more scratch.
+#include <string.h>
+
+#include "pack.h"
+
+void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
+  memcpy(packed, weights, (size_t)(cout * k));
+}
+
+void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed) {
+  memcpy(packed, weights,
+         (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
+}
+
+int depthwise_bias_is_folded(void) { return 1; }
+
+static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
+  const int32_t columns = ((pixels < 16 ? pixels : 16) + 3) / 4 * 4;
+  return 2 * ((k + 15) / 16 * 16) * (columns + 2);
+}
+
+int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
+  return columns_scratch_bytes(cin, pixels);
+}
+
+int32_t conv_row_scratch_bytes(const Window* window) {
+  const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
+  return columns_scratch_bytes(k, window->out_width);
+}
+
+int32_t depthwise_scratch_bytes(const Window* window) {
+  (void)window;
+  return 0;
+}
