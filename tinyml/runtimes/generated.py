@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,12 @@ from tinyml.format.tflite import Graph
 
 LIBRARIES = FIRMWARE / "lib"
 # Linux alone links a library with names missing unless it is told not to.
-FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-shared") + (
+FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared") + (
     ("-Wl,-z,defs",) if sys.platform == "linux" else ()
 )
+# What every x86-64 has are vectors of 16 bytes; those of 64-bit Arm need no flag.
+if platform.machine() in ("x86_64", "AMD64"):
+    FLAGS += ("-march=native",)
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
