@@ -7,7 +7,9 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
   memcpy(packed, weights, (size_t)(cout * k));
 }
 
-void pack_depthwise(const int8_t* weights, const Window* window, int8_t* packed) {
+void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
+                    int8_t* packed) {
+  (void)requant;
   memcpy(packed, weights,
          (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
 }
