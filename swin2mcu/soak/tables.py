@@ -22,6 +22,8 @@ def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
                 stage["name"],
                 {"against": stage["against"], "unit": stage["unit"], "limits": stage["limits"]},
             )
+            # Networks trained for seconds decide little clearly: say of how many images.
+            worst["decided_images"] = worst.get("decided_images", 0) + stage["decided_images"]
             for figure in FIGURES:
                 choose = min if figure == "decided_agreement" else max
                 value = float(f"{stage[figure]:.3g}")
@@ -58,7 +60,7 @@ def tables(record: dict[str, Any]) -> str:
         lines.append(
             f"| {name} | {s['against']} | {s['max_difference']:.3g} {s['unit']} | "
             f"{s['relative_max']:.1e} | {s['relative_rms']:.1e} | "
-            f"{s['decided_agreement']:.1%} | {limits} |"
+            f"{s['decided_agreement']:.1%} of {s['decided_images']} | {limits} |"
         )
     lines += [
         "",

@@ -26,6 +26,7 @@ def figures(name: str, rms: float, agreement: float, identical: int) -> dict[str
         "relative_max": 0.2,
         "relative_rms": rms,
         "decided_agreement": agreement,
+        "decided_images": 4,
     }
     first = {"name": "torch-float", "against": ""}
     return {
@@ -45,7 +46,8 @@ def test_the_worst_of_all_cases_is_told() -> None:
     text = tables(record)
     assert "2 trainings" in text and "15 of 16 images" in text and "- b" in text
     assert (
-        "| exact | fake-quantized | 3 lsb | 2.0e-01 | 2.0e-01 | 95.0% | relative_rms 0.5 |" in text
+        "| exact | fake-quantized | 3 lsb | 2.0e-01 | 2.0e-01 | 95.0% of 8 | relative_rms 0.5 |"
+        in text
     )
 
 
