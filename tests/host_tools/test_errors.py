@@ -72,7 +72,9 @@ def test_many_images_that_cannot_be_read_are_an_error_and_one_is_left_out(
     assert "left out: " in capsys.readouterr().err
     for path in spoilt[1:3]:
         path.write_bytes(b"no image")
-    assert "3 of 30 images cannot be read" in error_of(capsys, serial_eval.main(arguments))
+    assert "3 of 30 images in the test split cannot be read" in error_of(
+        capsys, serial_eval.main(arguments)
+    )
 
 
 def test_a_board_that_does_not_come_back(

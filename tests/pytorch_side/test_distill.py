@@ -86,7 +86,8 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
     folder = scan_folder(data)
     photo = data / folder.files[folder.indices("train")[0]]
     kept = photo.read_bytes()
-    for change in (photo.unlink, lambda: shutil.copytree(data / "class_0", data / "class_3")):
+    more = make_folder(classes=4, name="more") / "class_3"
+    for change in (photo.unlink, lambda: shutil.copytree(more, data / "class_3")):
         change()
         capsys.readouterr()
         assert distill.main(arguments) == 2
