@@ -6,9 +6,15 @@ import json
 from collections.abc import Iterable
 
 from swin2mcu.common.card import Card
+from swin2mcu.common.paths import ROOT
 
 VERSION = "1.0.0"  # of the library's interface
 NAME = "swin2mcu"
+
+CAMERA_COMPONENT = """dependencies:
+  idf: ">=5.3"
+  espressif/esp32-camera: "==2.0.15"
+"""
 
 EXAMPLE_C = """// Runs the self-test, then asks for the answer to the same picture.
 #include <stdio.h>
@@ -94,6 +100,9 @@ endif()
 """
     elif form == "esp-idf":
         files["examples/classify/main/classify.c"] = EXAMPLE_ESP
+        camera = ROOT / "firmware" / "lib" / "library" / "xiao_camera.c"
+        files["examples/xiao_camera/main/xiao_camera.c"] = camera.read_text(encoding="utf-8")
+        files["examples/xiao_camera/main/idf_component.yml"] = CAMERA_COMPONENT
         files["idf_component.yml"] = f'version: "{VERSION}"\ndescription: {NAME} classifier\n'
         files["CMakeLists.txt"] = f"""idf_component_register(
   SRCS

@@ -211,6 +211,17 @@ def test_an_esp_idf_component_against_declarations(model_folder: Path, tmp_path:
     assert "self-test passed" in execute([tmp_path / "build" / "app"])
 
 
+def test_the_camera_application_against_declarations(model_folder: Path, tmp_path: Path) -> None:
+    """Never run: neither the camera nor its component is here."""
+    library = export(model_folder, "esp-idf", tmp_path / "swin2mcu")
+    camera = library / "examples" / "xiao_camera" / "main"
+    assert "==" in (camera / "idf_component.yml").read_text()
+    includes = [f"-I{library / 'src'}", f"-I{TESTS / 'firmware' / 'vendor' / 'esp32_camera'}"]
+    target = tmp_path / "camera.o"
+    source = camera / "xiao_camera.c"
+    execute(["gcc", "-std=gnu11", *STRICT.split(), *includes, "-c", source, "-o", target])
+
+
 PROJECT_MAIN = """#include "counter.h"
 #include "swin2mcu.h"
 int main(void) {
