@@ -234,8 +234,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        saved = read_saved_config(arguments.run / "config.json")
-        folder = images_of(saved, data_folder(arguments.data))
         line = shlex.join(["python", "-m", "pytorch_side.qat", *(argv or sys.argv[1:])])
         recipe = Recipe(
             arguments.epochs,
@@ -247,6 +245,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.taught,
         )
         recipe.check()
+        saved = read_saved_config(arguments.run / "config.json")
+        folder = images_of(saved, data_folder(arguments.data))
         out = arguments.run
         if arguments.variant is not None:
             if not arguments.variant.replace("-", "").isalnum():
