@@ -89,7 +89,7 @@ def test_release_becomes_a_data_set(release: Path, tmp_path: Path) -> None:
     for file, split in zip(folder.files, folder.splits, strict=True):
         origin = file.partition("___")[2].removesuffix(".jpg").replace("_", " ")
         assert PHOTOS[origin] == split
-        assert (out / file).read_bytes() == origin.encode()
+        assert (out / file).read_bytes() == f"{file.split('/')[0]} {origin}".encode()
 
 
 def test_a_broken_run_goes_on(release: Path, tmp_path: Path) -> None:
