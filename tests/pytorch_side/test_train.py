@@ -288,7 +288,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
 ) -> None:
     """The whole of both commands on coloured noise, where colour decides and is not changed."""
     folder = scan_folder(make_folder(images=24))
-    config = tiny_config(epochs=4, learning_rate=0.005, view_colour=0.0, ema=0.5, dropout=0.0)
+    config = tiny_config(epochs=12, learning_rate=0.005, view_colour=0.0, ema=0.5, dropout=0.0)
     row = train_teacher(config, folder, tmp_path / "teacher")
     assert float(row["val_top1"]) >= 0.9
     taught = replace(
@@ -296,7 +296,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
         teacher_init=str(tmp_path / "teacher/teacher.safetensors"),
         alpha=0.5,
         beta=0.1,
-        epochs=10,
+        epochs=20,
     )
     row = distill(taught, folder, tmp_path / "student")
     assert float(row["val_top1"]) >= 0.9
