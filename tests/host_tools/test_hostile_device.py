@@ -37,7 +37,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits in less time, and no interpreter to compare with, which starts slowly."""
 
-    def nothing(_: bytes, files: Sequence[Path], height: int, width: int) -> Iterator[Prepared]:
+    def nothing(
+        _: bytes, contract: object, files: Sequence[Path], height: int, width: int
+    ) -> Iterator[Prepared]:
         image = Prepared(bytes(height * width * 3), (0,) * len(CLASSES))
         return iter([image] * len(files))
 
