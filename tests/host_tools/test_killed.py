@@ -105,16 +105,18 @@ def test_a_bound_program_gives_its_output_and_status(tmp_path: Path) -> None:
 def test_workers_of_a_killed_evaluation_end(board: RunningBoard) -> None:
     code = (
         "import sys; from pathlib import Path\n"
+        "from host_tools.inputs import load_model\n"
         "from host_tools.scoring.reference import prepare_images\n"
         "if __name__ == '__main__':\n"
-        "    model, image = (Path(name) for name in sys.argv[1:])\n"
-        "    images = prepare_images(model.read_bytes(), [image] * 3, 32, 32)\n"
+        "    model, image = load_model(sys.argv[1]), Path(sys.argv[2])\n"
+        "    files, int8 = [image] * 3, model.int8.read_bytes()\n"
+        "    images = prepare_images(int8, model.contract, files, 32, 32)\n"
         "    next(images)\n"
         "    print('begun', flush=True)\n"
         "    import time; time.sleep(1000)"
     )
     image = next(board.data.glob("*/1.png"))
-    command = start(code, board.run / "model_int8.tflite", image)
+    command = start(code, board.run, image)
     workers = psutil.Process(command.pid).children(recursive=True)
     assert workers
     command.kill()
