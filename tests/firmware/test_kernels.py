@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kernels.run_qemu import build_host, build_pie, run_on, test_sources
+from kernels.run_qemu import build_host, build_pie, run_on, sources_of
 from kernels.run_xtensa import BOARD, build_xtensa, run_xtensa
 
 from host_tools.mcu.bare_metal import KERNELS, kernel_sources
@@ -41,7 +41,7 @@ def test_kernels_on_an_emulated_core(variant: str, core: str) -> None:
 
 def test_portable_kernels_on_the_emulated_xtensa_core(tmp_path: Path) -> None:
     program = tmp_path / "kernels.elf"
-    sources = [*kernel_sources("portable"), *test_sources("portable", "test_main.c")]
+    sources = [*kernel_sources("portable"), *sources_of("portable", "test_main.c")]
     build_xtensa(program, sources, [f"-DROUNDS={ROUNDS}"])
     status, text = run_xtensa(program)
     assert status == 0, text

@@ -234,7 +234,7 @@ def test_arena_is_what_tflite_micro_counts(converted_run: Path) -> None:
     assert arena_bytes(model) == load_card(converted_run / "card.json").arena_bytes
     assert len(Micro(model.read_bytes()).run(to_int8(pixels(1))[0])) == 3
     (converted_run.parent / "none.tflite").write_bytes(b"no model")
-    with pytest.raises(UserError, match="TFLite Micro does not run"):
+    with pytest.raises(UserError, match="refuses this model"):
         arena_bytes(converted_run.parent / "none.tflite")
 
 

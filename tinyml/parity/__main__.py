@@ -90,7 +90,11 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
 
 def show(record: dict[str, Any]) -> None:
     console = Console()
-    table = Table("stage", "against", "top-1", "agreement", "largest", "rms of scale")
+    table = Table()
+    for heading in ("stage", "against"):
+        table.add_column(heading, no_wrap=True, overflow="ignore")
+    for heading in ("top-1", "agreement", "largest", "rms of scale"):
+        table.add_column(heading)
     for r in record["stages"]:
         difference = f"{r['max_difference']:.3g} {r['unit']}" if r["against"] else ""
         agreement = f"{r['top1_agreement']:.2%}" if r["against"] else ""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
+from tinyml.format.flatbuffer import MalformedError
 from tinyml.format.tflite import parse
 
 Int8s = npt.NDArray[np.int8]
@@ -31,10 +32,14 @@ def open_interpreter(model: bytes) -> tuple[Any, int]:
     """An interpreter and its arena's size, found by doubling.
 
     The package guesses ten times the file, which is too little for small files with large images.
-    Raises UserError where no arena helps: an operator refuses the model.
+    Raises UserError for bytes that are no model and where no arena helps: an operator refuses it.
     """
     from tflite_micro.python.tflite_micro import runtime
 
+    try:
+        parse(model)  # the package's own reader raises whatever Python's struct raises
+    except MalformedError as error:
+        raise UserError(f"TensorFlow Lite Micro refuses this model: {error}") from error
     size = max(SMALLEST_ARENA, 10 * len(model))
     while True:
         try:

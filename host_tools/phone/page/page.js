@@ -41,6 +41,12 @@ async function fail(error) {
   await post({ kind: "failed", text: String(error.message ?? error).slice(0, 300) }).catch(() => {});
 }
 
+async function hello() {
+  phone = undefined;
+  const about = { agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 };
+  ({ phone } = await post({ kind: "hello", ...about }));
+}
+
 /** Let the page paint; a measurement must not freeze it. */
 const breathe = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -122,9 +128,7 @@ async function start() {
   stopCamera();
   chosen = undefined; // the runtime starts anew
   try {
-    phone = undefined;
-    const hello = { kind: "hello", agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? 0 };
-    ({ phone } = await post(hello));
+    await hello();
     progress(0, "Fetching models and images");
     const files = {};
     for (const precision of setup.precisions) {
@@ -277,6 +281,7 @@ async function open() {
   const { name, images, size } = setup;
   show("about", `${name}: times the model on this phone and checks ${images} images of ${size} by ${size} pixels against the PC. Keep the screen on.`);
   if (!canRun()) {
+    await hello().catch(() => {}); // the PC takes a failure only from a phone that it knows
     await fail(new Error("This browser has no WebAssembly SIMD: update it, or use another one."));
     return;
   }

@@ -23,14 +23,14 @@ HERE = Path(__file__).parent
 SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "reference.c"]
 
 
-def test_sources(variant: str, main: str) -> list[Path]:
+def sources_of(variant: str, main: str) -> list[Path]:
     return [HERE / name for name in [main, f"pack_{REST_FROM.get(variant, variant)}.c", *SHARED]]
 
 
 def build_host(program: Path, rounds: int, variant: str = "portable") -> None:
     """One variant's tests for the PC, under the address and undefined sanitizers."""
     sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    files = [*test_sources(variant, "test_main.c"), HERE / "counter_host.c"]
+    files = [*sources_of(variant, "test_main.c"), HERE / "counter_host.c"]
     files += kernel_sources(variant)
     command = ["gcc", *WARNINGS, *sanitize, f"-DROUNDS={rounds}", f"-I{KERNELS}", f"-I{HERE}"]
     command += [f"-I{COUNTER}", *map(str, files), "-o", str(program)]
@@ -39,7 +39,7 @@ def build_host(program: Path, rounds: int, variant: str = "portable") -> None:
 
 def build_pie(program: Path, rounds: int) -> None:
     """The ESP32-S3's kernels for the PC, their assembly interpreted."""
-    sources = [*test_sources("pie", "test_main.c"), HERE / "counter_host.c"]
+    sources = [*sources_of("pie", "test_main.c"), HERE / "counter_host.c"]
     flags = [f"-DROUNDS={rounds}", f"-I{HERE}", f"-I{COUNTER}"]
     build_interpreted(program, sources, flags)
 
@@ -50,7 +50,7 @@ def run_on(variant: str, core_name: str, rounds: int, main: str = "test_main.c")
     with TemporaryDirectory() as folder:
         program = Path(folder) / "program.elf"
         flags = [f"-DROUNDS={rounds}", f"-I{HERE}"]
-        build(core, program, kernel_sources(variant), test_sources(variant, main), flags)
+        build(core, program, kernel_sources(variant), sources_of(variant, main), flags)
         return run(core, program)
 
 
