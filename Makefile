@@ -33,13 +33,13 @@ demo: setup
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
 board: setup
-	$(PY) -m pytorch_side.qat --run runs/$(RUN)
-	$(PY) -m pytorch_side.export runs/$(RUN)
-	$(PY) -m tinyml.convert runs/$(RUN)
-	$(PY) -m tinyml.parity runs/$(RUN) $(SCORE)
-	$(PY) host_tools/bench_pc.py runs/$(RUN) $(SCORE) $(BENCH)
-	$(PY) host_tools/flash.py runs/$(RUN) --board $(BOARD) --copies $(COPIES)
-	$(PY) host_tools/serial_eval.py runs/$(RUN) --board $(BOARD) $(SCORE)
+	$(PY) -m pytorch_side.qat --run "runs/$(RUN)"
+	$(PY) -m pytorch_side.export "runs/$(RUN)"
+	$(PY) -m tinyml.convert "runs/$(RUN)"
+	$(PY) -m tinyml.parity "runs/$(RUN)" $(SCORE)
+	$(PY) host_tools/bench_pc.py "runs/$(RUN)" $(SCORE) $(BENCH)
+	$(PY) host_tools/flash.py "runs/$(RUN)" --board $(BOARD) --copies $(COPIES)
+	$(PY) host_tools/serial_eval.py "runs/$(RUN)" --board $(BOARD) $(SCORE)
 	$(PY) host_tools/flash.py --board $(BOARD) --stop
 
 test: setup-dev
@@ -73,7 +73,7 @@ WEIGHTS ?= weights
 reproduce: setup
 	$(PY) -m pytorch_side.reproduce $(MODEL) --weights $(WEIGHTS)
 	$(MAKE) --no-print-directory board RUN=$(MODEL) COPIES=4
-	$(PY) -m tinyml.parity runs/$(MODEL) --split test
+	$(PY) -m tinyml.parity "runs/$(MODEL)" --split test
 	$(PY) -m pytorch_side.reproduce $(MODEL) --check
 
 # Checks the board at PORT (or the one that is connected or running) and writes board-report.json:

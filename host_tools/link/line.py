@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import serial
 from serial.tools import list_ports
@@ -34,6 +35,7 @@ class SerialLine:
 
     def __init__(self, port: str, baud: int) -> None:
         self.port = port
+        _check_address(port)
         try:
             self._serial = serial.serial_for_url(
                 port, baudrate=baud, timeout=POLL_S, write_timeout=10, do_not_open=True
@@ -60,6 +62,19 @@ class SerialLine:
 
     def close(self) -> None:
         self._serial.close()
+
+
+def _check_address(port: str) -> None:
+    """Raises UserError for a socket's URL without a host or a port number from 1 to 65535."""
+    if not port.startswith("socket://"):
+        return
+    try:
+        parts = urlsplit(port)
+        right = bool(parts.hostname) and bool(parts.port)
+    except ValueError:  # a number beyond 65535
+        right = False
+    if not right:
+        raise UserError(f"{port} is no address: write socket://HOST:NUMBER, 1 to 65535")
 
 
 def usb_ports() -> list[tuple[str, str]]:

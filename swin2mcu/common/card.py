@@ -75,7 +75,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # to isinstance a bool is an int
+    return type(value) is int and 0 <= value < 2**48  # to isinstance a bool is an int
 
 
 def _is_scale(value: Any) -> bool:

@@ -15,7 +15,7 @@ from host_tools import flash, serial_eval
 from host_tools.boards import emulator
 from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
-from host_tools.link.line import explain_open_error
+from host_tools.link.line import SerialLine, explain_open_error
 from host_tools.link.protocol import PROTOCOL_VERSION, Frame, Type, encode
 from swin2mcu.common.cli import UserError
 
@@ -124,6 +124,21 @@ def test_an_engine_that_did_not_start_says_why(
 )
 def test_a_port_that_does_not_open_says_what_to_do(error: Exception, said: str) -> None:
     assert said in explain_open_error("COM7", error)
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        "socket://127.0.0.1",
+        "socket://127.0.0.1:99999",
+        "socket://:5000",
+        "socket://a:b",
+        "socket://",
+    ],
+)
+def test_an_address_that_is_none_says_how_to_write_one(port: str) -> None:
+    with pytest.raises(UserError, match="write socket://HOST:NUMBER"):
+        SerialLine(port, 115200)
 
 
 @pytest.mark.parametrize(
