@@ -202,7 +202,7 @@ def text_of(report: dict[str, Any], model: Model) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="swin2mcu calibrate", description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
     parser.add_argument(

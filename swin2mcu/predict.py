@@ -144,7 +144,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="swin2mcu predict", description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", help="a run's folder, a zoo entry or a .tflite")
     add_foreign_options(parser)
     parser.add_argument("photos", nargs="+", help="photos, folders of them, or - (standard input)")

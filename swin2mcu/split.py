@@ -43,7 +43,7 @@ def write_split(folder: ImageFolder, path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="swin2mcu split", description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
     parser.add_argument(
         "--group-by",

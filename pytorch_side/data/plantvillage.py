@@ -190,7 +190,6 @@ def _place(path: Path, target: Path, link: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
-        prog="python -m pytorch_side.data.plantvillage",
         description="Lay PlantVillage's tomato photos out with the blocked split.",
     )
     parser.add_argument("--from", type=Path, required=True, dest="release", help="release folder")

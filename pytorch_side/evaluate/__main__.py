@@ -124,7 +124,6 @@ def score_text(report: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
-        prog="python -m pytorch_side.evaluate",
         description="Is a data set's split clean, and what is a run's score worth?",
     )
     words = parser.add_subparsers(dest="word", required=True)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from rich.console import Console
 
@@ -30,6 +30,12 @@ class UserError(Exception):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line too: argparse puts the usage before them."""
+
+    def __init__(self, prog: str | None = None, **options: Any) -> None:
+        module = getattr(sys.modules["__main__"], "__spec__", None)  # with `python -m` alone
+        if prog is None and module and module.origin == sys.argv[0]:
+            prog = f"python -m {module.name.removesuffix('.__main__')}"
+        super().__init__(prog=prog, **options)
 
     def _print_message(self, message: str, file: IO[str] | None = None) -> None:  # type: ignore[override]
         accept_any_text()

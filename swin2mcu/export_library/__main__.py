@@ -24,7 +24,7 @@ STAMP = (1980, 1, 1, 0, 0, 0)  # in the zip, so that the same model gives the sa
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="swin2mcu export-library", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="who builds it")
     parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")

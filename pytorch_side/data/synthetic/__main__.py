@@ -93,7 +93,7 @@ def _split_rows(per_class: int) -> Iterator[Row]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="python -m pytorch_side.data.synthetic", description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--out", type=Path, help="folder to fill with class folders and split.csv")
     parser.add_argument("--per-class", type=int, default=300, help="photos a class (default: 300)")
     parser.add_argument("--size", type=int, default=128, help="side in pixels (default: 128)")

@@ -1,0 +1,56 @@
+"""Write docs/CLI.md, what every verb's --help says: `python -m swin2mcu.cli_page`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from swin2mcu.__main__ import VERBS
+from swin2mcu.common.cli import run_command, write_atomic
+from swin2mcu.common.paths import ROOT
+
+PAGE = ROOT / "docs" / "CLI.md"
+START = """# Commands
+
+`swin2mcu VERB …` runs any of them; `.venv/bin/swin2mcu` is its place after the set-up.
+Each block below is what `--help` says. This page is written by `python -m swin2mcu.cli_page`.
+"""
+
+
+def help_of(verb: str, module: str) -> str:
+    """What `swin2mcu VERB --help` prints on 80 columns."""
+    shown = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"}),
+        mock.patch.object(sys, "argv", [f"swin2mcu {verb}"]),
+        contextlib.redirect_stdout(shown),
+        contextlib.suppress(SystemExit),
+    ):
+        importlib.import_module(module).main(["--help"])
+    return shown.getvalue().strip()
+
+
+def page() -> str:
+    parts = [START]
+    for heading, verbs in VERBS.items():
+        parts.append(f"## {heading[0].upper()}{heading[1:]}\n")
+        for verb, module in verbs.items():
+            parts.append(f"### {verb}\n\n```\n{help_of(verb, module)}\n```\n")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    def command() -> None:
+        write_atomic(PAGE, page())
+        print(Path(os.path.relpath(PAGE)))
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""One command for everything, and the page that says how it is called."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from swin2mcu.__main__ import MODULES, main, purpose
+from swin2mcu.cli_page import PAGE, page
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Programs of a developer or of another program, which no chain of commands names.
+INTERNAL = {
+    "host_tools.boards.bound",
+    "host_tools.boards.reports",
+    "host_tools.pc.memory",
+    "swin2mcu.__main__",
+    "swin2mcu.cli_page",
+    "swin2mcu.soak.__main__",
+    "swin2mcu.soak.chain",
+}
+
+
+def test_every_program_is_a_verb() -> None:
+    programs = set()
+    for top in ("pytorch_side", "tinyml", "host_tools", "swin2mcu"):
+        for path in (ROOT / top).rglob("*.py"):
+            if re.search(r'^if __name__ == "__main__"', path.read_text(), re.MULTILINE):
+                programs.add(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."))
+    assert programs - INTERNAL == set(MODULES.values())
+
+
+def test_the_list_of_verbs_says_what_each_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for verb, module in MODULES.items():
+        assert re.search(rf"^  {verb} ", shown, re.MULTILINE)
+        assert len(purpose(module)) > 20, module
+
+
+def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly"]) == 2
+    assert capsys.readouterr().err == "error: there is no verb 'fly' (see swin2mcu --help)\n"
+
+
+def test_a_verb_takes_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flash", "--list"]) == 0
+    assert "qemu-m7" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["flash", "--no-such-option"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
+
+
+def test_the_page_is_what_help_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m swin2mcu.cli_page`"
+
+
+def test_the_distribution_brings_the_command() -> None:
+    assert 'swin2mcu = "swin2mcu.__main__:main"' in (ROOT / "pyproject.toml").read_text()
+    tree = ast.parse((ROOT / "swin2mcu" / "__main__.py").read_text())
+    assert any(isinstance(n, ast.FunctionDef) and n.name == "main" for n in tree.body)
