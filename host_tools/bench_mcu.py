@@ -46,8 +46,6 @@ from host_tools.mcu.xtensa import (
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE, ROOT, ZOO
 from tinyml.aot.fuse import FUSIONS
-from tinyml.format import mlperf_graphs
-from tinyml.format.mobilenet_graphs import by_name
 
 COUNTS = FIRMWARE / "counts.json"
 GOALS = FIRMWARE / "goals.json"
@@ -191,7 +189,9 @@ def _find(name: str) -> Model:
 
 
 def _random(name: str, legalized: bool = True) -> Model:
-    data = mlperf_graphs.by_name(name) or by_name(name, legalized)
+    from tinyml.format import mlperf_graphs, mobilenet_graphs
+
+    data = mlperf_graphs.by_name(name) or mobilenet_graphs.by_name(name, legalized)
     if data is None:
         raise UserError(f"{name} is no .tflite, run, zoo entry or network like {PUBLISHED[0]}")
     path = RANDOM / f"{name}{'' if legalized else '-unlegalized'}.tflite"
@@ -201,6 +201,8 @@ def _random(name: str, legalized: bool = True) -> Model:
 
 
 def _published() -> list[str]:
+    from tinyml.format import mlperf_graphs
+
     zoo = [path.parent.name for path in sorted(ZOO.glob("*/model_int8.tflite"))]
     return [
         *PUBLISHED,

@@ -20,7 +20,6 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
-from tinyml.format.variants import float_io_twin
 
 PAGE = Path(__file__).resolve().parent / "page"
 BUILD = ROOT / "build" / "phone_page"
@@ -89,6 +88,8 @@ def page_files(modules: Path) -> dict[str, Served]:
 
 def model_files(model: Model) -> tuple[dict[str, bytes], dict[str, str]]:
     """precision → .tflite with float32 ends, as the browser's runtime wants it; and notes."""
+    from tinyml.format.variants import float_io_twin
+
     path, note = _float_model(model)
     models = {"float32": path.read_bytes(), "int8": float_io_twin(model.int8.read_bytes())}
     return models, {"float32": note}

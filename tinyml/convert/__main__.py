@@ -34,15 +34,16 @@ SCALE_TOLERANCE = 1e-6  # relative; the worst allowed between the file and range
 
 def convert(run: Path, say: Any = lambda text: None) -> Card:
     """Make both .tflite files of `run` and complete its card. Raises UserError; see the module."""
+    card = load_card(run / "card.json")
+    ranges = read_ranges(run / "ranges.json")
+    onnx_path = run / "model.onnx"
+    weights = onnx_weights(onnx_path)
+
     from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
     from tinyml.runtimes.litert import LiteRT
     from tinyml.runtimes.onnx import onnx_tensors
     from tinyml.runtimes.tflite_micro import arena_bytes
 
-    card = load_card(run / "card.json")
-    ranges = read_ranges(run / "ranges.json")
-    onnx_path = run / "model.onnx"
-    weights = onnx_weights(onnx_path)
     with _step(say, "onnx2tf: model.onnx → model_float32.tflite"):
         float_model = run_onnx2tf(onnx_path)
         graph = parse(float_model)
@@ -105,10 +106,10 @@ def read_ranges(path: Path) -> dict[str, Any]:
 
 def onnx_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The constants of a model.onnx by name. Raises UserError when it cannot be read."""
-    import onnx
-
     if not path.is_file():
         raise UserError(f"{path} is missing: run python -m pytorch_side.export first")
+    import onnx
+
     try:
         graph = onnx.load(path).graph
     except Exception as error:
