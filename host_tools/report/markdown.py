@@ -1,82 +1,64 @@
-"""The results table of the README, as Markdown: a line for each place a model runs in."""
+"""The results table of the README, as Markdown: one line a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from host_tools.report.entries import (
-    Entry,
-    Row,
-    most_images,
-    rows_of,
-    show_cost,
-    show_memory,
-    show_top1,
-    three_digits,
-)
-from host_tools.report.scores import score_of_student
-from swin2mcu.common.accuracy import largest_share
+from host_tools.report.entries import Entry, Row, rows_of, show_cost, show_memory, three_digits
+from host_tools.report.scores import score_of_student, show_error, show_images
 
 TITLES = (
     "model",
-    "runs on",
-    "top-1 ± one standard error",
-    "cost, p50",
-    "of Swin-L",
-    "memory",
-    "equal to the PC's bytes",
+    "input",
+    "int8 top-1 ± one standard error",
+    "on the PC",
+    "on boards",
+    "arena",
+    "bytes equal to the PC's",
 )
 
 
 def markdown(entries: Sequence[Entry]) -> str:
-    """Every model on every board and phone, and on the PC in the runtime that people would use."""
+    """Each model's score in the board's own integers, its cost on the PC and on every board."""
     lines = ["| " + " | ".join(TITLES) + " |", "|" + "---|" * len(TITLES)]
     for entry in entries:
-        rows = rows_of(entry)
-        most = most_images(rows)
-        name = _described(entry, most)
-        for row in rows:
-            if row.place == "PC" and "-litert-" not in row.name:
-                continue
-            cells = (
-                name,
-                row.name,
-                show_top1(row, most),
-                show_cost(row) if row.cost else "",
-                f"1/{1 / row.of_large:,.0f}" if row.of_large else "",
-                show_memory(row),
-                _identical(row),
-            )
-            lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
-            name = ""
-        if name:
-            lines.append(f"| {_escaped(name)} |" + " |" * (len(TITLES) - 1))
+        cells = (entry.name, _input(entry), _score(entry), *_costs(entry))
+        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
     return "\n".join(lines)
 
 
-def _described(entry: Entry, most: int) -> str:
+def _input(entry: Entry) -> str:
     if entry.card is None:
-        return entry.name
-    macs = f", {three_digits(entry.card.macs / 1e6)} M MACs" if entry.card.macs else ""
-    about = f"{entry.card.student}, {entry.card.input_shape[0]} px{macs}"
-    return f"{entry.name}: {about}{_scored(entry, most)}"
-
-
-def _scored(entry: Entry, most: int) -> str:
-    """Of how many images the scores are, and what the commonest class alone would get."""
-    row = score_of_student(entry)
-    if row is None or not row.target["accuracy"].get("confusion"):
         return ""
-    share = largest_share(row.target["accuracy"]["confusion"])
-    return f"; {most:,} test images, the largest class {share:.1%}"
+    macs = f", {three_digits(entry.card.macs / 1e6)} M MACs" if entry.card.macs else ""
+    return f"{entry.card.input_shape[0]} px{macs}"
+
+
+def _score(entry: Entry) -> str:
+    row = score_of_student(entry)
+    return f"{show_error(row)}, {show_images(entry, row)}" if row else ""
+
+
+def _costs(entry: Entry) -> tuple[str, str, str, str]:
+    """On the PC in the runtime that people would use, on boards, the largest arena, the bytes."""
+    students = [row for row in rows_of(entry) if row.subject == "student" and row.cost]
+    pc = [row for row in students if row.name == "pc-litert-int8"]
+    boards = [row for row in students if row.place == "board"]
+    return (
+        "; ".join(show_cost(row) for row in pc),
+        "; ".join(f"{row.name}: {show_cost(row)}" for row in boards),
+        max((show_memory(row).removesuffix(" arena") for row in boards), key=_number, default=""),
+        "; ".join(dict.fromkeys(_identical(row) for row in boards)),
+    )
+
+
+def _number(shown: str) -> float:
+    return float(shown.split(" ")[0].replace(",", "") or 0)
 
 
 def _identical(row: Row) -> str:
-    """For boards alone: a PC's other runtimes round otherwise, and need not agree."""
     parity = row.target.get("parity") or {}
-    if row.place != "board" or "identical" not in parity:
-        return ""
-    return f"{parity['identical']:,} of {parity['images']:,} images"
+    return f"{parity.get('identical', 0):,} of {parity.get('images', 0):,} images"
 
 
 def _escaped(text: str) -> str:
