@@ -29,15 +29,20 @@ OPTIONS = (
 )
 
 
-@contextlib.contextmanager
-def headless_chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Chromium of its own profile that opens `url` and starts at once; gone at the end."""
+def chromium_command(profile: str) -> list[str]:
+    """How a headless Chromium of the profile in that folder is started; UserError without one."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         raise UserError(f"none of {', '.join(NAMES)} is installed: apt install chromium")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts only without
+    return [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}"]
+
+
+@contextlib.contextmanager
+def headless_chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Chromium of its own profile that opens `url` and starts at once; gone at the end."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}", url + START]
+        command = [*chromium_command(profile), url + START]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             yield process

@@ -15,6 +15,7 @@ from host_tools.report.entries import Entry, load_entries
 from host_tools.report.markdown import markdown
 from host_tools.report.page import page
 from host_tools.report.pictures import SHEET, Picture, attention_sheet, worst_mistakes
+from host_tools.report.screenshot import screenshot
 from host_tools.report.terminal import print_entries
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import ROOT, data_folder
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--markdown", action="store_true", help="print the README's table and write no page"
     )
     parser.add_argument("--no-pictures", action="store_true", help="put no photo into the page")
+    parser.add_argument(
+        "--screenshot", type=Path, metavar="FILE.png", help="also the page's first screen"
+    )
     arguments = parser.parse_args(argv)
     return run_command(lambda: _report(arguments))
 
@@ -47,6 +51,8 @@ def _report(arguments: argparse.Namespace) -> None:
     pictures = {} if arguments.no_pictures else _pictures(entries, arguments.data)
     attention = {} if arguments.no_pictures else _attention(entries)
     write_atomic(arguments.out, page(entries, complaints, pictures, attention))
+    if arguments.screenshot:
+        screenshot(arguments.out, arguments.screenshot)
     print_entries(entries)
     print(f"wrote {arguments.out}", file=sys.stderr)
 

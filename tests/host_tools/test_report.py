@@ -431,3 +431,15 @@ def test_what_a_score_is_worth_stands_beside_it(zoo: Path, tmp_path: Path, capsy
     assert "Warning: test is small" in page
     assert "90 images of the test split" in page  # not the board's 20
     assert 'class="board error"' in page and "6.7 % of 20 images only" in page
+
+
+def test_a_screenshot_is_small(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, picture = tmp_path / "r.html", tmp_path / "r.png"
+    arguments = [str(zoo), "--out", str(out), "--no-pictures", "--screenshot", str(picture)]
+    assert main(arguments) == 0
+    with Image.open(picture) as image:
+        assert image.size == (1000, 760)
+        assert len(image.convert("RGB").getcolors() or []) > 8, "an empty page has fewer"
+    assert picture.stat().st_size < 60_000
+    monkeypatch.setenv("PATH", "")
+    assert main(arguments) == 2
