@@ -2,7 +2,7 @@
 
     python -m pytorch_side.distill --config configs/small-96.toml --out runs/small-96
 
-With `alpha` or `beta` above 0 the teacher is asked once for all (see knowledge.py) before training.
+With `distillation.alpha` or `beta` above 0 the teacher's outputs are cached before training.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.command import said_of_val, training_command
-from pytorch_side.config import Config
+from pytorch_side.config import Config, Pairs
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.distillation.attention import energy_map
-from pytorch_side.distillation.hint import Followed, guide_of, with_guide
+from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import hybrid_loss
-from pytorch_side.distillation.teacher_cache import expectation, make_knowledge
-from pytorch_side.distillation.teacher_store import open_knowledge
-from pytorch_side.nets.models import Pairs, make_student, projections, stage_width, student_features
+from pytorch_side.distillation.teacher_cache import cache_folder, expectation, make_teacher_cache
+from pytorch_side.distillation.teacher_store import open_teacher_cache
+from pytorch_side.nets.models import projections, stage_width, student_features, student_from
 from pytorch_side.nets.weights import save_weights
-from pytorch_side.train import Losses, fit, make_accelerator, top1
+from pytorch_side.train import Losses, make_accelerator, top1, train_loop
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
-class WatchedStudent(nn.Module):
+class StudentWithMaps(nn.Module):
     """A student that also returns its attention maps, and the projections that only training needs.
 
     Adaptive alignment: a learned 1x1 projection brings a student stage to the channel count of the
@@ -42,8 +42,8 @@ class WatchedStudent(nn.Module):
         student: nn.Module,
         pairs: Pairs,
         channels: dict[int, int],
-        guide_pairs: Pairs = (),
-        guide_channels: dict[int, int] | None = None,
+        hint_pairs: Pairs = (),
+        hint_channels: dict[int, int] | None = None,
     ) -> None:
         """`channels` holds the width of each teacher stage; empty means no alignment.
 
@@ -52,14 +52,14 @@ class WatchedStudent(nn.Module):
         super().__init__()
         for own, _ in pairs:
             stage_width(student, own)  # raises
-        self.student, self.pairs, self.guide_pairs = student, pairs, guide_pairs
+        self.student, self.pairs, self.hint_pairs = student, pairs, hint_pairs
         width = partial(stage_width, student)
         self.projections = projections(width, pairs if channels else (), channels)
-        self.followers = projections(width, guide_pairs, guide_channels or {})
+        self.regressors = projections(width, hint_pairs, hint_channels or {})
 
-    def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor], Followed]:
-        """Images → logits, a map (batch, h, w) for each pair, and what is held to the guide's."""
-        stages = tuple(own for own, _ in (*self.pairs, *self.guide_pairs))
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor], Hinted]:
+        """Images → logits, a map (batch, h, w) for each pair, and what the hint loss compares."""
+        stages = tuple(own for own, _ in (*self.pairs, *self.hint_pairs))
         logits, features = student_features(self.student, images, stages)
         maps = {}
         for own, theirs in self.pairs:
@@ -68,62 +68,58 @@ class WatchedStudent(nn.Module):
             maps[own, theirs] = energy_map(
                 self.projections[name](x) if name in self.projections else x
             )
-        followed = {
-            (own, theirs): self.followers[f"{own}-{theirs}"](features[own])
-            for own, theirs in self.guide_pairs
+        hinted = {
+            (own, theirs): self.regressors[f"{own}-{theirs}"](features[own])
+            for own, theirs in self.hint_pairs
         }
-        return logits, maps, followed
+        return logits, maps, hinted
 
 
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`; returns the last row of the log."""
     accelerator = make_accelerator()
     images = decode_images(folder)
-    taught = config.alpha > 0 or config.beta > 0
-    knowledge = None
-    if taught:
-        place = Path(config.knowledge) if config.knowledge else run / "knowledge"
+    settings = config.distillation
+    outputs = None
+    if settings.used:
+        place = cache_folder(config, run)
         with accelerator.main_process_first():
             if accelerator.is_main_process:
-                knowledge = make_knowledge(images, config, place)
+                outputs = make_teacher_cache(images, config, place)
             else:
-                knowledge = open_knowledge(place, expectation(config, images))
+                outputs = open_teacher_cache(place, expectation(config, images))
     torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
-    student = make_student(config, len(folder.classes))
-    pairs = config.attention_pairs if config.beta > 0 else ()
-    channels = knowledge.channels if knowledge and config.alignment else {}
-    guide = guide_of(config)
-    followed = (guide.pairs, guide.channels) if guide else ((), None)
-    model = WatchedStudent(student, pairs, channels, *followed)
-    pixels, labels, _, _ = load_split_pixels(folder, "val", config.student_size)
+    student = student_from(config.student, len(folder.classes))
+    pairs = settings.attention_pairs if settings.beta > 0 else ()
+    channels = outputs.channels if outputs and settings.alignment else {}
+    hint = hint_of(config.hint)
+    hinted = (hint.pairs, hint.channels) if hint else ((), None)
+    model = StudentWithMaps(student, pairs, channels, *hinted)
+    size = config.student.size
+    pixels, labels, _, _ = load_split_pixels(folder, "val", size)
+    smoothing = config.optimizer.label_smoothing
 
-    def loss_of_batch(watched: nn.Module, batch: Batch) -> Losses:
-        logits, maps, followed = watched(batch.images)
+    def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
+        logits, maps, hinted = model(batch.images)
         both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
-        losses = hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)
-        return with_guide(losses, guide, followed, batch.images, config.guide_weight)
+        losses = hybrid_loss(logits, batch.labels, settings, smoothing, batch.teacher_logits, both)
+        return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
-    def save(watched: nn.Module) -> None:
+    def save(model: nn.Module) -> None:
         metadata = {
-            "student": config.student,
-            "size": config.student_size,
+            "student": config.student.name,
+            "size": size,
             "classes": list(folder.classes),
         }
-        save_weights(watched.student, run / "student.safetensors", metadata)
+        save_weights(model.student, run / "student.safetensors", metadata)
 
-    batches = TrainBatches(
-        images,
-        config,
-        config.student_size,
-        knowledge,
-        accelerator.process_index,
-        accelerator.num_processes,
-    )
-    return fit(
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    batches = TrainBatches(images, config, size, outputs, rank, processes)
+    return train_loop(
         model,
         batches,
         loss_of_batch,
-        lambda watched: {"val_top1": top1(watched.student, pixels, labels)},
+        lambda model: {"val_top1": top1(model.student, pixels, labels)},
         save,
         config,
         run,

@@ -19,7 +19,7 @@ from pytorch_side.config import read_saved_config, split_rule
 from pytorch_side.int8.fakequant import QuantNet
 from pytorch_side.int8.legalize import INPUT, Step
 from pytorch_side.int8.qparams import integer_weights
-from pytorch_side.qat import load_quantised
+from pytorch_side.qat import load_quantized
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, atomic_path, run_command
 
@@ -99,7 +99,7 @@ def _nodes(step: Step) -> list[onnx.NodeProto]:
 
 def export(run: Path) -> Path:
     """Write run/model.onnx (and card.json, if QAT did not) from run/qat.safetensors."""
-    net, size, classes, student = load_quantised(run)
+    net, size, classes, student = load_quantized(run)
     target = run / "model.onnx"
     model = onnx_model(net, size, len(classes))
     with atomic_path(target) as temporary:

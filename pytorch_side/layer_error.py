@@ -24,7 +24,7 @@ from pytorch_side.config import read_saved_config
 from pytorch_side.data.loader import to_images
 from pytorch_side.int8.fakequant import QuantNet
 from pytorch_side.int8.integer_net import IntegerNet
-from pytorch_side.qat import load_quantised
+from pytorch_side.qat import load_quantized
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
 from swin2mcu.common.dataset import load_split_pixels
 from swin2mcu.common.paths import data_folder
@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.images < 1:
             raise UserError("--images must be at least 1")
         data = data_folder(arguments.data)
-        net, size, _, _ = load_quantised(arguments.run)
+        net, size, _, _ = load_quantized(arguments.run)
         folder = images_of(read_saved_config(arguments.run / "config.json"), data)
         pixels, *_ = load_split_pixels(folder, "val", size)
         chosen = np.linspace(0, len(pixels) - 1, min(arguments.images, len(pixels))).astype(int)

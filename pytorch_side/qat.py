@@ -8,8 +8,6 @@ too: what is printed is what a board scores. Writes into the run folder
     ranges.json       every activation's range, scale and zero point; every weight's scales
     qat/              log.csv, config.json, checkpoint.pt: a killed run goes on from there
     card.json         accuracy of float, PTQ and QAT on val
-
-With --variant NAME into its folder int8-NAME, to be compared.
 """
 
 from __future__ import annotations
@@ -29,18 +27,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, read_saved_config, split_rule
+from pytorch_side.config import Config, read_saved_config, split_rule, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.distillation.losses import hybrid_loss
-from pytorch_side.distillation.teacher_cache import make_knowledge
-from pytorch_side.equalise import equalise
 from pytorch_side.int8.fakequant import QuantNet, ranges_record
 from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
-from pytorch_side.train import Losses, fit, top1
+from pytorch_side.train import Losses, top1, train_loop
 from swin2mcu.common.accuracy import qat_caution, say_accuracy
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
@@ -49,7 +45,6 @@ from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import resize
 
-VARIANT = "int8-"  # and a name: a folder of a run that was quantised otherwise
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges
 
 
@@ -60,10 +55,8 @@ class Recipe:
     epochs: int = 1  # 0: PTQ, ranges alone
     learning_rate: float = 1.5e-5  # 6e-5 loses a point on val in its first epoch
     float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
-    follow_epochs: int = 0  # ranges follow the training views, which are wider than real images
+    follow_epochs: int = 0  # ranges follow the training augmentations, which are wider than photos
     images: int | None = None  # of an epoch, instead of the config's qat_images
-    equalised: bool = False  # weight ranges first (equalise.py)
-    taught: bool = False  # by the run's stored knowledge: its hybrid loss, on views long known
 
     def check(self) -> None:
         """Raise UserError for what cannot be trained."""
@@ -78,34 +71,34 @@ class Recipe:
             raise UserError(f"{self.images} images: 0 for all, or so many")
 
 
-def qat_config(config: Config, recipe: Recipe, knowledge: Path) -> Config:
-    """The float run's config, changed for a short and gentle fine-tuning.
+def qat_config(config: Config, recipe: Recipe) -> Config:
+    """The float run's config, changed for a short and gentle fine-tuning on labels.
 
-    No dropout, for the network is to fit its grid now, not to forget; no attention loss, for the
-    legal network has no stages to watch. Unless the recipe is `taught`, views are fresh ones.
+    No dropout, for the network is to fit its grid now, not to forget; no teacher, for the legal
+    network has no stages to compare; fresh augmentations.
     """
-    taught = recipe.taught and config.alpha > 0
-    if taught and not knowledge.is_dir():
-        raise UserError(f"{knowledge} is missing: run distill first, or leave --taught out")
-    return dataclasses.replace(
+    images = config.int8.qat_images if recipe.images is None else recipe.images
+    return with_values(
         config,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        warmup_epochs=min(0.5, recipe.epochs / 4),
-        weight_decay=0.0,
-        dropout=0.0,
-        ema=0.998,
-        bf16=False,
-        alpha=config.alpha if taught else 0.0,
-        beta=0.0,
-        views=config.views if taught else 0,
-        knowledge=str(knowledge) if taught else "",
-        qat_images=config.qat_images if recipe.images is None else recipe.images,
+        {
+            "optimizer.epochs": max(recipe.epochs, 1),
+            "optimizer.learning_rate": recipe.learning_rate,
+            "optimizer.warmup_epochs": min(0.5, recipe.epochs / 4),
+            "optimizer.weight_decay": 0.0,
+            "optimizer.ema": 0.998,
+            "optimizer.bf16": False,
+            "student.dropout": 0.0,
+            "distillation.alpha": 0.0,
+            "distillation.beta": 0.0,
+            "distillation.cache": "",
+            "augment.cached": 0,
+            "int8.qat_images": images,
+        },
     )
 
 
-def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str, out: Path) -> Card:
-    """PTQ, then QAT, of run/student.safetensors into `out`; returns the completed card."""
+def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Card:
+    """PTQ, then QAT, of run/student.safetensors; returns the completed card."""
     student, size, classes = load_student(run / "student.safetensors")
     if classes != folder.classes:
         raise UserError(
@@ -113,56 +106,53 @@ def quantise(run: Path, folder: ImageFolder, recipe: Recipe, command: str, out: 
             f"{', '.join(folder.classes)}: name the data set that the student was trained on"
         )
     saved = read_saved_config(run / "config.json")
-    knowledge_folder = Path(saved.knowledge) if saved.knowledge else run / "knowledge"
-    config = qat_config(saved, recipe, knowledge_folder)
+    config = qat_config(saved, recipe)
     images = decode_images(folder)
-    knowledge = make_knowledge(images, config, knowledge_folder) if config.alpha > 0 else None
-    torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
-    batches = TrainBatches(images, config, size, knowledge, limit=config.qat_images or None)
+    torch.manual_seed(config.seed)
+    batches = TrainBatches(images, config, size, limit=config.int8.qat_images or None)
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
-    metadata = {"student": saved.student, "size": size, "classes": list(classes)}
+    name = saved.student.name
+    metadata = {"student": name, "size": size, "classes": list(classes)}
 
     frozen = recipe.follow_epochs * batches.steps
     exact = recipe.float_epochs * batches.steps
-    legal = legalize(student)
-    if recipe.equalised:
-        equalise(legal)
-    net = ExactNet(legal, freeze_after=frozen, exact_after=exact)
+    net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
     net.calibrate(_calibration_images(images, size))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
+    smoothing = config.optimizer.label_smoothing
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
-        return hybrid_loss(model(batch.images), batch.labels, config, batch.teacher_logits)
+        return hybrid_loss(model(batch.images), batch.labels, config.distillation, smoothing)
 
     def save(model: nn.Module) -> None:
         assert isinstance(model, QuantNet)
-        save_weights(model, out / "qat.safetensors", metadata)
-        write_atomic(out / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
+        save_weights(model, run / "qat.safetensors", metadata)
+        write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
     if recipe.epochs:
-        fit(
+        train_loop(
             net,
             batches,
             loss_of_batch,
             lambda model: {"val_top1": top1(model, pixels, labels)},
             save,
             config,
-            out / "qat",
+            run / "qat",
         )
         accuracy["qat"] = top1(net, pixels, labels)
     save(net)
     shape = (size, size, 3)
-    card = Card(run.resolve().name, saved.student, classes, shape, split=split_rule(saved))
-    return complete_card(out, card, accuracy, len(labels), folder.root.name, command)
+    card = Card(run.resolve().name, name, classes, shape, split=split_rule(saved))
+    return complete_card(run, card, accuracy, len(labels), folder.root.name, command)
 
 
-def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
+def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
     """run/qat.safetensors → network (eval mode), input size, classes, timm's student name."""
     path = run / "qat.safetensors"
     weights, metadata = read_weights(path)
     name, size, classes = student_of(metadata, path)
-    net = QuantNet(legalize(make_student(Config(student=name), len(classes)).eval()))
+    net = QuantNet(legalize(make_student(name, len(classes)).eval()))
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
@@ -171,7 +161,7 @@ def load_quantised(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
 
 
 def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
-    """Train images as a board sees them: the ranges of turned and recoloured views are too wide."""
+    """Train images as a board sees them: those of augmentations are too wide."""
     positions = images.folder.indices("train")
     chosen = positions[np.linspace(0, len(positions) - 1, CALIBRATION_IMAGES).astype(int)]
     for start in range(0, len(chosen), CALIBRATION_BATCH):
@@ -204,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--images",
         type=int,
-        help="of an epoch, spread over train; 0: all (default: the run's qat_images)",
+        help="of an epoch, spread over train; 0: all (default: the run's int8.qat_images)",
     )
     parser.add_argument(
         "--float-epochs",
@@ -216,18 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--follow-epochs",
         type=int,
         default=Recipe.follow_epochs,
-        help="of the float ones, in which ranges follow the training views",
-    )
-    parser.add_argument(
-        "--equalised", action="store_true", help="weight ranges first, channel by channel"
-    )
-    parser.add_argument(
-        "--variant",
-        metavar="NAME",
-        help="write into int8-NAME/ of the run, to compare, and leave the run itself as it is",
-    )
-    parser.add_argument(
-        "--taught", action="store_true", help="by the knowledge that the student was distilled from"
+        help="of the float ones, in which ranges follow the training augmentations",
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)
@@ -241,19 +220,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.float_epochs,
             arguments.follow_epochs,
             arguments.images,
-            arguments.equalised,
-            arguments.taught,
         )
         recipe.check()
         saved = read_saved_config(arguments.run / "config.json")
         folder = images_of(saved, data_folder(arguments.data))
-        out = arguments.run
-        if arguments.variant is not None:
-            if not arguments.variant.replace("-", "").isalnum():
-                raise UserError(f"--variant {arguments.variant!r}: letters, digits and - alone")
-            out = out / f"{VARIANT}{arguments.variant}"
-            out.mkdir(exist_ok=True)
-        card = quantise(arguments.run, folder, recipe, line, out)
+        card = quantize(arguments.run, folder, recipe, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]

@@ -13,7 +13,6 @@ what might be another seed, and seeds may differ by more than POINTS_MAX (docs/R
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
 import sys
@@ -23,7 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, load_config, read_saved_config
+from pytorch_side.config import (
+    Config,
+    differing,
+    flat,
+    load_config,
+    read_saved_config,
+    with_values,
+)
 from pytorch_side.log import read_log
 from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import Parser, UserError, run_command
@@ -51,7 +57,7 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
 
     Raises UserError for a config that is missing or stands on itself, and for missing weights.
     """
-    run, path = RUNS / name, CONFIGS / f"{name}.toml"
+    run, path = RUNS / name, config_path(name)
     if finished(run, kind):
         other = ", ".join(_differences(run, path, sources))
         note = f", but with another config ({other}): remove it to train anew" if other else ""
@@ -73,6 +79,12 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
     return run
 
 
+def config_path(name: str) -> Path:
+    """configs/NAME.toml, or that of an experiment, configs/research/NAME.toml."""
+    path, research = CONFIGS / f"{name}.toml", CONFIGS / "research" / f"{name}.toml"
+    return research if research.is_file() and not path.is_file() else path
+
+
 def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
     """Train a teacher or a student, or go on doing so; returns the last row of its log."""
     from pytorch_side.distill import distill
@@ -85,8 +97,9 @@ def make_foundations(
     config: Config, kind: str, sources: Sources, wanted_by: tuple[str, ...]
 ) -> None:
     """Train what `config` stands on where our commands can; raise UserError where they cannot."""
+    fields = flat(config)
     for field in foundations(config, kind):
-        path: str = getattr(config, field)
+        path: str = fields[field]
         if match := TRAINED_HERE.fullmatch(path):
             make(match[1], match[2], sources, wanted_by)
         elif path and not Path(path).is_file():
@@ -97,28 +110,30 @@ def make_foundations(
 
 
 def foundations(config: Config, kind: str) -> list[str]:
-    """The fields of a config that name weights it needs: a baseline never asks its teacher."""
+    """The fields of a config that name weights it needs: a baseline needs no teacher."""
+    hint = ["hint.init"] if config.hint.init else []
     if kind == "student":
-        taught = config.alpha > 0 or config.beta > 0
-        used = {"student_init": True, "guide": bool(config.guide), "teacher_init": taught}
-        return [field for field, is_used in used.items() if is_used]
-    start = "teacher_init" if config.teacher_init else "teacher_stem_init"
-    return [start, "guide"] if config.guide else [start]
+        teacher = ["teacher.init"] if config.distillation.used else []
+        return ["student.init", *hint, *teacher]
+    return ["teacher.init" if config.teacher.init else "teacher.stem_init", *hint]
 
 
 def with_weights(config: Config, sources: Sources) -> Config:
     """`config` with its weights/ files where `sources` says they are."""
-    if sources.pretrained and config.student_init.startswith(DOWNLOADED):
-        config = dataclasses.replace(config, student_init="", pretrained=True)
+    if sources.pretrained and config.student.init.startswith(DOWNLOADED):
+        config = with_values(config, {"student.init": "", "student.pretrained": True})
     if sources.weights is None:
         return config
-    named = {f: getattr(config, f) for f in ("student_init", "teacher_init", "teacher_stem_init")}
-    found: dict[str, Any] = {
-        field: str(sources.weights / path.removeprefix(DOWNLOADED))
-        for field, path in named.items()
-        if path.startswith(DOWNLOADED)
-    }
-    return dataclasses.replace(config, **found)
+    fields, folder = flat(config), sources.weights
+    named = ("student.init", "teacher.init", "teacher.stem_init")
+    return with_values(
+        config,
+        {
+            name: str(folder / fields[name].removeprefix(DOWNLOADED))
+            for name in named
+            if fields[name].startswith(DOWNLOADED)
+        },
+    )
 
 
 def finished(run: Path, kind: str) -> bool:
@@ -127,16 +142,15 @@ def finished(run: Path, kind: str) -> bool:
         return False
     if not (run / "log.csv").is_file():
         return True
-    return len(read_log(run)) >= read_saved_config(run / "config.json").epochs
+    return len(read_log(run)) >= read_saved_config(run / "config.json").optimizer.epochs
 
 
 def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
     """Names of the fields in which a run's own config is not what its file says now."""
     if not (path.is_file() and (run / "config.json").is_file()):
         return []
-    saved = dataclasses.asdict(read_saved_config(run / "config.json"))
-    wanted = dataclasses.asdict(with_weights(load_config(path), sources))
-    return [name for name, value in wanted.items() if saved[name] != value]
+    wanted = with_weights(load_config(path), sources)
+    return differing(wanted, read_saved_config(run / "config.json"))
 
 
 def compare(

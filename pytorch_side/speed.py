@@ -1,14 +1,13 @@
 """How fast a config trains here: `python -m pytorch_side.speed --config configs/teacher.toml`.
 
 Whole training steps on random images, no data loading: bfloat16 or not, channels last or not. What
-pays for one network costs another, and one machine differs from the next. With --knowledge: epochs
-on a teacher's stored answers beside epochs without. How long training waits for its data is in
+pays for one network costs another, and one machine differs from the next. With --cached: epochs
+on cached teacher outputs beside epochs without. How long training waits for its data is in
 every run's log.csv, as waiting_share.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import statistics
@@ -22,31 +21,35 @@ from torch import nn
 from torch.nn import functional
 
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, load_config
+from pytorch_side.config import Config, load_config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.distill import WatchedStudent
+from pytorch_side.distill import StudentWithMaps
 from pytorch_side.distillation.losses import hybrid_loss
 from pytorch_side.distillation.teacher_cache import expectation
-from pytorch_side.distillation.teacher_store import Knowledge, open_knowledge
-from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
+from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.train import machine, make_accelerator
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
 
 CLASSES = 10  # of the images that there are not
-EPOCH_IMAGES = 960  # of an epoch with or without knowledge
+EPOCH_IMAGES = 960  # of an epoch with or without a teacher
 
 
 def step_speeds(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
     """Images a second of each way of training, the ways taking turns so that they share noise."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = config.teacher_size if teacher else config.student_size
-    images = torch.randn(config.batch, 3, size, size, device=device)
-    labels = torch.randint(CLASSES, (config.batch,), device=device)
+    size = config.teacher.size if teacher else config.student.size
+    images = torch.randn(config.optimizer.batch, 3, size, size, device=device)
+    labels = torch.randint(CLASSES, (config.optimizer.batch,), device=device)
     models = {}
     for last in (False, True):
-        model = (make_teacher if teacher else make_student)(config, CLASSES)
+        model = (
+            make_teacher(config.teacher, CLASSES)
+            if teacher
+            else student_from(config.student, CLASSES)
+        )
         model = model.to(device, memory_format=_form(last)).train()
         models[last] = model, torch.optim.AdamW(model.parameters())
     ways = list(itertools.product((False, True), repeat=2))
@@ -88,32 +91,32 @@ def _step(
     return time.perf_counter() - start
 
 
-def knowledge_cost(
-    config: Config, images: DecodedImages, knowledge: Knowledge, rounds: int
+def teacher_cache_cost(
+    config: Config, images: DecodedImages, outputs: TeacherCache, rounds: int
 ) -> float:
-    """Processor time of an epoch on stored knowledge, as a multiple of one without a teacher.
+    """Processor time of an epoch on cached outputs, as a multiple of one without a teacher.
 
-    Views, forward, loss, backward and step of some hundred images on a CPU; both kinds take turns,
-    and the quickest of each counts.
+    Augmentation, forward, loss, backward and step of some hundred images on a CPU. The two kinds
+    take turns, and the fastest of each counts.
     """
-    alone = dataclasses.replace(config, alpha=0.0, beta=0.0)
-    student = make_student(config, len(images.folder.classes))
-    pairs = config.attention_pairs if config.beta > 0 else ()
-    size = config.student_size
-    plain, watched = (
-        WatchedStudent(student, (), {}),
-        WatchedStudent(student, pairs, knowledge.channels),
+    alone = with_values(config, {"distillation.alpha": 0.0, "distillation.beta": 0.0})
+    student = student_from(config.student, len(images.folder.classes))
+    pairs = config.distillation.attention_pairs if config.distillation.beta > 0 else ()
+    size = config.student.size
+    plain, compared = (
+        StudentWithMaps(student, (), {}),
+        StudentWithMaps(student, pairs, outputs.channels),
     )
-    views = TrainBatches(images, alone, size, limit=EPOCH_IMAGES)
-    replayed = TrainBatches(images, config, size, knowledge, limit=EPOCH_IMAGES)
-    without, taught = [], []
+    fresh = TrainBatches(images, alone, size, limit=EPOCH_IMAGES)
+    replayed = TrainBatches(images, config, size, outputs, limit=EPOCH_IMAGES)
+    without, distilled = [], []
     for epoch in range(rounds):
-        without.append(_epoch(plain, views, alone, epoch))
-        taught.append(_epoch(watched, replayed, config, epoch))
-    return min(taught) / min(without)
+        without.append(_epoch(plain, fresh, alone, epoch))
+        distilled.append(_epoch(compared, replayed, config, epoch))
+    return min(distilled) / min(without)
 
 
-def _epoch(model: WatchedStudent, batches: TrainBatches, config: Config, epoch: int) -> float:
+def _epoch(model: StudentWithMaps, batches: TrainBatches, config: Config, epoch: int) -> float:
     """Seconds of processor time."""
     model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters())
@@ -121,7 +124,9 @@ def _epoch(model: WatchedStudent, batches: TrainBatches, config: Config, epoch: 
     for batch in batches.epoch(epoch):
         logits, maps, _ = model(batch.images)
         both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
-        hybrid_loss(logits, batch.labels, config, batch.teacher_logits, both)["loss"].backward()
+        settings, smoothing = config.distillation, config.optimizer.label_smoothing
+        losses = hybrid_loss(logits, batch.labels, settings, smoothing, batch.teacher_logits, both)
+        losses["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
     return time.process_time() - started
@@ -134,9 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", action="store_true", help="the config's teacher, not student")
     parser.add_argument("--steps", type=int, default=5, help="timed ones, or epochs, of each way")
     parser.add_argument(
-        "--knowledge", action="store_true", help="epochs on the config's stored knowledge, or not"
+        "--cached", action="store_true", help="epochs on cached teacher outputs, and without"
     )
-    parser.add_argument("--data", type=Path, help="for --knowledge (default: $SWIN2MCU_DATA)")
+    parser.add_argument("--data", type=Path, help="for --cached (default: $SWIN2MCU_DATA)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="where else to write it")
     arguments = parser.parse_args(argv)
 
@@ -146,17 +151,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(arguments.config, arguments.overrides)
         found: dict[str, Any] = {
             "config": arguments.config.stem if arguments.config else "",
-            "network": config.teacher if arguments.teacher else config.student,
-            "size": config.teacher_size if arguments.teacher else config.student_size,
-            "batch": config.batch,
+            "network": config.teacher.name if arguments.teacher else config.student.name,
+            "size": config.teacher.size if arguments.teacher else config.student.size,
+            "batch": config.optimizer.batch,
             **machine(make_accelerator()),
         }
-        if arguments.knowledge:
+        if arguments.cached:
             images = decode_images(images_of(config, data_folder(arguments.data)))
-            knowledge = open_knowledge(Path(config.knowledge), expectation(config, images))
-            ratio = knowledge_cost(config, images, knowledge, arguments.steps)
-            found["knowledge_cost"] = ratio
-            print(f"an epoch on stored knowledge costs {ratio:.3f} of one without a teacher")
+            cache = Path(config.distillation.cache)
+            outputs = open_teacher_cache(cache, expectation(config, images))
+            ratio = teacher_cache_cost(config, images, outputs, arguments.steps)
+            found["teacher_cache_cost"] = ratio
+            print(f"an epoch on cached teacher outputs costs {ratio:.3f} of one without a teacher")
         else:
             found["ways"] = step_speeds(config, arguments.teacher, arguments.steps)
             for way in found["ways"]:

@@ -1,8 +1,8 @@
-"""Train a Swin teacher on labels, from random or given weights, led by a guide or not.
+"""Train a Swin teacher on labels, from random or given weights, with hints or without.
 
     python -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
-The result, teacher.safetensors, is what a student's config names as `teacher_init`.
+The result, teacher.safetensors, is what a student's config names as `teacher.init`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.command import said_of_val, training_command
-from pytorch_side.config import Config
+from pytorch_side.config import Config, Pairs
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
-from pytorch_side.distillation.hint import Followed, guide_of, with_guide
+from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import hybrid_loss
 from pytorch_side.nets.models import (
-    Pairs,
     make_teacher,
     projections,
     teacher_features,
@@ -30,58 +29,61 @@ from pytorch_side.nets.models import (
     teacher_width,
 )
 from pytorch_side.nets.weights import save_weights
-from pytorch_side.train import Losses, fit, make_accelerator, top1
+from pytorch_side.train import Losses, make_accelerator, top1, train_loop
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
-class GuidedTeacher(nn.Module):
-    """A teacher that also returns what is held to its guide's features."""
+class TeacherWithHint(nn.Module):
+    """A teacher that also returns what the hint loss compares."""
 
     def __init__(self, teacher: nn.Module, pairs: Pairs, channels: dict[int, int]) -> None:
-        """`channels` holds the width of each guide stage. Raises UserError for a missing stage."""
+        """`channels` holds the width of each hint stage. Raises UserError for a missing stage."""
         super().__init__()
         self.teacher, self.pairs = teacher, pairs
-        self.followers = projections(partial(teacher_width, teacher), pairs, channels)
+        self.regressors = projections(partial(teacher_width, teacher), pairs, channels)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Followed]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Hinted]:
         stages = tuple(own for own, _ in self.pairs)
         logits, features = teacher_features(self.teacher, images, stages)
         return logits, {
-            (own, theirs): self.followers[f"{own}-{theirs}"](features[own])
+            (own, theirs): self.regressors[f"{own}-{theirs}"](features[own])
             for own, theirs in self.pairs
         }
 
 
 def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the teacher that `config` describes into `run`; returns the last row of the log."""
-    if config.alpha or config.beta:
-        raise UserError("a teacher learns from labels: leave alpha and beta at 0 in its config")
+    if config.distillation.used:
+        raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
     torch.manual_seed(config.seed)
     accelerator = make_accelerator()
-    teacher = make_teacher(config, len(folder.classes))
-    guide = guide_of(config)
-    guided = GuidedTeacher(teacher, *((guide.pairs, guide.channels) if guide else ((), {})))
-    pixels, labels, _, _ = load_split_pixels(folder, "val", config.teacher_size)
+    settings = config.teacher
+    teacher = make_teacher(settings, len(folder.classes))
+    hint = hint_of(config.hint)
+    hinted_teacher = TeacherWithHint(teacher, *((hint.pairs, hint.channels) if hint else ((), {})))
+    pixels, labels, _, _ = load_split_pixels(folder, "val", settings.size)
+
+    smoothing, bf16 = config.optimizer.label_smoothing, config.optimizer.bf16
 
     def prepare(images: Tensor) -> Tensor:
-        return teacher_input(images, config.teacher_input)
+        return teacher_input(images, settings.input)
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
-        logits, followed = model(prepare(batch.images))
-        losses = hybrid_loss(logits, batch.labels, config)
-        return with_guide(losses, guide, followed, batch.images, config.guide_weight)
+        logits, hinted = model(prepare(batch.images))
+        losses = hybrid_loss(logits, batch.labels, config.distillation, smoothing)
+        return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
     def score(model: nn.Module) -> dict[str, float]:
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bf16):
             return {"val_top1": top1(model.teacher, pixels, labels, prepare)}
 
     def save(model: nn.Module) -> None:
         metadata = {
-            "teacher": config.teacher,
-            "arguments": config.teacher_arguments,
-            "size": config.teacher_size,
-            "input": config.teacher_input,
+            "teacher": settings.name,
+            "arguments": settings.arguments,
+            "size": settings.size,
+            "input": settings.input,
             "classes": list(folder.classes),
         }
         save_weights(model.teacher, run / "teacher.safetensors", metadata)
@@ -91,11 +93,11 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
     batches = TrainBatches(
         images,
         config,
-        config.teacher_size,
+        settings.size,
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    return fit(guided, batches, loss_of_batch, score, save, config, run, accelerator)
+    return train_loop(hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

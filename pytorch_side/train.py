@@ -12,7 +12,6 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,17 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from pytorch_side.config import Config, save_config
+from pytorch_side.config import Config, Optimizer, differing, save_config, saved_config, to_dict
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
-from pytorch_side.nets.models import synchronised
+from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.weights import library_path
 from swin2mcu.common.cli import UserError, write_atomic
 
 Losses = dict[str, Tensor]
 
 
-def fit(
+def train_loop(
     model: nn.Module,
     batches: TrainBatches,
     loss_of_batch: Callable[[nn.Module, Batch], Losses],
@@ -45,25 +44,26 @@ def fit(
     run: Path,
     accelerator: Accelerator | None = None,
 ) -> dict[str, Any]:
-    """Train `model` in place for `config.epochs` and return the last row of the log.
+    """Train `model` in place for the config's epochs and return the last row of the log.
 
     `loss_of_batch(model, batch)` returns a dict whose "loss" is minimised and whose other entries
     are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
-    the plain ones when `config.ema` is 0, go through `score(model)` (eval mode, no gradients; its
-    dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and checkpoint.pt
-    into `run`, and goes on from checkpoint.pt when there is one. Ends with `model` holding the
-    averaged weights.
+    the plain ones when `optimizer.ema` is 0, go through `score(model)` (eval mode, no gradients;
+    its dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and
+    checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. Ends with `model`
+    holding the averaged weights.
 
     Raises UserError when a loss or a gradient is not finite, before it reaches the weights, and
     when the checkpoint is of another config, network or images, or not seen by every process.
     """
     accelerator = accelerator or make_accelerator()
+    settings = config.optimizer
     main = accelerator.is_main_process
-    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # A process sees a share of the batch only, too few images for statistics of its own.
-        model = synchronised(model)
+        model = synchronized(model)
     checkpoint = run / "checkpoint.pt"
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
@@ -81,33 +81,35 @@ def fit(
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     row: dict[str, Any] = rows[-1] if rows else {}
     with Progress(console=Console(stderr=True), disable=not main) as bar:
-        task = bar.add_task(run.name, total=config.epochs * batches.steps)
+        task = bar.add_task(run.name, total=settings.epochs * batches.steps)
         bar.advance(task, first * batches.steps)
-        for epoch in range(first, config.epochs):
+        for epoch in range(first, settings.epochs):
             started, waited = time.perf_counter(), batches.waited_s
             sums: dict[str, float] = {}
             if accelerator.num_processes > 1 or accelerator.device.type != "cpu":
                 torch.manual_seed(epoch_seed(config.seed, epoch, accelerator.process_index))
             wrapped.train()
             for step, batch in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
-                rate = learning_rate(step, batches.steps, config)
+                rate = learning_rate(step, batches.steps, settings)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 batch = _to(batch, accelerator.device)
-                with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.bf16):
+                with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.bf16):
                     losses = loss_of_batch(wrapped, batch)
                 values = _mean_over_processes(losses, accelerator)
                 if not all(math.isfinite(value) for value in values.values()):
                     raise _not_finite(values, step, epoch, batch, rate, run)
                 accelerator.backward(losses["loss"])
-                norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
+                norm = accelerator.clip_grad_norm_(
+                    model.parameters(), settings.clip_norm or math.inf
+                )
                 # A finite loss may have a slope that is not, and one step with it ends the run.
                 if not math.isfinite(norm):
                     gradient = {**values, "gradient norm": float(norm)}
                     raise _not_finite(gradient, step, epoch, batch, rate, run)
                 optimizer.step()
                 optimizer.zero_grad()
-                _average(averaged, model, config.ema, step)
+                _average(averaged, model, settings.ema, step)
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + value
                 bar.advance(task)
@@ -182,20 +184,20 @@ def epoch_seed(seed: int, epoch: int, process: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, process]).generate_state(1)[0])
 
 
-def learning_rate(step: int, steps_per_epoch: int, config: Config) -> float:
+def learning_rate(step: int, steps_per_epoch: int, settings: Optimizer) -> float:
     """Linear warm-up, then half a cosine down to zero at the last step."""
-    warmup = config.warmup_epochs * steps_per_epoch
+    warmup = settings.warmup_epochs * steps_per_epoch
     if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1.0, config.epochs * steps_per_epoch - warmup)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return settings.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1.0, settings.epochs * steps_per_epoch - warmup)
+    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _groups(model: nn.Module, config: Config) -> list[dict[str, Any]]:
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels; norms and biases go without it."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
 
@@ -243,7 +245,7 @@ def _not_finite(
     return UserError(
         f"{shown} at step {step} (epoch {epoch + 1}, learning rate {rate:.3g}, batch of "
         f"{batch.files[0]} …, all of it in {run / 'not-finite.json'}), config "
-        f"{run / 'config.json'}: lower learning_rate, or set bf16 = false{kept}"
+        f"{run / 'config.json'}: lower optimizer.learning_rate, or set optimizer.bf16 = false{kept}"
     )
 
 
@@ -255,10 +257,10 @@ def _write_checkpoint(
     rows: list[dict[str, Any]],
 ) -> None:
     state = {
-        "config": asdict(config),
-        "learnt_from": batches.learnt_from,
+        "config": to_dict(config),
+        "train_data_digest": batches.train_data_digest,
         "rows": rows,
-        "random": torch.get_rng_state(),  # of dropout; views and order come from seeds
+        "random": torch.get_rng_state(),  # of dropout; augmentations and order come from seeds
         **{name: part.state_dict() for name, part in parts.items()},
     }
     with library_path(path) as temporary:
@@ -269,15 +271,12 @@ def _resume(
     path: Path, config: Config, batches: TrainBatches, parts: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Fill `parts` from a checkpoint and return the rows of its log."""
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        wanted, had = asdict(config), asdict(Config()) | state["config"]
-    except Exception as error:
-        raise UserError(f"{path} cannot be read ({error}): remove it to start anew") from error
-    differing = [key for key in wanted if had[key] != wanted[key]]
-    what = [f"another config ({', '.join(differing)} differ)"] if differing else []
-    # Older checkpoints do not say what images they are of.
-    if state.get("learnt_from", batches.learnt_from) != batches.learnt_from:
+    state = _read_checkpoint(path, ("config", "rows", "random", *parts))
+    names = differing(config, saved_config(state["config"], str(path)))
+    what = [f"another config ({', '.join(names)} differ)"] if names else []
+    # Older checkpoints called it otherwise, or do not say what images they are of.
+    digest = state.get("train_data_digest", state.get("learnt_from", batches.train_data_digest))
+    if digest != batches.train_data_digest:
         what.append("other images")
     if what:
         raise UserError(
@@ -286,10 +285,31 @@ def _resume(
         )
     try:
         for name, part in parts.items():
-            part.load_state_dict(state[name])
-    except (RuntimeError, ValueError) as error:  # a teacher's, and this is a student
+            part.load_state_dict({_new_name(key): value for key, value in state[name].items()})
+        torch.set_rng_state(state["random"])
+        return [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
+    except Exception as error:  # a teacher's, and this is a student; or parts of other kinds
         raise UserError(
             f"{path} is of another network: use another --out, or remove the folder to start anew"
         ) from error
-    torch.set_rng_state(state["random"])
-    return list(state["rows"])
+
+
+def _new_name(key: str) -> str:
+    """Older versions called a hint a guide, and its regressors followers."""
+    if key == "guide":
+        return "hint"
+    return key.replace("followers.", "regressors.", 1) if key.startswith("followers.") else key
+
+
+def _read_checkpoint(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        # PyTorch's own words advise to load such a file unsafely.
+        unsafe = "weights_only" in str(error)
+        reason = "it holds more than numbers" if unsafe else " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read ({reason}): remove it to start anew") from error
+    missing = [name for name in names if not isinstance(state, dict) or name not in state]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: remove it to start anew")
+    return dict(state)

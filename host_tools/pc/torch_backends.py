@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from host_tools.inputs import Model
 from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Pixels, Runner
 from host_tools.report.entries import LEARNED_FROM
-from pytorch_side.config import read_saved_config
+from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.nets.describe import describe_teacher
 from swin2mcu.common.pixels import to_float
 
@@ -72,27 +72,28 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
     if not path.is_file():
         return []
     config = read_saved_config(path)
-    if not (config.alpha > 0 or config.beta > 0):
+    if not config.distillation.used:
         return []  # it learned from labels alone
-    weights = Path(config.teacher_init) if config.teacher_init else None
+    weights = Path(config.teacher.init) if config.teacher.init else None
     trained = weights is not None and weights.is_file()
     described = describe_teacher(config, weights)
     if not trained:
-        if config.teacher == SWIN_LARGE:
+        if config.teacher.name == SWIN_LARGE:
             return []  # it is there already
-        config = replace(config, teacher_init="", teacher_stem_init="", pretrained=False)
+        unnamed = {"teacher.init": "", "teacher.stem_init": "", "teacher.pretrained": False}
+        config = with_values(config, unnamed)
 
     def make() -> Any:
         from pytorch_side.nets.models import make_teacher
 
-        return make_teacher(config, class_count).eval()
+        return make_teacher(config.teacher, class_count).eval()
 
     return [
         _contender(
             f"pc-torch-teacher-float32{suffix}",
-            config.teacher_size,
+            config.teacher.size,
             threads,
-            TorchSource(make, config.teacher_input),
+            TorchSource(make, config.teacher.input),
             weights if trained else None,
             f"{LEARNED_FROM}: {described}" if trained else f"{described}; {RANDOM}",
         )

@@ -26,7 +26,7 @@ from swin2mcu.common.cli import UserError, atomic_path, write_atomic
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.pixels import open_upright
 
-SIDE_MAX = 384  # shorter side kept: views of larger photos lose nothing a 224 px network could see
+SIDE_MAX = 384  # shorter side kept; a 224 px network could see no more of a larger photo
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Batches of training views, made in background threads while the network computes."""
+"""Batches of augmented training images, made in background threads while the network computes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from pytorch_side.config import Config
-from pytorch_side.data.augment import ViewSettings, view_seed
+from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
-from pytorch_side.data.mixup import labels_of, train_view
-from pytorch_side.distillation.teacher_store import Knowledge
+from pytorch_side.data.mixup import labels_of, training_image
+from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread
 
@@ -30,20 +30,20 @@ WORKERS = max(1, min(8, (os.cpu_count() or 2) // 2))
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input. Teacher fields are None where no knowledge is replayed."""
+    """One step's input. Teacher fields are None without cached teacher outputs."""
 
     images: Tensor  # (batch, 3, size, size) float32, (pixel - 128) / 128, channels last
-    labels: Tensor  # (batch,) int64, or (batch, classes) shares where views are mixed
+    labels: Tensor  # (batch,) int64, or (batch, classes) shares with mixup
     files: tuple[str, ...]
     teacher_logits: Tensor | None = None  # (batch, classes)
     teacher_maps: dict[int, Tensor] = field(default_factory=dict)  # stage → (batch, h, w) in [0, 1]
 
 
 class TrainBatches:
-    """The train split as seeded views; an epoch's batches depend on its number only.
+    """The augmented train split; an epoch's batches depend on its number only.
 
-    With `knowledge` an epoch shows each image's next stored view and brings the teacher's answer;
-    without, `config.views` seeded views in turn, or a fresh one each epoch when that is 0.
+    With `outputs` an epoch shows each image's next cached augmentation with the teacher's outputs;
+    without, `augment.cached` augmentations in turn, or a fresh one each epoch when that is 0.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TrainBatches:
         images: DecodedImages,
         config: Config,
         size: int,
-        knowledge: Knowledge | None = None,
+        outputs: TeacherCache | None = None,
         rank: int = 0,
         processes: int = 1,
         limit: int | None = None,
@@ -61,27 +61,28 @@ class TrainBatches:
         Raises UserError for a batch that cannot be shared out evenly among the processes.
         """
         cv2.setNumThreads(1)  # its own pool would fight the network's threads
-        self.images, self.config, self.size, self.knowledge = images, config, size, knowledge
+        self.images, self.size, self.outputs = images, size, outputs
+        self.augment, self.seed = config.augment, config.seed
+        self.batch = batch = config.optimizer.batch
         self.rank, self.processes = rank, processes
         positions = images.folder.indices("train")
         self.train = positions
         self.positions = positions[spread(len(positions), limit)]
-        self.learnt_from = images.folder.learnt_from()
-        self.settings = view_settings(config)
-        if config.batch % processes or (processes > 1 and len(self.positions) < config.batch):
+        self.train_data_digest = images.folder.learnt_from()
+        if batch % processes or (processes > 1 and len(self.positions) < batch):
             raise UserError(
-                f"batch is {config.batch}: with {processes} processes it must be a multiple of "
+                f"optimizer.batch is {batch}: with {processes} processes it must be a multiple of "
                 f"{processes}, and no more than the {len(self.positions)} training images"
             )
-        self.steps = max(1, len(self.positions) // config.batch)
+        self.steps = max(1, len(self.positions) // batch)
         self.waited_s = 0.0  # by the training loop, for a batch that was not ready
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""
-        order = np.random.default_rng([self.config.seed, number]).permutation(len(self.positions))
-        local = max(1, self.config.batch // self.processes)
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.positions))
+        local = max(1, self.batch // self.processes)
         rows = [
-            order[step * self.config.batch :][: self.config.batch][self.rank * local :][:local]
+            order[step * self.batch :][: self.batch][self.rank * local :][:local]
             for step in range(self.steps)
         ]
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -105,40 +106,24 @@ class TrainBatches:
         files = tuple(folder.files[i] for i in positions)
         answers: dict[int, Tensor] = {}
         logits = None
-        if self.knowledge:
-            stored = np.array([self.knowledge.row[file] for file in files])
-            # Images start at different views, so that an epoch mixes them.
-            number = (epoch + stored) % self.knowledge.seeds.shape[1]
-            seeds = [int(s) for s in self.knowledge.seeds[stored, number]]
-            logits = torch.from_numpy(self.knowledge.logits[stored, number].astype(np.float32))
-            for stage, maps in self.knowledge.maps.items():
+        if self.outputs:
+            stored = np.array([self.outputs.row[file] for file in files])
+            # Images start at different augmentations, so that an epoch mixes them.
+            number = (epoch + stored) % self.outputs.seeds.shape[1]
+            seeds = [int(s) for s in self.outputs.seeds[stored, number]]
+            logits = torch.from_numpy(self.outputs.logits[stored, number].astype(np.float32))
+            for stage, maps in self.outputs.maps.items():
                 answers[stage] = torch.from_numpy(maps[stored, number].astype(np.float32) / 255)
         else:
-            number = epoch % self.config.views if self.config.views else epoch
-            seeds = [view_seed(self.config.view_seed, file, number) for file in files]
-        views = [
-            train_view(self.images, self.train, int(i), seed, self.settings, self.size)
+            number = epoch % self.augment.cached if self.augment.cached else epoch
+            seeds = [augmentation_seed(self.augment.seed, file, number) for file in files]
+        made = [
+            training_image(self.images, self.train, int(i), seed, self.augment, self.size)
             for i, seed in zip(positions, seeds, strict=True)
         ]
-        labels = labels_of(views, folder.labels, len(folder.classes), self.settings.mix > 0)
-        pixels = np.stack([view.pixels for view in views])
+        labels = labels_of(made, folder.labels, len(folder.classes), self.augment.mixup > 0)
+        pixels = np.stack([image.pixels for image in made])
         return Batch(to_images(pixels), labels, files, logits, answers)
-
-
-def view_settings(config: Config) -> ViewSettings:
-    """The part of a config that decides how views look. Raises UserError for too much mixing."""
-    if not 0 <= config.view_mix <= 0.5:
-        raise UserError(
-            f"view_mix is {config.view_mix}: 0 mixes no views, 0.5 mixes up to halves, "
-            "and beyond that a view would be more of the other image than of its own"
-        )
-    return ViewSettings(
-        config.view_area_min,
-        config.view_aspect,
-        config.view_colour,
-        config.view_any_angle,
-        config.view_mix,
-    )
 
 
 def to_images(pixels: npt.NDArray[np.uint8]) -> Tensor:

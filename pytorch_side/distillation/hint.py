@@ -1,8 +1,8 @@
-"""A guide: a small trained CNN whose features a network follows that starts from random weights.
+"""Hints (feature distillation): the features of a small trained CNN teach another network's.
 
-The idea is Locality Guidance (Li et al. 2022, arXiv 2207.10026), for transformers on few images.
-A CNN without ImageNet weights gains by it for the same reason: a feature map says at every place of
-every image what to see there, a label says one thing an image.
+FitNets (Romero et al. 2015, arXiv 1412.6550) for CNNs; for transformers on few images the idea is
+Locality Guidance (Li et al. 2022, arXiv 2207.10026). A network that starts from random weights
+gains most: a feature map says at every place of every image what to see, a label says one thing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pytorch_side.config import Config
-from pytorch_side.nets.models import Pairs, load_student, stage_width, student_features
+from pytorch_side.config import Hint, Pairs
+from pytorch_side.nets.models import load_student, stage_width, student_features
 
-Followed = dict[tuple[int, int], Tensor]  # (own stage, guide stage) → projected features
+Hinted = dict[tuple[int, int], Tensor]  # (own stage, hint stage) → projected features
 
 
-class Guide:
+class HintNetwork:
     """A finished student of ours, frozen. It sees what the network sees, at the same size."""
 
     def __init__(self, path: Path, pairs: Pairs) -> None:
@@ -38,35 +38,35 @@ class Guide:
             return student_features(self.network, images, self.stages)[1]
 
 
-def guide_of(config: Config) -> Guide | None:
-    """The guide that a config names, if it names one."""
-    return Guide(Path(config.guide), config.guide_pairs) if config.guide else None
+def hint_of(settings: Hint) -> HintNetwork | None:
+    """The network that gives hints, if the config names one."""
+    return HintNetwork(Path(settings.init), settings.pairs) if settings.init else None
 
 
-def with_guide(
+def with_hint(
     losses: dict[str, Tensor],
-    guide: Guide | None,
-    followed: Followed,
+    network: HintNetwork | None,
+    hinted: Hinted,
     images: Tensor,
     weight: float,
 ) -> dict[str, Tensor]:
-    """`losses` and what following the guide through `images` costs, added to "loss"."""
-    if not guide:
+    """`losses` with the hint loss of `images`, added to "loss" times `weight`."""
+    if not network:
         return losses
-    cost = guide_loss(followed, guide.features(images))
-    return {**losses, "guide": cost, "loss": losses["loss"] + weight * cost}
+    cost = hint_loss(hinted, network.features(images))
+    return {**losses, "hint": cost, "loss": losses["loss"] + weight * cost}
 
 
-def guide_loss(followed: Followed, features: Mapping[int, Tensor]) -> Tensor:
+def hint_loss(hinted: Hinted, features: Mapping[int, Tensor]) -> Tensor:
     """Mean over pairs of mean((P s - g)²), s the features that follow, P a learned projection.
 
-    `followed` holds P s, (batch, channels of g, h, w), by (own stage, guide stage). Averaging
+    `hinted` holds P s, (batch, channels of g, h, w), by (own stage, hint stage). Averaging
     brings g to its grid, then each channel of it gets mean 0 and variance 1 over the batch. The
     paper leaves that out, but raw features are far larger than what a fresh projection puts out,
     and much of training goes by until it has grown. 0: all of g is there; 1: as good as none.
     """
     distances = []
-    for (_, stage), own in followed.items():
+    for (_, stage), own in hinted.items():
         wanted = functional.adaptive_avg_pool2d(features[stage].float(), own.shape[-2:])
         wanted = functional.batch_norm(wanted, None, None, training=True)
         distances.append(functional.mse_loss(own.float(), wanted))

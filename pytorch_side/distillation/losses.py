@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pytorch_side.config import Config
+from pytorch_side.config import Distillation
 from pytorch_side.distillation.attention import attention_distance
 from swin2mcu.common.cli import UserError
 
@@ -40,12 +40,12 @@ def dkd_loss(
     softmax(logits / temperature):
     TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
     NCKD = the same of the distributions over the other classes alone.
-    Weights 1 and 8 are the authors' for CIFAR-100; T² is the caller's. Raises UserError where views
-    are mixed.
+    Weights 1 and 8 are the authors' for CIFAR-100; T² is the caller's. Raises UserError with
+    mixup.
     """
     if labels.dim() > 1:
         raise UserError(
-            "logit_loss 'dkd' parts one true class from the others: it needs view_mix 0"
+            "logit_loss 'dkd' parts one true class from the others: set augment.mixup = 0"
         )
     true = functional.one_hot(labels, student.shape[1]).bool()
 
@@ -96,7 +96,8 @@ LOGIT_LOSSES = {"kl": kl_loss, "dkd": dkd_loss, "dist": dist_loss}
 def hybrid_loss(
     logits: Tensor,
     labels: Tensor,
-    config: Config,
+    settings: Distillation,
+    label_smoothing: float,
     teacher_logits: Tensor | None = None,
     maps: Mapping[tuple[int, int], tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
@@ -106,26 +107,21 @@ def hybrid_loss(
     map), (batch, h, w) each, for each pair of stages; their distances are averaged, where the
     paper's equation 2 sums them: beta then means the same for any number of pairs.
     """
-    hard = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+    hard = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
     parts = {"cross_entropy": hard}
-    loss = (1.0 - config.alpha) * hard
-    if config.alpha > 0:
+    loss = (1.0 - settings.alpha) * hard
+    if settings.alpha > 0:
         if teacher_logits is None:
             raise ValueError("alpha > 0 needs the teacher's logits")
-        soft = logit_loss(logits.float(), teacher_logits.float(), labels, config)
+        logit_loss = LOGIT_LOSSES[settings.logit_loss]
+        soft = logit_loss(logits.float(), teacher_logits.float(), labels, settings.temperature)
         parts["logit"] = soft
-        loss = loss + config.alpha * config.temperature**2 * soft
-    if config.beta > 0:
+        loss = loss + settings.alpha * settings.temperature**2 * soft
+    if settings.beta > 0:
         if not maps:
             raise ValueError("beta > 0 needs attention maps")
-        distances = [attention_distance(s, t, config.attention_formula) for s, t in maps.values()]
+        formula = settings.attention_formula
+        distances = [attention_distance(s, t, formula) for s, t in maps.values()]
         parts["attention"] = torch.stack(distances).mean()
-        loss = loss + config.beta * parts["attention"]
+        loss = loss + settings.beta * parts["attention"]
     return {"loss": loss, **parts}
-
-
-def logit_loss(student: Tensor, teacher: Tensor, labels: Tensor, config: Config) -> Tensor:
-    """The logit loss that the config names."""
-    if config.logit_loss not in LOGIT_LOSSES:
-        raise UserError(f"logit_loss {config.logit_loss!r}: known are {', '.join(LOGIT_LOSSES)}")
-    return LOGIT_LOSSES[config.logit_loss](student, teacher, labels, config.temperature)

@@ -1,13 +1,12 @@
-"""Ask the teacher once: for K seeded views of each training image, store its logits and maps.
+"""Cache a teacher's outputs: logits and attention maps of K augmentations of each training image.
 
     python -m pytorch_side.distillation.teacher_cache --config configs/small-96.toml --out DIR
 
-Killed and started again it goes on where it stopped; finished, it returns at once.
+An interrupted run is resumed; a finished cache is opened at once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -27,18 +26,19 @@ from torch import nn
 
 from pytorch_side.command import training_command
 from pytorch_side.config import Config
-from pytorch_side.data.augment import view_seed
+from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages, decode_images
-from pytorch_side.data.loader import to_images, view_settings
-from pytorch_side.data.mixup import train_view
+from pytorch_side.data.loader import to_images
+from pytorch_side.data.mixup import training_image
 from pytorch_side.distillation.attention import averaged_maps, teacher_maps
 from pytorch_side.distillation.teacher_store import (
-    Knowledge,
+    TeacherCache,
+    about_path,
     check_same,
     open_arrays,
-    open_knowledge,
-    quantise_logits,
-    quantise_maps,
+    open_teacher_cache,
+    pack_logits,
+    pack_maps,
     read_about,
     split_digest,
 )
@@ -55,65 +55,78 @@ from swin2mcu.common.dataset import ImageFolder, spread
 
 SHARD = 64  # images between two saves
 SAMPLED = 16  # images that stand for all when stored answers are opened
-GPU_BATCH = 64  # views of 224 px that a Swin-L answers in a few GB
+GPU_BATCH = 64  # augmentations of 224 px that a Swin-L answers in a few GB
 CPU_BATCH = 16  # a Swin's windows are copied a lot: batches that stay in the cache are faster
+
+
+def cache_folder(config: Config, run: Path) -> Path:
+    """Where a run's cached teacher outputs lie; older versions called it knowledge/."""
+    if config.distillation.cache:
+        return Path(config.distillation.cache)
+    older = run / "knowledge"
+    return older if older.is_dir() else run / "teacher_cache"
 
 
 def stages_of(config: Config) -> tuple[int, ...]:
     """The teacher stages whose maps a config compares."""
-    return tuple(sorted({teacher for _, teacher in config.attention_pairs}))
+    return tuple(sorted({teacher for _, teacher in config.distillation.attention_pairs}))
 
 
 def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
-    """What knowledge must have been made for to be usable with this config and these images."""
+    """What a cache must have been made for to serve this config and these images."""
     folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
-    if not config.teacher_init:
-        raise UserError("teacher_init is empty: name the teacher's .safetensors in the config")
-    if config.teacher_views not in (1, 8):
-        raise UserError(f"teacher_views is {config.teacher_views}: 1, or 8 for all flips and turns")
+    if not config.teacher.init:
+        raise UserError("teacher.init is empty: name the teacher's .safetensors in the config")
+    # The names are those of caches that exist: renaming one would make them useless.
     return {
         "split": split_digest(files),
         "classes": list(folder.classes),
-        "teacher": sha256_of(Path(config.teacher_init)),
-        "teacher views": config.teacher_views,
+        "teacher": sha256_of(Path(config.teacher.init)),
+        "teacher views": config.distillation.flips,
         "teacher input": {
-            "kind": config.teacher_input,
-            "size": config.teacher_size,
-            "bf16": config.teacher_bf16,
+            "kind": config.teacher.input,
+            "size": config.teacher.size,
+            "bf16": config.distillation.bf16,
         },
         "views": {
-            "count": config.views,
-            "seed": config.view_seed,
-            **dataclasses.asdict(view_settings(config)),
+            "count": config.augment.cached,
+            "seed": config.augment.seed,
+            "area_min": config.augment.area_min,
+            "aspect": config.augment.aspect,
+            "colour": config.augment.color,
+            "any_angle": config.augment.any_angle,
+            "mix": config.augment.mixup,
         },
         "map": {
-            "kind": config.attention_map,
+            "kind": config.distillation.attention_map,
             "stages": list(stages_of(config)),
-            "grid_max": config.attention_grid,
+            "grid_max": config.distillation.attention_grid,
         },
         "pixels": _pixel_sample(config, images),
     }
 
 
 def _pixel_sample(config: Config, images: DecodedImages) -> str:
-    """A digest of one view of a few images: of other photos by the same names, or drawn by another
-    version of a library, stored answers are not answers to what a student would see.
+    """A digest of one augmentation of a few images.
+
+    Of other photos with the same names, or drawn by another version of a library, cached outputs
+    would not belong to what a student sees.
     """
     positions = images.folder.indices("train")
     digest = hashlib.sha256()
     for position in positions[spread(len(positions), SAMPLED)]:
-        seed = view_seed(config.view_seed, images.folder.files[position], 0)
-        settings, size = view_settings(config), config.teacher_size
+        seed = augmentation_seed(config.augment.seed, images.folder.files[position], 0)
+        settings, size = config.augment, config.teacher.size
         digest.update(
-            train_view(images, positions, int(position), seed, settings, size).pixels.tobytes()
+            training_image(images, positions, int(position), seed, settings, size).pixels.tobytes()
         )
     return digest.hexdigest()[:16]
 
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     """The finished teacher in eval mode. Raises UserError when it knows other classes."""
-    _, metadata = read_weights(Path(config.teacher_init))
+    _, metadata = read_weights(Path(config.teacher.init))
     try:
         known = json.loads(metadata["classes"])
     except (KeyError, ValueError):
@@ -121,58 +134,60 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     # A file from elsewhere may say something else: its classifier's size has to do.
     if isinstance(known, list) and known != list(classes):
         raise UserError(
-            f"{config.teacher_init} tells {', '.join(map(str, known))} apart, the images are "
+            f"{config.teacher.init} tells {', '.join(map(str, known))} apart, the images are "
             f"{', '.join(classes)}: train a teacher on these images"
         )
     said = {
-        "input": (metadata.get("input"), config.teacher_input),
-        "size": (metadata.get("size"), str(config.teacher_size)),
+        "input": (metadata.get("input"), config.teacher.input),
+        "size": (metadata.get("size"), str(config.teacher.size)),
     }
     for key, (found, wanted) in said.items():
         # Another program's file may hold a sentence here, which says nothing that can be compared.
         comparable = found and (found.isdecimal() if key == "size" else found in TEACHER_INPUTS)
         if comparable and found != wanted:
             raise UserError(
-                f"{config.teacher_init} was trained with {key} {found}, and the config says "
-                f"teacher_{key} {wanted}"
+                f"{config.teacher.init} was trained with {key} {found}, and the config says "
+                f"teacher.{key} {wanted}"
             )
-    model = make_teacher(config, len(classes)).eval()
+    model = make_teacher(config.teacher, len(classes)).eval()
     head = model.get_classifier()
     if not isinstance(head, nn.Linear) or head.out_features != len(classes):
-        raise UserError(f"{config.teacher_init} has no classifier for {len(classes)} classes")
+        raise UserError(f"{config.teacher.init} has no classifier for {len(classes)} classes")
     return model
 
 
 @torch.inference_mode()
 def ask(
-    teacher: nn.Module, views: npt.NDArray[np.uint8], config: Config
+    teacher: nn.Module, pixels: npt.NDArray[np.uint8], config: Config
 ) -> tuple[npt.NDArray[np.float16], dict[int, npt.NDArray[np.uint8]]]:
-    """The teacher's answer to (batch, h, w, 3) views, as it is stored. UserError for NaN in it."""
+    """The teacher's outputs for pixels (batch, h, w, 3), as they are stored. UserError for NaN."""
     device = next(teacher.parameters()).device
-    images = teacher_input(to_images(views).to(device), config.teacher_input)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.teacher_bf16):
-        answer = averaged_maps if config.teacher_views == 8 else teacher_maps
-        logits, maps = answer(teacher, images, stages_of(config), config.attention_map)
+    images = teacher_input(to_images(pixels).to(device), config.teacher.input)
+    settings = config.distillation
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+        answer = averaged_maps if settings.flips == 8 else teacher_maps
+        logits, maps = answer(teacher, images, stages_of(config), settings.attention_map)
     if not all(bool(torch.isfinite(answers).all()) for answers in (logits, *maps.values())):
         raise UserError(
-            f"{config.teacher_init} answers with numbers that are not finite: train another "
-            "teacher, or set teacher_bf16 = false"
+            f"{config.teacher.init} answers with numbers that are not finite: train another "
+            "teacher, or set distillation.bf16 = false"
         )
-    stored = {stage: quantise_maps(m, config.attention_grid) for stage, m in maps.items()}
-    return quantise_logits(logits), stored
+    stored = {stage: pack_maps(m, settings.attention_grid) for stage, m in maps.items()}
+    return pack_logits(logits), stored
 
 
-def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledge:
-    """Store the teacher's answers to `config.views` views of each image, or go on doing so.
+def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> TeacherCache:
+    """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
-    Raises UserError when `out` holds knowledge made for something else.
+    A part that is in `out` already is kept. Raises UserError when `out` was made for something
+    else.
     """
-    if config.views < 1:
+    if config.augment.cached < 1:
         raise UserError(
-            "views is 0: set the number of views that the teacher answers, for example 10"
+            "augment.cached is 0: set how many augmentations of an image to cache, for example 10"
         )
     cv2.setNumThreads(1)
-    folder, settings = images.folder, view_settings(config)
+    folder, settings = images.folder, config.augment
     positions = folder.indices("train")
     files = [folder.files[i] for i in positions]
     expected = expectation(config, images)
@@ -180,23 +195,23 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
     if about:
         check_same(out, about, expected)
         if about["done"] >= len(files):
-            return open_knowledge(out, expected)
+            return open_teacher_cache(out, expected)
     teacher = load_teacher(config, folder.classes)
     teacher.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def render(start: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
         chosen = range(start, min(start + SHARD, len(files)))
-        numbers = range(config.views)
-        seeds = [[view_seed(config.view_seed, files[i], k) for k in numbers] for i in chosen]
-        size = config.teacher_size
-        views = [
+        numbers = range(config.augment.cached)
+        seeds = [[augmentation_seed(settings.seed, files[i], k) for k in numbers] for i in chosen]
+        size = config.teacher.size
+        pixels = [
             [
-                train_view(images, positions, int(positions[i]), s, settings, size).pixels
+                training_image(images, positions, int(positions[i]), s, settings, size).pixels
                 for s in row
             ]
             for i, row in zip(chosen, seeds, strict=True)
         ]
-        return np.array(seeds, dtype=np.uint64), np.array(views)
+        return np.array(seeds, dtype=np.uint64), np.array(pixels)
 
     starts = range(about.get("done", 0), len(files), SHARD)
     arrays = _open_arrays(out, about, teacher, render(0)[1][:1, 0], config, len(files))
@@ -206,36 +221,36 @@ def make_knowledge(images: DecodedImages, config: Config, out: Path) -> Knowledg
         Progress(console=Console(stderr=True)) as bar,
         ThreadPoolExecutor(max_workers=1) as pool,
     ):
-        task = bar.add_task("asking the teacher", total=len(files), completed=starts.start)
+        task = bar.add_task("teacher outputs", total=len(files), completed=starts.start)
         coming = pool.submit(render, starts.start)
         for start in starts:
-            seeds, views = coming.result()
+            seeds, pixels = coming.result()
             coming = pool.submit(render, start + SHARD)
             rows = slice(start, start + len(seeds))
             arrays["seeds"][rows] = seeds
-            for name, answers in _ask_all(teacher, views, config).items():
+            for name, answers in _ask_all(teacher, pixels, config).items():
                 arrays[name][rows] = answers
             for array in arrays.values():
                 array.flush()
-            # Counted only after the answers are on disk: a kill in between repeats them.
+            # Counted only after the outputs are on disk: a kill in between repeats them.
             now = {**about, "done": start + len(seeds)}
-            write_atomic(out / "knowledge.json", json.dumps(now, indent=2) + "\n")
+            write_atomic(about_path(out), json.dumps(now, indent=2) + "\n")
             bar.advance(task, len(seeds))
-    return open_knowledge(out, expected)
+    return open_teacher_cache(out, expected)
 
 
 def _ask_all(
-    teacher: nn.Module, views: npt.NDArray[np.uint8], config: Config
+    teacher: nn.Module, pixels: npt.NDArray[np.uint8], config: Config
 ) -> dict[str, npt.NDArray[Any]]:
-    """Answers to (images, views, h, w, 3), by the name of the array they go to."""
-    flat = views.reshape(-1, *views.shape[2:])
+    """Answers to (images, augmentations, h, w, 3), by the name of the array they go to."""
+    flat = pixels.reshape(-1, *pixels.shape[2:])
     step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else GPU_BATCH
     parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
     found: dict[str, npt.NDArray[Any]] = {"logits": np.concatenate([part[0] for part in parts])}
     for stage in parts[0][1]:
         found[f"maps-{stage}"] = np.concatenate([part[1][stage] for part in parts])
     return {
-        name: array.reshape(*views.shape[:2], *array.shape[1:]) for name, array in found.items()
+        name: array.reshape(*pixels.shape[:2], *array.shape[1:]) for name, array in found.items()
     }
 
 
@@ -243,7 +258,7 @@ def _open_arrays(
     out: Path,
     about: dict[str, Any],
     teacher: nn.Module,
-    view: npt.NDArray[np.uint8],
+    pixels: npt.NDArray[np.uint8],
     config: Config,
     count: int,
 ) -> dict[str, Any]:
@@ -251,14 +266,14 @@ def _open_arrays(
     if about:
         return open_arrays(out, about, count, "r+")
     out.mkdir(parents=True, exist_ok=True)
-    logits, maps = ask(teacher, view, config)
+    logits, maps = ask(teacher, pixels, config)
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "seeds": ((), np.uint64),
         "logits": (logits.shape[1:], np.float16),
         **{f"maps-{stage}": (stored.shape[1:], np.uint8) for stage, stored in maps.items()},
     }
     return {
-        name: _create(out / f"{name}.npy", (count, config.views, *shape), kind)
+        name: _create(out / f"{name}.npy", (count, config.augment.cached, *shape), kind)
         for name, (shape, kind) in shapes.items()
     }
 
@@ -283,10 +298,10 @@ def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
-        made = make_knowledge(decode_images(images), config, run)
-        return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} views each"
+        made = make_teacher_cache(decode_images(images), config, run)
+        return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} augmentations each"
 
-    return training_command(__doc__, "runs/knowledge", work, argv)
+    return training_command(__doc__, "runs/teacher_cache", work, argv)
 
 
 if __name__ == "__main__":

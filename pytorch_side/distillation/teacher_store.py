@@ -1,9 +1,9 @@
-"""The teacher's answers on disk, and the rounding they go through.
+"""Cached teacher outputs on disk, and the rounding they go through.
 
-<folder>/knowledge.json      what they are answers to: images, views, teacher
-<folder>/seeds.npy           (images, views) uint64
-<folder>/logits.npy          (images, views, classes) float16
-<folder>/maps-<stage>.npy    (images, views, h, w) uint8, the largest value of a map being 255
+<folder>/teacher_cache.json  what they were made for: images, augmentations, teacher
+<folder>/seeds.npy           (images, augmentations) uint64
+<folder>/logits.npy          (images, augmentations, classes) float16
+<folder>/maps-<stage>.npy    (images, augmentations, h, w) uint8, the largest value of a map is 255
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from torch.nn import functional
 
 from swin2mcu.common.cli import UserError
 
+ABOUT = "teacher_cache.json"
+
 
 @dataclass(frozen=True)
-class Knowledge:
-    """Finished knowledge, memory-mapped."""
+class TeacherCache:
+    """Finished teacher outputs, memory-mapped."""
 
     row: dict[str, int]  # file → first index of the arrays
     seeds: npt.NDArray[np.uint64]
@@ -35,12 +37,12 @@ class Knowledge:
     about: dict[str, Any]
 
 
-def quantise_logits(logits: Tensor) -> npt.NDArray[np.float16]:
+def pack_logits(logits: Tensor) -> npt.NDArray[np.float16]:
     """(batch, classes) → float16: 3 decimal digits, far finer than any teacher is right."""
     return logits.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)
 
 
-def quantise_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
+def pack_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
     """(batch, h, w) ≥ 0 → uint8 on a grid no finer than `grid_max`, each map's maximum at 255."""
     grid = (min(grid_max, maps.shape[1]), min(grid_max, maps.shape[2]))
     small = functional.adaptive_avg_pool2d(maps.float()[:, None], grid)[:, 0]
@@ -48,29 +50,29 @@ def quantise_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
     return (small / top[:, None, None] * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def open_knowledge(folder: Path, expected: dict[str, Any]) -> Knowledge:
-    """Open finished knowledge after checking what it was made for, and that its files agree.
+def open_teacher_cache(folder: Path, expected: dict[str, Any]) -> TeacherCache:
+    """Open a finished cache after checking what it was made for, and that its files agree.
 
     Raises UserError when it is missing, unfinished or damaged, or differs from `expected`.
     """
     about = read_about(folder)
     if not about:
         raise UserError(
-            f"{folder} holds no knowledge: make it with "
+            f"{folder} holds no cached teacher outputs: make them with "
             "python -m pytorch_side.distillation.teacher_cache"
         )
     check_same(folder, about, expected)
     path = folder / "files.json"
     files = _read_json(path)
     if not isinstance(files, list) or split_digest(files) != about["split"]:
-        raise _damaged(path, "it does not list the images that were asked about")
+        raise _damaged(path, "it does not list the images that it was made for")
     if about["done"] < len(files):
         raise UserError(
             f"{folder} is unfinished ({about['done']} of {len(files)} images): "
             "run python -m pytorch_side.distillation.teacher_cache again to finish it"
         )
     arrays = open_arrays(folder, about, len(files), "r")
-    return Knowledge(
+    return TeacherCache(
         row={file: i for i, file in enumerate(files)},
         seeds=arrays["seeds"],
         logits=arrays["logits"],
@@ -85,7 +87,7 @@ def open_arrays(
 ) -> dict[str, npt.NDArray[Any]]:
     """The mapped arrays of a folder, by name. Raises UserError unless they are as `about` says."""
     if set(about["channels"]) != {str(stage) for stage in about["map"]["stages"]}:
-        raise _damaged(folder / "knowledge.json", "it lacks the width of a stage")
+        raise _damaged(about_path(folder), "it lacks the width of a stage")
     shape = (images, about["views"]["count"])
     wanted: dict[str, tuple[type, tuple[int, ...]]] = {
         "seeds": (np.uint64, shape),
@@ -107,8 +109,8 @@ def open_arrays(
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """knowledge.json, or {} where there is none. Raises UserError when it is damaged."""
-    path = folder / "knowledge.json"
+    """teacher_cache.json, or {} where there is none. Raises UserError when it is damaged."""
+    path = about_path(folder)
     if not path.is_file():
         return {}
     about = _read_json(path)
@@ -121,6 +123,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     ):
         raise _damaged(path, "it does not say what is stored")
     return about
+
+
+def about_path(folder: Path) -> Path:
+    """The file that says what a cache was made for; older versions called it knowledge.json."""
+    older = folder / "knowledge.json"
+    return older if older.is_file() and not (folder / ABOUT).is_file() else folder / ABOUT
 
 
 def split_digest(files: list[str]) -> str:
@@ -136,14 +144,12 @@ def _read_json(path: Path) -> Any:
 
 
 def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path} is damaged ({reason}): remove {path.parent} and the teacher is asked anew"
-    )
+    return UserError(f"{path} is damaged ({reason}): remove {path.parent} to make it anew")
 
 
 def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raise UserError naming the first thing that the knowledge was made for and we are not."""
-    # What older knowledge does not say of itself it was made without, or it cannot be known.
+    """Raise UserError naming the first thing in which a cache differs from what is expected."""
+    # Defaults for fields that older caches lack.
     views = {"mix": 0.0, **about.get("views", {})}
     unsaid = {key: expected[key] for key in ("teacher input", "pixels") if key in expected}
     about = {"teacher views": 1, **unsaid, **about, "views": views}
@@ -151,5 +157,5 @@ def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) ->
         if about.get(key) != value:
             raise UserError(
                 f"{folder} was made for another {key} ({str(about.get(key))[:60]}, "
-                f"not {str(value)[:60]}): make new knowledge in another folder"
+                f"not {str(value)[:60]}): name another folder, or remove this one"
             )

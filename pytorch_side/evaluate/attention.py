@@ -66,16 +66,18 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     teacher = load_teacher_network(run, folder.classes)
     if student.weights.name != "student.safetensors":
         raise UserError(f"{run} is a teacher's run: name a student's, which knows both")
-    pairs = config.attention_pairs
+    pairs = config.distillation.attention_pairs
     files = choose(folder, split, count)
     views = [
         np.stack([load_pixels(folder.root / file, net.size, net.size) for file in files])
         for net in (student, teacher)
     ]
-    theirs = _teacher_maps(teacher, views[1], [t for _, t in pairs], config.attention_map)
+    kind = config.distillation.attention_map
+    theirs = _teacher_maps(teacher, views[1], [t for _, t in pairs], kind)
     own = _student_maps(student, views[0], [s for s, _ in pairs])
     titles = ["photo"]
-    own_title = "student {}, before alignment" if config.alignment else "student, stage {}"
+    aligned = config.distillation.alignment
+    own_title = "student {}, before alignment" if aligned else "student, stage {}"
     for s, t in pairs:
         titles += [f"teacher, stage {t}", own_title.format(s)]
     sheet = Image.new("RGB", (len(titles) * TILE, TITLE + len(files) * TILE), "white")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.command import images_of
-from pytorch_side.config import read_saved_config
+from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.data.loader import to_images
 from pytorch_side.distillation.teacher_cache import load_teacher
 from pytorch_side.nets.models import load_student, teacher_input
@@ -77,14 +76,14 @@ def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
     config = read_saved_config(run / "config.json")
     own = run / "teacher.safetensors"
     if own.is_file():
-        config = dataclasses.replace(config, teacher_init=str(own))
-    if not config.teacher_init:
-        raise UserError(f"{run / 'config.json'} names no teacher_init: this run had no teacher")
+        config = with_values(config, {"teacher.init": str(own)})
+    if not config.teacher.init:
+        raise UserError(f"{run / 'config.json'} names no teacher.init: this run had no teacher")
     return Network(
         load_teacher(config, classes),
-        config.teacher_size,
-        lambda images: teacher_input(images, config.teacher_input),
-        Path(config.teacher_init),
+        config.teacher.size,
+        lambda images: teacher_input(images, config.teacher.input),
+        Path(config.teacher.init),
     )
 
 

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytorch_side.config import Config
+from pytorch_side.config import Pairs, Student, Teacher
 from pytorch_side.nets.conv_stem import STRIDE, ConvStem
 from pytorch_side.nets.weights import load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
-TEACHER_INPUTS = ("half", "imagenet")  # how teacher_input names what weights expect
-Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
+TEACHER_INPUTS = ("half", "imagenet")  # how teacher.input names what weights expect
 
 
 # Of the operators that timm's import of torchvision asks for; timm calls neither.
@@ -50,68 +49,74 @@ def timm_package() -> ModuleType:
     return timm
 
 
-def make_student(config: Config, class_count: int) -> nn.Module:
-    """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator."""
-    if "mobilenetv3" not in config.student:
-        raise UserError(f"student {config.student} is no MobileNetV3: try tf_mobilenetv3_small_100")
-    same = {} if config.student.startswith("tf_") else {"pad_type": "same"}
+def make_student(
+    name: str, class_count: int, init: str = "", pretrained: bool = False, dropout: float = 0.0
+) -> nn.Module:
+    """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator.
+
+    `init` is a .safetensors file to start from; without one `pretrained` downloads timm's weights.
+    """
+    if "mobilenetv3" not in name:
+        raise UserError(f"student {name} is no MobileNetV3: try tf_mobilenetv3_small_100")
+    same = {} if name.startswith("tf_") else {"pad_type": "same"}
     model = _create(
-        config.student,
-        pretrained=config.pretrained and not config.student_init,
+        name,
+        pretrained=pretrained and not init,
         num_classes=class_count,
-        drop_rate=config.dropout,
+        drop_rate=dropout,
         **same,
     )
-    if config.student_init:
-        load_weights(model, Path(config.student_init))
+    if init:
+        load_weights(model, Path(init))
     return model
 
 
-def make_teacher(config: Config, class_count: int) -> nn.Module:
-    """A Swin: one of timm's by name, or "swin" with `teacher_arguments` for SwinTransformer."""
+def student_from(settings: Student, class_count: int) -> nn.Module:
+    """The student that a config describes."""
+    init, pretrained = settings.init, settings.pretrained
+    return make_student(settings.name, class_count, init, pretrained, settings.dropout)
+
+
+def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
+    """A Swin: one of timm's by name, or "swin" with `arguments` for timm's SwinTransformer."""
     timm = timm_package()
     common: dict[str, Any] = {
-        "img_size": config.teacher_size,
+        "img_size": settings.size,
         "num_classes": class_count,
-        "drop_path_rate": config.drop_path,
+        "drop_path_rate": settings.drop_path,
     }
-    if config.teacher == "swin":
-        if config.pretrained and not (config.teacher_init or config.teacher_stem):
+    if settings.name == "swin":
+        if settings.pretrained and not (settings.init or settings.stem):
             raise UserError(
-                "pretrained is true, but teacher 'swin' has no weights to download: take one of "
-                "timm's, such as swin_tiny_patch4_window7_224"
+                "teacher.pretrained is true, but teacher 'swin' has no weights to download: take "
+                "one of timm's, such as swin_tiny_patch4_window7_224"
             )
-        if config.teacher_stem:
-            trunk = _trunk(config)
-            common["embed_layer"] = partial(ConvStem, trunk)
+        if settings.stem:
+            common["embed_layer"] = partial(ConvStem, _stem_network(settings))
             common["patch_size"] = STRIDE
         try:
             model: nn.Module = timm.models.swin_transformer.SwinTransformer(
-                **common, **config.teacher_arguments
+                **common, **settings.arguments
             )
         except Exception as error:  # timm checks little: depths = [] is an IndexError there
             raise UserError(
-                f"teacher_arguments do not make a SwinTransformer: {type(error).__name__}: {error}"
+                f"teacher.arguments do not make a SwinTransformer: {type(error).__name__}: {error}"
             ) from error
-    elif config.teacher.startswith(("swin_", "swinv2_")) and "_cr_" not in config.teacher:
-        pretrained = config.pretrained and not config.teacher_init
-        model = _create(config.teacher, pretrained=pretrained, **common, **config.teacher_arguments)
+    elif settings.name.startswith(("swin_", "swinv2_")) and "_cr_" not in settings.name:
+        pretrained = settings.pretrained and not settings.init
+        model = _create(settings.name, pretrained=pretrained, **common, **settings.arguments)
     else:
-        raise UserError(f"teacher {config.teacher} is no Swin: try swin_tiny_patch4_window7_224")
-    if config.teacher_init:
-        load_weights(model, Path(config.teacher_init))
+        raise UserError(f"teacher {settings.name} is no Swin: try swin_tiny_patch4_window7_224")
+    if settings.init:
+        load_weights(model, Path(settings.init))
     return model
 
 
-def _trunk(config: Config) -> nn.Module:
-    """The MobileNetV3 that lends a teacher its first stages; weights of its own are not needed."""
-    finished = bool(config.teacher_init)  # and brings the stem's weights along
-    lender = Config(
-        student=config.teacher_stem,
-        student_init="" if finished else config.teacher_stem_init,
-        pretrained=config.pretrained and not finished,
-    )
-    return make_student(lender, 2)
+def _stem_network(settings: Teacher) -> nn.Module:
+    """The network whose first stages become the teacher's stem."""
+    if settings.init:  # a finished teacher brings the stem's weights along
+        return make_student(settings.stem, 2)
+    return make_student(settings.stem, 2, settings.stem_init, settings.pretrained)
 
 
 def teacher_input(images: Tensor, kind: str) -> Tensor:
@@ -183,7 +188,7 @@ def projections(
     )
 
 
-def synchronised(model: nn.Module) -> nn.Module:
+def synchronized(model: nn.Module) -> nn.Module:
     """`model` with batch norms that share their statistics among processes, weights kept.
 
     timm's conversion, not torch's: a MobileNetV3's batch norms also hold its activations, and
@@ -200,8 +205,7 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """A finished student from its student.safetensors: network (eval mode), input size, classes."""
     _, metadata = read_weights(path)
     name, size, classes = student_of(metadata, path)
-    config = Config(student=name, student_init=str(path))
-    return make_student(config, len(classes)).eval(), size, classes
+    return make_student(name, len(classes), str(path)).eval(), size, classes
 
 
 def _create(name: str, **arguments: Any) -> nn.Module:
@@ -214,7 +218,7 @@ def _create(name: str, **arguments: Any) -> nn.Module:
         # huggingface_hub's without a network, timm's for a network that it has no weights of
         if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
             raise UserError(
-                f"cannot download weights of {name} ({error}): set student_init or teacher_init to "
+                f"cannot download weights of {name} ({error}): set student.init or teacher.init to "
                 "a .safetensors file, or pretrained = false"
             ) from error
         raise UserError(

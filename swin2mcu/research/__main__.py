@@ -1,27 +1,26 @@
 """Run a table of configs and seeds, and write what came out from the runs' own files.
 
-    python -m swin2mcu.research configs/table-small-96.toml --write docs/RESULTS.md
+    python -m swin2mcu.research configs/research/small-96.toml --write docs/RESULTS.md
 
 What is finished is not run again; `--report` runs nothing. `--look` scores on test what is finished
-and was not looked at with these weights. The published models, what a teacher's knowledge is worth,
-what a score is worth and what training costs (runs/speed, by pytorch_side.speed) stand first.
+and was not scored with these weights. The published models, the gain of distillation, the data
+audit and what training costs (runs/speed, by pytorch_side.speed) stand first.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from pytorch_side.config import load_config
+from pytorch_side.config import differing, load_config
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
 from swin2mcu.common.cli import Parser, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cost_section
 from swin2mcu.research.data_audit import trust_section
-from swin2mcu.research.distillation_gain import draw_gains, gains, worth_section
+from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
 from swin2mcu.research.table import Table, read_run, read_table
 from swin2mcu.research.zoo import zoo_section
 
@@ -36,9 +35,7 @@ def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> N
             config = with_weights(given, sources)
             run = read_run(folder, row.kind)
             if run and run.finished:
-                if other := [
-                    f for f, value in asdict(config).items() if value != getattr(run.config, f)
-                ]:
+                if other := differing(config, run.config):
                     log.info(
                         "%s: finished, with another %s: remove it to train anew",
                         folder,
@@ -99,13 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 train_missing(table, sources, arguments.overrides)
             if arguments.look:
                 look_at_finished(table, data_folder(arguments.data))
-            plot = f"results-{name.removeprefix('table-')}.svg"
+            plot = f"results-{name}.svg"
             if plots:
                 draw_curves(table, plots / plot)
             sections.append(section(table, plot))
         every, found = list(tables.values()), gains(list(tables.values()))
         parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"), every)
-        parts += worth_section(found, "results-worth.svg")
+        parts += gain_section(found, "results-worth.svg")
         if plots and found:
             draw_gains(found, plots / "results-worth.svg")
         parts += trust_section(arguments.evaluated, arguments.zoo)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, differing, flat
 from swin2mcu.common.cli import atomic_path
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.table import RUN_HEAD, Run, Table, run_cells
-from swin2mcu.research.teachers import knowledge_section, teacher_section
+from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import line, table
 
 STYLES = ("-", "--", ":", "-.")  # of lines, after ten colours
-SAID_ELSEWHERE = {"seed", "epochs"}  # in columns of their own
+SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # in columns of their own
 # How a teacher would be asked and compared, which says nothing where none is.
-OF_A_TEACHER = ("teacher", "attention_", "knowledge", "temperature", "logit_loss", "alignment")
+OF_A_TEACHER = ("teacher.", "distillation.")
 # What a teacher is made of, which the run that its weights come from says.
-MADE_OF = {"teacher", "teacher_arguments", "teacher_stem", "teacher_stem_init", "teacher_size"}
+MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
 def section(experiment: Table, plot: str) -> str:
@@ -33,7 +32,7 @@ def section(experiment: Table, plot: str) -> str:
     for name, runs in found.items():
         done = [run for run in runs if run.finished]
         if not done:
-            state = f"epoch {len(runs[0].log)} of {runs[0].config.epochs}" if runs else "not run"
+            state = f"epoch {len(runs[0].log)} of {runs[0].epochs}" if runs else "not run"
             rows.append(line(name, state, *[""] * 4))
             continue
         rows.append(
@@ -41,7 +40,7 @@ def section(experiment: Table, plot: str) -> str:
                 name,
                 differences(done[0].config, base[0].config, experiment.kind) if base else "",
                 len(done),
-                done[0].config.epochs,
+                done[0].epochs,
                 _percent([run.val for run in done]),
                 _tests([run.test for run in done]),
             )
@@ -53,23 +52,32 @@ def section(experiment: Table, plot: str) -> str:
     groups = [[run.folder for run in runs] for runs in found.values()]
     lines += [*int8_section(groups), *teacher_section(experiment.teachers)]
     configs = [run.config for runs in found.values() for run in runs]
-    lines += knowledge_section(
-        [Path(c.knowledge) for c in configs if c.knowledge and (c.alpha > 0 or c.beta > 0)]
+    lines += teacher_cache_section(
+        [
+            Path(c.distillation.cache)
+            for c in configs
+            if c.distillation.cache and c.distillation.used
+        ]
     )
     return "\n".join(lines) + "\n"
 
 
 def differences(config: Config, baseline: Config, kind: str = "student") -> str:
     """What a row's config says otherwise than the baseline's: "alpha 0.5, beta 0.3"."""
-    own, base = dataclasses.asdict(config), dataclasses.asdict(baseline)
-    differing = [name for name in own if name not in SAID_ELSEWHERE and own[name] != base[name]]
-    if not (config.guide or baseline.guide):  # how a guide would be followed says nothing then
-        differing = [name for name in differing if not name.startswith("guide_")]
-    if kind == "student" and config.alpha == config.beta == 0:
-        differing = [name for name in differing if not name.startswith(OF_A_TEACHER)]
-    if "teacher_init" in differing:
-        differing = [name for name in differing if name not in MADE_OF]
-    return ", ".join(f"{name} {_shown(own[name])}" for name in differing)
+    own = flat(config)
+    names = [name for name in differing(config, baseline) if name not in SAID_ELSEWHERE]
+    if not (config.hint.init or baseline.hint.init):  # how a hint would be used says nothing then
+        names = [name for name in names if not name.startswith("hint.")]
+    if kind == "student" and not config.distillation.used:
+        names = [name for name in names if not name.startswith(OF_A_TEACHER)]
+    if "teacher.init" in names:
+        names = [name for name in names if name not in MADE_OF]
+    return ", ".join(f"{_short(name)} {_shown(own[name])}" for name in names)
+
+
+def _short(name: str) -> str:
+    """The names of distillation's fields say what they are of."""
+    return name.removeprefix("distillation.") if name != "distillation.cache" else name
 
 
 def _shown(value: Any) -> str:

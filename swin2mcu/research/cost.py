@@ -11,18 +11,18 @@ from swin2mcu.research.text import line, table, threads
 
 
 def cost_section(folder: Path) -> list[str]:
-    """A line for each network timed, and what stored knowledge costs an epoch; [] without files.
+    """A line for each network timed, and the cost of cached teacher outputs; [] without files.
 
     Raises UserError for a file that is no measurement.
     """
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
     timed = sorted((f for f in found if "ways" in f), key=lambda f: (f["network"], f["size"]))
-    replayed = [f for f in found if "knowledge_cost" in f]
+    replayed = [f for f in found if _cache_cost(f)]
     if not found:
         return []
     lines = ["## What training costs", ""]
     lines += [
-        f"An epoch of {f['config']} on stored knowledge costs {f['knowledge_cost']:.2f} of one "
+        f"An epoch of {f['config']} on cached teacher outputs costs {_cache_cost(f):.2f} of one "
         f"without a teacher, in processor time ({_where(f)})."
         for f in replayed
     ]
@@ -47,6 +47,11 @@ def _line(found: dict[str, Any]) -> str:
     ]
     cells = [found["config"], found["network"], found["size"], found["batch"]]
     return line(*cells, *(f"{gain:.2f}" for gain in gains), _where(found))
+
+
+def _cache_cost(found: dict[str, Any]) -> float:
+    """0.0 in a file about steps; older versions called it "knowledge_cost"."""
+    return float(found.get("teacher_cache_cost", found.get("knowledge_cost", 0.0)))
 
 
 def _where(found: dict[str, Any]) -> str:

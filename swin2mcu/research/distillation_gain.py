@@ -1,21 +1,20 @@
-"""What a teacher's knowledge is worth: every taught student beside its twin on labels alone."""
+"""The gain of distillation: every distilled student beside its matched control on labels alone."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, differing
 from swin2mcu.common.cli import atomic_path
+from swin2mcu.common.paths import PAPER
 from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
 from swin2mcu.research.table import Row, Run, Table
 from swin2mcu.research.text import read_json
-from swin2mcu.research.zoo import PAPER
 
-KNOWLEDGE = ("alpha", "beta", "views", *OF_A_TEACHER)
+IGNORED = ("seed", "augment.cached", *OF_A_TEACHER)
 
 
 @dataclass(frozen=True)
@@ -30,42 +29,46 @@ class Gain:
 
 
 def gains(tables: Sequence[Table]) -> list[Gain]:
-    """Of every finished row with knowledge that has a twin in its table."""
+    """Of every finished distilled row that has a matched control in its table."""
     found: dict[Path, Gain] = {}  # by the first run: some rows stand in two tables
     for table in tables:
         rows = [(row, _finished(row)) for row in table.rows if row.kind == "student"]
         for row, runs in rows:
-            twins = [t for _, t in rows if runs and t and _is_twin(t[0].config, runs[0].config)]
-            if not twins:
+            controls = [
+                other
+                for _, other in rows
+                if runs and other and _is_control(other[0].config, runs[0].config)
+            ]
+            if not controls:
                 continue
-            values, labels = ([run.val for run in group] for group in (runs, twins[0]))
+            values, labels = ([run.val for run in group] for group in (runs, controls[0]))
             several = len(values) > 1 and len(labels) > 1
             first = next(iter(row.folders.values()))
             if first in found and found[first].seeds >= len(values):
                 continue
             found[first] = Gain(
-                f"{row.name} ({runs[0].config.student_size} px)",
+                f"{row.name} ({runs[0].config.student.size} px)",
                 100 * (mean(values) - mean(labels)),
                 100 * pooled_sd(values, labels) if several else None,
                 len(values),
-                runs[0].config.epochs,
+                runs[0].epochs,
             )
     return list(found.values())
 
 
-def worth_section(found: Sequence[Gain], plot: str) -> list[str]:
+def gain_section(found: Sequence[Gain], plot: str) -> list[str]:
     """The verdict in words, and the picture of it."""
     if not found:
         return []
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
     lines = [
-        "## What a Swin's knowledge is worth to a student",
+        "## The gain of distillation from a Swin",
         "",
         f"![gain on val over labels alone]({plot})",
         "",
-        f"{len(found)} ways to teach a student were tried, each beside a twin that learns from "
-        "labels alone with the same start, images and epochs. On val "
+        f"{len(found)} ways to distill were tried, each beside a matched control: labels alone "
+        "with the same start, images and epochs. On val "
         f"{sum(g.points > 0 for g in found)} of them gained and {sum(g.points < 0 for g in found)} "
         f"lost. {len(sure)} have several seeds; of those {len(better)} gained more than twice the "
         "pooled standard deviation: "
@@ -86,13 +89,13 @@ def _finished(row: Row) -> list[Run]:
     return [run for run in row.runs if run.finished]
 
 
-def _is_twin(labels: Config, taught: Config) -> bool:
-    """Whether both differ in nothing but that one is taught."""
-    if labels.alpha > 0 or labels.beta > 0 or not (taught.alpha > 0 or taught.beta > 0):
+def _is_control(labels: Config, distilled: Config) -> bool:
+    """Whether both differ in nothing but that one is distilled."""
+    if labels.distillation.used or not distilled.distillation.used:
         return False
-    own, other = dataclasses.asdict(labels), dataclasses.asdict(taught)
-    ignored = (*KNOWLEDGE, "seed", *(() if labels.guide or taught.guide else ("guide_",)))
-    return all(own[name] == other[name] for name in own if not name.startswith(ignored))
+    hints = labels.hint.init or distilled.hint.init
+    ignored = IGNORED if hints else (*IGNORED, "hint.")
+    return not [name for name in differing(labels, distilled) if not name.startswith(ignored)]
 
 
 def draw_gains(found: Sequence[Gain], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Students on their way into int8, as Markdown: float, PTQ, QAT, and what was tried beside."""
+"""Students on their way into int8, as Markdown: float, PTQ, QAT."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from pytorch_side.qat import VARIANT
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.test_access import last_access
 from swin2mcu.research.text import NONE, line, percent, read_json, table, with_error
@@ -34,12 +33,12 @@ class Int8:
 
 
 def int8_section(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """The way into int8 of runs that were quantised; a group is one experiment's seeds."""
+    """The way into int8 of runs that were quantized; a group is one experiment's seeds."""
     lines = []
     for group in groups:
         found = {folder: one for folder in group if (one := of_run(folder))}
-        for folder, one in found.items():
-            lines += map(int8_line, [one, *variants(folder)])
+        for one in found.values():
+            lines.append(int8_line(one))
         lines += mean_line(list(found.values()))
     return int8_table(lines)
 
@@ -53,14 +52,6 @@ def of_run(folder: Path) -> Int8 | None:
     if not card.get("sha256"):
         return None
     return of_card(folder.name, card, look_at_test(folder, "student.safetensors"))
-
-
-def variants(folder: Path) -> list[Int8]:
-    """A run quantised otherwise, for comparison, in folders of its own; on val alone."""
-    return [
-        of_card(f"{folder.name}, {path.parent.name.removeprefix(VARIANT)}", read_json(path), None)
-        for path in sorted(folder.glob(f"{VARIANT}*/card.json"))
-    ]
 
 
 def of_card(name: str, card: dict[str, Any], float_test: dict[str, Any] | None) -> Int8:

@@ -7,7 +7,7 @@ seeds = [0, 1, 2]                 # each row is run with each
 baseline = "cross-entropy alone"  # the row that the others are compared with
 [[rows]]
 name = "cross-entropy alone"
-config = "small-96-baseline.toml" # beside this file
+config = "../small-96-baseline.toml" # a path beside this file
 set = ["epochs=10"]               # optional: differences too small for a file of their own
 run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
 [[teachers]]                      # optional: whose logged scores stand beside
@@ -46,7 +46,11 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return len(self.log) >= self.config.epochs
+        return len(self.log) >= self.epochs
+
+    @property
+    def epochs(self) -> int:
+        return self.config.optimizer.epochs
 
     @property
     def val(self) -> float:
@@ -105,9 +109,11 @@ def read_table(path: Path, runs: Path) -> Table:
     except (OSError, *UNREADABLE) as error:
         raise UserError(f"cannot read table {path}: {error}") from error
     except KeyError as error:
-        raise UserError(f"table {path} lacks {error}: see configs/table-small-96.toml") from error
+        raise UserError(
+            f"table {path} lacks {error}: see configs/research/small-96.toml"
+        ) from error
     except TypeError as error:
-        raise UserError(f"table {path}: {error}; see configs/table-small-96.toml") from error
+        raise UserError(f"table {path}: {error}; see configs/research/small-96.toml") from error
     if kind not in KINDS:
         raise UserError(f"table {path}: kind {kind!r}; known are {', '.join(KINDS)}")
     if table.baseline not in {row.name for row in rows}:

@@ -1,4 +1,4 @@
-"""What students learn from, as Markdown: teachers' scores, and what stored answers can tell."""
+"""Teachers as Markdown: their scores, and how much their cached outputs add to labels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytorch_side.distillation.teacher_store import about_path
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.test_access import AVERAGED, last_access
 from swin2mcu.research.text import line, read_json, table, with_error
@@ -27,16 +28,16 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
     ]
 
 
-def knowledge_section(folders: Sequence[Path]) -> list[str]:
-    """What stored answers can tell a student that its labels do not: a line a folder.
+def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
+    """How much cached outputs add to labels: a line for each folder.
 
-    An answer that is right, and as sure of itself as all others, only repeats its label.
+    An output that is right and confident only repeats its label.
     """
     lines = []
     for folder in dict.fromkeys(folders):
-        if not (folder / "knowledge.json").is_file():
+        if not about_path(folder).is_file():
             continue
-        about, files = read_json(folder / "knowledge.json"), read_json(folder / "files.json")
+        about, files = read_json(about_path(folder)), read_json(folder / "files.json")
         number = {name: i for i, name in enumerate(about["classes"])}
         labels = np.array([number[file.split("/")[0]] for file in files])
         logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
@@ -46,4 +47,6 @@ def knowledge_section(folders: Sequence[Path]) -> list[str]:
         low, middle = np.percentile(surest, [5, 50])
         cells = f"{right.mean():.2%}", f"{low:.2f}", f"{middle:.2f}"
         lines.append(line(folder.name, logits.shape[1], *cells))
-    return table("knowledge | views | right | its surest class, 5 % quantile | median", lines)
+    return table(
+        "cached outputs | augmentations | right | top-1 confidence, 5th percentile | median", lines
+    )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.config import Config, load_config, read_saved_config
+from pytorch_side.config import Config, flat, load_config, read_saved_config
 from pytorch_side.nets.describe import describe_teacher
 from swin2mcu.common.paths import PAPER
 from swin2mcu.research.int8 import (
@@ -17,12 +17,11 @@ from swin2mcu.research.int8 import (
     mean_line,
     of_card,
     of_run,
-    variants,
 )
 from swin2mcu.research.table import KINDS, RUN_HEAD, Table, read_run, run_cells
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
-STANDS_ON = ("student_init", "guide", "teacher_init", "teacher_stem_init")
+STANDS_ON = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
@@ -40,7 +39,7 @@ def zoo_section(zoo: Path, runs: Path, configs: Path, tables: Sequence[Table]) -
         float_test = _accuracy(targets, "pc-torch-float32")
         exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
         published = replace(of_card(folder.name, card, float_test), int8_test=exact)
-        entries += [int8_line(published), *map(int8_line, variants(runs / folder.name))]
+        entries.append(int8_line(published))
         entries += _mean_of_seeds(folder.name, tables)
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         hardware.add(targets.get("pc-litert-int8", {}).get("hardware", "unknown"))
@@ -110,9 +109,9 @@ def _latency(targets: dict[str, Any], name: str) -> str:
 
 def _teacher(config: Config, runs: Path) -> str:
     """The network a student learned from; "" where that was labels alone."""
-    if not (config.alpha > 0 or config.beta > 0):
+    if not config.distillation.used:
         return ""
-    made_by = RUN.search(config.teacher_init)
+    made_by = RUN.search(config.teacher.init)
     return describe_teacher(config, runs / made_by[0] if made_by else None)
 
 
@@ -126,9 +125,9 @@ def _stands_on(names: Sequence[str], runs: Path) -> list[str]:
             return
         sources = {}
         for field in STANDS_ON:
-            if found := RUN.search(str(getattr(run.config, field))):
-                sources[f"{found[1]} ({field.removesuffix('_init')})"] = found.groups()
-        lines[name] = line(name, run.config.epochs, *run_cells(run), ", ".join(sources))
+            if found := RUN.search(str(flat(run.config)[field])):
+                sources[f"{found[1]} ({field.removesuffix('init').rstrip('._')})"] = found.groups()
+        lines[name] = line(name, run.epochs, *run_cells(run), ", ".join(sources))
         for source, its_kind in sources.values():
             follow(source, its_kind)
 

@@ -81,14 +81,14 @@ def run_chain(case: Case, folder: Path) -> dict[str, Any]:
     data, run = folder / "data", folder / "run"
     make_photos(case, data)
     settings = {
-        "student": case.student,
-        "student_size": case.size,
         "seed": case.seed,
-        "epochs": case.epochs,
-        "batch": 8,
-        "learning_rate": 2e-3,
-        "warmup_epochs": 0.5,
-        "ema": 0.9,
+        "student.name": case.student,
+        "student.size": case.size,
+        "optimizer.epochs": case.epochs,
+        "optimizer.batch": 8,
+        "optimizer.learning_rate": 2e-3,
+        "optimizer.warmup_epochs": 0.5,
+        "optimizer.ema": 0.9,
     }
     options = [o for k, v in settings.items() for o in ("--set", f"{k}={v}")]
     place = ["--data", str(data)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from host_tools.inputs import load_model
 from host_tools.pc.tflite_backends import load_litert
 from host_tools.pc.torch_backends import torch_backends
 from host_tools.report.entries import LEARNED_FROM
-from pytorch_side.config import Config, save_config
-from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.config import Config, save_config, with_values
+from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
@@ -58,18 +57,26 @@ def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[st
 def make_torch_run(folder: Path, **more: Any) -> tuple[Path, Path]:
     """A run with a float student and a config that names a tiny teacher; → run, its weights."""
     run, weights = make_run(folder / "run"), folder / "teacher" / "teacher.safetensors"
-    config = Config(
-        teacher="swin",
-        teacher_arguments={"window_size": 2, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]},
-        teacher_stem="tf_mobilenetv3_small_100",
-        teacher_size=64,
-        alpha=0.5,
+    config = with_values(
+        Config(),
+        {
+            "teacher.name": "swin",
+            "teacher.arguments": {
+                "window_size": 2,
+                "embed_dim": 8,
+                "depths": [1, 1],
+                "num_heads": [1, 2],
+            },
+            "teacher.stem": "tf_mobilenetv3_small_100",
+            "teacher.size": 64,
+            "distillation.alpha": 0.5,
+        },
     )
     weights.parent.mkdir(parents=True)
-    save_weights(make_teacher(config, len(CLASSES)), weights, {})
-    about = {"student": config.student, "size": SIZE, "classes": CLASSES}
-    save_weights(make_student(config, len(CLASSES)), run / "student.safetensors", about)
-    save_config(replace(config, teacher_init=str(weights), **more), run / "config.json")
+    save_weights(make_teacher(config.teacher, len(CLASSES)), weights, {})
+    about = {"student": config.student.name, "size": SIZE, "classes": CLASSES}
+    save_weights(student_from(config.student, len(CLASSES)), run / "student.safetensors", about)
+    save_config(with_values(config, {"teacher.init": str(weights), **more}), run / "config.json")
     return run, weights
 
 
@@ -102,24 +109,32 @@ def teacher_note(run: Path) -> str | None:
 
 
 def test_a_teachers_note_says_what_it_is(tmp_path: Path) -> None:
-    """Its stem, and its guide, knew ImageNet: without them its score is misread."""
+    """Its stem, and its hints, knew ImageNet: without them its score is misread."""
     run, weights = make_torch_run(tmp_path)
     stem = ", over the stages of tf_mobilenetv3_small_100 to stride 16"
     assert teacher_note(run) == f"{LEARNED_FROM}: Swin 8, depths 1-1{stem}, 64 px"
-    save_config(Config(guide="runs/stem-160/student.safetensors"), weights.with_name("config.json"))
+    save_config(
+        with_values(Config(), {"hint.init": "runs/stem-160/student.safetensors"}),
+        weights.with_name("config.json"),
+    )
     assert teacher_note(run) == (
-        f"{LEARNED_FROM}: Swin 8, depths 1-1{stem}, 64 px, led by the features of stem-160"
+        f"{LEARNED_FROM}: Swin 8, depths 1-1{stem}, 64 px, with hints from stem-160"
     )
     weights.unlink()
     assert f"{stem}, 64 px" in str(teacher_note(run)) and "random" in str(teacher_note(run))
-    save_config(Config(teacher="swin_tiny_patch4_window7_224", beta=1.0), run / "config.json")
+    save_config(
+        with_values(
+            Config(), {"teacher.name": "swin_tiny_patch4_window7_224", "distillation.beta": 1.0}
+        ),
+        run / "config.json",
+    )
     assert str(teacher_note(run)).startswith("Swin_tiny_patch4_window7_224, 224 px; random")
 
 
 def test_who_learned_from_labels_alone_has_no_teacher(tmp_path: Path) -> None:
     run, _ = make_torch_run(tmp_path)
     assert teacher_note(run) is not None
-    run, _ = make_torch_run(tmp_path / "baseline", alpha=0.0)
+    run, _ = make_torch_run(tmp_path / "baseline", **{"distillation.alpha": 0.0})
     assert teacher_note(run) is None
 
 

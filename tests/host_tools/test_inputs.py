@@ -9,19 +9,23 @@ from tiny_run import make_images
 
 from host_tools.inputs import split_images
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, split_rule
+from pytorch_side.config import Config, split_rule, with_values
 from swin2mcu.common.card import Card
 from swin2mcu.common.cli import UserError
 
 
 @pytest.mark.parametrize(
     "config",
-    [Config(), Config(split_seed=4, test_share=0.3), Config(split="random", split_seed=1)],
+    [
+        Config(),
+        with_values(Config(), {"data.split_seed": 4, "data.test_share": 0.3}),
+        with_values(Config(), {"data.split": "random", "data.split_seed": 1}),
+    ],
     ids=["given", "drawn", "random"],
 )
 def test_no_image_of_training_is_scored(tmp_path: Path, config: Config) -> None:
     root = make_images(tmp_path / "leaves", 20, ("a", "b"))
-    if config.split == "given":  # a folder of photos as people have it
+    if config.data.split == "given":  # a folder of photos as people have it
         (root / "split.csv").unlink()
     folder = images_of(config, root)
     card = Card("run", "net", folder.classes, (8, 8, 3), split=split_rule(config))

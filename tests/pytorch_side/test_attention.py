@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, Teacher, with_values
 from pytorch_side.distillation.attention import (
     attention_distance,
     averaged_maps,
@@ -68,7 +68,7 @@ def test_a_mask_closes_what_it_masks() -> None:
 
 def test_attention_equals_the_forward_pass_of_timm() -> None:
     """With values that are one-hot tokens, attention's own output is its weights."""
-    teacher = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3)
+    teacher = make_teacher(Teacher(name="swin", size=32, arguments=TINY), 3)
     attention = teacher.layers[1].blocks[0].attn
     windows = torch.randn(5, 16, 16)
     caught = []
@@ -97,8 +97,10 @@ def test_a_map_is_what_each_place_received_in_all_blocks_of_its_stage(name: str)
     """From timm's own weights, put back by timm's own functions; the second block is shifted."""
     torch.manual_seed(4)
     sizes = {key: TINY[key] for key in ("window_size", "embed_dim", "depths", "num_heads")}
-    config = Config(teacher=name, teacher_size=32, teacher_arguments=sizes)
-    swin = make_teacher(config, 3).eval()
+    config = with_values(
+        Config(), {"teacher.name": name, "teacher.size": 32, "teacher.arguments": sizes}
+    )
+    swin = make_teacher(config.teacher, 3).eval()
     stage = swin.layers[0]
     assert [tuple(block.shift_size) for block in stage.blocks] == [(0, 0), (2, 2)]
     weights, hooks = [], []
@@ -133,7 +135,7 @@ def test_a_map_is_what_each_place_received_in_all_blocks_of_its_stage(name: str)
 
 @pytest.mark.parametrize("kind", ["self", "energy"])
 def test_a_teacher_gives_logits_and_a_map_per_stage(kind: str) -> None:
-    teacher = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3)
+    teacher = make_teacher(Teacher(name="swin", size=32, arguments=TINY), 3)
     teacher.eval()
     images = torch.randn(2, 3, 32, 32)
     logits, maps = teacher_maps(teacher, images, (0, 1), kind)
@@ -149,7 +151,7 @@ def test_a_teacher_gives_logits_and_a_map_per_stage(kind: str) -> None:
 def test_an_averaged_answer_turns_with_its_image(kind: str) -> None:
     """The plain answer does not: a network that has not learned turns sees another image."""
     torch.manual_seed(2)
-    swin = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3).eval()
+    swin = make_teacher(Teacher(name="swin", size=32, arguments=TINY), 3).eval()
     images = torch.randn(2, 3, 32, 32)
     turned = torch.rot90(images, 1, (2, 3)).flip(3)
     with torch.inference_mode():
@@ -164,7 +166,7 @@ def test_an_averaged_answer_turns_with_its_image(kind: str) -> None:
 
 def test_an_averaged_answer_is_the_mean_of_eight() -> None:
     torch.manual_seed(3)
-    swin = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3).eval()
+    swin = make_teacher(Teacher(name="swin", size=32, arguments=TINY), 3).eval()
     images = torch.randn(1, 3, 32, 32)
     both = (images, images.transpose(2, 3))
     turns = torch.cat([torch.rot90(x, k, (2, 3)) for x in both for k in range(4)])
@@ -175,7 +177,7 @@ def test_an_averaged_answer_is_the_mean_of_eight() -> None:
 
 
 def test_an_unknown_stage_or_kind_is_named() -> None:
-    teacher = make_teacher(Config(teacher="swin", teacher_size=32, teacher_arguments=TINY), 3)
+    teacher = make_teacher(Teacher(name="swin", size=32, arguments=TINY), 3)
     with pytest.raises(UserError, match="stages 0 to 1"):
         teacher_maps(teacher, torch.zeros(1, 3, 32, 32), (2,), "self")
     with pytest.raises(UserError, match="heat"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytorch_side.config import Config
+from pytorch_side.config import Teacher
 from pytorch_side.evaluate.__main__ import main
 from pytorch_side.nets.models import make_teacher
 from swin2mcu.common.cli import UserError
@@ -21,7 +21,7 @@ baseline = "plain"
 [[rows]]
 name = "plain"
 config = "plain.toml"
-set = ["epochs=1"]
+set = ["optimizer.epochs=1"]
 run = "plain"
 [[teachers]]
 name = "Swin"
@@ -89,8 +89,8 @@ def test_a_wrong_option(capsys: pytest.CaptureFixture[str]) -> None:
     ids=str,
 )
 def test_arguments_that_make_no_teacher(arguments: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="teacher_arguments do not make a SwinTransformer: "):
-        make_teacher(Config(teacher="swin", teacher_arguments=arguments), 3)
+    with pytest.raises(UserError, match=r"teacher\.arguments do not make a SwinTransformer: "):
+        make_teacher(Teacher(name="swin", arguments=arguments), 3)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,10 @@ def test_arguments_that_make_no_teacher(arguments: dict[str, Any]) -> None:
         (TABLE.replace("[0, 1]", '["a"]'), "seeds must be a list of a whole number each, not 'a'"),
         (TABLE.replace("[0, 1]", "[true]"), "seeds must be a list of a whole number each"),
         (TABLE.replace('"Worth"', "3"), "title must be a text, not 3"),
-        (TABLE.replace('["epochs=1"]', '"epochs=1"'), "set must be a list, not 'epochs=1'"),
+        (
+            TABLE.replace('["optimizer.epochs=1"]', '"optimizer.epochs=1"'),
+            "set must be a list, not 'optimizer.epochs=1'",
+        ),
         (TABLE.replace('config = "plain.toml"', "config = 1"), "config must be a text, not 1"),
         (TABLE.replace('run = "swin"', "run = 1"), "run must be a text, not 1"),
         (TABLE.replace('run = "swin"', ""), "lacks 'run'"),
@@ -125,4 +128,6 @@ def test_a_table_that_is_no_utf8(tmp_path: Path) -> None:
 
 def test_the_table_that_these_spoil_is_right(tmp_path: Path) -> None:
     (tmp_path / "table.toml").write_text(TABLE)
-    assert read_table(tmp_path / "table.toml", tmp_path).rows[0].overrides == ("epochs=1",)
+    assert read_table(tmp_path / "table.toml", tmp_path).rows[0].overrides == (
+        "optimizer.epochs=1",
+    )

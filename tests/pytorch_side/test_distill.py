@@ -1,71 +1,78 @@
-"""The watched student: maps for each pair, projections that learn and are not saved."""
+"""A map for each pair, projections that learn and are not saved."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from pytorch_side import distill, teacher
-from pytorch_side.config import Config
-from pytorch_side.distill import WatchedStudent
-from pytorch_side.distillation import teacher_cache as knowledge
+from pytorch_side.config import Config, with_values
+from pytorch_side.distill import StudentWithMaps
+from pytorch_side.distillation import teacher_cache
 from pytorch_side.distillation.attention import energy_map
-from pytorch_side.nets.models import make_student, make_teacher, student_features
+from pytorch_side.nets.models import make_student, make_teacher, student_features, student_from
 from pytorch_side.nets.weights import read_weights, save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
+
+TINY = """student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }
+optimizer.epochs = 1
+"""
 
 
 def test_alignment_brings_stages_to_the_teachers_width(
     tiny_config: Callable[..., Config],
 ) -> None:
-    student = make_student(tiny_config(), 3).eval()
-    watched = WatchedStudent(student, ((1, 0), (2, 1)), {0: 8, 1: 16})
+    student = student_from(tiny_config().student, 3).eval()
+    model = StudentWithMaps(student, ((1, 0), (2, 1)), {0: 8, 1: 16})
     images = torch.randn(2, 3, 32, 32)
-    logits, maps, _ = watched(images)
+    logits, maps, _ = model(images)
     assert torch.equal(logits, student(images))
-    projection = watched.projections["2-1"]
+    projection = model.projections["2-1"]
     assert projection.out_channels == 16
     _, features = student_features(student, images, (2,))
     assert torch.allclose(maps[2, 1], energy_map(projection(features[2])))
     maps[2, 1].sum().backward()
     assert projection.weight.grad is not None
-    assert not any("projection" in name for name in watched.student.state_dict())
+    assert not any("projection" in name for name in model.student.state_dict())
 
 
 def test_without_alignment_the_students_own_energy_is_taken(
     tiny_config: Callable[..., Config],
 ) -> None:
-    student = make_student(tiny_config(), 3).eval()
-    watched = WatchedStudent(student, ((2, 1),), {})
+    student = student_from(tiny_config().student, 3).eval()
+    model = StudentWithMaps(student, ((2, 1),), {})
     images = torch.randn(2, 3, 32, 32)
-    _, maps, _ = watched(images)
+    _, maps, _ = model(images)
     _, features = student_features(student, images, (2,))
     assert torch.equal(maps[2, 1], energy_map(features[2]))
 
 
 @pytest.mark.parametrize("channels", [{}, {2: 192}])
 def test_a_stage_that_the_student_has_not_is_named(channels: dict[int, int]) -> None:
-    student = make_student(Config(), 3)
+    student = make_student("tf_mobilenetv3_small_100", 3)
     with pytest.raises(UserError, match="stages 0 to 5, not 7"):
-        WatchedStudent(student, ((3, 2), (7, 2)), channels)
+        StudentWithMaps(student, ((3, 2), (7, 2)), channels)
     with pytest.raises(UserError, match="stages 0 to 5, not 9"):
-        WatchedStudent(student, (), {}, ((9, 1),), {1: 24})
+        StudentWithMaps(student, (), {}, ((9, 1),), {1: 24})
 
 
 def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:
     folder = scan_folder(make_folder())
-    config = tiny_config(alpha=0.5, beta=0.1, epochs=1)
+    config = tiny_config(
+        {"distillation.alpha": 0.5, "distillation.beta": 0.1, "optimizer.epochs": 1}
+    )
     path = tmp_path / "teacher.safetensors"
-    save_weights(make_teacher(config, 3), path, {"classes": list(folder.classes)})
-    config = replace(config, teacher_init=str(path), knowledge=str(tmp_path / "knowledge"))
+    save_weights(make_teacher(config.teacher, 3), path, {"classes": list(folder.classes)})
+    config = with_values(
+        config, {"teacher.init": str(path), "distillation.cache": str(tmp_path / "cache")}
+    )
     for name in ("asks", "finds"):
         distill.distill(config, folder, tmp_path / name)
     asks, finds = (
@@ -80,7 +87,7 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
 ) -> None:
     """A photo less, then a class more: the accuracy it would print is of neither."""
     data, config = make_folder(), tmp_path / "config.toml"
-    config.write_text('student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1')
+    config.write_text(TINY)
     arguments = ["--config", str(config), "--data", str(data), "--out", str(tmp_path / "run")]
     assert distill.main(arguments) == distill.main(arguments) == 0
     folder = scan_folder(data)
@@ -95,7 +102,7 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
         photo.write_bytes(kept)
 
 
-@pytest.mark.parametrize("module", [distill, knowledge, teacher])
+@pytest.mark.parametrize("module", [distill, teacher_cache, teacher])
 def test_a_mistake_is_one_line_and_exit_2(
     module: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

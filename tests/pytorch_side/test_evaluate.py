@@ -1,7 +1,6 @@
 """The evaluation finds what was planted: twins, tell-tale borders, overconfidence, looks."""
 
 import csv
-import dataclasses
 import json
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from pytorch_side.config import Config, save_config
+from pytorch_side.config import Config, read_saved_config, save_config, with_values
 from pytorch_side.evaluate import attention, score
 from pytorch_side.evaluate.__main__ import main
 from pytorch_side.evaluate.attention import TILE, TITLE, choose, overlay
-from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
@@ -34,25 +33,26 @@ def run(tmp_path: Path) -> Path:
     """An untrained student and its tiny teacher, as a training run would leave them."""
     folder = tmp_path / "run"
     folder.mkdir()
-    config = Config(
-        student_size=64,
-        teacher="swin",
-        teacher_size=32,
-        teacher_arguments={
-            "patch_size": 4, "window_size": 4, "embed_dim": 12, "depths": [1, 1],
-            "num_heads": [1, 2],
+    sizes = {"patch_size": 4, "window_size": 4, "embed_dim": 12, "depths": [1, 1]}
+    config = with_values(
+        Config(),
+        {
+            "student.size": 64,
+            "teacher.name": "swin",
+            "teacher.size": 32,
+            "teacher.arguments": {**sizes, "num_heads": [1, 2]},
+            "distillation.attention_pairs": ((3, 0), (5, 1)),
         },
-        attention_pairs=((3, 0), (5, 1)),
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     save_weights(
-        make_student(config, 2),
+        student_from(config.student, 2),
         folder / "student.safetensors",
-        {"student": config.student, "size": 64, "classes": list(NAMES)},
+        {"student": config.student.name, "size": 64, "classes": list(NAMES)},
     )
     teacher = tmp_path / "teacher.safetensors"
-    save_weights(make_teacher(config, 2), teacher, {"classes": list(NAMES)})
-    save_config(dataclasses.replace(config, teacher_init=str(teacher)), folder / "config.json")
+    save_weights(make_teacher(config.teacher, 2), teacher, {"classes": list(NAMES)})
+    save_config(with_values(config, {"teacher.init": str(teacher)}), folder / "config.json")
     return folder
 
 
@@ -141,8 +141,9 @@ def test_every_look_is_written_down(
 
 def test_a_run_is_scored_on_the_split_it_was_trained_with(run: Path, leaves: Path) -> None:
     (leaves / "split.csv").unlink()
-    config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**config, "split_seed": 3, "test_share": 0.3}))
+    config = read_saved_config(run / "config.json")
+    other = with_values(config, {"data.split_seed": 3, "data.test_share": 0.3})
+    save_config(other, run / "config.json")
     seen = list(score.folder_of_run(run, leaves).splits)
     assert seen == list(scan_folder(leaves, SplitRule(seed=3, test_share=0.3)).splits)
     assert seen != list(scan_folder(leaves, SplitRule(test_share=0.3)).splits)
@@ -150,12 +151,12 @@ def test_a_run_is_scored_on_the_split_it_was_trained_with(run: Path, leaves: Pat
 
 def test_a_run_of_the_random_split_is_scored_on_it(run: Path, leaves: Path) -> None:
     given = scan_folder(leaves)
-    config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**config, "split": "random"}))
+    config = read_saved_config(run / "config.json")
+    save_config(with_values(config, {"data.split": "random"}), run / "config.json")
     dealt = score.folder_of_run(run, leaves)
     assert list(dealt.splits) == list(random_split(given, 0).splits) != list(given.splits)
-    (run / "config.json").write_text(json.dumps({**config, "split": "blocked"}))
-    with pytest.raises(UserError, match="known are 'given', 'random'"):
+    (run / "config.json").write_text('{"data": {"split": "blocked"}}')
+    with pytest.raises(UserError, match=r"data\.split is 'blocked'"):
         score.folder_of_run(run, leaves)
 
 
@@ -264,7 +265,9 @@ def test_bad_input_is_one_line(
         "attention", str(run), "--data", str(leaves), "--count", "0", *picture
     )
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**config, "teacher_init": ""}))
+    (run / "config.json").write_text(
+        json.dumps({**config, "teacher": config["teacher"] | {"init": ""}})
+    )
     assert "had no teacher" in error("attention", str(run), "--data", str(leaves), *picture)
     assert "is the data set itself" in error("resplit", str(leaves), "--out", str(leaves))
     assert "in the way" in error("resplit", str(leaves), "--out", str(_occupied(tmp_path)))

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from pytorch_side.config import Config, save_config
+from pytorch_side.config import Config, save_config, with_values
 from pytorch_side.export import main
 from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
@@ -28,15 +28,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net.calibrate([torch.rand(4, 3, 48, 48) * 2 - 1])
     metadata = {"student": "tf_mobilenetv3_small_100", "size": 48, "classes": ["a", "b", "c"]}
     save_weights(net, folder / "qat.safetensors", metadata)
-    save_config(Config(split_seed=5), folder / "config.json")
+    save_config(with_values(Config(), {"data.split_seed": 5}), folder / "config.json")
     assert main([str(folder)]) == 0
     return folder
 
 
 def test_onnx_gives_the_logits_of_the_rounded_weights(run: Path) -> None:
-    from pytorch_side.qat import load_quantised
+    from pytorch_side.qat import load_quantized
 
-    net = load_quantised(run)[0]
+    net = load_quantized(run)[0]
     session = onnxruntime.InferenceSession(run / "model.onnx")
     for seed in range(3):
         torch.manual_seed(seed)
@@ -50,11 +50,11 @@ def test_onnx_gives_the_logits_of_the_rounded_weights(run: Path) -> None:
 
 
 def test_every_step_is_a_tensor_of_the_graph(run: Path) -> None:
-    from pytorch_side.qat import load_quantised
+    from pytorch_side.qat import load_quantized
 
     graph = onnx.load(run / "model.onnx").graph
     made = {name for node in graph.node for name in node.output}
-    assert {step.name for step in load_quantised(run)[0].legal.steps} <= made
+    assert {step.name for step in load_quantized(run)[0].legal.steps} <= made
     assert {node.op_type for node in graph.node} == {
         "Conv", "Clip", "Relu", "HardSwish", "Add", "Mul", "ReduceMean", "Flatten", "Gemm",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from pytorch_side.config import Config
 from pytorch_side.data import loader as module
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.data.mixup import train_view
+from pytorch_side.data.mixup import training_image
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 
@@ -20,7 +20,10 @@ from swin2mcu.common.dataset import scan_folder
 def test_processes_share_a_batch_without_a_rest(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
 ) -> None:
-    images, config = decode_images(scan_folder(make_folder(images=12))), tiny_config(views=0)
+    images, config = (
+        decode_images(scan_folder(make_folder(images=12))),
+        tiny_config({"augment.cached": 0}),
+    )
     whole = [batch.files for batch in TrainBatches(images, config, 32).epoch(3)]
     shares = [
         [batch.files for batch in TrainBatches(images, config, 32, None, rank, 3).epoch(3)]
@@ -36,8 +39,8 @@ def test_a_batch_that_processes_cannot_share_is_refused(
 ) -> None:
     images = decode_images(scan_folder(make_folder(images=12)))
     with pytest.raises(UserError, match=f"batch is {batch}: with 3 processes"):
-        TrainBatches(images, tiny_config(batch=batch), 32, processes=3)
-    TrainBatches(images, tiny_config(batch=batch), 32)  # alone it need not be shared
+        TrainBatches(images, tiny_config({"optimizer.batch": batch}), 32, processes=3)
+    TrainBatches(images, tiny_config({"optimizer.batch": batch}), 32)  # alone it need not be shared
 
 
 @pytest.mark.parametrize("slow", ["images", "network"])
@@ -51,11 +54,11 @@ def test_waiting_is_for_batches_that_are_not_ready(
 
     def late(*arguments: object) -> object:
         time.sleep(0.03)
-        return train_view(*arguments)  # type: ignore[arg-type]
+        return training_image(*arguments)  # type: ignore[arg-type]
 
     if slow == "images":
-        monkeypatch.setattr(module, "train_view", late)
-    batches = TrainBatches(images, tiny_config(views=0), 32)
+        monkeypatch.setattr(module, "training_image", late)
+    batches = TrainBatches(images, tiny_config({"augment.cached": 0}), 32)
     started = time.perf_counter()
     for _ in batches.epoch(0):
         if slow == "network":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
-from pytorch_side.config import Config
+from pytorch_side.config import Distillation, load_config
 from pytorch_side.distillation.losses import LOGIT_LOSSES, dist_loss, dkd_loss, hybrid_loss, kl_loss
 from swin2mcu.common.cli import UserError
 
@@ -110,28 +111,27 @@ def test_a_batch_at_a_temperature_by_plain_arithmetic(
     student, teacher, labels = (torch.tensor(x) for x in (STUDENT, TEACHER, BOTH_LABELS))
     found = LOGIT_LOSSES[name](student, teacher, labels, WARMTH).item()
     assert found == pytest.approx(plain(), abs=1e-5)
-    config = Config(alpha=0.5, temperature=WARMTH, logit_loss=name)
-    assert hybrid_loss(student, labels, config, teacher)["logit"].item() == pytest.approx(
-        plain(), abs=1e-5
-    )
+    settings = Distillation(alpha=0.5, temperature=WARMTH, logit_loss=name)  # type: ignore[arg-type]
+    soft = hybrid_loss(student, labels, settings, 0.1, teacher)["logit"]
+    assert soft.item() == pytest.approx(plain(), abs=1e-5)
 
 
 @pytest.mark.parametrize("formula", ["paper", "code"])
 def test_the_formula_for_maps_is_the_configs(formula: str) -> None:
     maps = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[3.0, 4.0]]])
-    config = Config(beta=1.0, attention_formula=formula)
-    found = hybrid_loss(logits(0.5, 0.5), LABELS, config, maps={(0, 0): maps})["attention"]
+    settings = Distillation(beta=1.0, attention_formula=formula)  # type: ignore[arg-type]
+    found = hybrid_loss(logits(0.5, 0.5), LABELS, settings, 0.1, maps={(0, 0): maps})["attention"]
     assert found.item() == pytest.approx(0.5 * math.sqrt(0.8) if formula == "paper" else 0.4)
 
 
 def test_the_hybrid_loss_is_its_weighted_parts() -> None:
-    config = Config(alpha=0.25, temperature=2.0, beta=3.0, label_smoothing=0.0)
+    settings = Distillation(alpha=0.25, temperature=2.0, beta=3.0)
     student, teacher = logits(0.75, 0.25), logits(0.5, 0.5)
     maps = {
         (0, 0): (torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[3.0, 4.0]]])),
         (1, 1): (torch.ones(1, 1, 2), torch.ones(1, 1, 2)),
     }
-    parts = hybrid_loss(student, LABELS, config, teacher, maps)
+    parts = hybrid_loss(student, LABELS, settings, 0.0, teacher, maps)
     assert set(parts) == {"loss", "cross_entropy", "logit", "attention"}
     hard, soft = -math.log(0.75), kl_loss(student, teacher, LABELS, 2.0).item()
     attention = 0.25 * math.sqrt(0.8)  # the mean over the two pairs, the second of which agrees
@@ -142,13 +142,15 @@ def test_the_hybrid_loss_is_its_weighted_parts() -> None:
 
 
 def test_label_smoothing_by_hand() -> None:
-    config = Config(label_smoothing=0.2)
-    parts = hybrid_loss(logits(0.75, 0.25), LABELS, config)
+    parts = hybrid_loss(logits(0.75, 0.25), LABELS, Distillation(), 0.2)
     assert parts["loss"].item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25))
     assert set(parts) == {"loss", "cross_entropy"}
 
 
 def test_an_unknown_logit_loss_is_named() -> None:
     with pytest.raises(UserError, match="mse"):
-        config = Config(alpha=0.5, logit_loss="mse")
-        hybrid_loss(logits(0.5, 0.5), LABELS, config, logits(0.5, 0.5))
+        load_config(None, ["distillation.logit_loss=mse"])
+
+
+def test_every_logit_loss_of_the_config_is_there() -> None:
+    assert set(LOGIT_LOSSES) == set(get_args(get_type_hints(Distillation)["logit_loss"]))

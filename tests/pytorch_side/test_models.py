@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, with_values
 from pytorch_side.nets.models import (
     load_student,
     make_student,
     make_teacher,
     student_features,
-    synchronised,
+    student_from,
+    synchronized,
     teacher_features,
     teacher_input,
     teacher_width,
@@ -40,7 +40,7 @@ def paddings(model: nn.Module) -> set[str]:
 @pytest.mark.parametrize("name", [MINIMAL, "mobilenetv3_small_050"])
 def test_every_student_has_tensorflow_padding(name: str) -> None:
     """TensorFlow's SAME is asymmetric at stride 2; symmetric padding would become PAD operators."""
-    assert paddings(make_student(Config(student=name), 3)) == {"Conv2dSame"}
+    assert paddings(make_student(name, 3)) == {"Conv2dSame"}
     plain = timm_package().create_model("mobilenetv3_small_050")
     assert paddings(plain) == {"Conv2d"}
 
@@ -48,42 +48,68 @@ def test_every_student_has_tensorflow_padding(name: str) -> None:
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (Config(student="resnet18"), "no MobileNetV3"),
-        (Config(student="tf_mobilenetv3_huge"), "tf_mobilenetv3_huge"),
-        (Config(student=MINIMAL, student_init="gone.safetensors"), r"gone\.safetensors"),
+        (with_values(Config(), {"student.name": "resnet18"}), "no MobileNetV3"),
+        (with_values(Config(), {"student.name": "tf_mobilenetv3_huge"}), "tf_mobilenetv3_huge"),
+        (
+            with_values(Config(), {"student.name": MINIMAL, "student.init": "gone.safetensors"}),
+            r"gone\.safetensors",
+        ),
     ],
 )
 def test_a_wrong_student_is_named(config: Config, names: str) -> None:
     with pytest.raises(UserError, match=names):
-        make_student(config, 3)
+        student_from(config.student, 3)
 
 
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (Config(teacher="vit_tiny_patch16_224"), "no Swin"),
-        (Config(teacher="swinv2_cr_tiny_224"), "no Swin"),
-        (Config(teacher="swin", teacher_arguments={"depht": 2}), "depht"),
-        (Config(teacher="swin", pretrained=True), "no weights to download"),
-        (Config(teacher="swin_nonesuch"), "timm has no model"),
+        (with_values(Config(), {"teacher.name": "vit_tiny_patch16_224"}), "no Swin"),
+        (with_values(Config(), {"teacher.name": "swinv2_cr_tiny_224"}), "no Swin"),
         (
-            Config(teacher="swin_tiny_patch4_window7_224", teacher_arguments={"depths": []}),
+            with_values(Config(), {"teacher.name": "swin", "teacher.arguments": {"depht": 2}}),
+            "depht",
+        ),
+        (
+            with_values(
+                Config(),
+                {"teacher.name": "swin", "teacher.pretrained": True},
+            ),
+            "no weights to download",
+        ),
+        (with_values(Config(), {"teacher.name": "swin_nonesuch"}), "timm has no model"),
+        (
+            with_values(
+                Config(),
+                {
+                    "teacher.name": "swin_tiny_patch4_window7_224",
+                    "teacher.arguments": {"depths": []},
+                },
+            ),
             "cannot make such a swin_tiny",
         ),
     ],
 )
 def test_a_wrong_teacher_is_named(config: Config, names: str) -> None:
     with pytest.raises(UserError, match=names):
-        make_teacher(config, 3)
+        make_teacher(config.teacher, 3)
 
 
 def test_a_timm_swin_takes_another_input_size() -> None:
-    config = Config(
-        teacher="swin_tiny_patch4_window7_224",
-        teacher_size=64,
-        teacher_arguments={"depths": [1, 1], "embed_dim": 8, "num_heads": [1, 2], "window_size": 4},
+    config = with_values(
+        Config(),
+        {
+            "teacher.name": "swin_tiny_patch4_window7_224",
+            "teacher.size": 64,
+            "teacher.arguments": {
+                "depths": [1, 1],
+                "embed_dim": 8,
+                "num_heads": [1, 2],
+                "window_size": 4,
+            },
+        },
     )
-    assert make_teacher(config, 3).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+    assert make_teacher(config.teacher, 3).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
 
 
 def download(monkeypatch: pytest.MonkeyPatch, weights: dict[str, torch.Tensor] | None) -> list[str]:
@@ -104,25 +130,30 @@ def download(monkeypatch: pytest.MonkeyPatch, weights: dict[str, torch.Tensor] |
 
 def test_pretrained_weights_come_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a download brings must arrive, and its failure be told."""
-    config = Config(student="mobilenetv3_small_050")
-    source = make_student(config, 1000).state_dict()
+    config = with_values(Config(), {"student.name": "mobilenetv3_small_050"})
+    source = student_from(config.student, 1000).state_dict()
     asked = download(monkeypatch, source)
-    model = make_student(replace(config, pretrained=True), 3)
+    model = student_from(with_values(config, {"student.pretrained": True}).student, 3)
     assert len(asked) == 1
     assert torch.equal(model.conv_stem.weight, source["conv_stem.weight"])
     download(monkeypatch, None)
-    with pytest.raises(UserError, match="student_init"):
-        make_student(replace(config, pretrained=True), 3)
+    with pytest.raises(UserError, match=r"student\.init"):
+        student_from(with_values(config, {"student.pretrained": True}).student, 3)
 
 
 def test_a_pretrained_teacher_comes_through_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"depths": [1, 1], "embed_dim": 8, "num_heads": [1, 2], "window_size": 4}
-    config = Config(
-        teacher="swin_tiny_patch4_window7_224", teacher_size=64, teacher_arguments=sizes
+    config = with_values(
+        Config(),
+        {
+            "teacher.name": "swin_tiny_patch4_window7_224",
+            "teacher.size": 64,
+            "teacher.arguments": sizes,
+        },
     )
-    source = make_teacher(config, 1000).state_dict()
+    source = make_teacher(config.teacher, 1000).state_dict()
     asked = download(monkeypatch, source)
-    teacher = make_teacher(replace(config, pretrained=True), 3)
+    teacher = make_teacher(with_values(config, {"teacher.pretrained": True}).teacher, 3)
     assert len(asked) == 1
     name = "layers.1.blocks.0.attn.qkv.weight"
     assert torch.equal(teacher.state_dict()[name], source[name])
@@ -133,22 +164,24 @@ def test_a_finished_teachers_stem_is_not_downloaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Callable[..., Config]
 ) -> None:
     sizes = {"window_size": 4, "embed_dim": 8, "depths": [1, 2], "num_heads": [1, 2]}
-    config = tiny_config(teacher_size=64, teacher_stem=MINIMAL, teacher_arguments=sizes)
-    save_weights(make_teacher(config, 3), tmp_path / "teacher.safetensors", {})
+    config = tiny_config({"teacher.size": 64, "teacher.stem": MINIMAL, "teacher.arguments": sizes})
+    save_weights(make_teacher(config.teacher, 3), tmp_path / "teacher.safetensors", {})
     asked = download(monkeypatch, None)
-    own = replace(config, pretrained=True)  # of the student that it teaches
-    make_teacher(replace(own, teacher_init=str(tmp_path / "teacher.safetensors")), 3)
+    own = with_values(config, {"teacher.pretrained": True})  # of the student that it teaches
+    make_teacher(
+        with_values(own, {"teacher.init": str(tmp_path / "teacher.safetensors")}).teacher, 3
+    )
     assert asked == []
     with pytest.raises(UserError, match="no network"):
-        make_teacher(own, 3)
+        make_teacher(own.teacher, 3)
 
 
 def test_synchronised_batch_norms_keep_weights_and_activations() -> None:
-    student = make_student(Config(), 3).eval()
+    student = make_student(MINIMAL, 3).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         wanted = student(images)
-        converted = synchronised(student)
+        converted = synchronized(student)
         assert torch.equal(converted(images), wanted)
     kinds = [module for module in converted.modules() if isinstance(module, nn.SyncBatchNorm)]
     assert len(kinds) > 30
@@ -167,7 +200,7 @@ def test_the_teacher_sees_its_own_normalisation() -> None:
 
 
 def test_features_are_those_of_the_forward_pass() -> None:
-    student = make_student(Config(student=MINIMAL), 3).eval()
+    student = make_student(MINIMAL, 3).eval()
     images = torch.randn(2, 3, 64, 64)
     logits, features = student_features(student, images, (2, 3))
     assert torch.equal(logits, student(images))
@@ -181,8 +214,10 @@ def test_a_teachers_features_are_those_of_the_forward_pass(
 ) -> None:
     sizes = {"window_size": 4, "embed_dim": 8, "depths": [1, 2], "num_heads": [1, 2]}
     patch = {} if stem else {"patch_size": 4}  # a stem's is 16
-    config = tiny_config(teacher_size=64, teacher_stem=stem, teacher_arguments=sizes | patch)
-    teacher = make_teacher(config, 3).eval()
+    config = tiny_config(
+        {"teacher.size": 64, "teacher.stem": stem, "teacher.arguments": sizes | patch}
+    )
+    teacher = make_teacher(config.teacher, 3).eval()
     images = torch.randn(2, 3, 64, 64)
     watched: list[torch.Tensor] = []
     teacher.layers[1].register_forward_hook(lambda _, __, output: watched.append(output))
@@ -198,13 +233,13 @@ def test_a_teachers_features_are_those_of_the_forward_pass(
 
 
 def test_a_classifier_for_other_classes_is_left_fresh(tmp_path: Path) -> None:
-    source = make_student(Config(student=MINIMAL), 7)
+    source = make_student(MINIMAL, 7)
     save_weights(source, tmp_path / "seven.safetensors", {})
     path = str(tmp_path / "seven.safetensors")
-    other = make_student(Config(student=MINIMAL, student_init=path), 3)
+    other = make_student(MINIMAL, 3, init=path)
     assert torch.equal(other.conv_stem.weight, source.conv_stem.weight)
     assert other.classifier.out_features == 3
-    same = make_student(Config(student=MINIMAL, student_init=path), 7)
+    same = make_student(MINIMAL, 7, init=path)
     assert torch.equal(same.classifier.weight, source.classifier.weight)
 
 
@@ -225,7 +260,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_saved_student_comes_back(tmp_path: Path, tiny_config: Callable[..., Config]) -> None:
-    student = make_student(tiny_config(), 3).eval()
+    student = student_from(tiny_config().student, 3).eval()
     metadata = {"student": MINIMAL, "size": 32, "classes": ["a", "b", "c"]}
     save_weights(student, tmp_path / "student.safetensors", metadata)
     loaded, size, classes = load_student(tmp_path / "student.safetensors")
@@ -264,7 +299,7 @@ def test_a_student_that_tells_no_size_or_classes_is_named(
     tmp_path: Path, metadata: dict[str, object]
 ) -> None:
     path = tmp_path / "student.safetensors"
-    save_weights(make_student(Config(student=MINIMAL), 2), path, {"student": MINIMAL, **metadata})
+    save_weights(make_student(MINIMAL, 2), path, {"student": MINIMAL, **metadata})
     with pytest.raises(UserError, match=r"student\.safetensors (has|is for)"):
         load_student(path)
 
@@ -272,17 +307,25 @@ def test_a_student_that_tells_no_size_or_classes_is_named(
 def test_a_stem_brings_its_weights_and_its_stages(tmp_path: Path) -> None:
     """Up to stride 16 the images go through the lender's own layers; then Swin stages take over."""
     torch.manual_seed(1)
-    lender = make_student(Config(student=MINIMAL), 1000)
+    lender = make_student(MINIMAL, 1000)
     path = tmp_path / "lender.safetensors"
     save_weights(lender, path, {})
-    config = Config(
-        teacher="swin",
-        teacher_stem=MINIMAL,
-        teacher_stem_init=str(path),
-        teacher_size=64,
-        teacher_arguments={"window_size": 2, "embed_dim": 8, "depths": [2, 1], "num_heads": [1, 2]},
+    config = with_values(
+        Config(),
+        {
+            "teacher.name": "swin",
+            "teacher.stem": MINIMAL,
+            "teacher.stem_init": str(path),
+            "teacher.size": 64,
+            "teacher.arguments": {
+                "window_size": 2,
+                "embed_dim": 8,
+                "depths": [2, 1],
+                "num_heads": [1, 2],
+            },
+        },
     )
-    teacher = make_teacher(config, 3).eval()
+    teacher = make_teacher(config.teacher, 3).eval()
     images = torch.randn(2, 3, 64, 64)
     assert teacher(images).shape == (2, 3)
     tokens = teacher.patch_embed(images)

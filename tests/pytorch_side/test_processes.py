@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 SWIN = """
-teacher = "swin"
-teacher_size = 32
-epochs = 3
-batch = 6
-learning_rate = 1e-3
-dropout = 0.0
+optimizer = { epochs = 3, batch = 6, learning_rate = 1e-3 }
+[teacher]
+name = "swin"
+size = 32
 drop_path = 0.0
-[teacher_arguments]
+[teacher.arguments]
 patch_size = 4
 window_size = 4
 embed_dim = 8

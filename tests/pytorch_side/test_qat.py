@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,16 +11,14 @@ import pytest
 import torch
 
 from pytorch_side import qat
-from pytorch_side.config import Config, read_saved_config, save_config
+from pytorch_side.config import Config, read_saved_config, save_config, with_values
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.distillation.teacher_cache import make_knowledge
 from pytorch_side.int8.integer_net import IntegerNet
-from pytorch_side.nets.models import make_student, make_teacher
+from pytorch_side.nets.models import student_from
 from pytorch_side.nets.weights import read_weights, save_weights
-from pytorch_side.qat import Recipe, load_quantised, main, qat_config
+from pytorch_side.qat import Recipe, load_quantized, main, qat_config
 from swin2mcu.common.card import SplitRule, load_card
-from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 
 
@@ -33,10 +29,10 @@ def run(tmp_path: Path, tiny_config: Callable[..., Config]) -> Path:
     folder.mkdir()
     config = tiny_config()
     torch.manual_seed(0)
-    student = make_student(config, 3)
+    student = student_from(config.student, 3)
     metadata = {
-        "student": config.student,
-        "size": config.student_size,
+        "student": config.student.name,
+        "size": config.student.size,
         "classes": [f"class_{i}" for i in range(3)],
     }
     save_weights(student, folder / "student.safetensors", metadata)
@@ -48,17 +44,17 @@ def test_ptq_then_qat(
     run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--data", str(make_folder(images=16))]
-    config = dataclasses.replace(read_saved_config(run / "config.json"), split_seed=3)
+    config = with_values(read_saved_config(run / "config.json"), {"data.split_seed": 3})
     save_config(config, run / "config.json")
     assert main(["--run", str(run), "--epochs", "0", *data]) == 0
     card = load_card(run / "card.json")
     assert card.split == SplitRule(seed=3)
     assert set(card.accuracy) == {"float", "ptq"} and not (run / "qat").exists()
-    before = load_quantised(run)[0]
+    before = load_quantized(run)[0]
 
     options = ["--epochs", "3", "--float-epochs", "2", "--follow-epochs", "1"]
     assert main(["--run", str(run), *options, "--learning-rate", "1e-3", *data]) == 0
-    after, size, classes, student = load_quantised(run)
+    after, size, classes, student = load_quantized(run)
     assert (size, classes, student) == (32, card.classes, card.student)
     changed = [
         not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)
@@ -114,12 +110,12 @@ def test_a_part_of_the_images_is_a_fair_one(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
 ) -> None:
     folder = scan_folder(make_folder(images=16))
-    batches = TrainBatches(decode_images(folder), tiny_config(batch=2), 32, limit=6)
+    batches = TrainBatches(decode_images(folder), tiny_config({"optimizer.batch": 2}), 32, limit=6)
     counts = np.bincount(folder.labels[batches.positions], minlength=3)
     assert batches.steps == 3 and counts.tolist() == [2, 2, 2]
     recipe = Recipe(images=5)
-    assert qat_config(tiny_config(qat_images=9), recipe, Path()).qat_images == 5
-    assert qat_config(tiny_config(qat_images=9), Recipe(), Path()).qat_images == 9
+    assert qat_config(tiny_config({"int8.qat_images": 9}), recipe).int8.qat_images == 5
+    assert qat_config(tiny_config({"int8.qat_images": 9}), Recipe()).int8.qat_images == 9
 
 
 def test_another_data_set_is_refused(
@@ -141,41 +137,18 @@ def test_an_incomplete_run_is_refused(
     assert error.startswith("error: ") and file in error
 
 
-def test_teaching_needs_its_knowledge(tmp_path: Path, tiny_config: Callable[..., Config]) -> None:
-    config = tiny_config(alpha=0.4, beta=0.2, views=3, dropout=0.3)
-    alone = qat_config(config, Recipe(), tmp_path / "knowledge")
-    assert (alone.alpha, alone.beta, alone.views, alone.knowledge) == (0, 0, 0, "")
-    with pytest.raises(UserError, match="run distill first"):
-        qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
-    (tmp_path / "knowledge").mkdir()
-    taught = qat_config(config, Recipe(taught=True), tmp_path / "knowledge")
-    assert (taught.alpha, taught.beta, taught.views) == (0.4, 0, 3)
-    assert taught.knowledge == str(tmp_path / "knowledge")
-
-
-@pytest.mark.parametrize("taught", [True, False])
-def test_a_taught_run_learns_what_its_teacher_says(
-    run: Path, make_folder: Callable[..., Path], tiny_config: Callable[..., Config], taught: bool
-) -> None:
-    """Other answers of the teacher make another network; a run that is not taught sees none."""
-    data = make_folder()
-    path = run.parent / "teacher.safetensors"
-    config = tiny_config(alpha=0.5, teacher_init=str(path))
-    torch.manual_seed(1)
-    save_weights(
-        make_teacher(tiny_config(), 3), path, {"classes": [f"class_{i}" for i in range(3)]}
+def test_qat_learns_from_labels_alone(tiny_config: Callable[..., Config]) -> None:
+    config = tiny_config(
+        {
+            "distillation.alpha": 0.4,
+            "distillation.beta": 0.2,
+            "augment.cached": 3,
+            "student.dropout": 0.3,
+        }
     )
-    save_config(config, run / "config.json")
-    make_knowledge(decode_images(scan_folder(data)), config, run / "knowledge")
-    made = []
-    for _ in range(2):
-        arguments = ["--run", str(run), "--data", str(data), "--learning-rate", "1e-3"]
-        assert main([*arguments, *(["--taught"] if taught else [])]) == 0
-        made.append(read_weights(run / "qat.safetensors")[0]["legal.layers.classifier.weight"])
-        shutil.rmtree(run / "qat")
-        answers = np.load(run / "knowledge" / "logits.npy")
-        np.save(run / "knowledge" / "logits.npy", answers[..., ::-1] * 4)
-    assert torch.equal(*made) is not taught
+    own = qat_config(config, Recipe())
+    assert not own.distillation.used and own.distillation.cache == ""
+    assert (own.augment.cached, own.student.dropout) == (0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -11,38 +11,32 @@ from pathlib import Path
 import pytest
 
 from pytorch_side import reproduce
-from pytorch_side.config import Config, load_config
+from pytorch_side.config import Config, flat, load_config, with_values
 from pytorch_side.reproduce import Sources, compare, foundations, main, make, with_weights
 from swin2mcu.common.card import Card, save_card
 from swin2mcu.common.cli import UserError
 
-COMMON = """student = "tf_mobilenetv3_small_minimal_100"
-student_size = 32
-teacher = "swin"
-teacher_size = 32
-epochs = 1
-batch = 6
-views = 1
-"""
-SWIN = """[teacher_arguments]
-window_size = 2
-embed_dim = 8
-depths = [1, 1]
-num_heads = [1, 2]
+COMMON = """student.name = "tf_mobilenetv3_small_minimal_100"
+student.size = 32
+teacher.name = "swin"
+teacher.size = 32
+teacher.arguments = { window_size = 2, embed_dim = 8, depths = [1, 1], num_heads = [1, 2] }
+optimizer = { epochs = 1, batch = 6 }
+augment.cached = 1
 """
 # Named so that alphabetical order is not the order of training.
 CHAIN = {
-    "aim": """alpha = 0.5
-beta = 0.1
-attention_pairs = [[1, 0]]
-teacher_init = "runs/big/teacher.safetensors"
-teacher_stem = "tf_mobilenetv3_small_minimal_100"
+    "aim": """distillation.alpha = 0.5
+distillation.beta = 0.1
+distillation.attention_pairs = [[1, 0]]
+teacher.init = "runs/big/teacher.safetensors"
+teacher.stem = "tf_mobilenetv3_small_minimal_100"
 """,
-    "big": """teacher_stem = "tf_mobilenetv3_small_minimal_100"
-teacher_stem_init = "runs/stem/student.safetensors"
+    "big": """teacher.stem = "tf_mobilenetv3_small_minimal_100"
+teacher.stem_init = "runs/stem/student.safetensors"
 """,
-    "stem": """student_init = "runs/first/student.safetensors"
-teacher_init = "runs/never asked/teacher.safetensors"
+    "stem": """student.init = "runs/first/student.safetensors"
+teacher.init = "runs/never asked/teacher.safetensors"
 """,
     "first": "",
 }
@@ -53,7 +47,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a chain of four configs."""
     (tmp_path / "configs").mkdir()
     for name, text in CHAIN.items():
-        (tmp_path / f"configs/{name}.toml").write_text(COMMON + text + SWIN)
+        (tmp_path / f"configs/{name}.toml").write_text(COMMON + text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -85,7 +79,7 @@ def test_the_whole_chain_is_trained_in_order_and_once(
     config = place / "configs/aim.toml"
     config.write_text(config.read_text().replace("beta = 0.1", "beta = 0.2"))
     assert main(["aim", *data]) == 0 and trained == []
-    assert "finished already, but with another config (beta)" in caplog.text
+    assert "finished already, but with another config (distillation.beta)" in caplog.text
 
     # Unfinished: its file is there, its last epoch is not.
     log = place / "runs/big/log.csv"
@@ -105,7 +99,7 @@ def test_a_run_without_a_log_or_config_of_ours_is_taken_as_it_is(place: Path) ->
 
 
 def test_a_circle_and_a_missing_config_are_named(place: Path) -> None:
-    (place / "configs/first.toml").write_text('student_init = "runs/stem/student.safetensors"\n')
+    (place / "configs/first.toml").write_text('student.init = "runs/stem/student.safetensors"\n')
     with pytest.raises(UserError, match="aim → big → stem → first → stem"):
         make("aim", "student", Sources(place))
     (place / "configs/first.toml").unlink()
@@ -114,23 +108,32 @@ def test_a_circle_and_a_missing_config_are_named(place: Path) -> None:
 
 
 def test_weights_are_looked_for_where_they_are_said_to_be(place: Path) -> None:
-    (place / "configs/first.toml").write_text('student_init = "weights/net.safetensors"\n')
-    with pytest.raises(UserError, match=r"first needs student_init = weights/net.*--weights"):
+    (place / "configs/first.toml").write_text('student.init = "weights/net.safetensors"\n')
+    with pytest.raises(UserError, match=r"first needs student\.init = weights/net.*--weights"):
         make("first", "student", Sources(place))
     with pytest.raises(UserError, match=r"= elsewhere/net\.safetensors, which is missing"):
         make("first", "student", Sources(place, Path("elsewhere")))
     config = load_config(place / "configs/first.toml")
     downloaded = with_weights(config, Sources(place, pretrained=True))
-    assert (downloaded.student_init, downloaded.pretrained) == ("", True)
+    assert (downloaded.student.init, downloaded.student.pretrained) == ("", True)
 
 
 def test_only_what_is_used_is_needed() -> None:
-    assert foundations(Config(), "student") == ["student_init"]
-    assert foundations(Config(beta=0.1), "student") == ["student_init", "teacher_init"]
-    assert foundations(Config(guide="x"), "student") == ["student_init", "guide"]
-    assert foundations(Config(), "teacher") == ["teacher_stem_init"]
-    assert foundations(Config(teacher_init="x"), "teacher") == ["teacher_init"]
-    assert foundations(Config(guide="x"), "teacher") == ["teacher_stem_init", "guide"]
+    assert foundations(Config(), "student") == ["student.init"]
+    assert foundations(with_values(Config(), {"distillation.beta": 0.1}), "student") == [
+        "student.init",
+        "teacher.init",
+    ]
+    assert foundations(with_values(Config(), {"hint.init": "x"}), "student") == [
+        "student.init",
+        "hint.init",
+    ]
+    assert foundations(Config(), "teacher") == ["teacher.stem_init"]
+    assert foundations(with_values(Config(), {"teacher.init": "x"}), "teacher") == ["teacher.init"]
+    assert foundations(with_values(Config(), {"hint.init": "x"}), "teacher") == [
+        "teacher.stem_init",
+        "hint.init",
+    ]
 
 
 def measured(top1: float, split: str = "val", images: int = 100) -> dict[str, object]:
@@ -167,10 +170,10 @@ def test_the_check_reads_both_cards(place: Path, capsys: pytest.CaptureFixture[s
 def test_the_projects_chains_have_no_gap() -> None:
     """Every config stands on other configs, or on weights/ files, never on runs made by hand."""
     configs = Path(__file__).parents[2] / "configs"
-    for path in sorted(configs.glob("*.toml")):
-        if path.stem.startswith("table-"):
+    for path in sorted(configs.rglob("*.toml")):
+        if "[[rows]]" in path.read_text():
             continue
         config = load_config(path)
-        for field in ("student_init", "teacher_init", "teacher_stem_init"):
-            if match := reproduce.TRAINED_HERE.fullmatch(getattr(config, field)):
-                assert (configs / f"{match[1]}.toml").is_file(), f"{path.name}: {field}"
+        for field in ("student.init", "teacher.init", "teacher.stem_init"):
+            if match := reproduce.TRAINED_HERE.fullmatch(flat(config)[field]):
+                assert list(configs.rglob(f"{match[1]}.toml")), f"{path.name}: {field}"

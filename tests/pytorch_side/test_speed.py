@@ -1,4 +1,4 @@
-"""The ways of training are all timed, for either network, and so is replaying knowledge."""
+"""The ways of training are all timed, for either network, and so are epochs on cached outputs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ import numpy as np
 import pytest
 
 from pytorch_side import speed
-from pytorch_side.config import Config
+from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import decode_images
-from pytorch_side.distillation.teacher_store import Knowledge
-from pytorch_side.speed import knowledge_cost, main
+from pytorch_side.distillation.teacher_store import TeacherCache
+from pytorch_side.speed import main, teacher_cache_cost
 from swin2mcu.common.dataset import scan_folder
 
-TINY = """student = "tf_mobilenetv3_small_minimal_100"
-student_size = 32
-teacher = "swin"
-teacher_size = 32
-batch = 2
-[teacher_arguments]
-window_size = 4
-embed_dim = 8
-depths = [1, 1]
-num_heads = [1, 2]
+TINY = """student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }
+optimizer.batch = 2
+[teacher]
+name = "swin"
+size = 32
+arguments = { window_size = 4, embed_dim = 8, depths = [1, 1], num_heads = [1, 2] }
 """
 
 
@@ -46,27 +42,39 @@ def test_every_way_is_timed(
     assert main(["--steps", "0"]) == 2
 
 
-def test_knowledge_that_is_not_there_is_named(
+def test_a_cache_that_is_not_there_is_named(
     make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "t.safetensors").touch()
-    arguments = [f"teacher_init={tmp_path / 't.safetensors'}", f"knowledge={tmp_path / 'none'}"]
+    arguments = [
+        f"teacher.init={tmp_path / 't.safetensors'}",
+        f"distillation.cache={tmp_path / 'none'}",
+    ]
     sets = [part for given in arguments for part in ("--set", given)]
-    assert main(["--knowledge", "--data", str(make_folder()), *sets]) == 2
-    assert f"{tmp_path / 'none'} holds no knowledge" in capsys.readouterr().err
+    assert main(["--cached", "--data", str(make_folder()), *sets]) == 2
+    assert f"{tmp_path / 'none'} holds no cached teacher outputs" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_an_epoch_with_knowledge_costs_at_most_15_percent_more(
+def test_an_epoch_on_cached_outputs_costs_at_most_15_percent_more(
     make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The published student's, on photos as large as PlantVillage's."""
     monkeypatch.setattr(speed, "EPOCH_IMAGES", 200)
-    config = Config(batch=48, alpha=0.3, beta=0.1, views=4, attention_pairs=((3, 2), (5, 3)))
+    config = with_values(
+        Config(),
+        {
+            "optimizer.batch": 48,
+            "distillation.alpha": 0.3,
+            "distillation.beta": 0.1,
+            "augment.cached": 4,
+            "distillation.attention_pairs": ((3, 2), (5, 3)),
+        },
+    )
     images = decode_images(scan_folder(make_folder(classes=10, images=24, size=192)))
     files = [images.folder.files[i] for i in images.folder.indices("train")]
-    draw, shape = np.random.default_rng(0), (len(files), config.views)
-    knowledge = Knowledge(
+    draw, shape = np.random.default_rng(0), (len(files), config.augment.cached)
+    outputs = TeacherCache(
         {file: i for i, file in enumerate(files)},
         draw.integers(0, 2**63, shape).astype(np.uint64),
         draw.normal(size=(*shape, 10)).astype(np.float16),
@@ -77,4 +85,4 @@ def test_an_epoch_with_knowledge_costs_at_most_15_percent_more(
         {2: 192, 3: 384},
         {},
     )
-    assert knowledge_cost(config, images, knowledge, 6) <= 1.15
+    assert teacher_cache_cost(config, images, outputs, 6) <= 1.15

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, with_values
 from pytorch_side.data.synthetic.__main__ import (
     CLASSES,
     contact_sheet,
@@ -75,8 +75,8 @@ def test_a_linear_classifier_on_pixels_fails(pixels: dict[str, Split]) -> None:
 
 
 def test_the_background_gives_nothing_away(pixels: dict[str, Split]) -> None:
-    for view in ("frame", "eight pixels"):
-        found = probe(pixels, view)
+    for augmentation in ("frame", "eight pixels"):
+        found = probe(pixels, augmentation)
         assert found["test_top1"] <= 0.10 + 4 * (0.1 * 0.9 / found["test_images"]) ** 0.5
 
 
@@ -141,15 +141,18 @@ def test_a_small_student_learns_leaves_from_scratch(
     monkeypatch.setenv("SWIN2MCU_CACHE", str(tmp_path / "cache"))
     write_leaves(tmp_path / "data", per_class=300)
     folder = scan_folder(tmp_path / "data")
-    config = Config(
-        epochs=24,
-        batch=32,
-        learning_rate=2e-3,
-        ema=0.995,
-        dropout=0.0,
-        label_smoothing=0.05,
-        view_area_min=0.75,
-        view_colour=0.2,
+    config = with_values(
+        Config(),
+        {
+            "optimizer.epochs": 24,
+            "optimizer.batch": 32,
+            "optimizer.learning_rate": 2e-3,
+            "optimizer.ema": 0.995,
+            "student.dropout": 0.0,
+            "optimizer.label_smoothing": 0.05,
+            "augment.area_min": 0.75,
+            "augment.color": 0.2,
+        },
     )
     distill(config, folder, tmp_path / "run")
     student, size, classes = load_student(tmp_path / "run/student.safetensors")

@@ -1,4 +1,4 @@
-"""Stored answers are the teacher's own and belong to the pixels replayed; no others are taken."""
+"""Cached outputs are the teacher's own and belong to the pixels that are replayed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from pytorch_side.config import Config
+from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
-from pytorch_side.data.loader import TrainBatches, to_images, view_settings
-from pytorch_side.data.mixup import train_view
-from pytorch_side.distillation import teacher_cache as knowledge
-from pytorch_side.distillation.teacher_cache import ask, load_teacher, make_knowledge
-from pytorch_side.distillation.teacher_store import quantise_logits, quantise_maps
+from pytorch_side.data.loader import TrainBatches, to_images
+from pytorch_side.data.mixup import training_image
+from pytorch_side.distillation import teacher_cache
+from pytorch_side.distillation.teacher_cache import ask, load_teacher, make_teacher_cache
+from pytorch_side.distillation.teacher_store import pack_logits, pack_maps
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
@@ -34,32 +34,32 @@ def taught(
     """Images, and a config that names an untrained teacher for them."""
     torch.manual_seed(0)
     images = decode_images(scan_folder(make_folder()))
-    config = tiny_config(alpha=0.5, beta=0.1, views=3)
-    teacher = make_teacher(config, 3)
+    config = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1, "augment.cached": 3})
+    teacher = make_teacher(config.teacher, 3)
     path = tmp_path / "teacher.safetensors"
     save_weights(teacher, path, {"classes": list(images.folder.classes)})
-    return images, replace(config, teacher_init=str(path))
+    return images, with_values(config, {"teacher.init": str(path)})
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_replayed_pixels_and_answers_belong_together(
     taught: tuple[DecodedImages, Config], tmp_path: Path, mix: float
 ) -> None:
-    """Every replayed view, remade at the teacher's size and asked again, has the stored answer."""
+    """Each replayed augmentation gives the cached outputs when it is made again, larger."""
     images, config = taught
-    config = replace(config, view_mix=mix)
-    made = make_knowledge(images, config, tmp_path / "knowledge")
+    config = with_values(config, {"augment.mixup": mix})
+    made = make_teacher_cache(images, config, tmp_path / "cache")
     teacher = load_teacher(config, images.folder.classes)
-    sizes = (config.student_size, config.teacher_size)
+    sizes = (config.student.size, config.teacher.size)
     train = images.folder.indices("train")
     where = {file: i for i, file in enumerate(images.folder.files)}
     for epoch in (0, 1):
-        for batch in TrainBatches(images, config, config.student_size, made).epoch(epoch):
+        for batch in TrainBatches(images, config, config.student.size, made).epoch(epoch):
             for i, file in enumerate(batch.files):
                 row = made.row[file]
-                seed = int(made.seeds[row, (epoch + row) % config.views])
+                seed = int(made.seeds[row, (epoch + row) % config.augment.cached])
                 small, large = (
-                    train_view(images, train, where[file], seed, view_settings(config), size).pixels
+                    training_image(images, train, where[file], seed, config.augment, size).pixels
                     for size in sizes
                 )
                 assert torch.equal(batch.images[i], to_images(small[None])[0])
@@ -72,21 +72,21 @@ def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
     taught: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     images, config = taught
-    made = make_knowledge(images, config, tmp_path / "knowledge")
+    made = make_teacher_cache(images, config, tmp_path / "cache")
     teacher = load_teacher(config, images.folder.classes)
     positions = images.folder.indices("train")
-    views = np.array(
+    augmentations = np.array(
         [
-            train_view(
-                images, positions, int(p), int(s), view_settings(config), config.teacher_size
+            training_image(
+                images, positions, int(p), int(s), config.augment, config.teacher.size
             ).pixels
             for p, row in zip(positions, made.seeds, strict=True)
             for s in row
         ]
     )
     logits, maps = [], []
-    for start in range(0, len(views), knowledge.CPU_BATCH):
-        answer = ask(teacher, views[start : start + knowledge.CPU_BATCH], config)
+    for start in range(0, len(augmentations), teacher_cache.CPU_BATCH):
+        answer = ask(teacher, augmentations[start : start + teacher_cache.CPU_BATCH], config)
         logits.append(answer[0])
         maps.append(answer[1][1])
     assert np.concatenate(logits).tobytes() == made.logits.tobytes()
@@ -95,22 +95,22 @@ def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
 
 def test_stored_maps_are_small_and_close() -> None:
     maps = torch.rand(4, 28, 28) * 0.01
-    stored = quantise_maps(maps, 14)
+    stored = pack_maps(maps, 14)
     assert stored.shape == (4, 14, 14)
     assert stored[0].nbytes <= 200
     pooled = torch.nn.functional.avg_pool2d(maps, 2)
     scale = pooled.flatten(1).amax(1)[:, None, None]
     assert np.abs(stored / 255 - (pooled / scale).numpy()).max() <= 0.5 / 255 + 1e-6
-    assert quantise_maps(torch.zeros(1, 2, 2), 14).max() == 0
-    assert quantise_logits(torch.tensor([[1e9, 0.125]])).tolist() == [[65504.0, 0.125]]
+    assert pack_maps(torch.zeros(1, 2, 2), 14).max() == 0
+    assert pack_logits(torch.tensor([[1e9, 0.125]])).tolist() == [[65504.0, 0.125]]
 
 
 def test_a_killed_run_goes_on_where_it_stopped(
     taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, config = taught
-    whole = make_knowledge(images, config, tmp_path / "whole")
-    monkeypatch.setattr(knowledge, "SHARD", 8)
+    whole = make_teacher_cache(images, config, tmp_path / "whole")
+    monkeypatch.setattr(teacher_cache, "SHARD", 8)
     asked = []
 
     def die_later(*arguments: object) -> object:
@@ -119,77 +119,81 @@ def test_a_killed_run_goes_on_where_it_stopped(
             raise RuntimeError("killed")
         return ask(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(knowledge, "ask", die_later)
+    monkeypatch.setattr(teacher_cache, "ask", die_later)
     with pytest.raises(RuntimeError, match="killed"):
-        make_knowledge(images, config, tmp_path / "killed")
+        make_teacher_cache(images, config, tmp_path / "killed")
     with pytest.raises(UserError, match="unfinished"):
-        knowledge.open_knowledge(tmp_path / "killed", {})
-    monkeypatch.setattr(knowledge, "ask", ask)
-    resumed = make_knowledge(images, config, tmp_path / "killed")
+        teacher_cache.open_teacher_cache(tmp_path / "killed", {})
+    monkeypatch.setattr(teacher_cache, "ask", ask)
+    resumed = make_teacher_cache(images, config, tmp_path / "killed")
     assert (resumed.seeds == whole.seeds).all()
     assert np.allclose(resumed.logits, whole.logits, atol=1e-3)
-    # Finished knowledge needs no teacher any more.
-    monkeypatch.setattr(knowledge, "load_teacher", None)
-    make_knowledge(images, config, tmp_path / "killed")
+    # A finished cache needs no teacher any more.
+    monkeypatch.setattr(teacher_cache, "load_teacher", None)
+    make_teacher_cache(images, config, tmp_path / "killed")
 
 
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"views": 2}, "another views"),
-        ({"view_seed": 1}, "another views"),
-        ({"view_colour": 0.1}, "another views"),
-        ({"view_mix": 0.2}, "another views"),
-        ({"teacher_views": 8}, "another teacher views"),
-        ({"teacher_input": "imagenet"}, "another teacher input"),
-        ({"teacher_bf16": True}, "another teacher input"),
-        ({"attention_map": "energy"}, "another map"),
-        ({"attention_pairs": ((1, 0),)}, "another map"),
+        ({"augment.cached": 2}, "another views"),
+        ({"augment.seed": 1}, "another views"),
+        ({"augment.color": 0.1}, "another views"),
+        ({"augment.mixup": 0.2}, "another views"),
+        ({"distillation.flips": 8}, "another teacher views"),
+        ({"teacher.input": "imagenet"}, "another teacher input"),
+        ({"distillation.bf16": True}, "another teacher input"),
+        ({"distillation.attention_map": "energy"}, "another map"),
+        ({"distillation.attention_pairs": ((1, 0),)}, "another map"),
     ],
 )
-def test_knowledge_made_for_other_views_or_maps_is_refused(
+def test_a_cache_for_other_augmentations_or_maps_is_refused(
     taught: tuple[DecodedImages, Config],
     tmp_path: Path,
     change: dict[str, object],
     names: str,
 ) -> None:
     images, config = taught
-    make_knowledge(images, config, tmp_path / "knowledge")
+    make_teacher_cache(images, config, tmp_path / "cache")
     with pytest.raises(UserError, match=names):
-        make_knowledge(images, replace(config, **change), tmp_path / "knowledge")  # type: ignore[arg-type]
+        make_teacher_cache(images, with_values(config, change), tmp_path / "cache")
 
 
-def test_averaged_knowledge_is_another_and_is_not_taken_for_the_plain(
+def test_a_cache_of_averages_is_another_than_a_plain_one(
     taught: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     images, config = taught
-    plain = make_knowledge(images, config, tmp_path / "plain")
-    averaged = make_knowledge(images, replace(config, teacher_views=8), tmp_path / "averaged")
+    plain = make_teacher_cache(images, config, tmp_path / "plain")
+    averaged = make_teacher_cache(
+        images, with_values(config, {"distillation.flips": 8}), tmp_path / "averaged"
+    )
     assert not np.allclose(plain.logits, averaged.logits, atol=1e-2)
     with pytest.raises(UserError, match="another teacher views"):
-        make_knowledge(images, config, tmp_path / "averaged")
-    # Knowledge that does not say so is of one view, and of an unmixed one.
-    about = json.loads((tmp_path / "plain/knowledge.json").read_text())
+        make_teacher_cache(images, config, tmp_path / "averaged")
+    # Older caches lack these: they are of no flips and no mixup.
+    about = json.loads((tmp_path / "plain/teacher_cache.json").read_text())
     del about["teacher views"], about["teacher input"], about["pixels"], about["views"]["mix"]
-    (tmp_path / "plain/knowledge.json").write_text(json.dumps(about))
-    make_knowledge(images, config, tmp_path / "plain")
+    (tmp_path / "plain/teacher_cache.json").write_text(json.dumps(about))
+    make_teacher_cache(images, config, tmp_path / "plain")
     with pytest.raises(UserError, match="another teacher views"):
-        make_knowledge(images, replace(config, teacher_views=8), tmp_path / "plain")
+        make_teacher_cache(
+            images, with_values(config, {"distillation.flips": 8}), tmp_path / "plain"
+        )
     with pytest.raises(UserError, match="another views"):
-        make_knowledge(images, replace(config, view_mix=0.5), tmp_path / "plain")
+        make_teacher_cache(images, with_values(config, {"augment.mixup": 0.5}), tmp_path / "plain")
 
 
-def test_knowledge_of_another_split_or_teacher_is_refused(
+def test_a_cache_of_another_split_or_teacher_is_refused(
     taught: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     images, config = taught
-    make_knowledge(images, config, tmp_path / "knowledge")
+    make_teacher_cache(images, config, tmp_path / "cache")
     other = decode_images(scan_folder(images.folder.root, SplitRule(seed=9)))
     with pytest.raises(UserError, match="another split"):
-        make_knowledge(other, config, tmp_path / "knowledge")
-    save_weights(make_teacher(config, 3), Path(config.teacher_init), {})
+        make_teacher_cache(other, config, tmp_path / "cache")
+    save_weights(make_teacher(config.teacher, 3), Path(config.teacher.init), {})
     with pytest.raises(UserError, match="another teacher"):
-        make_knowledge(images, config, tmp_path / "knowledge")
+        make_teacher_cache(images, config, tmp_path / "cache")
 
 
 def test_answers_about_other_pixels_are_refused(
@@ -197,10 +201,10 @@ def test_answers_about_other_pixels_are_refused(
 ) -> None:
     """Other photos by the same names, or the same drawn by another version of a library."""
     images, config = taught
-    make_knowledge(images, config, tmp_path / "knowledge")
+    make_teacher_cache(images, config, tmp_path / "cache")
     others = replace(images, data=255 - np.asarray(images.data))
     with pytest.raises(UserError, match="another pixels"):
-        make_knowledge(others, config, tmp_path / "knowledge")
+        make_teacher_cache(others, config, tmp_path / "cache")
 
 
 def test_a_teacher_is_asked_as_it_was_trained(
@@ -208,35 +212,40 @@ def test_a_teacher_is_asked_as_it_was_trained(
 ) -> None:
     _, config = taught
     path = tmp_path / "said.safetensors"
-    for key, value, names in (("input", "imagenet", "teacher_input half"), ("size", 64, "size 32")):
-        save_weights(make_teacher(replace(config, teacher_init=""), 3), path, {key: value})
+    for key, value, names in (
+        ("input", "imagenet", r"teacher\.input half"),
+        ("size", 64, "size 32"),
+    ):
+        save_weights(
+            make_teacher(with_values(config, {"teacher.init": ""}).teacher, 3), path, {key: value}
+        )
         with pytest.raises(UserError, match=names):
-            load_teacher(replace(config, teacher_init=str(path)), ("x", "y", "z"))
+            load_teacher(with_values(config, {"teacher.init": str(path)}), ("x", "y", "z"))
 
 
 def test_answers_that_are_not_finite_are_not_stored(
     taught: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     images, config = taught
-    teacher = make_teacher(config, 3)
+    teacher = make_teacher(config.teacher, 3)
     with torch.no_grad():
         teacher.get_classifier().bias[1] = float("nan")
     save_weights(teacher, tmp_path / "nan.safetensors", {})
-    asked = replace(config, teacher_init=str(tmp_path / "nan.safetensors"))
+    asked = with_values(config, {"teacher.init": str(tmp_path / "nan.safetensors")})
     with pytest.raises(
         UserError, match=r"nan\.safetensors answers with numbers that are not finite"
     ):
-        make_knowledge(images, asked, tmp_path / "knowledge")
-    assert not (tmp_path / "knowledge/knowledge.json").exists()
+        make_teacher_cache(images, asked, tmp_path / "cache")
+    assert not (tmp_path / "cache/teacher_cache.json").exists()
 
 
 def test_where_no_call_reserves_a_files_bytes_they_are_written(
     taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, config = taught
-    wanted = make_knowledge(images, config, tmp_path / "reserved")
+    wanted = make_teacher_cache(images, config, tmp_path / "reserved")
     monkeypatch.delattr(os, "posix_fallocate")
-    made = make_knowledge(images, config, tmp_path / "written")
+    made = make_teacher_cache(images, config, tmp_path / "written")
     assert (made.seeds == wanted.seeds).all()
     assert (made.logits == wanted.logits).all()
     path = tmp_path / "written/logits.npy"
@@ -256,8 +265,8 @@ def test_a_disk_too_small_for_the_answers_is_found_before_the_first(
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
         with pytest.raises(UserError, match=r"cannot write .*seeds\.npy: No space left"):
-            make_knowledge(images, config, tmp_path / "k")
-    assert len(make_knowledge(images, config, tmp_path / "k").row) == len(
+            make_teacher_cache(images, config, tmp_path / "k")
+    assert len(make_teacher_cache(images, config, tmp_path / "k").row) == len(
         images.folder.indices("train")
     )
 
@@ -268,12 +277,10 @@ def test_a_teacher_of_other_classes_is_refused(
     _, config = taught
     with pytest.raises(UserError, match=r"tells class_0, class_1, class_2 apart.*x, y, z"):
         load_teacher(config, ("x", "y", "z"))
-    with pytest.raises(UserError, match="teacher_init is empty"):
-        make_knowledge(taught[0], replace(config, teacher_init=""), tmp_path / "k")
-    with pytest.raises(UserError, match="teacher_views is 4: 1, or 8"):
-        make_knowledge(taught[0], replace(config, teacher_views=4), tmp_path / "k")
-    with pytest.raises(UserError, match="views is 0"):
-        make_knowledge(taught[0], replace(config, views=0), tmp_path / "k")
+    with pytest.raises(UserError, match=r"teacher\.init is empty"):
+        make_teacher_cache(taught[0], with_values(config, {"teacher.init": ""}), tmp_path / "k")
+    with pytest.raises(UserError, match=r"augment\.cached is 0"):
+        make_teacher_cache(taught[0], with_values(config, {"augment.cached": 0}), tmp_path / "k")
 
 
 @pytest.mark.parametrize("said", ["10", "leaves, roots", "[cut", "null"])
@@ -282,8 +289,10 @@ def test_a_teacher_that_names_no_classes_is_known_by_their_number(
 ) -> None:
     _, config = taught
     path = tmp_path / "foreign.safetensors"
-    save_weights(make_teacher(replace(config, teacher_init=""), 3), path, {"classes": said})
-    foreign = replace(config, teacher_init=str(path))
+    save_weights(
+        make_teacher(with_values(config, {"teacher.init": ""}).teacher, 3), path, {"classes": said}
+    )
+    foreign = with_values(config, {"teacher.init": str(path)})
     load_teacher(foreign, ("x", "y", "z"))
 
 
@@ -301,7 +310,7 @@ def other_shape(path: Path) -> None:
 @pytest.mark.parametrize("damage", [Path.unlink, cut, other_shape])
 @pytest.mark.parametrize("name", ["files.json", "seeds.npy", "logits.npy", "maps-1.npy"])
 @pytest.mark.parametrize("done", [True, False])
-def test_damaged_knowledge_is_named(
+def test_a_damaged_cache_is_named(
     taught: tuple[DecodedImages, Config],
     tmp_path: Path,
     damage: Callable[[Path], None],
@@ -309,17 +318,17 @@ def test_damaged_knowledge_is_named(
     done: bool,
 ) -> None:
     images, config = taught
-    out = tmp_path / "knowledge"
-    make_knowledge(images, config, out)
+    out = tmp_path / "cache"
+    make_teacher_cache(images, config, out)
     if not done:
-        about = json.loads((out / "knowledge.json").read_text())
-        (out / "knowledge.json").write_text(json.dumps(about | {"done": 1}))
+        about = json.loads((out / "teacher_cache.json").read_text())
+        (out / "teacher_cache.json").write_text(json.dumps(about | {"done": 1}))
     damage(out / name)
     if name == "files.json" and not done:
-        make_knowledge(images, config, out)  # known, and written anew
+        make_teacher_cache(images, config, out)  # known, and written anew
         return
     with pytest.raises(UserError, match=f"{name}.*remove"):
-        make_knowledge(images, config, out)
+        make_teacher_cache(images, config, out)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"done": "all"}', '{"channels": {}}'])
@@ -327,11 +336,11 @@ def test_a_description_that_is_none_is_named(
     taught: tuple[DecodedImages, Config], tmp_path: Path, text: str
 ) -> None:
     images, config = taught
-    make_knowledge(images, config, tmp_path / "knowledge")
-    path = tmp_path / "knowledge" / "knowledge.json"
+    make_teacher_cache(images, config, tmp_path / "cache")
+    path = tmp_path / "cache" / "teacher_cache.json"
     good = json.loads(path.read_text())
     if text.startswith('{"'):
         text = json.dumps(good | json.loads(text))
     path.write_text(text)
-    with pytest.raises(UserError, match=r"knowledge\.json.*remove"):
-        make_knowledge(images, config, tmp_path / "knowledge")
+    with pytest.raises(UserError, match=r"teacher_cache\.json.*remove"):
+        make_teacher_cache(images, config, tmp_path / "cache")

@@ -7,7 +7,6 @@ import json
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,12 @@ import torch
 from torch import nn
 
 from pytorch_side import train
-from pytorch_side.config import Config
+from pytorch_side.config import Config, with_values
 from pytorch_side.data.loader import Batch
 from pytorch_side.distill import distill
 from pytorch_side.distill import main as distill_command
 from pytorch_side.teacher import train_teacher
-from pytorch_side.train import Losses, epoch_seed, fit, learning_rate
+from pytorch_side.train import Losses, epoch_seed, learning_rate, train_loop
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 
@@ -32,7 +31,7 @@ class Killed(Exception):
 class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
-    steps, waited_s, learnt_from = 4, 0.0, "leaves"
+    steps, waited_s, train_data_digest = 4, 0.0, "leaves"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
         self.kill_at = kill_at
@@ -66,16 +65,27 @@ def run_fit(
 ) -> nn.Module:
     model = network()
     torch.manual_seed(config.seed)
-    fit(model, batches, loss, lambda m: {"val_top1": 0.5}, lambda m: None, config, run)  # type: ignore[arg-type]
+    train_loop(model, batches, loss, lambda m: {"val_top1": 0.5}, lambda m: None, config, run)  # type: ignore[arg-type]
     return model
 
 
-CONFIG = Config(epochs=4, warmup_epochs=1, learning_rate=0.01, ema=0.9)
+CONFIG = with_values(
+    Config(),
+    {
+        "optimizer.epochs": 4,
+        "optimizer.warmup_epochs": 1,
+        "optimizer.learning_rate": 0.01,
+        "optimizer.ema": 0.9,
+    },
+)
 
 
 def test_the_schedule_warms_up_and_ends_at_zero() -> None:
-    config = replace(CONFIG, epochs=10, warmup_epochs=2.0, learning_rate=1.0)
-    rates = [learning_rate(step, 5, config) for step in range(51)]
+    config = with_values(
+        CONFIG,
+        {"optimizer.epochs": 10, "optimizer.warmup_epochs": 2.0, "optimizer.learning_rate": 1.0},
+    )
+    rates = [learning_rate(step, 5, config.optimizer) for step in range(51)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
     assert rates[10] == pytest.approx(1.0)
     assert rates[30] == pytest.approx(0.5)
@@ -110,7 +120,7 @@ def test_a_kill_before_the_last_checkpoint_leaves_no_short_log(
     write = train.write_log
 
     def kill_at_the_end(path: Path, rows: list[dict[str, object]]) -> None:
-        if len(rows) == CONFIG.epochs:
+        if len(rows) == CONFIG.optimizer.epochs:
             raise Killed
         write(path, rows)
 
@@ -119,7 +129,7 @@ def test_a_kill_before_the_last_checkpoint_leaves_no_short_log(
         run_fit(tmp_path, CONFIG, FakeBatches())
     monkeypatch.setattr(train, "write_log", write)
     run_fit(tmp_path, CONFIG, FakeBatches())
-    assert len(_log(tmp_path)) == CONFIG.epochs
+    assert len(_log(tmp_path)) == CONFIG.optimizer.epochs
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
@@ -130,7 +140,16 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_the_average_follows_by_hand(tmp_path: Path) -> None:
     """Frozen but for one bias whose slope is 1: the weights are known, so the average is."""
-    config = Config(epochs=1, warmup_epochs=0, learning_rate=0.1, ema=0.05, weight_decay=0.0)
+    config = with_values(
+        Config(),
+        {
+            "optimizer.epochs": 1,
+            "optimizer.warmup_epochs": 0,
+            "optimizer.learning_rate": 0.1,
+            "optimizer.ema": 0.05,
+            "optimizer.weight_decay": 0.0,
+        },
+    )
     seen = []
 
     class One(nn.Module):
@@ -143,7 +162,7 @@ def test_the_average_follows_by_hand(tmp_path: Path) -> None:
             return self.x
 
     model = One()
-    fit(
+    train_loop(
         model,
         FakeBatches(),  # type: ignore[arg-type]
         lambda m, batch: {"loss": m(batch.images).sum()},
@@ -191,7 +210,7 @@ def test_a_slope_that_is_not_finite_never_reaches_the_weights(
         zero = (loss * 0).abs()  # whose root is 0, and its slope infinite times 0
         return {"loss": loss + (zero.sqrt() if next(steps) == bad else zero)}
 
-    config = replace(CONFIG, clip_norm=clip)
+    config = with_values(CONFIG, {"optimizer.clip_norm": clip})
     with pytest.raises(UserError, match=rf"gradient norm = nan at step {bad} "):
         run_fit(tmp_path, config, FakeBatches(), turns_bad)
     if bad == 7:
@@ -207,7 +226,7 @@ def test_a_first_epoch_that_fails_claims_no_checkpoint(tmp_path: Path) -> None:
     def bad(model: nn.Module, batch: Batch) -> Losses:
         return {"loss": cross_entropy(model, batch)["loss"] * float("nan")}
 
-    with pytest.raises(UserError, match=r"set bf16 = false$"):
+    with pytest.raises(UserError, match=r"set optimizer\.bf16 = false$"):
         run_fit(tmp_path, CONFIG, FakeBatches(), bad)
 
 
@@ -216,7 +235,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     run_fit(tmp_path, CONFIG, FakeBatches())
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
     with pytest.raises(UserError, match=r"checkpoint\.pt is of another network"):
-        fit(other, FakeBatches(), cross_entropy, lambda m: {}, lambda m: None, CONFIG, tmp_path)  # type: ignore[arg-type]
+        train_loop(
+            other, FakeBatches(), cross_entropy, lambda m: {}, lambda m: None, CONFIG, tmp_path
+        )  # type: ignore[arg-type]
 
 
 def test_processes_and_epochs_draw_for_themselves() -> None:
@@ -228,8 +249,8 @@ def test_processes_and_epochs_draw_for_themselves() -> None:
 def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
     run_fit(tmp_path, CONFIG, FakeBatches())
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    with pytest.raises(UserError, match=r"another config \(learning_rate differ"):
-        run_fit(tmp_path, replace(CONFIG, learning_rate=0.02), FakeBatches())
+    with pytest.raises(UserError, match=r"another config \(optimizer\.learning_rate differ"):
+        run_fit(tmp_path, with_values(CONFIG, {"optimizer.learning_rate": 0.02}), FakeBatches())
     (tmp_path / "checkpoint.pt").write_bytes(before[:1000])
     with pytest.raises(UserError, match="cannot be read"):
         run_fit(tmp_path, CONFIG, FakeBatches())
@@ -239,11 +260,11 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
     """A photo more, and a finished run's accuracy is no longer that of the folder named."""
     run_fit(tmp_path, CONFIG, FakeBatches())
     others = FakeBatches()
-    others.learnt_from = "leaves and one more"
+    others.train_data_digest = "leaves and one more"
     with pytest.raises(UserError, match="other images: use another --out"):
         run_fit(tmp_path, CONFIG, others)
     with pytest.raises(UserError, match=r"another config \(seed differ\) and other images"):
-        run_fit(tmp_path, replace(CONFIG, seed=1), others)
+        run_fit(tmp_path, with_values(CONFIG, {"seed": 1}), others)
 
 
 @contextmanager
@@ -258,7 +279,7 @@ def files_end_at(size: int) -> Iterator[None]:
 
 
 def test_a_disk_without_space_loses_nothing(tmp_path: Path) -> None:
-    config = replace(CONFIG, epochs=2)
+    config = with_values(CONFIG, {"optimizer.epochs": 2})
     with pytest.raises(Killed):
         run_fit(tmp_path, config, FakeBatches(kill_at=(1, 0)))
     before = (tmp_path / "checkpoint.pt").read_bytes()
@@ -273,7 +294,9 @@ def test_the_command_on_a_full_disk_says_so_in_a_line(
     make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, run = tmp_path / "config.toml", tmp_path / "run"
-    config.write_text('student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1')
+    config.write_text(
+        'student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }\noptimizer.epochs = 1'
+    )
     arguments = ["--config", str(config), "--data", str(make_folder()), "--out", str(run)]
     with files_end_at(500_000):  # room for the decoded images, not for the weights
         assert distill_command(arguments) == 2
@@ -288,17 +311,27 @@ def test_a_teacher_and_a_student_learn_the_hues(
 ) -> None:
     """The whole of both commands on coloured noise, where colour decides and is not changed."""
     folder = scan_folder(make_folder(images=24))
-    config = tiny_config(epochs=12, learning_rate=0.005, view_colour=0.0, ema=0.5, dropout=0.0)
+    config = tiny_config(
+        {
+            "optimizer.epochs": 12,
+            "optimizer.learning_rate": 0.005,
+            "augment.color": 0.0,
+            "optimizer.ema": 0.5,
+            "student.dropout": 0.0,
+        }
+    )
     row = train_teacher(config, folder, tmp_path / "teacher")
     assert float(row["val_top1"]) >= 0.9
-    taught = replace(
+    distilled = with_values(
         config,
-        teacher_init=str(tmp_path / "teacher/teacher.safetensors"),
-        alpha=0.5,
-        beta=0.1,
-        epochs=20,
+        {
+            "teacher.init": str(tmp_path / "teacher/teacher.safetensors"),
+            "distillation.alpha": 0.5,
+            "distillation.beta": 0.1,
+            "optimizer.epochs": 20,
+        },
     )
-    row = distill(taught, folder, tmp_path / "student")
+    row = distill(distilled, folder, tmp_path / "student")
     assert float(row["val_top1"]) >= 0.9
     assert {"cross_entropy", "logit", "attention"} <= set(row)
     names = {path.name for path in (tmp_path / "student").iterdir()}
@@ -309,4 +342,6 @@ def test_a_teacher_with_distillation_weights_is_refused(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="alpha and beta"):
-        train_teacher(tiny_config(alpha=0.5), scan_folder(make_folder()), tmp_path)
+        train_teacher(
+            tiny_config({"distillation.alpha": 0.5}), scan_folder(make_folder()), tmp_path
+        )

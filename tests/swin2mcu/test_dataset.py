@@ -1,4 +1,4 @@
-"""Listing a data set, its splits, its corrupt files, and the views made from it."""
+"""Listing a data set, its splits, its corrupt files, and the augmentations made from it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
-from pytorch_side.config import Config
-from pytorch_side.data.augment import ViewSettings, make_view
+from pytorch_side.config import Augment, Config
+from pytorch_side.data.augment import augment_image
 from pytorch_side.data.cache import decode_images
-from pytorch_side.data.loader import TrainBatches, view_settings
+from pytorch_side.data.loader import TrainBatches
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, scan_folder, spread
 from swin2mcu.common.pixels import load_pixels
 
-STILL = ViewSettings(area_min=1.0, aspect=0.0, colour=0.0, any_angle=0.0)
+STILL = Augment(area_min=1.0, aspect=0.0, color=0.0, any_angle=0.0)
 
 
 def test_without_a_table_the_split_is_seeded_and_reaches_every_class(
@@ -227,26 +228,28 @@ def test_evaluation_pixels_are_those_of_tinyml(make_folder: Callable[..., Path])
     assert (pixels[1] == load_pixels(root / files[1], 24, 24)).all()
 
 
-def test_a_view_is_its_seed() -> None:
+def test_an_augmentation_is_its_seed() -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3)).astype(np.uint8)
-    settings = ViewSettings(0.5, 0.2, 0.3, 0.5)
+    settings = Augment()
     for seed in range(20):
-        first = make_view(image, seed, settings, (32, 24))
-        assert [view.shape for view in first] == [(32, 32, 3), (24, 24, 3)]
-        again = make_view(image, seed, settings, (32, 24))
+        first = augment_image(image, seed, settings, (32, 24))
+        assert [made.shape for made in first] == [(32, 32, 3), (24, 24, 3)]
+        again = augment_image(image, seed, settings, (32, 24))
         assert all((a == b).all() for a, b in zip(first, again, strict=True))
-    views = {make_view(image, seed, settings, (16,))[0].tobytes() for seed in range(50)}
-    assert len(views) == 50
+    augmentations = {augment_image(image, seed, settings, (16,))[0].tobytes() for seed in range(50)}
+    assert len(augmentations) == 50
 
 
-def test_a_view_that_changes_nothing_is_the_evaluation_image_turned(tmp_path: Path) -> None:
+def test_an_augmentation_that_changes_nothing_is_the_evaluation_image_turned(
+    tmp_path: Path,
+) -> None:
     """The same antialiased frequencies in training and in use: equal but for eight symmetries."""
     image = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
     Image.fromarray(image).save(tmp_path / "image.png")
     plain = load_pixels(tmp_path / "image.png", 20, 20)
     turned = [np.rot90(plain, k) for k in range(4)]
     symmetries = {x.tobytes() for t in turned for x in (t, t[:, ::-1])}
-    seen = {make_view(image, seed, STILL, (20,))[0].tobytes() for seed in range(100)}
+    seen = {augment_image(image, seed, STILL, (20,))[0].tobytes() for seed in range(100)}
     assert seen == symmetries
 
 
@@ -254,10 +257,10 @@ def test_a_full_turn_by_any_angle_keeps_the_picture_in_place() -> None:
     """A disc turned about its centre is itself: the centre is right to a fraction of a pixel."""
     y, x = np.mgrid[:64, :64] - 31.5
     disc = np.repeat(((x**2 + y**2 < 200) * 200).astype(np.uint8)[..., None], 3, axis=2)
-    settings = dataclasses.replace(STILL, any_angle=1.0)
-    plain = make_view(disc, 0, STILL, (64,))[0].astype(int)
+    settings = structs.replace(STILL, any_angle=1.0)
+    plain = augment_image(disc, 0, STILL, (64,))[0].astype(int)
     for seed in range(10):
-        turned = make_view(disc, seed, settings, (64,))[0].astype(int)
+        turned = augment_image(disc, seed, settings, (64,))[0].astype(int)
         assert np.abs(turned - plain).mean() < 2.0
         weights = turned[..., 0] / turned[..., 0].sum()
         assert abs((weights * x).sum()) < 0.1
@@ -266,8 +269,8 @@ def test_a_full_turn_by_any_angle_keeps_the_picture_in_place() -> None:
 
 def test_colour_moves_brightness_within_its_bounds() -> None:
     grey = np.full((32, 32, 3), 100, dtype=np.uint8)
-    settings = dataclasses.replace(STILL, colour=0.3)
-    means = [make_view(grey, seed, settings, (16,))[0].mean() for seed in range(200)]
+    settings = structs.replace(STILL, color=0.3)
+    means = [augment_image(grey, seed, settings, (16,))[0].mean() for seed in range(200)]
     assert 69 <= min(means) < 75
     assert 125 < max(means) <= 131
 
@@ -276,12 +279,14 @@ def test_an_epoch_depends_on_its_number_only(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
 ) -> None:
     images = decode_images(scan_folder(make_folder()))
-    config = tiny_config(views=0)
+    config = tiny_config({"augment.cached": 0})
     batches = TrainBatches(images, config, 32)
     list(batches.epoch(0))
     later = list(batches.epoch(3))
     alone = list(TrainBatches(images, config, 32).epoch(3))
-    assert len(later) == batches.steps == len(images.folder.indices("train")) // config.batch
+    assert (
+        len(later) == batches.steps == len(images.folder.indices("train")) // config.optimizer.batch
+    )
     for a, b in zip(later, alone, strict=True):
         assert a.files == b.files
         assert (a.images == b.images).all()
@@ -299,10 +304,6 @@ def test_two_processes_share_one_global_batch(
         for rank in range(2)
     ]
     assert halves[0].files + halves[1].files == whole.files
-
-
-def test_the_config_decides_how_views_look(tiny_config: Callable[..., Config]) -> None:
-    assert view_settings(tiny_config(view_colour=0.1)).colour == 0.1
 
 
 def test_a_part_of_a_split_is_spread_over_its_classes() -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from pytorch_side.config import Config, load_config
+from pytorch_side.config import Config, load_config, to_dict, with_values
 from pytorch_side.evaluate import score
 from swin2mcu import research as experiments
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import log_access, read_accesses
 from swin2mcu.research.__main__ import look_at_finished, main
 from swin2mcu.research.comparison import differences, section
-from swin2mcu.research.distillation_gain import draw_gains, gains, worth_section
+from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
 from swin2mcu.research.table import read_table
 
 TABLE = """
@@ -29,16 +28,16 @@ name = "plain"
 config = "plain.toml"
 run = "plain"
 [[rows]]
-name = "taught"
-config = "taught.toml"
-run = "taught"
+name = "distilled"
+config = "distilled.toml"
+run = "distilled"
 """
 
 
 def write_run(folder: Path, config: Config, values: list[float]) -> None:
     """The files a run leaves behind, with the given val accuracies."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    (folder / "config.json").write_text(json.dumps(to_dict(config)))
     lines = ["epoch,val_top1,seconds,waiting_share"]
     lines += [f"{i + 1},{v},36.0,{0.05 * (i + 1)}" for i, v in enumerate(values)]
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
@@ -48,8 +47,8 @@ def write_run(folder: Path, config: Config, values: list[float]) -> None:
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "table.toml"
     path.write_text(TABLE)
-    (tmp_path / "plain.toml").write_text("epochs = 2\n")
-    (tmp_path / "taught.toml").write_text('base = "plain.toml"\nalpha = 0.5\n')
+    (tmp_path / "plain.toml").write_text("optimizer.epochs = 2\n")
+    (tmp_path / "distilled.toml").write_text('base = "plain.toml"\ndistillation.alpha = 0.5\n')
     return path
 
 
@@ -66,15 +65,21 @@ def table(tmp_path: Path) -> Path:
 def test_the_verdict_follows_from_the_runs(
     table: Path, tmp_path: Path, gain: float, verdict: str
 ) -> None:
-    """Baseline 90 and 91 %: mean 90.5, sd 0.71, and the same sd for the taught runs."""
+    """Baseline 90 and 91 %: mean 90.5, sd 0.71, and the same sd for the distilled runs."""
     runs = tmp_path / "runs"
     for seed, base in enumerate((0.90, 0.91)):
         suffix = f"-seed{seed}" if seed else ""
-        write_run(runs / f"plain{suffix}", Config(epochs=2), [0.5, base])
-        write_run(runs / f"taught{suffix}", Config(epochs=2, alpha=0.5), [0.5, base + gain])
+        write_run(
+            runs / f"plain{suffix}", with_values(Config(), {"optimizer.epochs": 2}), [0.5, base]
+        )
+        write_run(
+            runs / f"distilled{suffix}",
+            with_values(Config(), {"optimizer.epochs": 2, "distillation.alpha": 0.5}),
+            [0.5, base + gain],
+        )
     text = section(read_table(table, runs), "plot.svg")
     assert "| plain |  | 2 | 2 | 90.50% ± 0.71% |" in text
-    assert "| taught | alpha 0.5 | 2 | 2 |" in text
+    assert "| distilled | alpha 0.5 | 2 | 2 |" in text
     assert f"{100 * gain:+.2f} points on val against plain; pooled sd 0.71 points" in text
     assert verdict in text
     assert "| plain-seed1 | 91.00% | 2 (91.00%) | 0.02 | 7.5% | unknown |" in text
@@ -85,62 +90,70 @@ def test_more_seeds_weigh_more(table: Path, tmp_path: Path) -> None:
     table.write_text(TABLE.replace("[0, 1]", "[0, 1, 2]"))
     runs = tmp_path / "runs"
     for seed, base in enumerate((0.90, 0.91, 0.92)):
-        write_run(runs / f"plain{f'-seed{seed}' if seed else ''}", Config(epochs=1), [base])
-    for seed, taught in enumerate((0.90, 0.94)):
-        write_run(runs / f"taught{f'-seed{seed}' if seed else ''}", Config(epochs=1), [taught])
+        write_run(
+            runs / f"plain{f'-seed{seed}' if seed else ''}",
+            with_values(Config(), {"optimizer.epochs": 1}),
+            [base],
+        )
+    for seed, distilled in enumerate((0.90, 0.94)):
+        write_run(
+            runs / f"distilled{f'-seed{seed}' if seed else ''}",
+            with_values(Config(), {"optimizer.epochs": 1}),
+            [distilled],
+        )
     assert "pooled sd 1.83 points" in section(read_table(table, runs), "plot.svg")
 
 
 def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "runs/plain", Config(epochs=2), [0.9])
+    write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 2}), [0.9])
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| plain | epoch 1 of 2 |" in text
-    assert "| taught | not run |" in text
+    assert "| distilled | not run |" in text
     assert "points on val" not in text
 
 
 def test_only_finished_runs_are_looked_at(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(tmp_path / "runs/plain", Config(epochs=2), [0.5, 0.6])
-    write_run(tmp_path / "runs/taught", Config(epochs=2), [0.5])
+    write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 2}), [0.5, 0.6])
+    write_run(tmp_path / "runs/distilled", with_values(Config(), {"optimizer.epochs": 2}), [0.5])
     looked: list[str] = []
     monkeypatch.setattr(score, "score", lambda run, data, split: looked.append(run.name))
     look_at_finished(read_table(table, tmp_path / "runs"), tmp_path)
     assert looked == ["plain"]
 
 
-def test_a_taught_row_stands_beside_its_twin_on_labels_alone(table: Path, tmp_path: Path) -> None:
-    """Which is the baseline only where nothing but the knowledge differs."""
+def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path: Path) -> None:
+    """Which is the baseline only where nothing but distillation differs."""
     more = TABLE + "".join(
         f'[[rows]]\nname = "{name}"\nconfig = "plain.toml"\nrun = "{name}"\n'
-        for name in ("small crops", "taught on small crops", "taught on no twin")
+        for name in ("small crops", "distilled on small crops", "distilled without a control")
     )
     table.write_text(more)
-    runs, crops = tmp_path / "runs", {"view_area_min": 0.1}
+    runs, crops = tmp_path / "runs", {"augment.area_min": 0.1}
     rows: dict[str, tuple[dict[str, float], float]] = {
         "plain": ({}, 0.90),
-        "taught": ({"alpha": 0.5, "views": 3}, 0.93),
+        "distilled": ({"distillation.alpha": 0.5, "augment.cached": 3}, 0.93),
         "small crops": (crops, 0.80),
-        "taught on small crops": (crops | {"beta": 1.0}, 0.79),
-        "taught on no twin": ({"alpha": 0.5, "batch": 7}, 0.99),
+        "distilled on small crops": (crops | {"distillation.beta": 1.0}, 0.79),
+        "distilled without a control": ({"distillation.alpha": 0.5, "optimizer.batch": 7}, 0.99),
     }
     for name, (changes, val) in rows.items():
-        config = replace(Config(epochs=2), **changes)  # type: ignore[arg-type]
+        config = with_values(Config(), {"optimizer.epochs": 2, **changes})
         for seed in (0, 1):
             folder = runs / (f"{name}-seed1" if seed else name)
-            write_run(folder, replace(config, seed=seed), [0.5, val + 0.01 * seed])
+            write_run(folder, with_values(config, {"seed": seed}), [0.5, val + 0.01 * seed])
     read = read_table(table, runs)
     found = gains([read, read])
     shown = {gain.name: (round(gain.points, 6), gain.seeds) for gain in found}
-    assert shown == {"taught (96 px)": (3.0, 2), "taught on small crops (96 px)": (-1.0, 2)}
-    text = "\n".join(worth_section(found, "plot.svg"))
-    assert "2 ways to teach" in text
+    assert shown == {"distilled (96 px)": (3.0, 2), "distilled on small crops (96 px)": (-1.0, 2)}
+    text = "\n".join(gain_section(found, "plot.svg"))
+    assert "2 ways to distill" in text
     assert "1 of them gained and 1 lost" in text
     assert "of those 1 gained more than twice" in text
     assert "+3.00 ± 0.71 points" in text
     assert "nothing is shown" not in text
-    worse = "\n".join(worth_section([gain for gain in found if gain.points < 0], "plot.svg"))
+    worse = "\n".join(gain_section([gain for gain in found if gain.points < 0], "plot.svg"))
     assert "So nothing is shown in favour of the hybrid here. The paper reports +3.5" in worse
     draw_gains(found, tmp_path / "worth.svg")
     assert (tmp_path / "worth.svg").read_text().count("<svg") == 1
@@ -148,62 +161,88 @@ def test_a_taught_row_stands_beside_its_twin_on_labels_alone(table: Path, tmp_pa
 
 def test_differences_are_short() -> None:
     """Seed and epochs have columns of their own, and folders need no path."""
-    base = Config(teacher_init="runs/one/teacher.safetensors", knowledge="runs/asked-one")
-    assert differences(replace(base, seed=3, epochs=7, guide_weight=1.0), base) == ""
-    assert differences(replace(base, guide="runs/a/student.safetensors"), base) == "guide a"
-    other = replace(
-        base,
-        alpha=0.5,
-        teacher_init="runs/two/teacher.safetensors",
-        knowledge="runs/asked-two",
-        attention_pairs=((2, 0), (5, 1)),
+    base = with_values(
+        Config(),
+        {"teacher.init": "runs/one/teacher.safetensors", "distillation.cache": "runs/asked-one"},
     )
-    shown = "teacher_init two, alpha 0.5, attention_pairs 2-0; 5-1, knowledge asked-two"
-    assert differences(other, base) == shown
-    elsewhere = replace(other, teacher_init="/some/where/swin_small.safetensors")
-    assert differences(elsewhere, base).startswith("teacher_init swin_small, alpha")
-    # The run that a teacher comes from says what it is; one without a run is told apart by itself.
-    made = {"teacher_size": 64, "teacher_arguments": {"embed_dim": 8}}
-    assert differences(replace(other, **made), base) == shown  # type: ignore[arg-type]
     assert (
-        differences(replace(base, alpha=0.5, teacher_size=64), base) == "teacher_size 64, alpha 0.5"
+        differences(with_values(base, {"seed": 3, "optimizer.epochs": 7, "hint.weight": 1.0}), base)
+        == ""
     )
-    # A row without knowledge never asks its teacher, whichever that is.
-    unasked = replace(other, alpha=0.0, teacher_size=64, temperature=9.0, logit_loss="dist")
+    assert (
+        differences(with_values(base, {"hint.init": "runs/a/student.safetensors"}), base)
+        == "hint.init a"
+    )
+    other = with_values(
+        base,
+        {
+            "distillation.alpha": 0.5,
+            "teacher.init": "runs/two/teacher.safetensors",
+            "distillation.cache": "runs/asked-two",
+            "distillation.attention_pairs": ((2, 0), (5, 1)),
+        },
+    )
+    shown = "teacher.init two, alpha 0.5, attention_pairs 2-0; 5-1, distillation.cache asked-two"
+    assert differences(other, base) == shown
+    elsewhere = with_values(other, {"teacher.init": "/some/where/swin_small.safetensors"})
+    assert differences(elsewhere, base).startswith("teacher.init swin_small, alpha")
+    # The run that a teacher comes from says what it is; one without a run is told apart by itself.
+    made = {"teacher.size": 64, "teacher.arguments": {"embed_dim": 8}}
+    assert differences(with_values(other, made), base) == shown
+    assert (
+        differences(with_values(base, {"distillation.alpha": 0.5, "teacher.size": 64}), base)
+        == "teacher.size 64, alpha 0.5"
+    )
+    # A row without distillation never asks its teacher, whichever that is.
+    unasked = with_values(
+        other,
+        {
+            "distillation.alpha": 0.0,
+            "teacher.size": 64,
+            "distillation.temperature": 9.0,
+            "distillation.logit_loss": "dist",
+        },
+    )
     assert differences(unasked, base) == ""
-    assert differences(replace(unasked, ema=0.5), base) == "ema 0.5"
+    assert differences(with_values(unasked, {"optimizer.ema": 0.5}), base) == "optimizer.ema 0.5"
 
 
 def test_teachers_differ_in_what_they_are_made_of(table: Path, tmp_path: Path) -> None:
     """Which of a student's row, asked nothing, says nothing."""
-    base = Config(teacher="swin", teacher_arguments={"embed_dim": 8, "depths": [2, 2]})
-    other = replace(base, teacher_arguments={"embed_dim": 16, "depths": [4, 2]}, teacher_size=64)
+    base = with_values(
+        Config(), {"teacher.name": "swin", "teacher.arguments": {"embed_dim": 8, "depths": [2, 2]}}
+    )
+    other = with_values(
+        base, {"teacher.arguments": {"embed_dim": 16, "depths": [4, 2]}, "teacher.size": 64}
+    )
     assert differences(other, base) == ""
-    shown = "teacher_arguments (embed_dim 16, depths 4-2), teacher_size 64"
+    shown = "teacher.arguments (embed_dim 16, depths 4-2), teacher.size 64"
     assert differences(other, base, "teacher") == shown
     table.write_text(TABLE.replace("[0, 1]", "[0]").replace("seeds", 'kind = "teacher"\nseeds'))
-    for name, config in (("plain", base), ("taught", other)):
-        write_run(tmp_path / "runs" / name, replace(config, epochs=1), [0.9])
+    for name, config in (("plain", base), ("distilled", other)):
+        write_run(tmp_path / "runs" / name, with_values(config, {"optimizer.epochs": 1}), [0.9])
         (tmp_path / "runs" / name / "teacher.safetensors").write_bytes(b"weights")
     about = {"weights": "teacher.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
     log_access(tmp_path / "runs/plain", split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| plain |  | 1 | 1 | 90.00% | 87.65% |" in text
-    assert f"| taught | {shown} | 1 | 1 | 90.00% | not looked at |" in text
+    assert f"| distilled | {shown} | 1 | 1 | 90.00% | not looked at |" in text
 
 
 def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path) -> None:
-    text = TABLE.replace('config = "taught.toml"', 'config = "plain.toml"\nset = ["alpha=0.25"]')
+    text = TABLE.replace(
+        'config = "distilled.toml"', 'config = "plain.toml"\nset = ["distillation.alpha=0.25"]'
+    )
     table.write_text(text.replace("seeds", 'note = "Why."\nseeds'))
     read = read_table(table, tmp_path / "runs")
-    plain, taught = read.rows
-    assert load_config(taught.config, taught.overrides).alpha == 0.25
-    assert load_config(plain.config, plain.overrides).alpha == 0.0
+    plain, distilled = read.rows
+    assert load_config(distilled.config, distilled.overrides).distillation.alpha == 0.25
+    assert load_config(plain.config, plain.overrides).distillation.alpha == 0.0
     assert "\nWhy.\n" in section(read, "plot.svg")
 
 
 def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "runs/plain", Config(epochs=1), [0.9])
+    write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 1}), [0.9])
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "not looked at" in text
     run = tmp_path / "runs/plain"
@@ -223,13 +262,14 @@ def test_the_command_runs_what_is_missing_and_writes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = TABLE.replace("taught.toml", "plain.toml")
-    (tmp_path / "table-tiny.toml").write_text(text)
+    text = TABLE.replace("distilled.toml", "plain.toml")
+    (tmp_path / "tiny.toml").write_text(text)
     (tmp_path / "plain.toml").write_text(
-        'student = "tf_mobilenetv3_small_minimal_100"\nstudent_size = 32\nepochs = 1\nbatch = 6\n'
+        'student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }\n'
+        "optimizer = { epochs = 1, batch = 6 }\n"
     )
     arguments = [
-        str(tmp_path / "table-tiny.toml"),
+        str(tmp_path / "tiny.toml"),
         *("--runs", str(tmp_path / "runs"), "--data", str(make_folder())),
         *("--write", str(tmp_path / "docs/RESULTS.md")),
     ]
@@ -238,7 +278,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert "nothing shown" in written
     seeds = [
         json.loads((tmp_path / "runs" / name / "config.json").read_text())["seed"]
-        for name in ("plain", "plain-seed1", "taught", "taught-seed1")
+        for name in ("plain", "plain-seed1", "distilled", "distilled-seed1")
     ]
     assert seeds == [0, 1, 0, 1]
     plot = (tmp_path / "docs/results-tiny.svg").read_text()
@@ -270,8 +310,9 @@ def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:
 
 def test_the_projects_tables_name_their_configs() -> None:
     root = Path(experiments.__file__).parents[2]
-    tables = sorted((root / "configs").glob("table*.toml"))
-    assert tables
+    research = sorted((root / "configs/research").glob("*.toml"))
+    tables = [path for path in research if "[[rows]]" in path.read_text()]
+    assert len(tables) > 5
     for path in tables:
         for row in read_table(path, Path("runs")).rows:
             load_config(row.config, row.overrides)

@@ -15,7 +15,7 @@ from swin2mcu.research.cost import cost_section
 from swin2mcu.research.data_audit import trust_section
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.table import Row, Table
-from swin2mcu.research.teachers import knowledge_section, teacher_section
+from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.zoo import zoo_section
 
 
@@ -51,18 +51,6 @@ def test_seeds_have_their_mean(tmp_path: Path) -> None:
     assert "mean" not in int8_section([[*seeds, unfinished]])[-1]
 
 
-def test_a_variant_stands_under_its_run_with_what_val_says(tmp_path: Path) -> None:
-    run = quantised(tmp_path / "net")
-    (run / "int8-other").mkdir()
-    stages = {s: {"split": "val", "images": 9, "top1": v} for s, v in (("ptq", 0.5), ("qat", 0.75))}
-    (run / "int8-other/card.json").write_text(json.dumps({"accuracy": stages}))
-    lines = int8_section([[run]])
-    assert lines[-2].startswith("| net | 95.00% | 94.00% | 94.50% | +0.50 |")
-    none = "–"  # noqa: RUF001
-    cells = ["net, other", none, "50.00%", "75.00%", "+25.00", none, none, none]
-    assert lines[-1] == "| " + " | ".join(cells) + " |"
-
-
 def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
     """A look at other weights, or none in int8: the difference would be of two models."""
     folders = [
@@ -89,7 +77,9 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     }
     (entry / "results.json").write_text(json.dumps({"targets": targets}))
     config = tmp_path / "net.toml"
-    config.write_text('alpha = 0.5\nteacher = "swin"\nteacher_stem = "tiny"\nteacher_size = 32\n')
+    config.write_text(
+        'distillation.alpha = 0.5\nteacher = { name = "swin", stem = "tiny", size = 32 }\n'
+    )
     sections = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
     line = next(line for line in sections if line.startswith("| net"))
     assert line == (
@@ -138,15 +128,20 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         "| net | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
     )
     assert (
-        "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher_stem) |" in text
+        "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher.stem) |" in text
     )
     assert text.count("| stem | 3 |") == 1
 
 
 def test_what_was_found_of_the_data_stands_beside_recall(tmp_path: Path) -> None:
     assert trust_section(tmp_path, tmp_path) == []
-    view = {"view": "frame", "test_top1": 0.5, "test_standard_error": 0.01, "majority_top1": 0.25}
-    probe = {"given": [view], "random": [view | {"test_top1": 0.75}]}
+    seen = {
+        "view": "frame",
+        "test_top1": 0.5,
+        "test_standard_error": 0.01,
+        "majority_top1": 0.25,
+    }
+    probe = {"given": [seen], "random": [seen | {"test_top1": 0.75}]}
     pairs = [
         {"first": f, "second": "train", "near": n, "photos": 9}
         for f, n in (("val", 5), ("test", 2))
@@ -189,8 +184,8 @@ def test_a_teacher_is_shown_with_its_last_looks(tmp_path: Path) -> None:
     assert teacher_section([("Swin", tmp_path)])[-3].endswith("| – | – | – | – |")  # noqa: RUF001
 
 
-def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
-    """Two images of two views: three of four answers are right, and 0.75 or 0.9 sure."""
+def test_cached_outputs_tell_whether_they_repeat_the_labels(tmp_path: Path) -> None:
+    """Two images of two augmentations: three of four answers are right, and 0.75 or 0.9 sure."""
     folder = tmp_path / "asked"
     folder.mkdir()
     (folder / "knowledge.json").write_text(json.dumps({"classes": ["a", "b"], "done": 2}))
@@ -198,10 +193,10 @@ def test_knowledge_tells_whether_it_repeats_the_labels(tmp_path: Path) -> None:
     sure, less = float(np.log(9)), float(np.log(3))
     logits = np.array([[[0, sure], [0, sure]], [[sure, 0], [-less, 0]]], dtype=np.float16)
     np.save(folder / "logits.npy", logits)
-    lines = knowledge_section([folder, folder, tmp_path / "never asked"])
+    lines = teacher_cache_section([folder, folder, tmp_path / "never asked"])
     assert lines[-1] == "| asked | 2 | 75.00% | 0.77 | 0.90 |"
     assert len([line for line in lines if line.startswith("| asked")]) == 1
-    assert knowledge_section([]) == []
+    assert teacher_cache_section([]) == []
 
 
 def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
@@ -211,10 +206,11 @@ def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
     speeds = {(False, False): 10.0, (False, True): 25.0, (True, False): 9.0, (True, True): 30.0}
     ways = [{"channels_last": c, "bf16": b, "images_per_s": s} for (c, b), s in speeds.items()]
     (tmp_path / "a.json").write_text(json.dumps(about | {"ways": ways}))
-    (tmp_path / "b.json").write_text(json.dumps(about | {"knowledge_cost": 1.0654}))
+    for name, key in (("b", "teacher_cache_cost"), ("old", "knowledge_cost")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(about | {key: 1.0654}))
     text = "\n".join(cost_section(tmp_path))
     assert "| big | swin | 64 | 8 | 0.90 | 2.50 | 3.00 | abacus, 3 threads |" in text
-    assert "An epoch of big on stored knowledge costs 1.07 of one without a teacher" in text
+    assert text.count("An epoch of big on cached teacher outputs costs 1.07 of one without") == 2
     for wrong in ("{}", "[]", "{"):
         (tmp_path / "c.json").write_text(wrong)
         with pytest.raises(UserError, match=r"c\.json"):

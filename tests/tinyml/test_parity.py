@@ -126,11 +126,11 @@ def changed(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -
     """A copy of `run` whose quantized network is changed, and the int8 file is not."""
     from pytorch_side.int8.fakequant import QuantNet
     from pytorch_side.nets.weights import read_weights, save_weights
-    from pytorch_side.qat import load_quantised
+    from pytorch_side.qat import load_quantized
 
     copy = folder / "changed"
     shutil.copytree(run, copy)
-    net: QuantNet = load_quantised(run)[0]
+    net: QuantNet = load_quantized(run)[0]
     weights, metadata = read_weights(run / "qat.safetensors")
     change(weights | {"index": net.index})
     net.load_state_dict(weights)

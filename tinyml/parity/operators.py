@@ -31,9 +31,9 @@ def compare_operators(run: Path, pixels: Iterable[npt.NDArray[np.uint8]]) -> dic
 
     from pytorch_side.int8.integer_net import IntegerNet
     from pytorch_side.int8.legalize import compute
-    from pytorch_side.qat import load_quantised
+    from pytorch_side.qat import load_quantized
 
-    net = load_quantised(run)[0]
+    net = load_quantized(run)[0]
     exact = IntegerNet(net)
     model = (run / "model_int8.tflite").read_bytes()
     graph = parse(model)

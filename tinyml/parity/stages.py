@@ -107,9 +107,9 @@ def _torch_stages(run: Path) -> list[Stage]:
     from pytorch_side.int8.integer_net import IntegerNet
     from pytorch_side.int8.legalize import legalize
     from pytorch_side.nets.models import load_student
-    from pytorch_side.qat import load_quantised
+    from pytorch_side.qat import load_quantized
 
-    net = load_quantised(run)[0]
+    net = load_quantized(run)[0]
 
     def torch_run(model: Callable[[Any], Any]) -> Run:
         def logits(pixels: Pixels) -> npt.NDArray[Any]:
