@@ -23,6 +23,7 @@ VERBS: dict[str, dict[str, str]] = {
         "plantvillage": "pytorch_side.data.plantvillage",
     },
     "training": {
+        "train": "swin2mcu.train",
         "teacher": "pytorch_side.teacher",
         "teacher-cache": "pytorch_side.distillation.teacher_cache",
         "distill": "pytorch_side.distill",

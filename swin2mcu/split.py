@@ -1,6 +1,7 @@
 """Show how a folder of photos is read and cut, and write it down as a split.csv.
 
-    swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--write | --out FILE.csv]
+    swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--keep train=30]
+                     [--write | --out FILE.csv]
 
 A CSV of another name lies in the same folder, and is named as --data in the folder's place: so one
 folder of photos can be cut in several ways.
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command
-from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset import SPLITS, ImageFolder, keep_few, scan_folder
 from swin2mcu.common.dataset.layouts import LEVELS
 from swin2mcu.common.dataset.summary import describe
 from swin2mcu.common.dataset.table import NAME, rows_of, write_table
@@ -28,6 +29,17 @@ def counts_of(folder: ImageFolder) -> dict[str, dict[str, int]]:
     for label, split in zip(folder.labels, folder.splits.tolist(), strict=True):
         found[folder.classes[label]][split] += 1
     return {name: dict(counts) for name, counts in found.items()}
+
+
+def kept_counts(options: Sequence[str]) -> dict[str, int]:
+    """Split → photos a class of `--keep train=30 --keep val=20`. Raises UserError."""
+    counts = {}
+    for text in options:
+        split, _, count = text.partition("=")
+        if split not in SPLITS or not count.isdecimal() or not 0 < int(count) < 10**9:
+            raise UserError(f"--keep {text}: write it as train=30 (or val, test)")
+        counts[split] = int(count)
+    return counts
 
 
 def write_split(folder: ImageFolder, path: Path) -> None:
@@ -56,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--val", type=float, default=0.12, help="share of the photos (0.12)")
     parser.add_argument("--test", type=float, default=0.12, help="share of the photos (0.12)")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="SPLIT=N",
+        help="of train, val or test keep N photos a class, drawn by --seed",
+    )
     parser.add_argument("--write", action="store_true", help=f"write DATA/{NAME}")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write this table in DATA")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -77,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             test_group=arguments.test_group,
         )
         folder = scan_folder(data, rule, arguments.classes)
+        folder = keep_few(folder, kept_counts(arguments.keep), arguments.seed)
         print(json.dumps(counts_of(folder)) if arguments.json else describe(folder))
         path = arguments.out or (folder.root / NAME if arguments.write else None)
         if path:

@@ -280,3 +280,24 @@ def test_the_split_command_writes_one_table_and_never_over_another(
     assert "is there already" in capsys.readouterr().err
     assert split_command([str(root), "--out", str(root.parent / "x.csv")]) == 2
     assert "must lie in" in capsys.readouterr().err
+
+
+def test_few_photos_a_class_are_kept_for_an_experiment(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(*numbered("train/rust/{}.jpg", 9), *numbered("train/fine/{}.jpg", 4),
+                 *numbered("val/rust/{}.jpg", 3), *numbered("val/fine/{}.jpg", 3),
+                 *numbered("test/rust/{}.jpg", 3), *numbered("test/fine/{}.jpg", 3))  # fmt: skip
+    taken = {}
+    for count in (2, 5):
+        out = root / f"few{count}.csv"
+        keep = ["--keep", f"train={count}", "--keep", "val=1"]
+        assert split_command([str(root), *keep, "--out", str(out)]) == 0
+        folder = scan_folder(out)
+        assert table(folder) == {"fine": (min(count, 4), 1, 3), "rust": (count, 1, 3)}
+        taken[count] = {f for f, s in zip(folder.files, folder.splits, strict=True) if s == "train"}
+    assert taken[2] < taken[5], "a larger set holds the smaller one"
+    capsys.readouterr()
+    for wrong in ("rust=2", "train", "train=0", "train=x"):
+        assert split_command([str(root), "--keep", wrong]) == 2
+        assert "--keep" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from swin2mcu.common.dataset.draw import draw_splits
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_corrupt,
+    keep_few,
     load_split_pixels,
     random_split,
     spread,
@@ -34,6 +35,7 @@ __all__ = [
     "ImageFolder",
     "check_corrupt",
     "import_folder",
+    "keep_few",
     "load_split_pixels",
     "random_split",
     "scan_folder",

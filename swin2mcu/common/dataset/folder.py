@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,15 +67,19 @@ class ImageFolder:
         if not positions:
             return self
         check_corrupt(self.root, len(positions), len(self.files), self.files[min(positions)])
-        keep = np.array([i for i in range(len(self.files)) if i not in positions], dtype=np.int64)
-        labels = self.labels[keep]
+        kept = self.at([i for i in range(len(self.files)) if i not in positions])
         for number, name in enumerate(self.classes):
-            if not (labels == number).any():
+            if not (kept.labels == number).any():
                 raise UserError(f"{self.root}/{name} holds no readable image: mend or remove it")
+        return kept
+
+    def at(self, positions: Sequence[int]) -> ImageFolder:
+        """The same folder with the images at these positions alone, in their order."""
+        keep = np.array(positions, dtype=np.int64)
         return dataclasses.replace(
             self,
             files=tuple(self.files[i] for i in keep),
-            labels=labels,
+            labels=self.labels[keep],
             splits=self.splits[keep],
             sources=tuple(self.sources[i] for i in keep),
             groups=tuple(self.groups[i] for i in keep),
@@ -101,6 +106,23 @@ def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
         positions = np.flatnonzero(folder.labels == label)
         splits[positions] = rng.permutation(splits[positions])
     return dataclasses.replace(folder, splits=splits, cut_by="at random, photo by photo")
+
+
+def keep_few(folder: ImageFolder, counts: Mapping[str, int], seed: int = 0) -> ImageFolder:
+    """At most `counts[split]` photos of each class, drawn by the seed; other splits stay whole.
+
+    A larger count keeps what a smaller one kept: the drawn order is the same.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(folder.files))
+    kept: list[int] = []
+    taken: Counter[tuple[int, str]] = Counter()
+    for position in order:
+        unit = (int(folder.labels[position]), str(folder.splits[position]))
+        taken[unit] += 1
+        if taken[unit] <= counts.get(unit[1], len(folder.files)):
+            kept.append(int(position))
+    return folder.at(sorted(kept))
 
 
 def load_split_pixels(

@@ -1,0 +1,116 @@
+"""From a folder of photos to an int8 model with its card: student, size and steps are chosen.
+
+    swin2mcu train DATA [--board BOARD] [--init imagenet | random | FILE] [--teacher FILE]
+
+It runs the chain's own commands and prints each before it starts, so that any of them can be run
+again with other options. Interrupted, the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from swin2mcu.common.card import SplitRule
+from swin2mcu.common.cli import Parser, UserError, run_command, status
+from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.paths import data_folder
+from swin2mcu.train_plan import Plan, plan_training, size_for
+
+Main = Callable[[Sequence[str]], int]
+
+
+def steps_of(plan: Plan, data: Path, run: Path, options: list[str]) -> list[tuple[str, list[str]]]:
+    """The chain's commands in order: module and arguments. `options` say how photos are split."""
+    place = ["--data", str(data)]
+    settings = [o for key, value in plan.settings.items() for o in ("--set", f"{key}={value}")]
+    return [
+        ("pytorch_side.distill", [*place, "--out", str(run), *settings, *options]),
+        ("pytorch_side.qat", ["--run", str(run), *place]),
+        ("pytorch_side.export", [str(run)]),
+        ("tinyml.convert", [str(run)]),
+        ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),
+        ("swin2mcu.calibrate", [str(run), *place]),
+    ]
+
+
+def mains() -> dict[str, Main]:
+    """The commands' functions; imported late, since they load torch and tensorflow."""
+    from pytorch_side import distill, export, qat
+    from swin2mcu import calibrate
+    from tinyml.convert import __main__ as convert
+    from tinyml.parity import __main__ as parity
+
+    return {
+        "pytorch_side.distill": distill.main,
+        "pytorch_side.qat": qat.main,
+        "pytorch_side.export": export.main,
+        "tinyml.convert": convert.main,
+        "tinyml.parity": parity.main,
+        "swin2mcu.calibrate": calibrate.main,
+    }
+
+
+def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main]) -> int:
+    """Run each command; the exit code of the first that fails, which has said why itself."""
+    for name, arguments in steps:
+        status.print(f"\npython -m {name} {shlex.join(arguments)}")
+        code = commands[name](arguments)
+        if code:
+            return code
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
+    parser.add_argument("--out", type=Path, default=Path("runs/mine"), help="run folder: runs/mine")
+    parser.add_argument("--board", help="take the largest image that this board has room for")
+    parser.add_argument(
+        "--init",
+        default="imagenet",
+        help="imagenet (downloaded), random, or a student.safetensors to go on from",
+    )
+    parser.add_argument("--teacher", type=Path, help="a finished Swin: RUN/teacher.safetensors")
+    parser.add_argument("--epochs", type=int, help="instead of the number that is chosen")
+    parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
+    parser.add_argument("--test-group", default="", metavar="NAME", help="this group is the test")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    arguments = parser.parse_args(argv)
+
+    def command() -> int:
+        if arguments.epochs is not None and arguments.epochs < 1:
+            raise UserError("--epochs must be at least 1")
+        data = data_folder(arguments.data)
+        rule = SplitRule(group_by=arguments.group_by, test_group=arguments.test_group)
+        folder = import_folder(data, rule)
+        plan = plan_training(
+            images=len(folder.indices("train")),
+            size=size_for(arguments.board, len(folder.classes)),
+            init=arguments.init,
+            teacher=arguments.teacher,
+            epochs=arguments.epochs,
+            seed=arguments.seed,
+        )
+        for line in plan.reasons:
+            print(line)
+        options = []
+        for key in ("group_by", "test_group"):
+            if value := getattr(arguments, key):
+                options += ["--set", f"data.{key}={value}"]
+        steps = steps_of(plan, data, arguments.out, options)
+        if arguments.plan:
+            print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
+            return 0
+        code = run_steps(steps, mains())
+        if code == 0:
+            print(f"{arguments.out} is ready. Ask it: swin2mcu predict {arguments.out} leaf.jpg")
+        return code
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,125 @@
+"""What `swin2mcu train` chooses, from the number of photos, the board and the weights at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from pathlib import Path
+
+from host_tools.boards.table import get_board
+from host_tools.fit import fit, need_of
+from swin2mcu.common.cli import UserError
+from tinyml.aot.compiler import compile_graph
+from tinyml.format import mobilenet_graphs
+from tinyml.format.tflite import parse
+
+SIZES = (160, 128, 96)  # pixels; the published small students' and one between
+# Fewer steps leave a student from ImageNet weights behind, whatever the number of photos;
+# docs/results/small-sets.md has the measurement.
+STEPS_MIN, EPOCHS_MIN, EPOCHS_MAX = 900, 15, 120
+STEPS_RANDOM = 3  # times as many where weights are drawn
+BATCH_MIN, BATCH_MAX = 8, 64
+RATE, RATE_BATCH = 1.5e-3, 96  # of AdamW; the rate goes with the root of the batch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of `pytorch_side.distill` that differ from its defaults, and why, a line each."""
+
+    settings: dict[str, object]
+    reasons: list[str]
+
+
+def plan_training(
+    images: int, size: int, init: str, teacher: Path | None, epochs: int | None, seed: int
+) -> Plan:
+    """Batch and epochs for `images` training photos, at least STEPS_MIN optimizer steps.
+
+    Raises UserError for weights that are not there.
+    """
+    batch = batch_for(images)
+    steps = ceil(images / batch)
+    wanted = STEPS_MIN * (STEPS_RANDOM if init == "random" else 1)
+    chosen = epochs or min(max(ceil(wanted / steps), EPOCHS_MIN), EPOCHS_MAX)
+    settings: dict[str, object] = {
+        "seed": seed,
+        "student.size": size,
+        "optimizer.batch": batch,
+        "optimizer.epochs": chosen,
+        "optimizer.learning_rate": round(RATE * sqrt(batch / RATE_BATCH), 6),
+        "optimizer.warmup_epochs": min(2.0, chosen / 10),
+    }
+    reasons = [
+        f"student: tf_mobilenetv3_small_100 at {size} px",
+        f"budget: {chosen} epochs of {images:,} photos in batches of {batch}, "
+        f"{chosen * steps:,} steps",
+    ]
+    settings |= _start(init, reasons)
+    settings |= _teacher(teacher, init, reasons)
+    return Plan(settings, reasons)
+
+
+def batch_for(images: int) -> int:
+    """A power of two near a tenth of the photos: small sets need many steps an epoch."""
+    batch = BATCH_MIN
+    while batch < BATCH_MAX and batch * 2 * 10 <= images:
+        batch *= 2
+    return batch
+
+
+def _start(init: str, reasons: list[str]) -> dict[str, object]:
+    if init == "imagenet":
+        reasons.append("start: ImageNet weights, downloaded by timm")
+        return {"student.pretrained": "true"}
+    if init == "random":
+        reasons.append("start: random weights, three times the steps")
+        return {}
+    if not Path(init).is_file():
+        raise UserError(f"--init {init} is neither imagenet, random nor a file")
+    reasons.append(f"start: {init}; layers whose shapes differ begin anew")
+    return {"student.init": init}
+
+
+def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
+    if teacher is None:
+        why = "" if init == "random" else ": from pretrained weights one brought nothing"
+        reasons.append(f"teacher: none{why} (docs/RESULTS.md)")
+        return {}
+    config = teacher.parent / "config.json"
+    if not teacher.is_file() or not config.is_file():
+        raise UserError(f"--teacher {teacher} is no teacher.safetensors of a run with config.json")
+    from pytorch_side.config import flat, saved_config  # msgspec comes with the training packages
+
+    saved = flat(saved_config(config))
+    described = {
+        key: value
+        for key, value in saved.items()
+        if key.startswith("teacher.") and key not in ("teacher.init", "teacher.stem_init")
+    }
+    reasons.append(f"teacher: {teacher}, by its logits and its attention")
+    alpha, beta = (0.7, 0.3) if init == "random" else (0.3, 0.1)
+    return {
+        **described,
+        "teacher.init": str(teacher),
+        "teacher.pretrained": "false",
+        "distillation.alpha": alpha,
+        "distillation.beta": beta,
+        "augment.cached": 6,
+    }
+
+
+def size_for(board_name: str | None, classes: int) -> int:
+    """The largest of SIZES whose network fits the board; 96 px, which fits most, without one.
+
+    Raises UserError where none fits. `classes` change a classifier of 1,024 inputs: little.
+    """
+    if board_name is None:
+        return SIZES[-1]
+    board = get_board(board_name)
+    for size in SIZES:
+        graph = parse(mobilenet_graphs.small(size))
+        need = need_of(graph, compile_graph(graph, "0" * 64, board.core).arena_bytes)
+        room = fit(need, board)
+        if not room.shortages and room.flash_need + 1024 * classes <= room.flash_have:
+            return size
+    raise UserError(f"no student of {' or '.join(map(str, SIZES))} px fits {board_name}")

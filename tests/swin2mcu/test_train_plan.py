@@ -1,0 +1,63 @@
+"""What `swin2mcu train` chooses, and that its commands are ones that exist."""
+
+from pathlib import Path
+
+import pytest
+
+from swin2mcu.common.cli import UserError
+from swin2mcu.train import main, mains, steps_of
+from swin2mcu.train_plan import (
+    EPOCHS_MAX,
+    EPOCHS_MIN,
+    STEPS_MIN,
+    batch_for,
+    plan_training,
+    size_for,
+)
+
+
+def plan(images: int, init: str = "imagenet", teacher: Path | None = None, **given: int) -> dict:
+    return plan_training(images, 96, init, teacher, given.get("epochs"), 0).settings
+
+
+@pytest.mark.parametrize("images", [1, 14, 70, 300, 600, 2_000, 12_083, 100_000])
+def test_every_set_gets_enough_steps(images: int) -> None:
+    settings = plan(images)
+    batch, epochs = settings["optimizer.batch"], settings["optimizer.epochs"]
+    steps = -(-images // batch) * epochs
+    assert EPOCHS_MIN <= epochs <= EPOCHS_MAX
+    assert steps >= STEPS_MIN or epochs == EPOCHS_MAX
+    assert settings["optimizer.warmup_epochs"] <= epochs / 10
+    assert plan(images, "random")["optimizer.epochs"] >= epochs
+
+
+def test_batches_grow_with_the_set() -> None:
+    sizes = [batch_for(n) for n in (1, 79, 160, 320, 639, 640, 10**6)]
+    assert sizes == [8, 8, 16, 32, 32, 64, 64]
+
+
+def test_a_start_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(UserError, match="neither imagenet, random nor a file"):
+        plan(10, "weights.safetensors")
+    with pytest.raises(UserError, match=r"no teacher\.safetensors"):
+        plan(10, teacher=Path("teacher.safetensors"))
+
+
+def test_the_board_limits_the_size() -> None:
+    assert size_for(None, 10) == 96
+    assert size_for("qemu-m7", 10) == 160
+    with pytest.raises(UserError, match="toaster"):
+        size_for("toaster", 10)
+
+
+def test_every_step_has_a_command(tmp_path: Path) -> None:
+    steps = steps_of(plan_training(70, 96, "random", None, 1, 0), tmp_path, tmp_path / "run", [])
+    assert {name for name, _ in steps} == set(mains())
+
+
+def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], leaves: Path) -> None:
+    assert main([str(leaves), "--epochs", "0"]) == 2
+    assert "--epochs" in capsys.readouterr().err
+    assert main([str(leaves), "--plan", "--init", "random"]) == 0
+    shown = capsys.readouterr().out
+    assert "start: random weights" in shown and "python -m tinyml.convert runs/mine" in shown
