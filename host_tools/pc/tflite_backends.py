@@ -110,11 +110,10 @@ def float_model(model: Model, work: Path) -> tuple[Path, str]:
 
 def load_litert(path: Path, threads: int, contract: InputContract = OUR_CONTRACT) -> Runner:
     """LiteRT with its default kernels (XNNPACK); the file's ends may be int8, uint8 or float32."""
-    from ai_edge_litert.interpreter import Interpreter
+    from tinyml.runtimes.litert import open_interpreter
 
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter = open_interpreter(path, threads)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"LiteRT cannot load {path}: {error}") from error
     taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -151,19 +150,9 @@ def load_generated_c(model: Model, work: Path) -> Runner:
 
 
 def load_onnxruntime(path: Path, threads: int) -> Runner:
-    import onnxruntime
+    from tinyml.runtimes.onnx import fast_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin for more work would take the cores from the backend whose turn is next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # its errors share no base class but this
-        raise UserError(f"ONNX Runtime cannot load {path}: {error}") from error
+    session = fast_session(path, threads)
     name = session.get_inputs()[0].name
     channels_first = session.get_inputs()[0].shape[1] == 3
 

@@ -20,6 +20,7 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
+from tinyml.runtimes.litert import open_interpreter
 
 PAGE = Path(__file__).resolve().parent / "page"
 BUILD = ROOT / "build" / "phone_page"
@@ -147,9 +148,7 @@ def expect(
 
 
 def output_scale(model: Model) -> float:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(model.int8))
+    interpreter = open_interpreter(model.int8)
     return float(interpreter.get_output_details()[0]["quantization"][0])
 
 

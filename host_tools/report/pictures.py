@@ -18,6 +18,7 @@ from PIL import Image
 from host_tools.inputs import Model, split_images
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import load_pixels, to_int8
+from tinyml.runtimes.litert import open_interpreter
 
 SHOWN = 12
 SIDE = 120  # pixels of a thumbnail
@@ -36,10 +37,7 @@ class Picture:
 
 def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     """Score the test split with LiteRT and return the images that are most wrong."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(model.int8), num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = open_interpreter(model.int8)
     given = interpreter.get_output_details()[0]
     scale = given["quantization"][0]
     wrong: list[tuple[float, Path, int, int]] = []
@@ -53,7 +51,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
         if answer != label:
             wrong.append((float(logits[answer] - logits[label]), path, label, answer))
     wrong.sort(key=lambda mistake: -mistake[0])
-    looking = _looking_interpreter(model)
+    looking = open_interpreter(model.int8, kernels="plain", keep_tensors=True)
     pictures = []
     for margin, path, label, answer in wrong[:SHOWN]:
         pixels = load_pixels(path, model.size, model.size)
@@ -115,19 +113,6 @@ def overlay(pixels: npt.NDArray[np.uint8], energy: npt.NDArray[np.float32]) -> I
     warm = np.array([255.0, 120.0, 20.0], np.float32)
     mixed = grey * (1 - 0.65 * share) + warm * 0.65 * share
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
-
-
-def _looking_interpreter(model: Model) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    interpreter = Interpreter(
-        model_path=str(model.int8),
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 def _answer(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:

@@ -14,11 +14,11 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert import schema_py_generated as schema
 
 from pytorch_side.int8.qparams import integer_bias, integer_weights
 from swin2mcu.common.cli import UserError
 from tinyml.format.tflite import Graph, Operator
+from tinyml.format.writer import schema
 
 Arrays = dict[str, npt.NDArray[Any]]
 

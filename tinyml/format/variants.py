@@ -10,9 +10,9 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from swin2mcu.common.cli import UserError
+from tinyml.format.writer import schema
 
 QUANTIZE_VERSION, DEQUANTIZE_VERSION = 1, 2
 

@@ -8,8 +8,9 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated
 
+schema = schema_py_generated  # of .tflite's FlatBuffer; others take it from here
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 UINT8 = schema.TensorType.UINT8
 ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy.typing as npt
+
+Kernels = Literal["fast", "plain", "reference"]
+
+
+def open_interpreter(
+    model: bytes | Path, threads: int = 1, kernels: Kernels = "fast", keep_tensors: bool = False
+) -> Any:
+    """An interpreter with its tensors allocated.
+
+    "fast" kernels are XNNPACK's, "plain" ones LiteRT's own, "reference" ones those that TFLite
+    Micro has. ValueError or RuntimeError for a file that LiteRT does not take.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = {
+        "fast": OpResolverType.AUTO,
+        "plain": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        "reference": OpResolverType.BUILTIN_REF,
+    }
+    interpreter = Interpreter(
+        **{"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)},
+        num_threads=threads,
+        experimental_op_resolver_type=resolver[kernels],
+        experimental_preserve_all_tensors=keep_tensors,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 class LiteRT:
@@ -14,16 +42,8 @@ class LiteRT:
     """
 
     def __init__(self, model: bytes, reference: bool = True, keep_tensors: bool = False) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-        self._interpreter = Interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_op_resolver_type=kind,
-            experimental_preserve_all_tensors=keep_tensors,
-        )
-        self._interpreter.allocate_tensors()
+        kernels: Kernels = "reference" if reference else "fast"
+        self._interpreter = open_interpreter(model, 1, kernels, keep_tensors)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

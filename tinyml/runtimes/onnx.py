@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_float
 
 Floats = npt.NDArray[np.float32]
@@ -42,6 +43,21 @@ def onnx_session(path: Path) -> Callable[[npt.NDArray[np.uint8]], Floats]:
         return np.concatenate([session.run(None, {source: image[None]})[0] for image in fed])
 
     return logits
+
+
+def fast_session(path: Path, threads: int) -> Any:
+    """A session with all optimizations. Raises UserError for a file that is refused."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin for more work would take the cores from the backend whose turn is next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors share no base class but this
+        raise UserError(f"ONNX Runtime cannot load {path}: {error}") from error
 
 
 def onnx_options() -> Any:
