@@ -33,7 +33,7 @@ demo: setup
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
 board: setup
-	$(PY) -m pytorch_side.qat --run "runs/$(RUN)"
+	$(PY) -m pytorch_side.qat "runs/$(RUN)"
 	$(PY) -m pytorch_side.export "runs/$(RUN)"
 	$(PY) -m tinyml.convert "runs/$(RUN)"
 	$(PY) -m tinyml.parity "runs/$(RUN)" $(SCORE)

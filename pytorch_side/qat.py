@@ -1,4 +1,4 @@
-"""Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat --run runs/NAME`.
+"""Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat runs/NAME`.
 
 Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
 trains on a little, gently, in the board's exact integers. PTQ and QAT are scored in them
@@ -188,7 +188,7 @@ def complete_card(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--run", type=Path, required=True, help="folder with student.safetensors")
+    parser.add_argument("run", type=Path, help="folder with student.safetensors")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="0: PTQ, ranges alone")
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument(

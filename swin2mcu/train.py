@@ -27,7 +27,7 @@ def steps_of(plan: Plan, data: Path, run: Path, options: list[str]) -> list[tupl
     settings = [o for key, value in plan.settings.items() for o in ("--set", f"{key}={value}")]
     return [
         ("pytorch_side.distill", [*place, "--out", str(run), *settings, *options]),
-        ("pytorch_side.qat", ["--run", str(run), *place]),
+        ("pytorch_side.qat", [str(run), *place]),
         ("pytorch_side.export", [str(run)]),
         ("tinyml.convert", [str(run)]),
         ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),

@@ -95,7 +95,7 @@ def run_chain(case: Case, folder: Path) -> dict[str, Any]:
     _do(distill.main, [*place, "--out", str(run), *options])
     if case.dead:
         kill_channels(run)
-    _do(qat.main, ["--run", str(run), *place])
+    _do(qat.main, [str(run), *place])
     _do(export.main, [str(run)])
     _do(convert.main, [str(run)])
     board = ["--board", case.board]

@@ -46,14 +46,14 @@ def test_ptq_then_qat(
     data = ["--data", str(make_folder(images=16))]
     config = with_values(read_saved_config(run / "config.json"), {"data.split_seed": 3})
     save_config(config, run / "config.json")
-    assert main(["--run", str(run), "--epochs", "0", *data]) == 0
+    assert main([str(run), "--epochs", "0", *data]) == 0
     card = load_card(run / "card.json")
     assert card.split == SplitRule(seed=3)
     assert set(card.accuracy) == {"float", "ptq"} and not (run / "qat").exists()
     before = load_quantized(run)[0]
 
     options = ["--epochs", "3", "--float-epochs", "2", "--follow-epochs", "1"]
-    assert main(["--run", str(run), *options, "--learning-rate", "1e-3", *data]) == 0
+    assert main([str(run), *options, "--learning-rate", "1e-3", *data]) == 0
     after, size, classes, student = load_quantized(run)
     assert (size, classes, student) == (32, card.classes, card.student)
     changed = [
@@ -82,7 +82,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     run: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--epochs", "3", "--float-epochs", "1", "--data", str(make_folder(images=16))]
-    assert main(["--run", str(run), *arguments]) == 0
+    assert main([str(run), *arguments]) == 0
     wanted, _ = read_weights(run / "qat.safetensors")
     for name in ("qat.safetensors", "card.json", "ranges.json"):
         (run / name).unlink()
@@ -99,9 +99,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
         saved(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(qat, "save_weights", save_twice)
-    assert main(["--run", str(run), *arguments]) == 130
+    assert main([str(run), *arguments]) == 130
     monkeypatch.setattr(qat, "save_weights", saved)
-    assert main(["--run", str(run), *arguments]) == 0
+    assert main([str(run), *arguments]) == 0
     resumed, _ = read_weights(run / "qat.safetensors")
     assert all(torch.equal(resumed[name], value) for name, value in wanted.items())
 
@@ -122,7 +122,7 @@ def test_another_data_set_is_refused(
     run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = make_folder(classes=2, images=16, name="two")
-    assert main(["--run", str(run), "--epochs", "0", "--data", str(data)]) == 2
+    assert main([str(run), "--epochs", "0", "--data", str(data)]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]  # after the table of photos
     assert "knows the classes class_0, class_1, class_2" in error
 
@@ -132,7 +132,7 @@ def test_an_incomplete_run_is_refused(
     run: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
     (run / file).unlink()
-    assert main(["--run", str(run), "--epochs", "0", "--data", str(make_folder())]) == 2
+    assert main([str(run), "--epochs", "0", "--data", str(make_folder())]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]  # after the table of photos
     assert error.startswith("error: ") and file in error
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_trained_is_refused(
     options: list[str],
     names: str,
 ) -> None:
-    assert main(["--run", str(run), "--data", str(make_folder()), *options]) == 2
+    assert main([str(run), "--data", str(make_folder()), *options]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and names in error and "\n" not in error
     assert not (run / "qat").exists()
