@@ -68,7 +68,7 @@ class TrainBatches:
         positions = images.folder.indices("train")
         self.train = positions
         self.positions = positions[spread(len(positions), limit)]
-        self.train_data_digest = images.folder.learnt_from()
+        self.train_data_digest = images.folder.train_data_digest()
         if batch % processes or (processes > 1 and len(self.positions) < batch):
             raise UserError(
                 f"optimizer.batch is {batch}: with {processes} processes it must be a multiple of "

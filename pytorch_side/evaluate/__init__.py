@@ -1,11 +1,11 @@
-"""Honest evaluation of any data set and any run: is the split clean, and what is a score worth?
+"""Evaluate a data set and a run: is the split clean, and how accurate is the network?
 
     python -m pytorch_side.evaluate audit DATA        duplicates and near-duplicates between splits
-    python -m pytorch_side.evaluate probe DATA        what the background alone gives away
+    python -m pytorch_side.evaluate probe DATA        accuracy from the background alone
     python -m pytorch_side.evaluate resplit DATA --out DIR    the same photos, split at random
     python -m pytorch_side.evaluate score RUN --split test    accuracy, calibration, confusion
-    python -m pytorch_side.evaluate attention RUN --out FILE.png    where teacher and student look
+    python -m pytorch_side.evaluate attention RUN --out FILE.png    attention maps
 
-Every data question is answered for the given split and for a random one beside it, because the
-difference between the two is what a leaking split is worth.
+The data audits compare the given split with a random one: the difference shows how much a leaking
+split raises accuracy.
 """

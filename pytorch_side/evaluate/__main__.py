@@ -18,7 +18,7 @@ from swin2mcu.common.paths import data_folder
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
-    """Twins between splits: of the split given, and of a random one of the same photos."""
+    """Near-duplicates between splits: of the given split, and of a random one of its photos."""
     from pytorch_side.evaluate.audit import NEAR_BITS, audit, fingerprint
 
     folder = import_folder(data)
@@ -47,16 +47,16 @@ def roboflow_copies(folder: ImageFolder) -> dict[str, int]:
 
 
 def probe_report(data: Path, seed: int) -> dict[str, Any]:
-    """Probes on the split given, and on a random one of the same photos."""
-    from pytorch_side.evaluate.background_probe import VIEWS, probe, read_pixels
+    """Background probes on the given split, and on a random one of the same photos."""
+    from pytorch_side.evaluate.background_probe import REGIONS, probe, read_pixels
 
     folder = import_folder(data)
     given, dealt = read_pixels(folder), read_pixels(random_split(folder, seed))
     return {
         "data": data.name,
         "classes": len(folder.classes),
-        "given": [probe(given, view, seed) for view in VIEWS],
-        "random": [probe(dealt, view, seed) for view in VIEWS],
+        "given": [probe(given, region, seed) for region in REGIONS],
+        "random": [probe(dealt, region, seed) for region in REGIONS],
     }
 
 
@@ -64,17 +64,17 @@ def audit_text(report: dict[str, Any]) -> str:
     lines = [f"{report['images']} photos; near: at most {report['near_bits']} of 256 bits differ"]
     if report["copies"]:
         lines.append(
-            f"{report['copies']} are Roboflow's copies of {report['originals']} photos: a drawn "
+            f"{report['copies']} are Roboflow copies of {report['originals']} photos: a drawn "
             f"split keeps them on one side; in this one {report['torn']} photos lie on both"
         )
-    lines.append(f"{'photos with a twin':24}{'split as given':>24}{'random split':>24}")
+    lines.append(f"{'photos with a duplicate':24}{'split as given':>24}{'random split':>24}")
     for given, dealt in zip(report["given"], report["random"], strict=True):
         cells = "".join(
             f"{t['exact']:>5} same, {t['near']:>4} near" + " " * 3 for t in (given, dealt)
         )
         lines.append(f"{given['first']:>5} in {given['second']:<5} of {given['photos']:<7}{cells}")
-    for twins in report["given"]:
-        for first, second, bits in twins["closest"]:
+    for pair in report["given"]:
+        for first, second, bits in pair["closest"]:
             lines.append(f"{bits:4} bits  {first}  {second}")
     return "\n".join(lines)
 
@@ -85,7 +85,7 @@ def probe_text(report: dict[str, Any]) -> str:
         cells = "".join(
             f"{p['test_top1']:>10.1%} ± {p['test_standard_error']:.1%}" for p in (given, dealt)
         )
-        lines.append(f"{given['view']:32}{cells}")
+        lines.append(f"{given['region']:32}{cells}")
     lines.append(
         f"{'nothing (the commonest class)':32}{report['given'][0]['majority_top1']:>10.1%}"
     )
@@ -110,7 +110,7 @@ def score_text(report: dict[str, Any]) -> str:
         ),
         f"expected calibration error {plain['error']:.2%}; {tempered['error']:.2%} at the "
         f"temperature {tempered['temperature']:.2f} that val chooses",
-        f"looks at {report['split']} so far: {report['looks']}",
+        f"scores of {report['split']} in the access log: {report['accesses']}",
         "",
         f"{'recall':>34}   answers (columns in the order of rows)",
     ]
@@ -124,7 +124,7 @@ def score_text(report: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
-        description="Is a data set's split clean, and what is a run's score worth?",
+        description="Is a data set's split clean, and how accurate is a run's network?",
     )
     words = parser.add_subparsers(dest="word", required=True)
 
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for word, text in (
         ("audit", "duplicates and near-duplicates between splits"),
-        ("probe", "what the background alone gives away"),
+        ("probe", "background probe: accuracy from the background alone"),
         ("resplit", "the same photos in a random split, as links"),
     ):
         sub = add(word, text)
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if word == "resplit":
             sub.add_argument("--out", type=Path, required=True)
     for word, text in (
-        ("score", "accuracy, calibration and confusion of a run; the look is written down"),
+        ("score", "accuracy, calibration and confusion of a run; each score is logged"),
         ("attention", "teacher's and student's attention over the same leaves, as a PNG"),
     ):
         sub = add(word, text)

@@ -25,7 +25,7 @@ from swin2mcu.common.pixels import load_pixels
 
 TILE = 160  # side of one drawing in pixels
 TITLE = 22
-# Dark violet, red, orange, pale yellow: brightness rises with attention, also in grey print.
+# Dark violet, red, orange, pale yellow: brightness rises with attention, also in gray print.
 HEAT = np.array(
     [[20, 8, 60], [120, 28, 109], [214, 69, 70], [251, 155, 41], [252, 250, 180]], dtype=np.float64
 )
@@ -37,10 +37,10 @@ def overlay(photo: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32]) ->
     level = (attention - low) / (high - low) if high > low else np.zeros_like(attention)
     fine = Image.fromarray(level.astype(np.float32)).resize((TILE, TILE), Image.Resampling.BICUBIC)
     place = np.clip(np.asarray(fine), 0.0, 1.0) * (len(HEAT) - 1)
-    colour = np.stack([np.interp(place, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
+    color = np.stack([np.interp(place, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
     base = Image.fromarray(photo).resize((TILE, TILE), Image.Resampling.BILINEAR).convert("L")
-    grey = np.asarray(base, dtype=np.float64)[..., None]
-    return Image.fromarray((0.45 * grey + 0.55 * colour).astype(np.uint8))
+    gray = np.asarray(base, dtype=np.float64)[..., None]
+    return Image.fromarray((0.45 * gray + 0.55 * color).astype(np.uint8))
 
 
 def choose(folder: ImageFolder, split: str, count: int) -> list[str]:
@@ -54,11 +54,11 @@ def choose(folder: ImageFolder, split: str, count: int) -> list[str]:
 
 def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10) -> Image.Image:
     """One row a leaf: the photo, then for each compared pair of stages the teacher's map and the
-    student's, as both networks of a distilled run see the leaf at their own input sizes.
+    student's. Each network sees the leaf at its own input size.
 
-    The student's is the energy of its own features. A loss with alignment compared that of their
-    projection to the teacher's width, which is thrown away when training ends. Raises UserError
-    when the run's student had no teacher.
+    The student's map is the energy of its own features. With alignment, training compared the
+    energy of their projection instead, which is not saved. Raises UserError when the student had no
+    teacher.
     """
     config = read_saved_config(run / "config.json")
     folder = folder_of_run(run, data)
@@ -68,13 +68,13 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
         raise UserError(f"{run} is a teacher's run: name a student's, which knows both")
     pairs = config.distillation.attention_pairs
     files = choose(folder, split, count)
-    views = [
+    pixels = [
         np.stack([load_pixels(folder.root / file, net.size, net.size) for file in files])
         for net in (student, teacher)
     ]
     kind = config.distillation.attention_map
-    theirs = _teacher_maps(teacher, views[1], [t for _, t in pairs], kind)
-    own = _student_maps(student, views[0], [s for s, _ in pairs])
+    theirs = _teacher_maps(teacher, pixels[1], [t for _, t in pairs], kind)
+    own = _student_maps(student, pixels[0], [s for s, _ in pairs])
     titles = ["photo"]
     aligned = config.distillation.alignment
     own_title = "student {}, before alignment" if aligned else "student, stage {}"
@@ -84,7 +84,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         draw.text((column * TILE + 6, 5), title, fill="black")
-    for row, photo in enumerate(views[1]):
+    for row, photo in enumerate(pixels[1]):
         tiles = [Image.fromarray(photo).resize((TILE, TILE), Image.Resampling.BILINEAR)]
         for s, t in pairs:
             tiles += [overlay(photo, theirs[t][row]), overlay(photo, own[s][row])]

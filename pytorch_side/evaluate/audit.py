@@ -1,9 +1,9 @@
-"""Photos that are in two splits at once: the very same pixels, or the same leaf taken again.
+"""Photos that are in two splits at once: the same pixels, or another photo of the same leaf.
 
-A photo's perceptual hash is the sign pattern of its lowest 16 x 16 cosine coefficients about their
-median, 256 bits. Unrelated photos differ in more than a quarter of them even at their closest, two
-photos of one leaf often in less. A flip or a quarter turn only changes signs of the coefficients or
-swaps their axes, so all eight turns of a photo are compared without decoding it again.
+A photo's perceptual hash has 256 bits: whether each of its lowest 16 x 16 cosine coefficients is
+above their median. Unrelated photos differ in more than a quarter of the bits; two photos of one
+leaf often differ in less. A flip or a quarter turn changes the signs of coefficients or swaps their
+axes, so all eight orientations of a photo are compared without decoding it again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Fingerprints:
 
 
 @dataclass(frozen=True)
-class Twins:
-    """How many photos of one split have a twin in another."""
+class NearDuplicates:
+    """How many photos of one split have a near-duplicate in another."""
 
     first: str
     second: str
@@ -64,8 +64,8 @@ def fingerprint(folder: ImageFolder) -> Fingerprints:
         except UserError:
             continue
         digests[i] = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-        grey = image.convert("L").resize((GRID, GRID), Image.Resampling.BILINEAR)
-        coefficients[i] = transform @ np.asarray(grey, dtype=np.float32) @ transform.T
+        gray = image.convert("L").resize((GRID, GRID), Image.Resampling.BILINEAR)
+        coefficients[i] = transform @ np.asarray(gray, dtype=np.float32) @ transform.T
     folder.without({i for i, digest in enumerate(digests) if not digest})
     return Fingerprints(coefficients, tuple(digests))
 
@@ -87,12 +87,12 @@ def hash_bits(coefficients: npt.NDArray[np.float32]) -> Hashes:
 def turned(coefficients: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
     """The coefficients of the eight flips and quarter turns of the photos."""
     sign = np.where(np.arange(LOW) % 2, -1.0, 1.0).astype(np.float32)
-    views = []
+    found = []
     for same in (coefficients, coefficients.transpose(0, 2, 1)):
         for rows in (1.0, sign[:, None]):
             for columns in (1.0, sign[None, :]):
-                views.append(np.ascontiguousarray(same * rows * columns))
-    return views
+                found.append(np.ascontiguousarray(same * rows * columns))
+    return found
 
 
 def closest(first: Hashes, second: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -107,17 +107,19 @@ def closest(first: Hashes, second: Hashes) -> tuple[npt.NDArray[np.int64], npt.N
     return where, bits
 
 
-def twins(folder: ImageFolder, prints: Fingerprints, first: str, second: str) -> Twins:
+def near_duplicates(
+    folder: ImageFolder, prints: Fingerprints, first: str, second: str
+) -> NearDuplicates:
     """Compare two splits of a folder, in all eight turns."""
     readable = np.array([bool(digest) for digest in prints.digests])
     a = np.flatnonzero((folder.splits == first) & readable)
     b = np.flatnonzero((folder.splits == second) & readable)
     if not len(a) or not len(b):
-        return Twins(first, second, len(a), 0, 0, ())
+        return NearDuplicates(first, second, len(a), 0, 0, ())
     hashes = hash_bits(prints.coefficients[b])
     where, bits = np.zeros(len(a), dtype=np.int64), np.full(len(a), 1 << 30)
-    for view in turned(prints.coefficients[a]):
-        place, distance = closest(hash_bits(view), hashes)
+    for image in turned(prints.coefficients[a]):
+        place, distance = closest(hash_bits(image), hashes)
         better = distance < bits
         where, bits = np.where(better, place, where), np.where(better, distance, bits)
     known = {prints.digests[i] for i in b}
@@ -126,11 +128,11 @@ def twins(folder: ImageFolder, prints: Fingerprints, first: str, second: str) ->
     named = tuple(
         (folder.files[a[k]], folder.files[b[where[k]]], int(bits[k])) for k in order[:SHOWN]
     )
-    return Twins(first, second, len(a), exact, len(order), named)
+    return NearDuplicates(first, second, len(a), exact, len(order), named)
 
 
 def audit(folder: ImageFolder, prints: Fingerprints) -> list[dict[str, Any]]:
-    """Twins between every two splits of a folder; the smaller split's photos are counted."""
+    """Near-duplicates between every two splits; the smaller split's photos are counted."""
     present = [split for split in SPLITS if (folder.splits == split).any()]
     pairs = [sorted(pair, key=SPLITS.index, reverse=True) for pair in combinations(present, 2)]
-    return [asdict(twins(folder, prints, first, second)) for first, second in pairs]
+    return [asdict(near_duplicates(folder, prints, first, second)) for first, second in pairs]

@@ -1,7 +1,7 @@
-"""What the background gives away: a linear classifier that sees only pixels without the leaf.
+"""Background probe: the accuracy of a linear classifier that sees only background pixels.
 
-Eight background pixels alone tell PlantVillage's 38 classes apart in half of the photos
-(arXiv 2206.04374), so an accuracy means little before it is held against such a probe.
+On PlantVillage, eight background pixels give half of the photos their right class of 38
+(arXiv 2206.04374). Compare a network's accuracy with this before you trust it.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def eight_pixels(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def all_pixels(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(n, h, w, 3) → (n, values): the whole photo, as the measure of a linear classifier."""
+    """(n, h, w, 3) → (n, values): the whole photo, for comparison."""
     return pixels.reshape(len(pixels), -1)
 
 
-VIEWS = {"eight pixels": eight_pixels, "frame": frame_pixels, "whole photo": all_pixels}
+REGIONS = {"eight pixels": eight_pixels, "frame": frame_pixels, "whole photo": all_pixels}
 
 
 def read_pixels(folder: ImageFolder) -> dict[str, Split]:
@@ -54,13 +54,13 @@ def read_pixels(folder: ImageFolder) -> dict[str, Split]:
     return {split: (pixels, labels) for split, (pixels, labels, _, _) in read.items()}
 
 
-def probe(data: dict[str, Split], view: str, seed: int = 0) -> dict[str, Any]:
-    """Fit multinomial logistic regression on one view of the pixels; val picks decay and epoch.
+def probe(data: dict[str, Split], region: str, seed: int = 0) -> dict[str, Any]:
+    """Fit multinomial logistic regression on one region; val picks decay and epoch.
 
     Returns its test accuracy with the standard error, beside that of always naming the class that
     is most frequent in train.
     """
-    select = VIEWS[view]
+    select = REGIONS[region]
     tensors = {
         name: torch.from_numpy(select(p).astype(np.float32)) for name, (p, _) in data.items()
     }
@@ -72,7 +72,7 @@ def probe(data: dict[str, Split], view: str, seed: int = 0) -> dict[str, Any]:
     count = len(labels["test"])
     common = torch.bincount(labels["train"]).argmax()
     return {
-        "view": view,
+        "region": region,
         "values": inputs["train"].shape[1],
         "train_top1": round(train, 5),
         "val_top1": round(val, 5),
@@ -93,7 +93,7 @@ def _fit(
     layer = torch.nn.Linear(width, classes)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
-    # Neighbouring pixels agree, so their weights add up: the step shrinks as their number grows.
+    # Neighboring pixels agree, so their weights add up: the step shrinks as their number grows.
     rate = 0.03 / max(1.0, width / 24) ** 0.5
     optimizer = torch.optim.Adam(layer.parameters(), lr=rate, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)

@@ -1,4 +1,4 @@
-"""What a run's network scores on a split, how sure it is and of what; looks are written down."""
+"""Score a run's network on a split: accuracy, calibration, confusion. Each score is logged."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def load_network(run: Path, classes: tuple[str, ...]) -> Network:
 
 
 def folder_of_run(run: Path, data: Path) -> ImageFolder:
-    """The data set as the run saw it: where it has no split.csv, cut by the run's own seed.
+    """The data set with the run's own split.
 
-    Another seed would score the network on photos it was trained on.
+    Another seed would score the network on photos that it was trained on.
     """
     return images_of(read_saved_config(run / "config.json"), data)
 
@@ -104,7 +104,7 @@ def averaged_logits(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
         for given in (pixels, pixels[:, :, ::-1])
         for turns in range(4)
     )
-    return np.mean([logits_of(network, np.ascontiguousarray(view)) for view in turned], axis=0)
+    return np.mean([logits_of(network, np.ascontiguousarray(one)) for one in turned], axis=0)
 
 
 def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[s
 
 
 def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str, Any]:
-    """Score a run's network on one split of `data`, and write the look down.
+    """Score a run's network on one split of `data`, and log it.
 
     `averaged`: the mean of its logits over the 8 flips and quarter turns of an image.
     The temperature of the second calibration error is fitted on val, never on the split scored.
@@ -173,7 +173,7 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
         "calibration": calibration(logits, labels),
         "calibration_tempered": calibration(logits, labels, temperature),
     }
-    report["looks"] = log_access(
+    report["accesses"] = log_access(
         run,
         split=split,
         images=len(labels),

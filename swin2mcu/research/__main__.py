@@ -2,9 +2,9 @@
 
     python -m swin2mcu.research configs/research/small-96.toml --write docs/RESULTS.md
 
-What is finished is not run again; `--report` runs nothing. `--look` scores on test what is finished
-and was not scored with these weights. The published models, the gain of distillation, the data
-audit and what training costs (runs/speed, by pytorch_side.speed) stand first.
+Finished runs are not run again; `--report` runs nothing. `--score-test` scores finished runs on
+test that were not yet scored with these weights. The published models, the gain of distillation,
+the data audit and what training costs (runs/speed, by pytorch_side.speed) stand first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from swin2mcu.common.cli import Parser, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cost_section
-from swin2mcu.research.data_audit import trust_section
+from swin2mcu.research.data_audit import audit_section
 from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
 from swin2mcu.research.table import Table, read_run, read_table
 from swin2mcu.research.zoo import zoo_section
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:
-    """Run, or go on with, every row and seed that is not finished, and what they stand on."""
+    """Train or resume every row and seed that is not finished, and the runs they start from."""
     for row in table.rows:
         for seed, folder in row.folders.items():
             given = load_config(row.config, [*row.overrides, *overrides, f"seed={seed}"])
@@ -37,7 +37,7 @@ def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> N
             if run and run.finished:
                 if other := differing(config, run.config):
                     log.info(
-                        "%s: finished, with another %s: remove it to train anew",
+                        "%s: finished, with another %s: remove it to train it again",
                         folder,
                         ", ".join(other),
                     )
@@ -46,8 +46,8 @@ def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> N
             train(config, row.kind, sources.data, folder)
 
 
-def look_at_finished(table: Table, data: Path) -> None:
-    """Score every finished run on test that was not yet, with these weights; looks are logged."""
+def score_finished(table: Table, data: Path) -> None:
+    """Score on test every finished run that was not yet scored with these weights."""
     from pytorch_side.evaluate.score import score
 
     for row in table.rows:
@@ -66,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="default: standard output")
-    parser.add_argument("--look", action="store_true", help="score finished runs on test, once")
+    parser.add_argument(
+        "--score-test", action="store_true", help="score finished runs on test, once"
+    )
     parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"))
     parser.add_argument(
         "--evaluated",
@@ -86,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "Written from the runs' own files by `python -m swin2mcu.research "
             + " ".join(str(path) for path in arguments.tables)
             + " --report --write docs/RESULTS.md`; no number is typed by hand but the paper's. "
-            "Choices are made on val; a look at test is logged.",
+            "Choices are made on val; each score on test is logged.",
             "",
         ]
         sections, plots = [], arguments.write.parent if arguments.write else None
@@ -94,18 +96,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not arguments.report:
                 sources = Sources(data_folder(arguments.data), arguments.weights)
                 train_missing(table, sources, arguments.overrides)
-            if arguments.look:
-                look_at_finished(table, data_folder(arguments.data))
+            if arguments.score_test:
+                score_finished(table, data_folder(arguments.data))
             plot = f"results-{name}.svg"
             if plots:
                 draw_curves(table, plots / plot)
             sections.append(section(table, plot))
         every, found = list(tables.values()), gains(list(tables.values()))
         parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"), every)
-        parts += gain_section(found, "results-worth.svg")
+        parts += gain_section(found, "results-gain.svg")
         if plots and found:
-            draw_gains(found, plots / "results-worth.svg")
-        parts += trust_section(arguments.evaluated, arguments.zoo)
+            draw_gains(found, plots / "results-gain.svg")
+        parts += audit_section(arguments.evaluated, arguments.zoo)
         parts += cost_section(arguments.runs / "speed")
         text = "\n".join([*parts, *sections])
         if arguments.write:

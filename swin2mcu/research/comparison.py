@@ -103,10 +103,10 @@ def _percent(values: Sequence[float]) -> str:
 
 
 def _tests(values: Sequence[float | None]) -> str:
-    """Scores on test; how many of the seeds were looked at where it was not all."""
+    """Scores on test; the number of scored seeds where it is not all."""
     seen = [value for value in values if value is not None]
     if not seen:
-        return "not looked at"
+        return "not scored"
     return _percent(seen) + (f" ({len(seen)} of {len(values)})" if len(seen) < len(values) else "")
 
 

@@ -1,4 +1,4 @@
-"""Whether a score is worth anything, as Markdown: what evaluate found of the data, and recall."""
+"""Data audit as Markdown: near-duplicates between splits, background probes, recall of classes."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from typing import Any
 
 from swin2mcu.research.text import line, read_json, table
 
-SPLITS = {"given": "as given, blocked", "random": "the same photos dealt at random"}
+SPLITS = {"given": "as given", "random": "the same photos, random split"}
 EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
 
 
-def trust_section(evaluated: Path, zoo: Path) -> list[str]:
-    """Both splits side by side, from the files of `evaluate audit` and `probe`, and recall."""
+def audit_section(evaluated: Path, zoo: Path) -> list[str]:
+    """Both splits beside each other, from the files of `evaluate audit` and `probe`, and recall."""
     lines = [*_splits(evaluated), *_recall(zoo)]
-    return ["## What a score here is worth", *lines, ""] if lines else []
+    return ["## Data audit", *lines, ""] if lines else []
 
 
 def _splits(evaluated: Path) -> list[str]:
-    """Near twins between splits, and what can be told without seeing the leaf."""
+    """Near-duplicates between splits, and accuracy from the background alone."""
     audit, probe = (
         next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})
         for kind in ("audit", "probe")
     )
     if not (audit and probe):
         return []
-    views = [found["view"] for found in probe["given"]]
+    # Older files call a region a view.
+    regions = [found.get("region", found.get("view")) for found in probe["given"]]
     lines = []
     for split, name in SPLITS.items():
-        twins = next(p for p in audit[split] if (p["first"], p["second"]) == ("test", "train"))
+        pair = next(p for p in audit[split] if (p["first"], p["second"]) == ("test", "train"))
         seen = [f"{p['test_top1']:.1%} ± {p['test_standard_error']:.1%}" for p in probe[split]]
-        lines.append(line(name, f"{twins['near']} of {twins['photos']}", *seen))
-    heads = " | ".join(f"told from {view}" for view in views)
+        lines.append(line(name, f"{pair['near']} of {pair['photos']}", *seen))
+    heads = " | ".join(f"told from {region}" for region in regions)
     return [
         "",
-        f"Near twins of test photos in train ({audit['near_bits']} bits of a perceptual hash, over "
-        "flips and turns), and how many test photos a linear classifier gets right that sees the "
-        f"border alone, or a small picture of it all; {probe['given'][0]['majority_top1']:.1%} "
-        "would be right by naming the largest class.",
-        *table(f"split | twins | {heads}", lines),
+        "Test photos with a near-duplicate in train (at most "
+        f"{audit['near_bits']} bits of a perceptual hash differ, in any of eight orientations), "
+        "and the test accuracy of a linear classifier that sees the border alone, or a small "
+        "picture of the whole photo. The largest class alone gives "
+        f"{probe['given'][0]['majority_top1']:.1%}.",
+        *table(f"split | near-duplicates | {heads}", lines),
     ]
 
 

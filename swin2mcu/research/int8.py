@@ -1,4 +1,4 @@
-"""Students on their way into int8, as Markdown: float, PTQ, QAT."""
+"""Students before and after int8, as Markdown: float, PTQ, QAT."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ HEAD = (
 )
 NOTE = (
     "In int8: `ptq` has ranges alone, `qat` is fine-tuned after that; both are scored in the "
-    "board's own integers. ± is one standard error of so many images, on a mean the sd of seeds."
+    "board's own integers. ± is one standard error; on a mean, the sd of the seeds."
 )
 
 
 @dataclass(frozen=True)
 class Int8:
-    """One model's top-1 on its way into int8; None where it was not looked at."""
+    """One model's top-1 before and after int8; None where it was not measured."""
 
     name: str
     val: tuple[float | None, float | None, float | None]  # float, PTQ, QAT
@@ -33,7 +33,7 @@ class Int8:
 
 
 def int8_section(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """The way into int8 of runs that were quantized; a group is one experiment's seeds."""
+    """Accuracy before and after int8 of quantized runs; a group is one experiment's seeds."""
     lines = []
     for group in groups:
         found = {folder: one for folder in group if (one := of_run(folder))}
@@ -51,7 +51,7 @@ def of_run(folder: Path) -> Int8 | None:
     card = read_json(folder / "card.json")
     if not card.get("sha256"):
         return None
-    return of_card(folder.name, card, look_at_test(folder, "student.safetensors"))
+    return of_card(folder.name, card, last_test_score(folder, "student.safetensors"))
 
 
 def of_card(name: str, card: dict[str, Any], float_test: dict[str, Any] | None) -> Int8:
@@ -69,7 +69,7 @@ def int8_line(one: Int8) -> str:
 
 
 def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
-    """Mean ± standard deviation of the seeds' scores on test, where all were looked at."""
+    """Mean ± standard deviation of the seeds' scores on test, where all have one."""
     ends = [
         (o.float_test["top1"], o.int8_test["top1"]) for o in group if o.float_test and o.int8_test
     ]
@@ -81,8 +81,8 @@ def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
     return [line(name, *[""] * 4, *shown, _points(mean(floats), mean(ints)))]
 
 
-def look_at_test(folder: Path, weights: str) -> dict[str, Any] | None:
-    """The last look at test with one of a run's weight files as it is now."""
+def last_test_score(folder: Path, weights: str) -> dict[str, Any] | None:
+    """The last logged score on test of one of a run's weight files as it is now."""
     path = folder / weights
     return last_access(folder, "test", sha256_of(path)) if path.is_file() else None
 

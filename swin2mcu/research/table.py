@@ -26,7 +26,7 @@ from typing import Any
 from pytorch_side.config import UNREADABLE, Config, read_saved_config
 from pytorch_side.log import read_log
 from swin2mcu.common.cli import UserError
-from swin2mcu.research.int8 import look_at_test
+from swin2mcu.research.int8 import last_test_score
 from swin2mcu.research.text import threads
 
 KINDS = ("student", "teacher")
@@ -42,7 +42,7 @@ class Run:
     config: Config
     log: list[dict[str, str]]  # one row an epoch
     machine: dict[str, Any]  # hardware, threads, processes, torch
-    test: float | None  # top-1 of the last logged look at test with these very weights
+    test: float | None  # top-1 of the last logged score on test with these weights
 
     @property
     def finished(self) -> bool:
@@ -150,8 +150,8 @@ def read_run(folder: Path, kind: str) -> Run | None:
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): remove it") from error
     config = read_saved_config(folder / "config.json")
-    look = look_at_test(folder, f"{kind}.safetensors")
-    return Run(folder, config, log, machine, look["top1"] if look else None)
+    score = last_test_score(folder, f"{kind}.safetensors")
+    return Run(folder, config, log, machine, score["top1"] if score else None)
 
 
 def run_cells(run: Run) -> list[str]:

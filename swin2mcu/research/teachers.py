@@ -14,14 +14,14 @@ from swin2mcu.research.text import line, read_json, table, with_error
 
 
 def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
-    """Each teacher's last logged look at val and at test (test_access.jsonl of its run)."""
+    """Each teacher's last logged scores on val and on test (test_access.jsonl of its run)."""
     lines = []
     for name, folder in teachers:
         weights = folder / "teacher.safetensors"
         sha256 = sha256_of(weights) if weights.is_file() else ""
         seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
-        looks = [last_access(folder, split, sha256, target) for split, target in seen]
-        lines.append(line(name, folder.name, *(with_error(look) for look in looks)))
+        scores = [last_access(folder, split, sha256, target) for split, target in seen]
+        lines.append(line(name, folder.name, *(with_error(score) for score in scores)))
     return [
         *table("teacher | run | val top-1 | val, averaged | test top-1 | test, averaged", lines),
         *(["", f"± is one standard error; averaged are answers over {AVERAGED}."] if lines else []),

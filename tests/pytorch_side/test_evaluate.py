@@ -1,4 +1,4 @@
-"""The evaluation finds what was planted: twins, tell-tale borders, overconfidence, looks."""
+"""The evaluation finds what was planted: overconfidence, other splits, logged scores."""
 
 import csv
 import json
@@ -131,7 +131,7 @@ def test_every_look_is_written_down(
         arguments = ["score", str(run), "--data", str(leaves), "--split", split, "--json"]
         assert main(arguments) == 0
         report = json.loads(capsys.readouterr().out)
-    assert report["looks"] == 2
+    assert report["accesses"] == 2
     assert sum(map(sum, report["confusion"])) == report["images"] == 4
     looks = [json.loads(line) for line in (run / "test_access.jsonl").read_text().splitlines()]
     assert [look["split"] for look in looks] == ["test", "val", "test"]
@@ -173,7 +173,7 @@ def test_a_score_reads_well_also_without_images_of_a_class(
     said = capsys.readouterr().out
     assert "of 1 images (the largest class is 100.0% of them)" in said
     assert "warning: test is small" in said
-    assert "looks at test so far: 1" in said
+    assert "scores of test in the access log: 1" in said
     assert any(line.split()[:2] == ["late_blight", "-"] for line in said.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a data set finds what was planted: twins, tell-tale borders, other splits."""
+"""The data audits find what was planted: duplicates, tell-tale borders, other splits."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def test_turned_hashes_are_those_of_turned_photos() -> None:
             assert audit.hash_bits((transform @ view @ transform.T)[None]).tobytes() in predicted
 
 
-def test_audit_finds_planted_twins_and_nothing_else(leaves: Path) -> None:
+def test_audit_finds_planted_duplicates_and_nothing_else(leaves: Path) -> None:
     clean = scan_folder(leaves)
     assert {split: len(clean.indices(split)) for split in ("train", "val", "test")} == {
         "train": 12, "val": 4, "test": 4,
@@ -61,13 +61,13 @@ def test_the_random_columns_are_of_the_random_split(
     assert report["given"] == audit.audit(given, prints)
     assert report["random"] == audit.audit(dealt, prints) != report["given"]
 
-    def spy(data: dict[str, probe.Split], view: str, seed: int) -> tuple[str, int, list[int]]:
-        return view, seed, [int(pixels.sum()) for pixels, _ in data.values()]
+    def spy(data: dict[str, probe.Split], region: str, seed: int) -> tuple[str, int, list[int]]:
+        return region, seed, [int(pixels.sum()) for pixels, _ in data.values()]
 
     monkeypatch.setattr(probe, "probe", spy)
     found = probe_report(leaves, seed=4)
     for name, folder in (("given", given), ("random", dealt)):
-        assert found[name] == [spy(probe.read_pixels(folder), view, 4) for view in probe.VIEWS]
+        assert found[name] == [spy(probe.read_pixels(folder), one, 4) for one in probe.REGIONS]
     assert found["random"] != found["given"]
 
 
@@ -93,9 +93,9 @@ def planted(tell_tale: bool) -> dict[str, probe.Split]:
     return data
 
 
-@pytest.mark.parametrize("view", ["frame", "eight pixels"])
-def test_probe_sees_what_the_border_gives_away(view: str) -> None:
-    nothing, something = (probe.probe(planted(tell_tale), view) for tell_tale in (False, True))
+@pytest.mark.parametrize("region", ["frame", "eight pixels"])
+def test_probe_sees_what_the_border_gives_away(region: str) -> None:
+    nothing, something = (probe.probe(planted(tell_tale), region) for tell_tale in (False, True))
     assert nothing["test_top1"] < 0.45
     assert nothing["majority_top1"] == pytest.approx(1 / 3, abs=1e-4)
     # One class of three is given away, the other two stay a guess: 2/3 at best.
@@ -152,6 +152,6 @@ def test_the_audit_says_what_roboflow_copied(
     assert (report["copies"], report["originals"], report["torn"]) == (16, 3, 1)
     assert main(["audit", str(root)]) == 0
     said = capsys.readouterr().out
-    assert "16 are Roboflow's copies of 3 photos" in said and "1 photos lie on both" in said
+    assert "16 are Roboflow copies of 3 photos" in said and "1 photos lie on both" in said
     assert main(["audit", str(plain)]) == 0
     assert "Roboflow" not in capsys.readouterr().out

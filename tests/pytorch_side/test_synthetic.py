@@ -75,8 +75,8 @@ def test_a_linear_classifier_on_pixels_fails(pixels: dict[str, Split]) -> None:
 
 
 def test_the_background_gives_nothing_away(pixels: dict[str, Split]) -> None:
-    for augmentation in ("frame", "eight pixels"):
-        found = probe(pixels, augmentation)
+    for region in ("frame", "eight pixels"):
+        found = probe(pixels, region)
         assert found["test_top1"] <= 0.10 + 4 * (0.1 * 0.9 / found["test_images"]) ** 0.5
 
 

@@ -54,15 +54,15 @@ def test_what_was_learnt_from_is_every_photo_but_those_of_test(
     make_folder: Callable[..., Path],
 ) -> None:
     folder = scan_folder(make_folder())
-    splits, labels, before = folder.splits, folder.labels, folder.learnt_from()
+    splits, labels, before = folder.splits, folder.labels, folder.train_data_digest()
     for split in ("train", "val", "test"):
         position = int(folder.indices(split)[0])
-        assert (folder.without({position}).learnt_from() == before) is (split == "test")
+        assert (folder.without({position}).train_data_digest() == before) is (split == "test")
         moved, renamed = splits.copy(), labels.copy()
         moved[position] = "val" if split == "train" else "train"
         renamed[position] += 1
-        assert dataclasses.replace(folder, splits=moved).learnt_from() != before
-        assert (dataclasses.replace(folder, labels=renamed).learnt_from() == before) is (
+        assert dataclasses.replace(folder, splits=moved).train_data_digest() != before
+        assert (dataclasses.replace(folder, labels=renamed).train_data_digest() == before) is (
             split == "test"
         )
 

@@ -200,7 +200,7 @@ def test_a_name_that_is_not_utf8_is_a_photo_like_any_other(
     (root / odd / "1.png").rename(root / odd / os.fsdecode(b"\xe4\xff.png"))
     folder = scan_folder(root)
     assert folder.classes == ("healthy", r"r\xf6st") and len(folder.files) == 10
-    assert folder.learnt_from()
+    assert folder.train_data_digest()
     assert split_command([str(root), "--write"]) == 0
     assert rb"r\xf6st" in capsysbinary.readouterr().out
     again = scan_folder(root)

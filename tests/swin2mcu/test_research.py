@@ -14,7 +14,7 @@ from pytorch_side.evaluate import score
 from swin2mcu import research as experiments
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import log_access, read_accesses
-from swin2mcu.research.__main__ import look_at_finished, main
+from swin2mcu.research.__main__ import main, score_finished
 from swin2mcu.research.comparison import differences, section
 from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
 from swin2mcu.research.table import read_table
@@ -112,15 +112,15 @@ def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
     assert "points on val" not in text
 
 
-def test_only_finished_runs_are_looked_at(
+def test_only_finished_runs_are_scored(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 2}), [0.5, 0.6])
     write_run(tmp_path / "runs/distilled", with_values(Config(), {"optimizer.epochs": 2}), [0.5])
-    looked: list[str] = []
-    monkeypatch.setattr(score, "score", lambda run, data, split: looked.append(run.name))
-    look_at_finished(read_table(table, tmp_path / "runs"), tmp_path)
-    assert looked == ["plain"]
+    scored: list[str] = []
+    monkeypatch.setattr(score, "score", lambda run, data, split: scored.append(run.name))
+    score_finished(read_table(table, tmp_path / "runs"), tmp_path)
+    assert scored == ["plain"]
 
 
 def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
     assert "nothing is shown" not in text
     worse = "\n".join(gain_section([gain for gain in found if gain.points < 0], "plot.svg"))
     assert "So nothing is shown in favour of the hybrid here. The paper reports +3.5" in worse
-    draw_gains(found, tmp_path / "worth.svg")
-    assert (tmp_path / "worth.svg").read_text().count("<svg") == 1
+    draw_gains(found, tmp_path / "gain.svg")
+    assert (tmp_path / "gain.svg").read_text().count("<svg") == 1
 
 
 def test_differences_are_short() -> None:
@@ -226,7 +226,7 @@ def test_teachers_differ_in_what_they_are_made_of(table: Path, tmp_path: Path) -
     log_access(tmp_path / "runs/plain", split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| plain |  | 1 | 1 | 90.00% | 87.65% |" in text
-    assert f"| distilled | {shown} | 1 | 1 | 90.00% | not looked at |" in text
+    assert f"| distilled | {shown} | 1 | 1 | 90.00% | not scored |" in text
 
 
 def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path) -> None:
@@ -241,19 +241,19 @@ def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path)
     assert "\nWhy.\n" in section(read, "plot.svg")
 
 
-def test_a_logged_look_at_test_is_shown(table: Path, tmp_path: Path) -> None:
+def test_a_logged_score_on_test_is_shown(table: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 1}), [0.9])
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
-    assert "not looked at" in text
+    assert "not scored" in text
     run = tmp_path / "runs/plain"
     (run / "student.safetensors").write_bytes(b"weights")
     about = {"weights": "student.safetensors", "weights_sha256": sha256(b"weights").hexdigest()}
     log_access(run, split="test", images=9, top1=0.8765, data="leaves", **about)
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
     assert "| 87.65% |" in text
-    (run / "student.safetensors").write_bytes(b"trained again")  # the look was at other weights
+    (run / "student.safetensors").write_bytes(b"trained again")  # other weights were scored
     text = section(read_table(table, tmp_path / "runs"), "plot.svg")
-    assert "not looked at" in text
+    assert "not scored" in text
 
 
 def test_the_command_runs_what_is_missing_and_writes(
@@ -284,10 +284,10 @@ def test_the_command_runs_what_is_missing_and_writes(
     plot = (tmp_path / "docs/results-tiny.svg").read_text()
     assert "<svg" in plot
     stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns
-    assert main([*arguments, "--look"]) == 0  # nothing is run twice
-    assert "not looked at" in written
-    assert "not looked at" not in (tmp_path / "docs/RESULTS.md").read_text()
-    assert main([*arguments, "--look"]) == 0  # nor looked at twice
+    assert main([*arguments, "--score-test"]) == 0  # nothing is run twice
+    assert "not scored" in written
+    assert "not scored" not in (tmp_path / "docs/RESULTS.md").read_text()
+    assert main([*arguments, "--score-test"]) == 0  # nor scored twice
     assert len(read_accesses(tmp_path / "runs/plain")) == 1
     assert (tmp_path / "docs/results-tiny.svg").read_text() == plot  # no difference, no change
     assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp

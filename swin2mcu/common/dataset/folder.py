@@ -49,7 +49,7 @@ class ImageFolder:
             )
         return found.astype(np.int64)
 
-    def learnt_from(self) -> str:
+    def train_data_digest(self) -> str:
         """A digest of the classes and of the names and labels of what training reads: train, val.
 
         Without a split.csv a photo's name decides its split, so a new photo changes it, mostly.
