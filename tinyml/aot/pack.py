@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
-from tinyml.aot.ir import Conv, Node, Program, Requant
+from tinyml.aot.ir import Conv, Node, Program
+from tinyml.aot.pack_pie import depthwise_scratch_bytes, pack_depthwise
 from tinyml.aot.pad_channels import rounded_up
 from tinyml.aot.quantize import Int64Array, wrap32
 
@@ -32,7 +33,7 @@ def pack_weights(node: Node, core: str) -> Bytes:
         case "helium", "depthwise":
             return _sixteens(node, weights)
         case "pie", "depthwise":
-            return _sixteens_with_constants(weights, node.work.requant)
+            return pack_depthwise(weights, node.work.requant)
         case "pie", _:
             return _rows_of_sixteens(weights)
     return weights.ravel()
@@ -89,28 +90,6 @@ def _rows_of_sixteens(weights: Bytes) -> Bytes:
     return padded.ravel()
 
 
-def _sixteens_with_constants(weights: Bytes, requant: Requant) -> Bytes:
-    """[ceil(channels / 16)] of weights [height][width][16] and constants [16][4] int32."""
-    height, width, channels = weights.shape
-    total = rounded_up(channels)
-    padded = np.zeros((height, width, total), np.int8)
-    padded[..., :channels] = weights
-    blocks = padded.reshape(height * width, -1, 16).transpose(1, 0, 2)
-    constants = np.zeros((total, 4), "<i4")
-    if requant.simple:
-        exponent = -requant.shift
-        columns = [
-            4 * requant.bias,
-            requant.multiplier,
-            1 + ((2 * requant.zero_point + 1) << exponent),
-            exponent + 1,
-        ]
-        constants[:channels] = np.where(exponent > 0, columns, 0).T
-    groups = total // 16
-    packed = [blocks.reshape(groups, -1), constants.view(np.int8).reshape(groups, -1)]
-    return np.concatenate(packed, axis=1).ravel()
-
-
 def pack_bias(node: Node, core: str) -> Int64Array:
     """The bias with the input's zero point folded in, except where the kernel subtracts that itself
     (so that rows outside the image are zero and can be left out)."""
@@ -154,8 +133,7 @@ def _pie_scratch_bytes(program: Program, node: Node) -> int:
     assert isinstance(node.work, Conv)
     weights, shape = node.work.weights, program.values[node.output].shape
     if node.kind == "depthwise":
-        taps = int(weights.shape[0] * weights.shape[1])
-        return 64 + rounded_up(shape.channels) + 4 * taps
+        return depthwise_scratch_bytes(node.work.window, shape)
     depth = int(weights[0].size)
     pixels = shape.width if node.kind == "conv" else shape.pixels
     if node.kind == "conv" or depth % 16:

@@ -18,15 +18,16 @@ void random_table(int8_t* table) {
 
 void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
   const int simple = random_between(0, 3) > 0 ? random_between(1, 2) : 0;
-  int32_t usual_shift = 0;  // the shift that maps a usual sum to int8
+  const int alike = simple && random_between(0, 1);  // no channel stands out
+  int32_t usual_shift = 0;                           // the shift that maps a usual sum to int8
   while ((1 << (2 * usual_shift)) < products) ++usual_shift;
-  usual_shift += 5;
+  usual_shift += alike ? random_between(2, 6) : 5;
   for (int32_t c = 0; c < channels; ++c) {
-    const int32_t kind = random_between(0, 7);
+    const int32_t kind = alike ? 7 : random_between(0, 7);
     random->multiplier[c] = random_multiplier();
     if (simple) {
       random->bias[c] = kind ? random_between(-9999, 9999) : random_between(-500000000, 500000000);
-      random->shift[c] = (int8_t)(kind > 2 ? -usual_shift - random_between(0, 2)
+      random->shift[c] = (int8_t)(kind > 2 ? -usual_shift - random_between(0, alike ? 1 : 2)
                                            : -random_between(simple - 1, 22));
     } else {
       random->bias[c] = kind ? random_between(-9999, 9999) : (int32_t)random_bits();

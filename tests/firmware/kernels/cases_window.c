@@ -13,7 +13,7 @@ static RandomRequant random_channels;
 static int8_t image[kMaxRows][kMaxImage] __attribute__((aligned(16)));
 static int8_t weights[kMaxWeights];
 static int8_t packed_storage[kMaxPackedBytes] __attribute__((aligned(16)));
-static int8_t out_storage[kMaxImage + 2 * kGuard];
+static int8_t out_storage[kMaxImage + 2 * kGuard] __attribute__((aligned(16)));
 static int8_t scratch_storage[kMaxScratch + 2 * kGuard] __attribute__((aligned(16)));
 static int8_t wanted[kMaxImage];
 static int32_t sums[kMaxChannels];
@@ -144,7 +144,7 @@ int depthwise_row_case(void) {
   const int32_t out_bytes = w.out_width * channels;
   const int32_t scratch_bytes = depthwise_scratch_bytes(&w);
   int8_t* out = open_buffer(out_storage, out_bytes);
-  static int32_t with_sums[kMaxChannels];
+  static int32_t with_sums[kMaxChannels] __attribute__((aligned(16)));
   memcpy(with_sums, sums, sizeof(sums));
   const int summed = random_between(0, 1);
   kernel_depthwise_row(rows, &w, packed_storage, &random_channels.requant, out,

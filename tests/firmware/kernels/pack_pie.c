@@ -2,7 +2,10 @@
 // them.
 #include <string.h>
 
+#include "lanes.h"
 #include "pack.h"
+
+enum { kInC, kWords, kLanes, kHeader = 16, kConstants = 256 };
 
 static int32_t round16(int32_t n) { return (n + 15) / 16 * 16; }
 
@@ -12,28 +15,101 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
 }
 
 // What depthwise.S wants to know of a channel, from Requant.
-static void put_constants(const Requant* requant, int32_t channel, int8_t* packed) {
+static void put_words(const Requant* requant, int32_t channel, int8_t* packed) {
   const int32_t exponent = -requant->shift[channel];
-  int32_t words[4] = {0};
-  if (requant->simple && exponent > 0) {
-    words[0] = requant->bias[channel] * 4;
-    words[1] = requant->multiplier[channel];
-    words[2] = 1 + (2 * requant->zero_point + 1) * (1 << exponent);
-    words[3] = exponent + 1;
-  }
+  const int32_t words[4] = {requant->bias[channel] * 4, requant->multiplier[channel],
+                            1 + (2 * requant->zero_point + 1) * (1 << exponent), exponent + 1};
   memcpy(packed, words, sizeof(words));
+}
+
+static int8_t* put_bytes(const int64_t* values, int sign, int8_t* at) {
+  for (int lane = 0; lane < 16; ++lane) *at++ = (int8_t)(sign * values[lane]);
+  return at;
+}
+
+// The lowest digit to base 256 in [-128, 127]; values keep the rest.
+static void take_digit(int64_t* values, int64_t* digit) {
+  for (int lane = 0; lane < 16; ++lane) {
+    digit[lane] = (int8_t)values[lane];
+    values[lane] = (values[lane] - digit[lane]) / 256;
+  }
+}
+
+// Two lanes of 20 bits in five bytes; of a half's twenty the last four lie behind both halves.
+static int8_t* put_image(const int64_t* start, int8_t* at) {
+  memset(at, 0, 48);
+  for (int byte = 0; byte < 40; ++byte) {
+    uint64_t pair = (uint64_t)start[byte / 5 * 2] & 0xfffff;
+    pair |= ((uint64_t)start[byte / 5 * 2 + 1] & 0xfffff) << 20;
+    const int half = byte / 20, in_half = byte % 20;
+    const int place = in_half < 16 ? 16 * half + in_half : 32 + 4 * half + in_half - 16;
+    at[place] = (int8_t)(pair >> (byte % 5 * 8));
+  }
+  return at + 48;
+}
+
+static void put_lanes(const int8_t* weights, int32_t taps, Lanes* lanes, int8_t* at) {
+  int64_t m[4][16], c[3][16];
+  for (int digit = 0; digit < 4; ++digit) take_digit(lanes->m, m[digit]);
+  for (int lane = 0; lane < 16; ++lane) lanes->c[lane] /= 256;
+  take_digit(lanes->c, c[0]);
+  for (int lane = 0; lane < 16; ++lane) lanes->c[lane] *= -1;
+  take_digit(lanes->c, c[1]);
+  take_digit(lanes->c, c[2]);
+  memcpy(at, weights, 32);
+  at = put_image(lanes->start, at + 32);
+  memcpy(at, weights + 32, (size_t)(16 * taps - 32));
+  at += 16 * taps - 32;
+  const int64_t* const constants[] = {m[1], m[0], c[0], m[2], c[1], m[3], c[2]};
+  for (int i = 0; i < 7; ++i) at = put_bytes(constants[i], 1, at);
+  if (lanes->gap) {
+    at = put_bytes(lanes->bound, 1, at);
+    at = put_bytes(lanes->d, 1, at);
+    at = put_bytes(lanes->c31, -1, at);
+  }
+  if (lanes->digits == 3) put_bytes(lanes->c39, -1, at);
+}
+
+static int all_shifted(const Requant* requant, int32_t first) {
+  int shifted = requant->simple;
+  for (int32_t c = first; c < first + 16; ++c) shifted = shifted && requant->shift[c] < 0;
+  return shifted;
+}
+
+static void pack_group(const Window* window, const Requant* requant, int32_t first,
+                       int8_t* packed) {
+  const int32_t taps = window->kernel_height * window->kernel_width;
+  const int32_t size = window->kernel_width;
+  int8_t* const weights = packed + kHeader;
+  Lanes lanes;
+  if ((size == 3 || size == 5) && window->kernel_height == size &&
+      find_lanes(weights, taps, 16, requant, first, &lanes)) {
+    int8_t plain[16 * 25];
+    memcpy(plain, weights, (size_t)(16 * taps));
+    packed[0] = (int8_t)(kLanes + 2 * (lanes.digits - 1) + lanes.gap);
+    packed[1] = (int8_t)(lanes.shift - 32);
+    put_lanes(plain, taps, &lanes, weights);
+  } else if (taps <= 31 && all_shifted(requant, first)) {
+    packed[0] = kWords;
+    for (int32_t c = 0; c < 16; ++c) {
+      put_words(requant, first + c, weights + 16 * taps + 16 * c);
+    }
+  }
 }
 
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed) {
   const int32_t taps = window->kernel_height * window->kernel_width;
   const int32_t channels = window->in_channels;
-  const int32_t group = taps * 16 + 256;
+  const int32_t group = kHeader + taps * 16 + kConstants;
   memset(packed, 0, (size_t)(round16(channels) / 16 * group));
   for (int32_t c = 0; c < channels; ++c) {
-    int8_t* const at = packed + c / 16 * group;
+    int8_t* const at = packed + c / 16 * group + kHeader;
     for (int32_t t = 0; t < taps; ++t) at[t * 16 + c % 16] = weights[t * channels + c];
-    put_constants(requant, c, at + taps * 16 + c % 16 * 16);
+  }
+  if (channels % 16) return;
+  for (int32_t first = 0; first < channels; first += 16) {
+    pack_group(window, requant, first, packed + first / 16 * group);
   }
 }
 
@@ -51,6 +127,10 @@ int32_t conv_row_scratch_bytes(const Window* window) {
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {
-  const int32_t taps = window->kernel_height * window->kernel_width;
-  return 64 + round16(window->in_channels) + 4 * taps;
+  const int32_t height = window->kernel_height, width = window->kernel_width;
+  const int32_t words = 64 + round16(window->in_channels) + 4 * height * width;
+  if (height != width || (width != 3 && width != 5)) return words;
+  const int32_t pixels = window->out_width < 16 ? window->out_width : 16;
+  const int32_t strip = 80 + 16 * height * ((pixels - 1) * window->stride + width);
+  return words > strip ? words : strip;
 }

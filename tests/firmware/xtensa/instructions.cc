@@ -192,6 +192,14 @@ void BeginLoop(M& m, const I& i, bool skip) {
     name, "aaa", 0, 0, 1, 3, RUN { A0 = (expression); } \
   }
 
+// All bits of a lane are set where the comparison holds.
+#define COMPARE(name, lanes, type, comparison)                                                  \
+  {                                                                                             \
+    name, "qqq", 0, 0, 1, 3, RUN {                                                              \
+      for (int k = 0; k < (lanes); ++k) Q0.type[k] = Q1.type[k] comparison Q2.type[k] ? -1 : 0; \
+    }                                                                                           \
+  }
+
 const Form kForms[] = {{"entry", "ai", 0, 32760, 8, 3, RUN{A0 -= IMM;
 }  // namespace
 }  // namespace xtensa
@@ -336,6 +344,11 @@ m.accx = 0;
 m.qacc.fill(0);
 }
 }
+, {"ee.ldqa.s8.128.ip", "ai", -2048, 2032, 16, 3,
+   RUN{const Vector loaded = LoadVector(Step(m, i.r[0], IMM));
+for (int lane = 0; lane < 16; ++lane) SetLane20(m, lane, loaded.s8[lane]);
+}
+}
 , {"ee.ld.accx.ip", "ai", -1024, 1016, 8, 3,
    RUN{m.accx = SignExtended(Load<uint64_t>(Step(m, i.r[0], IMM)), 40);
 }
@@ -421,8 +434,18 @@ Store(Step(m, i.r[0], IMM), high);
 }
 }
 }
-, {"ee.vmax.s8", "qqq", 0, 0, 1, 3,
-   RUN{for (int k = 0; k < 16; ++k) Q0.s8[k] = std::max(Q1.s8[k], Q2.s8[k]);
+, {"ee.vsubs.s32", "qqq", 0, 0, 1, 3,
+   RUN{for (int k = 0; k < 4; ++k) Q0.s32[k] =
+           static_cast<int32_t>(Saturated(int64_t{Q1.s32[k]} - Q2.s32[k], 32));
+}
+}
+, {"ee.xorq", "qqq", 0, 0, 1, 3, RUN{for (int k = 0; k < 4; ++k) Q0.u32[k] = Q1.u32[k] ^ Q2.u32[k];
+}
+}
+, COMPARE("ee.vcmp.eq.s8", 16, s8, ==), COMPARE("ee.vcmp.gt.s8", 16, s8, >),
+    COMPARE("ee.vcmp.lt.s8", 16, s8, <), COMPARE("ee.vcmp.lt.s16", 8, s16, <),
+    {"ee.vmax.s8", "qqq", 0, 0, 1, 3,
+     RUN{for (int k = 0; k < 16; ++k) Q0.s8[k] = std::max(Q1.s8[k], Q2.s8[k]);
 }
 }
 , {"ee.vmin.s8", "qqq", 0, 0, 1, 3,

@@ -1,12 +1,22 @@
 // What semantics_main.cc asks of the machine: a2 and a3 are inputs, a4 is where the result goes.
 
-vadds_s8:
+.macro of_two name, instruction
+\name:
   entry a1, 32
   ee.vld.128.ip q0, a2, 0
   ee.vld.128.ip q1, a3, 0
-  ee.vadds.s8 q2, q0, q1
+  \instruction q2, q0, q1
   ee.vst.128.ip q2, a4, 0
   retw.n
+.endm
+
+  of_two vadds_s8, ee.vadds.s8
+  of_two vsubs_s32, ee.vsubs.s32
+  of_two xorq, ee.xorq
+  of_two vcmp_eq_s8, ee.vcmp.eq.s8
+  of_two vcmp_gt_s8, ee.vcmp.gt.s8
+  of_two vcmp_lt_s8, ee.vcmp.lt.s8
+  of_two vcmp_lt_s16, ee.vcmp.lt.s16
 
 vunzip_8:
   entry a1, 32
@@ -56,6 +66,21 @@ srcmb_twice:
   ee.srcmb.s16.qacc q2, a5, 0
   ee.vst.128.ip q2, a4, 16
   ee.srcmb.s16.qacc q2, a6, 0
+  ee.vst.128.ip q2, a4, 0
+  retw.n
+
+// Sixteen bytes as lanes of 20 bits, times 100, read by shifts of 3 and then of 2 more.
+lanes_twice:
+  entry a1, 32
+  ee.ldqa.s8.128.ip a2, 0
+  ee.vld.128.ip q0, a2, 0
+  ee.vld.128.ip q1, a3, 0
+  ee.vmulas.s8.qacc q0, q1
+  movi a5, 3
+  movi a6, 2
+  ee.srcmb.s8.qacc q2, a5, 0
+  ee.vst.128.ip q2, a4, 16
+  ee.srcmb.s8.qacc q2, a6, 0
   ee.vst.128.ip q2, a4, 0
   retw.n
 

@@ -53,6 +53,23 @@ const Case kCases[] = {
     // Technical Reference Manual, 1.8: products are of what the registers held before the load.
     {"accx", {2, 3}, kCounting, {13, 0, 0, 0, 0, 0, 0, 0, 8, 9}},
     {"unaligned", kCounting, kFurther, {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}},
+    // Technical Reference Manual, 1.8.55: a readout writes the shifted lane back, and saturates
+    // what
+    // it reads to -128 .. 127. 5 + 5 * 100 = 505 >> 3 = 63, >> 2 = 15; -2 - 200 = -202 >> 3 = -26,
+    // >> 2 = -7; 127 + 12700 = 12827 >> 3 = 1603, >> 2 = 400; -128 - 12800 = -12928 >> 5 = -404.
+    {"lanes_twice", {5, -2, 127, -128}, {100, 100, 100, 100}, {63, -26, 127, -128, 0,   0,   0,
+                                                               0,  0,   0,   0,    0,   0,   0,
+                                                               0,  0,   15,  -7,   127, -128}},
+    // EE.VCMP: all bits of a lane where it holds. 1.8.201, EE.VSUBS.S32: saturates.
+    {"vcmp_eq_s8", {1, -1, 5}, {2, -1, -5}, {0, -1, 0, -1}},
+    {"vcmp_gt_s8", {1, -1, 5}, {2, -2, -5}, {0, -1, -1, 0}},
+    {"vcmp_lt_s8", {1, -1, 5}, {2, -2, -5}, {-1, 0, 0, 0}},
+    {"vcmp_lt_s16", Halves({1, -300, 5}), Halves({256, -1, -5}), {-1, -1, -1, -1, 0, 0, 0, 0}},
+    {"vsubs_s32",
+     Words({5, INT32_MIN, INT32_MAX}),
+     Words({7, 1, -1}),
+     {-2, -1, -1, -1, 0, 0, 0, -128, -1, -1, -1, 127}},
+    {"xorq", {1, -1, 5}, {3, -128, 5}, {2, 127, 0, 0}},
     // 40 * 127 * 127 > 2^19 - 1 = 0x7ffff, and its negative; 40 * 1 * 2 = 80.
     {"packed", {127, -127, 1}, {127, 127, 2}, {-1, -1, 7, 0, -128, 80, 0, 0}},
     // Xtensa ISA: upper word, clamp to 8 bits, sign from bit 19, funnel shift by 20.

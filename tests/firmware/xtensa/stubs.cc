@@ -44,6 +44,11 @@ xtensa::Program& Depthwise() {
   return program;
 }
 
+xtensa::Program& Lanes() {
+  static xtensa::Program program(Source("lanes.S"));
+  return program;
+}
+
 }  // namespace
 
 extern "C" {
@@ -57,6 +62,10 @@ PIE_CONV_FUNCTIONS(DEFINE_CONV)
 #define DEFINE_DEPTHWISE(name) \
   void name(PieDepthwise* depthwise) { Run(Depthwise(), #name, depthwise); }
 PIE_DEPTHWISE_FUNCTIONS(DEFINE_DEPTHWISE)
+
+#define DEFINE_LANES(name) \
+  void name(PieLanes* lanes) { Run(Lanes(), #name, lanes); }
+PIE_LANES_FUNCTIONS(DEFINE_LANES)
 
 #define DEFINE_GATE(name) \
   void name(PieGate* gate) { Run(Elementwise(), #name, gate); }

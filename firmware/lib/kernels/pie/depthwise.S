@@ -107,6 +107,7 @@
   l32i a4, a2, 32
 1:
   l32i a3, a2, 0
+  addi a8, a8, 16
   ee.zero.qacc
   ee.vld.128.ip q1, a8, 16
   loopnez a14, 2f

@@ -68,6 +68,43 @@ typedef struct {
   X(pie_depthwise_sums)            \
   X(pie_depthwise_table_sums)
 
+// A row of a depthwise convolution, sixteen channels after the other; offsets are known to lanes.S.
+typedef struct {
+  uint32_t rows;       // 0: the addresses of the first columns inside the image, 0 outside
+  uint32_t image;      // 4: 48 bytes, 16-byte aligned
+  uint32_t strip;      // 8: 16 bytes for each column of each row, 16-byte aligned
+  uint32_t weights;    // 12: as packed for this variant
+  uint32_t out;        // 16: of the first channel
+  int32_t groups;      // 20
+  int32_t offset;      // 24: of the first group in a pixel
+  int32_t height;      // 28
+  int32_t left;        // 32: columns outside the image
+  int32_t inside;      // 36
+  int32_t right;       // 40
+  int32_t in_step;     // 44: from pixel to pixel
+  int32_t row_step;    // 48: in the strip, from the end of a window's row to its next
+  int32_t next_step;   // 52: from its last tap to the next window's first
+  int32_t out_step;    // 56
+  int32_t pixels;      // 60: at most 254, whose sum has 16 bits
+  uint32_t table;      // 64: the entry of -128, or 0
+  uint32_t sums;       // 68: 16-byte aligned, or 0
+  uint32_t pad;        // 72: the byte that lies outside the image
+  int32_t group_step;  // 76: bytes of a group less 48
+} PieLanes;
+
+// pie_lanes_<window>_<upper digits of a sum>; _gap where sums above and below zero round
+// differently.
+#define PIE_LANES_VARIANTS(X, window) \
+  X(pie_lanes_##window##_1)           \
+  X(pie_lanes_##window##_1_gap)       \
+  X(pie_lanes_##window##_2)           \
+  X(pie_lanes_##window##_2_gap)       \
+  X(pie_lanes_##window##_3)           \
+  X(pie_lanes_##window##_3_gap)
+#define PIE_LANES_FUNCTIONS(X) \
+  PIE_LANES_VARIANTS(X, 3x3)   \
+  PIE_LANES_VARIANTS(X, 5x5)
+
 // How elementwise.S rescales: what conv.S's comment says, for one shift and zero point.
 typedef struct {
   int32_t multiplier, added, mask, shift;
@@ -114,6 +151,8 @@ extern "C" {
 PIE_CONV_FUNCTIONS(PIE_DECLARE_CONV)
 #define PIE_DECLARE_DEPTHWISE(name) void name(PieDepthwise* depthwise);
 PIE_DEPTHWISE_FUNCTIONS(PIE_DECLARE_DEPTHWISE)
+#define PIE_DECLARE_LANES(name) void name(PieLanes* lanes);
+PIE_LANES_FUNCTIONS(PIE_DECLARE_LANES)
 #define PIE_DECLARE_GATE(name) void name(PieGate* gate);
 PIE_GATE_FUNCTIONS(PIE_DECLARE_GATE)
 #define PIE_DECLARE_ADD(name) void name(PieAdd* add);

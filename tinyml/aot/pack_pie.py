@@ -1,0 +1,135 @@
+"""Depthwise weights as firmware/lib/kernels/pie wants them: by sixteen channels, each group with
+what rounds it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.aot.ir import Requant, Shape, Window
+from tinyml.aot.lanes import LANES, Lanes, lanes_of
+from tinyml.aot.pad_channels import rounded_up
+from tinyml.aot.quantize import Int64Array
+
+Bytes = npt.NDArray[np.int8]
+
+LANES_WINDOWS = ((3, 3), (5, 5))
+STRIP_PIXELS = 16  # outputs whose input lies in scratch at once
+MOST_TAPS = 31  # whose products 20 bits hold
+HEADER_BYTES = 16
+CONSTANT_BYTES = 256
+
+
+class Rounding(IntEnum):
+    """How a group is rounded; from LANES on + 2 * (digits - 1) + (any gap)."""
+
+    IN_C = 0
+    WORDS = 1
+    LANES = 2
+
+
+def pack_depthwise(weights: Bytes, requant: Requant) -> Bytes:
+    """`weights` [height, width, channels] as kernels.h says."""
+    height, width, channels = weights.shape
+    total = rounded_up(channels)
+    padded = np.zeros((height * width, total), np.int8)
+    padded[:, :channels] = weights.reshape(height * width, channels)
+    groups = []
+    for first in range(0, total, LANES):
+        part = slice(first, first + LANES)
+        whole = first + LANES <= channels and channels == total
+        group = _of(requant, part) if whole else None
+        groups.append(_group(padded[:, part], group, (height, width)))
+    return np.concatenate(groups)
+
+
+def _of(requant: Requant, part: slice) -> Requant:
+    return replace(
+        requant,
+        bias=requant.bias[part],
+        multiplier=requant.multiplier[part],
+        shift=requant.shift[part],
+    )
+
+
+def _group(weights: Bytes, requant: Requant | None, window: tuple[int, int]) -> Bytes:
+    lanes = lanes_of(weights, requant) if requant and window in LANES_WINDOWS else None
+    header = np.zeros(HEADER_BYTES, np.int8)
+    if lanes:
+        header[0] = Rounding.LANES + 2 * (lanes.digits - 1) + int(lanes.apart.any())
+        header[1] = lanes.shift - 32
+        body = _lanes_body(weights, lanes)
+    else:
+        constants = np.zeros((LANES, 4), "<i4")
+        if requant and requant.simple and (requant.shift < 0).all() and len(weights) <= MOST_TAPS:
+            header[0] = Rounding.WORDS
+            constants[:] = _words(requant)
+        body = np.concatenate([weights.ravel(), constants.view(np.int8).ravel()])
+    packed = np.zeros(HEADER_BYTES + weights.size + CONSTANT_BYTES, np.int8)
+    packed[:HEADER_BYTES] = header
+    packed[HEADER_BYTES : HEADER_BYTES + body.size] = body
+    return packed
+
+
+def _words(requant: Requant) -> Int64Array:
+    """What depthwise.S adds, multiplies and shifts by, [16, 4]."""
+    exponent = -requant.shift
+    columns = [
+        4 * requant.bias,
+        requant.multiplier,
+        1 + ((2 * requant.zero_point + 1) << exponent),
+        exponent + 1,
+    ]
+    return np.stack(columns).T
+
+
+def _lanes_body(weights: Bytes, lanes: Lanes) -> Bytes:
+    """Weights and constants in the order in which lanes.S takes them."""
+    m0, m1, m2, m3 = signed_bytes(lanes.m, 4)
+    c8, minus_c16, minus_c24 = _bytes_of_c(lanes.c)
+    constants = [m1, m0, c8, m2, minus_c16, m3, minus_c24]
+    if lanes.apart.any():
+        constants += [lanes.bound, lanes.d, -lanes.c31]
+    if lanes.digits == 3:
+        constants.append(-lanes.c39)
+    first, rest = weights[:2].ravel(), weights[2:].ravel()
+    image = image_of_lanes(lanes.start)
+    return np.concatenate([first, image, rest, *(row.astype(np.int8) for row in constants)])
+
+
+def signed_bytes(values: Int64Array, count: int) -> list[Int64Array]:
+    """Digits in [-128, 127] to base 256, the lowest first; the last takes what is left."""
+    digits = []
+    for _ in range(count - 1):
+        digits.append(((values + 128) & 255) - 128)
+        values = (values - digits[-1]) >> 8
+    return [*digits, values]
+
+
+def _bytes_of_c(c: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """c = 2^8 * c8 - 2^16 * a - 2^24 * b: the last two meet a vector of -1."""
+    c8 = (((c >> 8) + 128) & 255) - 128
+    a, b = signed_bytes(-(((c >> 8) - c8) >> 8), 2)
+    return c8, a, b
+
+
+def image_of_lanes(values: Int64Array) -> Bytes:
+    """Sixteen numbers of 20 bits as lanes.S loads them: 16 bytes of each half, then their ends."""
+    pairs = (values[0::2] & 0xFFFFF) | ((values[1::2] & 0xFFFFF) << 20)
+    packed = pairs.astype("<u8").view(np.uint8).reshape(8, 8)[:, :5].reshape(2, 20)
+    parts = [packed[0, :16], packed[1, :16], packed[0, 16:], packed[1, 16:], np.zeros(8, np.uint8)]
+    return np.concatenate(parts).view(np.int8)
+
+
+def depthwise_scratch_bytes(window: Window, out: Shape) -> int:
+    """For words a pixel's addresses, for lanes a strip of columns."""
+    taps = window.kernel_height * window.kernel_width
+    words = 64 + rounded_up(out.channels) + 4 * taps
+    if (window.kernel_height, window.kernel_width) not in LANES_WINDOWS:
+        return words
+    pixels = min(out.width, STRIP_PIXELS)
+    columns = (pixels - 1) * window.stride_width + window.kernel_width
+    return max(words, 80 + LANES * window.kernel_height * columns)
