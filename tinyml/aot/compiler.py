@@ -11,6 +11,7 @@ from tinyml.aot.fuse import FUSIONS, fuse
 from tinyml.aot.lower import lower
 from tinyml.aot.pad_channels import pad_channels
 from tinyml.aot.schedule import arena_plan, schedule
+from tinyml.aot.sort_channels import sort_channels
 from tinyml.format.tflite import Graph
 
 
@@ -44,6 +45,7 @@ def compile_graph(
         )
     fuse(program, fusions)
     if core == "pie":
+        sort_channels(program)
         pad_channels(program)
     steps = schedule(program, core, fusions)
     plan, bound = arena_plan(program, steps)

@@ -25,6 +25,16 @@ def rounded_up(channels: int) -> int:
 
 def pad_channels(program: Program) -> None:
     """Round up the channels of every value inside the network that no RESHAPE sees otherwise."""
+    for values in free_channels(program):
+        for value in values:
+            old = program.values[value]
+            program.values[value] = replace(old, shape=_padded(old.shape))
+    program.nodes = [_adapted(program, node) for node in program.nodes]
+
+
+def free_channels(program: Program) -> list[list[int]]:
+    """Values by groups that have the same channels, without those whose channels are fixed: the
+    network's input and output, and what a node treats otherwise than channel by channel."""
     leaders = {value: value for value in program.values}
 
     def leader(value: int) -> int:
@@ -48,10 +58,11 @@ def pad_channels(program: Program) -> None:
     for value in program.values:
         tie((program.stored(value), value))
     stay = {leader(value) for value in fixed}
-    for value, old in program.values.items():
+    groups: dict[int, list[int]] = {}
+    for value in program.values:
         if leader(value) not in stay:
-            program.values[value] = replace(old, shape=_padded(old.shape))
-    program.nodes = [_adapted(program, node) for node in program.nodes]
+            groups.setdefault(leader(value), []).append(value)
+    return list(groups.values())
 
 
 def _values_of(node: Node) -> list[int]:

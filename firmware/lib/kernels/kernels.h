@@ -13,8 +13,8 @@
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
-// pie wants scratch, weights, and activations and sums whose channels are a multiple of 16 aligned to
-// 16 bytes; other channel counts take a slower way to the same bytes.
+// pie wants scratch, weights, and activations and sums whose channels are a multiple of 16 aligned
+// to 16 bytes; other channel counts take a slower way to the same bytes.
 //
 // What the build computes offline, the same for every variant:
 //   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c). Only
@@ -97,15 +97,16 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
 //           the taps x and x + 1 of x = 0, 2, 4 .. (0 past its end). Entries 2i and 2i + 1 share
 //           the word (first of 2i, first of 2i + 1, second of 2i, second of 2i + 1).
-//           pie: [ceil(channels / 16)] of 16 bytes, weights [kernel_height][kernel_width][16] and 256
-//           bytes. The first byte says how the sixteen are rounded. 0: in C. 1: as words, with int32
-//           [16][4]: 4 * bias, multiplier, 1 + (2 * zero_point + 1) * 2^-shift, 1 - shift; for
-//           Requant.simple, shifts < 0 and at most 31 weights. From 2 on, windows of 3x3 and 5x5: in
-//           lanes (tinyml/aot/lanes.py), 2 * (digits - 1) more, 1 more with a gap, the second byte
-//           the last shift; behind two weights the accumulators' image, the constants at the end.
+//           pie: [ceil(channels / 16)] of 16 bytes, weights [kernel_height][kernel_width][16] and
+//           256 bytes. The first byte says how the sixteen are rounded. 0: in C. 1: as words, with
+//           int32 [16][4]: 4 * bias, multiplier, 1 + (2 * zero_point + 1) * 2^-shift, 1 - shift;
+//           for Requant.simple, shifts < 0 and at most 31 weights. From 2 on, windows of 3x3 and
+//           5x5: in lanes (tinyml/aot/lanes.py), 2 * (digits - 1) more, 1 more with a gap, the
+//           second byte the last shift; behind two weights the accumulators' image, the constants
+//           at the end.
 // Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
-//           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width, for 3x3 and 5x5 at least
-//           80 + 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width).
+//           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width, for 3x3 and 5x5 at
+//           least 80 + 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width).
 //           vector: 0.
 //           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,

@@ -1,0 +1,62 @@
+"""Channels inside the network in another order: alike ones side by side.
+
+The lanes of firmware/lib/kernels/pie round sixteen neighbours with one shift and as many digits as
+the widest sum needs. Nothing outside sees the order of a hidden value's channels, so those of a
+depthwise convolution are sorted by what a sum is worth in output steps, and the convolutions around
+it are rewritten to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.aot.ir import Conv, Node, Program, Requant
+from tinyml.aot.pad_channels import free_channels
+
+Order = npt.NDArray[np.intp]
+
+
+def sort_channels(program: Program) -> None:
+    """Sort the channels of every depthwise convolution's values, where they are free."""
+    orders: dict[int, Order] = {}
+    for values in free_channels(program):
+        for node in program.nodes:
+            if node.kind == "depthwise" and node.output in values:
+                orders.update(dict.fromkeys(values, _order(node)))
+    program.nodes = [_reordered(node, orders) for node in program.nodes]
+
+
+def _order(node: Node) -> Order:
+    """Rising factors; channels that are the same for every input come last, as they suit any."""
+    assert isinstance(node.work, Conv)
+    requant = node.work.requant
+    factor = requant.multiplier * 2.0 ** (requant.shift - 31)
+    constant = ~node.work.weights.any(axis=(0, 1))
+    order: Order = np.argsort(np.where(constant, np.inf, factor), kind="stable")
+    return order
+
+
+def _reordered(node: Node, orders: dict[int, Order]) -> Node:
+    work = node.work
+    if not isinstance(work, Conv):
+        return node
+    weights, requant = work.weights, work.requant
+    if node.output in orders:
+        order = orders[node.output]
+        weights = weights[..., order] if node.kind == "depthwise" else weights[order]
+        requant = _in_order(requant, order)
+    if node.kind != "depthwise" and node.inputs[0].value in orders:
+        weights = weights[..., orders[node.inputs[0].value]]
+    return replace(node, work=replace(work, weights=weights, requant=requant))
+
+
+def _in_order(requant: Requant, order: Order) -> Requant:
+    return replace(
+        requant,
+        bias=requant.bias[order],
+        multiplier=requant.multiplier[order],
+        shift=requant.shift[order],
+    )
