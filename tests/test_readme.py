@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from host_tools.report.__main__ import main as report
+from swin2mcu.__main__ import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -63,3 +64,5 @@ def test_make_targets_and_scripts_that_are_named_exist() -> None:
     for module in re.findall(r"-m ((?:pytorch_side|tinyml)\.[\w.]+)", README):
         place = ROOT / module.replace(".", "/")
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
+    verbs = re.findall(r"(?:^    |`)swin2mcu ([a-z-]+)", README, re.MULTILINE)
+    assert len(verbs) > 5 and set(verbs) <= set(MODULES)
