@@ -26,7 +26,7 @@ setup-dev:
 # Every command of the chain, in the order data flows. SEED=1 draws other weights, of the same photos.
 SEED ?= 0
 demo: setup
-	$(PY) -m pytorch_side.data.synthetic --out build/leaves
+	$(PY) -m pytorch_side.data.synthetic --out build/leaves --per-class 450
 	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher --set seed=$(SEED)
 	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo --set seed=$(SEED)
 	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"

@@ -59,7 +59,9 @@ def train_loop(
     accelerator = accelerator or make_accelerator()
     settings = config.optimizer
     main = accelerator.is_main_process
-    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate)
+    groups = _groups(model, settings.weight_decay)
+    # One pass over all weights: a fifth of a small network's step on a CPU otherwise.
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # A process sees a share of the batch only, too few images for statistics of its own.

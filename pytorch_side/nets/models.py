@@ -54,7 +54,8 @@ def make_student(
 ) -> nn.Module:
     """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator.
 
-    `init` is a .safetensors file to start from; without one `pretrained` downloads timm's weights.
+    `init` is a .safetensors file to start from; without one `pretrained` downloads timm's weights,
+    and without that they are random.
     """
     if "mobilenetv3" not in name:
         raise UserError(f"student {name} is no MobileNetV3: try tf_mobilenetv3_small_100")
@@ -68,6 +69,10 @@ def make_student(
     )
     if init:
         load_weights(model, Path(init))
+    elif not pretrained:
+        # timm scales a classifier by its outputs: for ten classes logits begin at ±3 and learning
+        # starts late. The standard deviation is torchvision's for the same network.
+        torch.nn.init.normal_(model.classifier.weight, std=0.01)
     return model
 
 

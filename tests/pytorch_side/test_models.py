@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def paddings(model: nn.Module) -> set[str]:
     return {
         type(m).__name__ for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)
     }
+
+
+def test_a_student_without_weights_begins_without_opinions() -> None:
+    torch.manual_seed(0)
+    student = make_student("tf_mobilenetv3_small_100", 10).train()
+    labels = torch.arange(20) % 10
+    loss = nn.functional.cross_entropy(student(torch.randn(20, 3, 64, 64)), labels)
+    assert abs(float(loss) - math.log(10)) < 0.1
 
 
 @pytest.mark.parametrize("name", [MINIMAL, "mobilenetv3_small_050"])

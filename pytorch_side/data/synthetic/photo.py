@@ -67,13 +67,13 @@ def grow(rng: np.random.Generator, class_name: str, size: int) -> Surface:
 def age(rng: np.random.Generator, surface: Surface) -> None:
     """Leaves of every class may be yellow from one side, or have a dry tip."""
     size = surface.leaf.size
-    if rng.random() < 0.4:
+    if rng.random() < 0.25:
         side = rng.uniform(0.0, 2.0 * np.pi)
         y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
         slope = x * np.float32(np.cos(side)) + y * np.float32(np.sin(side))
         old = ramp(slope + 0.08 * noise(rng, size, 6), -0.25, 0.45)
-        surface.paint(tint(rng, YELLOW), old * rng.uniform(0.15, 0.65))
-    if rng.random() < 0.25:
+        surface.paint(tint(rng, YELLOW), old * rng.uniform(0.1, 0.35))
+    if rng.random() < 0.12:
         dry = Sketch(size)
         dry.polygon(blob(rng, surface.leaf.place(1.0, 0.0), size * rng.uniform(0.03, 0.08), 0.3))
         surface.paint(tint(rng, (0.50, 0.37, 0.22)), blur(dry.field(), 0.012 * size))

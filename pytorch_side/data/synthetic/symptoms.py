@@ -195,10 +195,10 @@ def spider_mites(surface: Surface, rng: np.random.Generator) -> None:
 def target_spot(surface: Surface, rng: np.random.Generator) -> None:
     """Middling brown spots with a dark rim, one pale ring and a dark eye; hardly any halo."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(5, 14)), reach=0.9)
+    centres, _ = scatter(rng, surface.leaf, int(rng.integers(4, 10)), reach=0.9)
     rim, ring, eye = Sketch(size), Sketch(size), Sketch(size)
     for centre in centres:
-        radius = size * rng.uniform(0.026, 0.048)
+        radius = size * rng.uniform(0.036, 0.060)
         edge = blob(rng, centre, radius, 0.15)
         rim.polygon(edge)
         ring.polygon(centre + (edge - centre) * 0.78)
