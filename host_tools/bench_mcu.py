@@ -129,16 +129,20 @@ def _bench(args: argparse.Namespace) -> int:
             status.print(line)
         return check(counts, load_counts(COUNTS)) or int(bool(lines))
     chosen = args.model or args.without or args.random or args.unlegalized
-    complete = not chosen and set(args.cores) == {*CORES, XTENSA, ESP32S3}
-    if complete:  # what gets committed
-        write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
-        with atomic_path(PLOT) as path:
-            plot(counts, baseline, path)
-        save_xtensa(xtensa_counts)
-        save_esp32s3(esp32s3_counts)
-        text = rewrite(DOCS.read_text(), counts, load_goals(GOALS), baseline)
-        text = replace_table(text, "xtensa", xtensa_table(xtensa_counts))
-        write_atomic(DOCS, replace_table(text, "esp32s3", esp32s3_table(esp32s3_counts)))
+    if not chosen:  # what gets committed, of each kind of core that is complete
+        text = DOCS.read_text()
+        if set(CORES) <= set(args.cores):
+            write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")
+            with atomic_path(PLOT) as path:
+                plot(counts, baseline, path)
+            text = rewrite(text, counts, load_goals(GOALS), baseline)
+        if xtensa_counts:
+            save_xtensa(xtensa_counts)
+            text = replace_table(text, "xtensa", xtensa_table(xtensa_counts))
+        if esp32s3_counts:
+            save_esp32s3(esp32s3_counts)
+            text = replace_table(text, "esp32s3", esp32s3_table(esp32s3_counts))
+        write_atomic(DOCS, text)
     return 0
 
 
