@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from swin2mcu.common.cli import UserError
 from tinyml.aot.ir import Conv, Node, Program
 from tinyml.aot.pack_pie import depthwise_scratch_bytes, pack_depthwise
 from tinyml.aot.pad_channels import rounded_up
@@ -31,7 +30,7 @@ def pack_weights(node: Node, core: str) -> Bytes:
         case "dsp", _:
             return _paired_rows(weights)
         case "helium", "depthwise":
-            return _sixteens(node, weights)
+            return _columns_of_taps(weights)
         case "pie", "depthwise":
             return pack_depthwise(weights, node.work.requant)
         case "pie", _:
@@ -68,18 +67,9 @@ def _paired_taps(weights: Bytes) -> Bytes:
     return packed.ravel()
 
 
-def _sixteens(node: Node, weights: Bytes) -> Bytes:
-    """[ceil(channels / 16)][height][width][16]."""
-    if (weights == -128).any():
-        raise UserError(
-            f"{node.operators[0]}: a weight of -128 is outside TensorFlow Lite's [-127, 127], "
-            "and the helium kernels rely on that; compile for portable"
-        )
-    height, width, channels = weights.shape
-    padded = np.zeros((height, width, -(-channels // 16) * 16), np.int8)
-    padded[..., :channels] = weights
-    blocks: Bytes = padded.reshape(height, width, -1, 16).transpose(2, 0, 1, 3)
-    return blocks.ravel()
+def _columns_of_taps(weights: Bytes) -> Bytes:
+    """[channels][round16(width * height)]: the taps of one column after the other."""
+    return _rows_of_sixteens(weights.transpose(2, 1, 0))
 
 
 def _rows_of_sixteens(weights: Bytes) -> Bytes:
@@ -111,10 +101,14 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
     if node.kind == "depthwise":
         if core == "vector":
             return 0
+        out_width = program.values[node.output].shape.width
+        if core == "helium":  # makes planes of so many outputs at a time
+            out_width = min(out_width, 16)
+        columns = (out_width - 1) * window.stride_width + window.kernel_width
         if core == "dsp":
-            out_width = program.values[node.output].shape.width
-            columns = (out_width - 1) * window.stride_width + window.kernel_width
             return 16 * ((window.kernel_height + 1) // 2) * columns
+        if core == "helium":
+            return 16 * window.kernel_height * columns + 32
         taps = window.kernel_height * window.kernel_width
         return round4(program.values[node.output].shape.channels) + 8 * taps
     shape = program.values[node.output].shape

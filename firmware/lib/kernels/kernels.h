@@ -92,7 +92,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 // sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
 // out must not overlap rows.
 // Packing   portable, vector: [kernel_height][kernel_width][channels], as in the .tflite.
-//           helium: [ceil(channels / 16)][kernel_height][kernel_width][16]. No weight may be -128.
+//           helium: [channels][round16(kernel_width * kernel_height)], column by column.
 //           dsp: [channels][ceil(entries / 2)][4]. An entry is two taps: for each pair of rows 2y
 //           and 2y + 1, from left to right, the taps (2y, x) and (2y + 1, x); for an odd last row
 //           the taps x and x + 1 of x = 0, 2, 4 .. (0 past its end). Entries 2i and 2i + 1 share
@@ -104,11 +104,11 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           5x5: in lanes (tinyml/aot/lanes.py), 2 * (digits - 1) more, 1 more with a gap, the
 //           second byte the last shift; behind two weights the accumulators' image, the constants
 //           at the end.
-// Scratch   portable, helium: kernel_height * kernel_width * sizeof(void*) + round4(channels).
+// Scratch   portable: kernel_height * kernel_width * sizeof(void*) + round4(channels).  vector: 0.
 //           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width, for 3x3 and 5x5 at
 //           least 80 + 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width).
-//           vector: 0.
 //           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
+//           helium: 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width) + 32.
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);
 

@@ -1,4 +1,4 @@
-// helium: rows as they are in the .tflite, depthwise weights by sixteen channels.
+// helium: rows as they are in the .tflite, depthwise weights by channels and columns.
 #include <string.h>
 
 #include "pack.h"
@@ -10,12 +10,14 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed) {
   (void)requant;
-  const int32_t taps = window->kernel_height * window->kernel_width;
-  const int32_t channels = window->in_channels;
-  memset(packed, 0, (size_t)((channels + 15) / 16 * 16 * taps));
-  for (int32_t c = 0; c < channels; ++c) {
-    for (int32_t t = 0; t < taps; ++t) {
-      packed[(c / 16 * taps + t) * 16 + c % 16] = weights[t * channels + c];
+  const int32_t height = window->kernel_height, width = window->kernel_width;
+  const int32_t channels = window->in_channels, bytes = (height * width + 15) / 16 * 16;
+  memset(packed, 0, (size_t)(channels * bytes));
+  for (int32_t c = 0; c < channels; ++c, packed += bytes) {
+    for (int32_t x = 0; x < width; ++x) {
+      for (int32_t y = 0; y < height; ++y) {
+        packed[x * height + y] = weights[(y * width + x) * channels + c];
+      }
     }
   }
 }
@@ -34,6 +36,7 @@ int32_t conv_row_scratch_bytes(const Window* window) {
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {
-  const int32_t taps = window->kernel_height * window->kernel_width;
-  return (window->in_channels + 3) / 4 * 4 + (int32_t)sizeof(void*) * taps;
+  const int32_t outputs = window->out_width < 16 ? window->out_width : 16;
+  const int32_t columns = (outputs - 1) * window->stride + window->kernel_width;
+  return 16 * window->kernel_height * columns + 32;
 }

@@ -119,7 +119,7 @@ typedef struct {
       "ldm %[then], {r0, r1, r2, r3, r4}\n"                            \
       "add %[column], r4\n"                                            \
       RESCALE("%q[multiplier]", "%q[shift]")                           \
-      "vqadd.s32 q0, q0, r0\n" saturate("r1") \
+      "vqadd.s32 q0, q0, r0\n" saturate("q0", "q1", "r1") \
       "mov r4, %[out]\n" /* this store takes a low register */ \
       "vstrb.32 q0, [r4]\n" \
       "add %[out], r2\n"                                               \

@@ -64,7 +64,7 @@ static __attribute__((noinline)) void add_vectors(const Input* half, const Input
       "vshr.s32 q1, q0, #31\n"
       "vqrdmlah.s32 q1, q0, %[multiplier]\n"
       "vrshl.s32 q1, %[shift]\n"
-      "vqadd.s32 q0, q1, %[zero_out]\n" SATURATE("")
+      "vqadd.s32 q0, q1, %[zero_out]\n" SATURATE("q0", "q1", "")
       "vstrb.32 q0, [%[out]], #4\n"
       "le lr, 1b"
       : [a] "+l"(a), [b] "+l"(b), [out] "+l"(out)
@@ -140,7 +140,7 @@ static void multiply_four(const int8_t* in, int32x4_t gates, int32_t pixels, int
       "vshr.s32 q1, q0, #31\n"
       "vqrdmlah.s32 q1, q0, %[multiplier]\n"
       "vrshl.s32 q1, %[shift]\n"
-      "vqadd.s32 q0, q1, %[zero_out]\n" SATURATE("")
+      "vqadd.s32 q0, q1, %[zero_out]\n" SATURATE("q0", "q1", "")
       "vstrb.32 q0, [%[out]]\n"
       "add %[out], %[step]\n"
       "le lr, 1b"

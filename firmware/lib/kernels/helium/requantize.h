@@ -51,14 +51,17 @@ static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
   "vadd.i32 q0, q0, q1\n"            \
   "vrshl.s32 q0, q0, " shift "\n"
 
-// q0, its zero point added, clamped by a shift to the top byte, which saturates, and back; and
-// looked up, where 128 was added as well. q1 is changed.
-#define SATURATE(table)     \
-  "vqshl.s32 q0, q0, #24\n" \
-  "vshr.s32 q0, q0, #24\n"
-#define LOOK_UP_SATURATED(table) \
-  "vqshlu.s32 q0, q0, #24\n"     \
-  "vshr.u32 q1, q0, #24\n"       \
-  "vldrb.s32 q0, [" table ", q1]\n"
+// x, its zero point added, clamped by a shift to the top byte, which saturates, and back; and
+// looked up, where 128 was added as well. `other` is changed.
+#define SATURATE(x, other, table) \
+  "vqshl.s32 " x ", " x           \
+  ", #24\n"                       \
+  "vshr.s32 " x ", " x ", #24\n"
+#define LOOK_UP_SATURATED(x, other, table) \
+  "vqshlu.s32 " x ", " x                   \
+  ", #24\n"                                \
+  "vshr.u32 " other ", " x                 \
+  ", #24\n"                                \
+  "vldrb.s32 " x ", [" table ", " other "]\n"
 
 #endif  // FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
