@@ -66,9 +66,9 @@ CORES = {
 
 def kernel_sources(variant: str) -> list[Path]:
     """What a build of one variant of the kernels compiles."""
-    own = {path.name: path for path in (KERNELS / variant).glob("*.c")}
+    own = {path.name: path for path in (KERNELS / variant).glob("*.[cS]")}
     if variant in REST_FROM:
-        own = {path.name: path for path in (KERNELS / REST_FROM[variant]).glob("*.c")} | own
+        own = {path.name: path for path in (KERNELS / REST_FROM[variant]).glob("*.[cS]")} | own
     return [*sorted(KERNELS.glob("*.c")), *(own[name] for name in sorted(own))]
 
 

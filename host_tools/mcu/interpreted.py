@@ -28,7 +28,8 @@ def build_interpreted(program: Path, sources: Sequence[Path], flags: Sequence[st
     for name in ("assembler", "instructions", "stubs"):
         objects.append(str(program.parent / f"xtensa_{name}.o"))
         _run([*compile_cxx, "-c", str(INTERPRETER / f"{name}.cc"), "-o", objects[-1]])
-    files = [str(path) for path in (*sources, *kernel_sources(VARIANT))]
+    compiled = [path for path in kernel_sources(VARIANT) if path.suffix == ".c"]
+    files = [str(path) for path in (*sources, *compiled)]
     command = ["gcc", *WARNINGS, *_SANITIZED, *_LOW, *include, *flags, *files]
     _run([*command, *objects, "-lstdc++", "-o", str(program)])
 

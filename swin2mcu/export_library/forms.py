@@ -80,13 +80,14 @@ a program.
 
 def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
     """Path → text of what `form` adds to src/ (`sources`, paths below it)."""
-    compiled = sorted(f"src/{path}" for path in sources if path.endswith(".c"))
+    compiled = sorted(f"src/{path}" for path in sources if path.endswith((".c", ".S")))
     listed = "\n".join(f"  {path}" for path in compiled)
     files = {"README.md": readme(card)}
     if form == "cmake":
         files["examples/classify.c"] = EXAMPLE_C
+        languages = "C ASM" if any(path.endswith(".S") for path in compiled) else "C"
         files["CMakeLists.txt"] = f"""cmake_minimum_required(VERSION 3.16)
-project({NAME} C)
+project({NAME} {languages})
 add_library({NAME} STATIC
 {listed})
 target_include_directories({NAME} PUBLIC src)

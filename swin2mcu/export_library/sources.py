@@ -15,6 +15,7 @@ from tinyml.format.tflite import read
 LIB = ROOT / "firmware" / "lib"
 INTERFACE = ("library/swin2mcu.h", "library/swin2mcu.c", "library/library_data.h", "engine/model.h")
 # The folders of each variant of the kernels: a file replaces one of the same name before it.
+SUFFIXES = (".c", ".h", ".S", ".inc")
 VARIANTS = {
     "portable": ("portable",),
     "dsp": ("dsp",),
@@ -51,5 +52,5 @@ def _kernels(core: str, model_c: str) -> dict[str, str]:
         if called & set(defined):
             chosen.append(path)
     for folder in VARIANTS[core]:
-        chosen += sorted((kernels / folder).glob("*.[ch]"))
+        chosen += sorted(p for p in (kernels / folder).iterdir() if p.suffix in SUFFIXES)
     return {f"kernels/{path.relative_to(kernels).as_posix()}": path.read_text() for path in chosen}

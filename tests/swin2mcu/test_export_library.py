@@ -160,7 +160,7 @@ def test_an_arduino_library_on_a_stand_in(model_folder: Path, tmp_path: Path) ->
     objects: list[str | Path] = []
     sketch = tmp_path / "Classify.cc"
     sketch.write_text(f"#include <Arduino.h>\n{example.read_text()}")
-    sources = [*sorted((library / "src").rglob("*.c")), sketch, vendor / "core.cc"]
+    sources = [*sorted((library / "src").rglob("*.[cS]")), sketch, vendor / "core.cc"]
     for number, source in enumerate([*sources, cortex / "startup.cc", bare / "bare.cc"]):
         cxx = source.suffix == ".cc"
         language = ["-std=c++17", "-fno-exceptions", "-fno-rtti"] if cxx else ["-std=gnu11"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.aot.ir import Add, Conv, Mean, Mul, Node, Pad, Pool, Program, Softmax, Window
-from tinyml.aot.pack import pack_bias, pack_weights
+from tinyml.aot.pack import pack_weights
 from tinyml.aot.quantize import Table
 
 
@@ -77,7 +77,7 @@ class Constants:
             f"__attribute__((aligned(16))) MODEL_WEIGHTS_SECTION =\n{c_bytes(weights)};\n"
         )
         for kind, name, numbers in (
-            ("int32_t", "bias", pack_bias(node, self.core)),
+            ("int32_t", "bias", requant.bias),
             ("int32_t", "multiplier", requant.multiplier),
             ("int8_t", "shift", requant.shift),
         ):

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from tinyml.aot.ir import Conv, Node, Program
 from tinyml.aot.pack_pie import depthwise_scratch_bytes, pack_depthwise
 from tinyml.aot.pad_channels import rounded_up
-from tinyml.aot.quantize import Int64Array, wrap32
 
 CORES = ("portable", "vector", "dsp", "helium", "pie")
 
@@ -106,7 +105,8 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
             out_width = min(out_width, 16)
         columns = (out_width - 1) * window.stride_width + window.kernel_width
         if core == "dsp":
-            return 16 * ((window.kernel_height + 1) // 2) * columns
+            pairs, last_row = divmod(window.kernel_height, 2)
+            return 16 * (pairs * columns + last_row * ((columns + 1) // 2))
         if core == "helium":
             return 16 * window.kernel_height * columns + 32
         taps = window.kernel_height * window.kernel_width

@@ -17,8 +17,7 @@
 // to 16 bytes; other channel counts take a slower way to the same bytes.
 //
 // What the build computes offline, the same for every variant:
-//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c). Only
-//     the depthwise kernel of dsp subtracts the zero point itself and takes the bias as it is.
+//   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c).
 //     Sums wrap modulo 2^32, as TensorFlow Lite Micro's do.
 //   - a table replaces every pointwise function of the output: a clamp narrower than int8, a
 //     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL leaves q.
@@ -105,10 +104,11 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
 //           second byte the last shift; behind two weights the accumulators' image, the constants
 //           at the end.
 // Scratch   portable: kernel_height * kernel_width * sizeof(void*) + round4(channels).  vector: 0.
+//           With n(w) = (w - 1) * stride + kernel_width,
 //           pie: 64 + round16(channels) + 4 * kernel_height * kernel_width, for 3x3 and 5x5 at
-//           least 80 + 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width).
-//           dsp: 16 * ceil(kernel_height / 2) * ((out_width - 1) * stride + kernel_width).
-//           helium: 16 * kernel_height * ((min(out_width, 16) - 1) * stride + kernel_width) + 32.
+//           least 80 + 16 * kernel_height * n(min(out_width, 16)).
+//           dsp: 16 * (floor(kernel_height / 2) * n(out_width) + kernel_height % 2 *
+//           ceil(n(out_width) / 2)).  helium: 16 * kernel_height * n(min(out_width, 16)) + 32.
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch);
 

@@ -149,7 +149,7 @@ int depthwise_row_case(void) {
   for (int32_t c = 0; c < channels; ++c) {
     int32_t weight_sum = 0;
     for (int32_t t = 0; t < taps; ++t) weight_sum += weights[t * channels + c];
-    fold_bias(&random_channels, c, depthwise_bias_is_folded() ? weight_sum : 0, w.pad_value);
+    fold_bias(&random_channels, c, weight_sum, w.pad_value);
     sums[c] = random_between(-1000, 1000);
   }
   pack_depthwise(weights, &w, &random_channels.requant, packed_storage);

@@ -14,9 +14,6 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed);
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed);
 
-// Whether the bias of a depthwise kernel has the zero point folded in.
-int depthwise_bias_is_folded(void);
-
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels);
 int32_t conv_row_scratch_bytes(const Window* window);
 int32_t depthwise_scratch_bytes(const Window* window);

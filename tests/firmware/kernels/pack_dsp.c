@@ -43,8 +43,6 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
   }
 }
 
-int depthwise_bias_is_folded(void) { return 0; }
-
 static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
   int32_t columns = pixels < 24 ? pixels : 24;
   if (columns > 8192 / k) columns = 8192 / k;
@@ -62,6 +60,7 @@ int32_t conv_row_scratch_bytes(const Window* window) {
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {
+  const int32_t height = window->kernel_height;
   const int32_t columns = (window->out_width - 1) * window->stride + window->kernel_width;
-  return (window->kernel_height + 1) / 2 * columns * 16;
+  return 16 * (height / 2 * columns + height % 2 * ((columns + 1) / 2));
 }

@@ -113,8 +113,6 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
   }
 }
 
-int depthwise_bias_is_folded(void) { return 1; }
-
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
   const int32_t depth = round16(cin);
   if (depth != cin) return 128 + depth * (pixels < 16 ? pixels : 16);

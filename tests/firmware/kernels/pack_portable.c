@@ -14,8 +14,6 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
          (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
 }
 
-int depthwise_bias_is_folded(void) { return 1; }
-
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
   (void)cin;
   (void)pixels;

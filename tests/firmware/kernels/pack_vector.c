@@ -14,8 +14,6 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
          (size_t)(window->kernel_height * window->kernel_width * window->in_channels));
 }
 
-int depthwise_bias_is_folded(void) { return 1; }
-
 static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
   const int32_t columns = ((pixels < 16 ? pixels : 16) + 3) / 4 * 4;
   return 2 * ((k + 15) / 16 * 16) * (columns + 2);

@@ -1,246 +1,148 @@
-// Depthwise convolution, four channels at a time: the input rows are paired into scratch, then the
+// Depthwise convolution, eight channels at a time: the input rows are paired into scratch, then the
 // outputs are computed channel by channel in tiles that keep the taps of a pair of rows, and the
 // sums of up to six neighbouring outputs, in registers.
 #include "../kernels.h"
+#include "../requantize.h"
+#include "depthwise_tiles.h"
 #include "identity.h"
 #include "pair_rows.h"
-#include "requantize.h"
-#include "words.h"
 
-// Up to four neighbouring channels of one output row.
-typedef struct {
-  const int8_t* weights;
-  int32_t weight_bytes;  // of a channel
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int8_t* shift;
-  int32_t* sums;  // or NULL
-  int32_t count;
-  const int8_t* middle_of_table;
-  int32_t odd_zero_point;  // 2 * zero_point + 1
-  int32_t step;            // from one output to the next
-  int32_t pair_words;      // of a pair of rows
-  uint32_t present;        // bit y: the pair of rows 2y and 2y + 1 is not all outside the image
-} Group;
+enum { kMaxTile = 6 };
 
-// The compiler would load all the pairs of a plane before it uses the first, and spill them.
-// Volatile keeps these two in the order they are written in.
-ALWAYS_INLINE int16x2_t load_pair(const int16x2_t* pair) {
-  int16x2_t loaded;
-  __asm__ volatile("ldr %0, %1" : "=r"(loaded) : "m"(*pair));
-  return loaded;
+// [window 3, 5][stride 1, 2][outputs 2, 3, 6]
+static TileFunction* const tile_functions[2][2][3] = {
+    {{kernel_tile_3_1_2, kernel_tile_3_1_3, kernel_tile_3_1_6},
+     {kernel_tile_3_2_2, kernel_tile_3_2_3, kernel_tile_3_2_6}},
+    {{kernel_tile_5_1_2, kernel_tile_5_1_3, kernel_tile_5_1_6},
+     {kernel_tile_5_2_2, kernel_tile_5_2_3, kernel_tile_5_2_6}},
+};
+
+// The tiles of a window; NULL where each output is computed by itself.
+static TileFunction* const* tiles_of(const Window* window, const Requant* requant) {
+  const int32_t size = window->kernel_height;
+  if (!requant->simple || size != window->kernel_width || (size != 3 && size != 5)) return 0;
+  if (window->stride > 2 || window->out_width < 2) return 0;
+  return tile_functions[size / 4][window->stride - 1];
 }
 
-ALWAYS_INLINE int32_t multiply_add(int16x2_t a, int16x2_t b, int32_t sum) {
-  __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-  return sum;
+// Of `left` outputs, more than one. Only the last tile may be odd: the pairs of the last row begin
+// at even columns.
+static int32_t tile_width(int32_t left) {
+  if (left >= kMaxTile && left != kMaxTile + 1) return kMaxTile;
+  return left == 3 ? 3 : 2;
 }
 
-// Adds to `tile` outputs of one channel the taps of one plane: `taps` weights, `spacing` columns
-// apart. Constants where this is inlined.
-ALWAYS_INLINE void convolve_plane(const int16x2_t* weights, int32_t taps, int32_t spacing,
-                                  const int16x2_t* pairs, int32_t stride, int32_t tile,
-                                  int32_t* sums) {
-  const int32_t last = (tile - 1) * stride + (taps - 1) * spacing;
-  int16x2_t next = load_pair(pairs);
-#pragma GCC unroll 16
-  for (int32_t column = 0; column <= last; ++column) {
-    const int16x2_t pair = next;
-    if (column < last) next = load_pair(pairs + (column + 1) * kGroup);
-#pragma GCC unroll 6
-    for (int32_t t = 0; t < tile; ++t) {
-      const int32_t ahead = column - t * stride;
-      if (ahead >= 0 && ahead % spacing == 0 && ahead / spacing < taps) {
-        sums[t] = multiply_add(weights[ahead / spacing], pair, sums[t]);
-      }
-    }
-  }
-}
-
-ALWAYS_INLINE int16x2_t entry_of(const int8_t* weights, int32_t entry) {
+static int16x2_t entry_of(const int8_t* weights, int32_t entry) {
   const uint32_t word = load_weights(weights + entry / 2 * 4);
   return entry % 2 ? odd_bytes(word) : even_bytes(word);
 }
 
-// What a tile remembers beside its sums and taps.
-typedef struct {
-  const Group* group;
-  const int8_t* weights;
-  const int16x2_t* pairs;
-  int8_t* out;
-  int32_t channel;
-} Kept;
-
-// Sums and taps fill the registers, so what is kept must wait in memory: a compiler that holds some
-// of it in registers spills sums instead, in the middle of the multiplications. This makes it
-// forget.
-ALWAYS_INLINE void leave_in_memory(Kept* kept) { __asm__ volatile("" : "+m"(*kept)); }
-
-// `tile` neighbouring outputs of every channel of a group, of a square window of odd size.
-ALWAYS_INLINE void convolve_tile(const Group* first_group, const int16x2_t* first_pairs,
-                                 int8_t* first_out, int32_t size, int32_t stride, int32_t tile) {
-  Kept kept = {first_group, first_group->weights, first_pairs, first_out, 0};
-  do {
-    leave_in_memory(&kept);
-    const int32_t bias = kept.group->bias[kept.channel];
-    int32_t sums[6] = {bias, bias, bias, bias, bias, bias};
-    int16x2_t taps[5];
-    const int16x2_t* plane = kept.pairs;
-#pragma GCC unroll 2
-    for (int32_t y = 0; y < size / 2; ++y) {
-      if (kept.group->present >> y & 1) {
-        const int8_t* const weights = kept.weights;
-#pragma GCC unroll 5
-        for (int32_t x = 0; x < size; ++x) taps[x] = entry_of(weights, y * size + x);
-        convolve_plane(taps, size, 1, plane, stride, tile, sums);
-      }
-      plane += kept.group->pair_words;
-      leave_in_memory(&kept);
-    }
-    if (kept.group->present >> size / 2 & 1) {
-      const int8_t* const weights = kept.weights;
-#pragma GCC unroll 3
-      for (int32_t x = 0; x <= size / 2; ++x) taps[x] = entry_of(weights, size / 2 * size + x);
-      convolve_plane(taps, size / 2 + 1, 2, plane, stride, tile, sums);
-    }
-    leave_in_memory(&kept);
-    const Group* const group = kept.group;
-    const int32_t c = kept.channel;
-    const SimpleRequant requant =
-        simple_requant(group->multiplier[c], group->shift[c], group->odd_zero_point);
-    const int8_t* const middle_of_table = group->middle_of_table;
-    const int32_t step = group->step;
-    int32_t total = 0;
-    int8_t* place = kept.out;
-    kept.out = place + 1;
-    int32_t done = 0;
-#pragma GCC unroll 2
-    for (; done + 3 <= tile; done += 3) requantize_three(sums + done, requant);
-#pragma GCC unroll 2
-    for (; done < tile; ++done) sums[done] = requantize_simple(sums[done], requant);
-#pragma GCC unroll 6
-    for (int32_t t = 0; t < tile; ++t, place += step) {
-      const int8_t q = middle_of_table[sums[t]];
-      total += q;
-      *place = q;
-    }
-    if (group->sums) group->sums[c] += total;
-    kept.weights += group->weight_bytes;
-    kept.pairs += 1;
-    kept.channel = c + 1;
-  } while (kept.channel != kept.group->count);
+static int16x2_t pair_of(int32_t first, int32_t second) {
+  return (int16x2_t)low_halves((uint32_t)first, (uint32_t)second);
 }
 
-// One function for each size, stride and tile: inlined together they would share registers badly.
-typedef void Tile(const Group* group, const int16x2_t* pairs, int8_t* out);
-#define DEFINE_TILE(size, stride, tile)                                                   \
-  static void tile_##size##_##stride##_##tile(const Group* group, const int16x2_t* pairs, \
-                                              int8_t* out) {                              \
-    convolve_tile(group, pairs, out, size, stride, tile);                                 \
-  }
-#define DEFINE_TILES(size, stride)                                            \
-  DEFINE_TILE(size, stride, 1)                                                \
-  DEFINE_TILE(size, stride, 2)                                                \
-  DEFINE_TILE(size, stride, 3)                                                \
-  DEFINE_TILE(size, stride, 4)                                                \
-  DEFINE_TILE(size, stride, 6)                                                \
-  static Tile* const tiles_##size##_##stride[] = {0,                          \
-                                                  tile_##size##_##stride##_1, \
-                                                  tile_##size##_##stride##_2, \
-                                                  tile_##size##_##stride##_3, \
-                                                  tile_##size##_##stride##_4, \
-                                                  0,                          \
-                                                  tile_##size##_##stride##_6};
-
-DEFINE_TILES(3, 1)
-DEFINE_TILES(3, 2)
-DEFINE_TILES(5, 1)
-DEFINE_TILES(5, 2)
-
-// The tiles of a window by their number of outputs; NULL where each output is computed by itself.
-static Tile* const* tiles_of(const Window* window, const Requant* requant) {
-  const int32_t size = window->kernel_height;
-  if (!requant->simple || size != window->kernel_width || window->stride > 2) return 0;
-  if (size == 3) return window->stride == 1 ? tiles_3_1 : tiles_3_2;
-  if (size == 5) return window->stride == 1 ? tiles_5_1 : tiles_5_2;
-  return 0;
+// A pixel of a row that may lie outside the image.
+static int32_t pixel_at(const int8_t* row, const Window* window, int32_t column) {
+  if (!row || (uint32_t)column >= window->in_width) return window->pad_value;
+  return row[column * window->in_channels];
 }
 
-// The outputs in the next tile: as few tiles as there can be, none of a single output if possible.
-static int32_t tile_width(int32_t left) { return left == 5 ? 3 : left == 7 ? 4 : smaller(left, 6); }
-
-static int32_t all_shifted(const Group* group) {
-  for (int32_t c = 0; c < group->count; ++c) {
-    if (group->shift[c] == 0) return 0;
-  }
-  return 1;
-}
-
-// A group of a row of any window, output by output.
-static __attribute__((noinline)) void convolve_exactly(const Window* window, const Group* group,
-                                                       const Requant* requant, int32_t first,
-                                                       const int16x2_t* pairs, int8_t* out) {
-  for (int32_t c = 0; c < group->count; ++c) {
-    const int8_t* const weights = group->weights + c * group->weight_bytes;
-    for (int32_t x = 0; x < window->out_width; ++x) {
-      const int16x2_t* plane = pairs + x * window->stride * kGroup + c;
-      int32_t sum = group->bias[c];
-      int32_t entry = 0;
-      for (int32_t y = 0; y < window->kernel_height; y += 2, plane += group->pair_words) {
-        const int32_t spacing = y + 1 < window->kernel_height ? 1 : 2;
-        for (int32_t tap = 0; tap < window->kernel_width; tap += spacing, ++entry) {
-          sum = __smlad(entry_of(weights, entry), plane[tap * kGroup], sum);
+// A channel of a row of any layer, output by output.
+static __attribute__((noinline)) void convolve_exactly(const int8_t* const* rows,
+                                                       const Window* window, int32_t c,
+                                                       const int8_t* weights,
+                                                       const Requant* requant, int8_t* out,
+                                                       int32_t* sums) {
+  const int32_t channels = window->in_channels, height = window->kernel_height;
+  int32_t begin = -window->pad_left, total = 0;
+  for (int32_t i = 0; i < window->out_width; ++i, begin += window->stride) {
+    const int32_t end = begin + window->kernel_width;
+    int32_t sum = requant->bias[c], entry = 0;
+    for (int32_t y = 0; y < height; y += 2) {
+      const int8_t* const first = rows[y] ? rows[y] + c : 0;
+      if (y + 1 < height) {
+        const int8_t* const second = rows[y + 1] ? rows[y + 1] + c : 0;
+        for (int32_t x = begin; x < end; ++x, ++entry) {
+          const int16x2_t pair = pair_of(pixel_at(first, window, x), pixel_at(second, window, x));
+          sum = __smlad(entry_of(weights, entry), pair, sum);
+        }
+      } else {
+        for (int32_t x = begin; x < end; x += 2, ++entry) {
+          const int16x2_t pair =
+              pair_of(pixel_at(first, window, x), pixel_at(first, window, x + 1));
+          sum = __smlad(entry_of(weights, entry), pair, sum);
         }
       }
-      const int32_t rescaled = rescale(sum, group->multiplier[c], group->shift[c]);
-      const int8_t q = finish(rescaled, requant->zero_point, requant->table);
-      out[x * group->step + first + c] = q;
-      if (group->sums) group->sums[c] += q;
     }
+    const int32_t rescaled = rescale(sum, requant->multiplier[c], requant->shift[c]);
+    const int8_t q = finish(rescaled, requant->zero_point, requant->table);
+    out[i * channels + c] = q;
+    total += q;
   }
+  if (sums) sums[c] += total;
 }
 
-static void convolve_group(const Window* window, Tile* const* tiles, const Group* group,
-                           const int16x2_t* pairs, int8_t* out) {
-  for (int32_t left = window->out_width; left > 0;) {
-    const int32_t tile = tile_width(left);
-    tiles[tile](group, pairs, out);
-    out += tile * group->step;
-    pairs += tile * window->stride * kGroup;
-    left -= tile;
+// The row's outputs of some of a group's channels. Pointers to pairs and outputs are moved on.
+static void convolve_row(TileFunction* const* functions, Tiles* tiles, int32_t outputs,
+                         int32_t stride) {
+  while (outputs > 0) {
+    const int32_t width = tile_width(outputs);
+    tiles->tiles = width == kMaxTile ? outputs / kMaxTile - (outputs % kMaxTile == 1) : 1;
+    functions[width == kMaxTile ? 2 : width - 2](tiles);
+    const int32_t done = tiles->tiles * width;
+    outputs -= done;
+    tiles->out += done * tiles->step;
+    tiles->pairs += done * stride * kGroupWords;
+    tiles->last_row -= done * stride * kGroupWords * 2;
   }
 }
 
 void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                           const Requant* requant, int8_t* out, int32_t* sums, void* scratch) {
+  const int32_t channels = window->in_channels, height = window->kernel_height;
+  const int32_t width = window->kernel_width;
+  const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
+  const int32_t weight_bytes = (entries + 1) / 2 * 4;
+  TileFunction* const* const functions = tiles_of(window, requant);
+  if (!functions) {
+    for (int32_t c = 0; c < channels; ++c) {
+      convolve_exactly(rows, window, c, weights + c * weight_bytes, requant, out, sums);
+    }
+    return;
+  }
   Layout layout;
   lay_out(&layout, rows, window, scratch);
-  const int32_t height = window->kernel_height, width = window->kernel_width;
-  const int32_t entries = height / 2 * width + height % 2 * ((width + 1) / 2);
-  Tile* const* const tiles = tiles_of(window, requant);
-  Group group = {.weights = weights,
-                 .weight_bytes = (entries + 1) / 2 * 4,
-                 .bias = requant->bias,
-                 .multiplier = requant->multiplier,
-                 .shift = requant->shift,
-                 .sums = sums,
-                 .middle_of_table = middle_of(requant->table),
+  const int32_t plane_bytes = 4 * kGroupWords * layout.columns;
+  Tiles tiles = {.middle_of_table = middle_of(requant->table),
                  .odd_zero_point = 2 * requant->zero_point + 1,
-                 .step = window->in_channels,
-                 .pair_words = layout.columns * kGroup,
-                 .present = present_pairs(rows, height)};
-  for (int32_t first = 0; first < window->in_channels; first += kGroup) {
-    group.count = smaller(kGroup, window->in_channels - first);
-    pair_group(&layout, first, group.count);
-    if (tiles && all_shifted(&group)) {
-      convolve_group(window, tiles, &group, scratch, out + first);
-    } else {
-      convolve_exactly(window, &group, requant, first, scratch, out);
+                 .step = channels,
+                 .plane_bytes = plane_bytes,
+                 .outside = low_halves((uint32_t)window->pad_value, (uint32_t)window->pad_value)};
+  if (height == 5) tiles.absent = (!rows[0] && !rows[1]) + 2u * !rows[4];
+  for (int32_t first = 0; first < channels; first += kGroup) {
+    const int32_t count = smaller(kGroup, channels - first);
+    // Eight channels that exist, the last ones of which are wanted, are paired faster.
+    const int32_t before = channels >= kGroup && count % 2 == 0 ? kGroup - count : 0;
+    pair_group(&layout, first - before, count + before);
+    tiles.weights = weights + first * weight_bytes;
+    tiles.bias = requant->bias + first;
+    tiles.multiplier = requant->multiplier + first;
+    tiles.shift = requant->shift + first;
+    tiles.sums = sums ? sums + first : 0;
+    for (tiles.first = 0; tiles.first < count; tiles.first = tiles.end + 1) {
+      tiles.end = tiles.first;
+      if (requant->simple == 2) tiles.end = count;
+      while (tiles.end < count && tiles.shift[tiles.end]) ++tiles.end;
+      if (tiles.end > tiles.first) {
+        tiles.pairs = (const uint32_t*)scratch + before / 2;
+        tiles.last_row = height / 2 * plane_bytes;
+        tiles.out = out + first;
+        convolve_row(functions, &tiles, window->out_width, window->stride);
+      }
+      if (tiles.end < count) {
+        const int32_t c = first + tiles.end;
+        convolve_exactly(rows, window, c, weights + c * weight_bytes, requant, out, sums);
+      }
     }
-    group.weights += kGroup * group.weight_bytes;
-    group.bias += kGroup;
-    group.multiplier += kGroup;
-    group.shift += kGroup;
-    if (sums) group.sums += kGroup;
   }
 }
