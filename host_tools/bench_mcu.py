@@ -1,6 +1,7 @@
 """Count the instructions, modelled cycles, RAM and flash of generated C on emulated Cortex-M.
 
     python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa esp32s3] [--check]
+    python host_tools/bench_mcu.py --fusions
 
 TFLite Micro's figures stand beside them. Counts are deterministic: they compare, and regress, to
 the instruction. They are not times, and neither are modelled cycles (host_tools/mcu/cycles.py).
@@ -33,6 +34,7 @@ from host_tools.mcu.esp32s3 import (
     print_esp32s3,
     save_esp32s3,
 )
+from host_tools.mcu.fusions import count_without, fusion_jobs, fusions_table
 from host_tools.mcu.plot import plot
 from host_tools.mcu.tables import load_goals, print_counts, print_goals, print_steps
 from host_tools.mcu.xtensa import (
@@ -87,12 +89,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="likewise, with each gate's multiplication by 1/6 left in the graph",
     )
     parser.add_argument("--check", action="store_true", help="compare with the committed counts")
+    parser.add_argument(
+        "--fusions",
+        action="store_true",
+        help="count small-96 without each fusion and write docs/ENGINE.md's table of them",
+    )
     parser.add_argument("--steps", action="store_true", help="also print every generated step")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     return run_command(lambda: _bench(parser.parse_args(argv)))
 
 
 def _bench(args: argparse.Namespace) -> int:
+    if args.fusions:
+        left_out = track(fusion_jobs(), "counting", console=status, transient=True)
+        lines = fusions_table(count_without(_find(PUBLISHED[0]), left_out))
+        print("\n".join(lines))
+        write_atomic(DOCS, replace_table(DOCS.read_text(), "fusions", lines))
+        return 0
     if args.random or args.unlegalized:
         models = [_random(name, not args.unlegalized) for name in args.model or PUBLISHED]
     else:

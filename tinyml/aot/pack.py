@@ -79,17 +79,6 @@ def _rows_of_sixteens(weights: Bytes) -> Bytes:
     return padded.ravel()
 
 
-def pack_bias(node: Node, core: str) -> Int64Array:
-    """The bias with the input's zero point folded in, except where the kernel subtracts that itself
-    (so that rows outside the image are zero and can be left out)."""
-    assert isinstance(node.work, Conv)
-    work = node.work
-    if core != "dsp" or node.kind != "depthwise":
-        return work.requant.bias
-    sums = work.weights.astype(np.int64).sum(axis=(0, 1))
-    return wrap32(work.requant.bias + work.window.pad_value * sums)
-
-
 def scratch_bytes(program: Program, node: Node, core: str) -> int:
     """What the node's kernel needs besides its operands, for any pointer size up to 8 bytes."""
     if not isinstance(node.work, Conv):
