@@ -1,4 +1,4 @@
-"""What the training commands share: their options, and the way from them to a config and images."""
+"""Options that the training commands share, and how they become a config and images."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def training_command(
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         config = load_config(arguments.config, arguments.overrides)
         line = work(config, images_of(config, data_folder(arguments.data)), arguments.out)
-        if os.environ.get("RANK", "0") == "0":  # one line, however many processes train
+        if os.environ.get("RANK", "0") == "0":  # the first process prints
             print(line)
 
     return run_command(command)
 
 
 def images_of(config: Config, data: Path) -> ImageFolder:
-    """List the images in `data` in the split that the config asks for, and say which."""
+    """List the images in `data`, split as the config asks."""
     return import_folder(data, split_rule(config))
 
 
 def said_of_val(top1: float, folder: ImageFolder) -> str:
-    """A run's last accuracy on val with all that it must be read with."""
+    """A run's last accuracy on val with its standard error, the largest class, and cautions."""
     labels = folder.labels[folder.indices("val")]
     largest = float(np.bincount(labels).max() / len(labels))
     said = f"{say_accuracy(top1, len(labels), largest)} on val"

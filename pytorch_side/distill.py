@@ -1,4 +1,4 @@
-"""Train a MobileNetV3 student: on labels alone, or with a Swin's logits and attention beside them.
+"""Train a MobileNetV3 student: on labels alone, or also on a Swin's logits and attention maps.
 
     python -m pytorch_side.distill --config configs/small-96.toml --out runs/small-96
 
@@ -31,10 +31,11 @@ from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
 class StudentWithMaps(nn.Module):
-    """A student that also returns its attention maps, and the projections that only training needs.
+    """A student that also returns its attention maps; its projections are for training only.
 
-    Adaptive alignment: a learned 1x1 projection brings a student stage to the channel count of the
-    teacher's before its energy is taken. Without `alignment` the stage's own energy is taken.
+    Adaptive alignment: a learned 1x1 projection gives a student stage as many channels as the
+    teacher's stage has, before its energy is computed. Without `alignment` the energy is computed
+    from the stage itself.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class StudentWithMaps(nn.Module):
     ) -> None:
         """`channels` holds the width of each teacher stage; empty means no alignment.
 
-        Raises UserError for a stage that the student has not.
+        Raises UserError for a stage that the student does not have.
         """
         super().__init__()
         for own, _ in pairs:
@@ -88,7 +89,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
                 outputs = make_teacher_cache(images, config, place)
             else:
                 outputs = open_teacher_cache(place, expectation(config, images))
-    torch.manual_seed(config.seed)  # after a teacher, which draws numbers where it is made
+    torch.manual_seed(config.seed)  # after the teacher, whose construction draws numbers too
     student = student_from(config.student, len(folder.classes))
     pairs = settings.attention_pairs if settings.beta > 0 else ()
     channels = outputs.channels if outputs and settings.alignment else {}

@@ -1,8 +1,8 @@
-"""The legalized network as ONNX, with QAT's weights: `python -m pytorch_side.export runs/NAME`.
+"""Write the legalized network with QAT's weights as ONNX: `python -m pytorch_side.export RUN`.
 
-The graph is written node by node from the steps, so each of its tensors is called what the step is
-called, and nothing is left to an exporter's taste. Weights are those of the int8 model (integer
-times scale), biases the float ones they are rounded from.
+The graph is written node by node from the steps, so each tensor has its step's name and no exporter
+rewrites the graph. Weights have the int8 model's values (integer times scale). Biases are in float,
+before they are rounded.
 """
 
 from __future__ import annotations

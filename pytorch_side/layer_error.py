@@ -1,7 +1,8 @@
-"""Where int8 loses what, tensor by tensor: `python -m pytorch_side.layer_error RUN`.
+"""Quantization error of each tensor: `python -m pytorch_side.layer_error RUN`.
 
-For each tensor, worst first: signal to quantisation noise in dB, as it arrives there (all that went
-before included) and of its own rounding alone, and how much of its range 99.8 % of the values use.
+For each tensor, worst first: the signal-to-quantization-noise ratio in dB, once with the error of
+all tensors before it and once of its own rounding alone, and the part of its range that 99.8 % of
+the values use.
 Writes RUN/layer_error.json and RUN/layer_error.png.
 """
 
@@ -29,16 +30,16 @@ from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, wri
 from swin2mcu.common.dataset import load_split_pixels
 from swin2mcu.common.paths import data_folder
 
-USED_QUANTILE = 0.001  # of values left out at either end when range use is measured
-SAMPLES = 1 << 20  # values of a tensor that a quantile is taken from
-DRAWN_DB = 70.0  # exact tensors' 200 dB would press all others into one line
+USED_QUANTILE = 0.001  # share of values left out at each end for the range use
+SAMPLES = 1 << 20  # at most so many values of a tensor give its quantiles
+DRAWN_DB = 70.0  # with the 200 dB of exact tensors the others would be one line
 
 
 @torch.no_grad()
 def layer_errors(net: QuantNet, images: Tensor) -> list[dict[str, Any]]:
-    """One record a tensor, worst arriving SQNR first. `images` are (N, 3, size, size)."""
+    """One record for each tensor, the lowest SQNR first. `images` are (N, 3, size, size)."""
     exact: dict[str, Tensor] = {}
-    IntegerNet(net).run(images, lambda name, centred: exact.setdefault(name, centred))
+    IntegerNet(net).run(images, lambda name, centered: exact.setdefault(name, centered))
     records = []
 
     def visit(name: str, y: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ def sqnr(signal: Tensor, approximation: Tensor) -> float:
 
 
 def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
-    """SQNR and range use along the network."""
+    """Plot SQNR and range use along the network."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -83,7 +84,7 @@ def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
     for key, label in (("own_sqnr_db", "own rounding"), ("sqnr_db", "arriving")):
         drawn = [min(DRAWN_DB, by_name[name][key]) for name in net.names]
         noise.plot(drawn, marker=".", label=label)
-    noise.set_ylabel(f"signal to quantisation noise, dB\n(above {DRAWN_DB:.0f} drawn at it)")
+    noise.set_ylabel(f"signal to quantization noise, dB\n(above {DRAWN_DB:.0f} drawn at it)")
     noise.legend()
     use.bar(range(len(net.names)), [100 * by_name[name]["range_use"] for name in net.names])
     use.set_ylabel("range used by 99.8 % of values, %")

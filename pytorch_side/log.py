@@ -9,7 +9,7 @@ from typing import Any
 
 from swin2mcu.common.cli import UserError, write_atomic
 
-# In every log; the parts of the loss stand between them.
+# In every log; the columns between them are the parts of the loss.
 ALWAYS = ("epoch", "val_top1", "seconds", "waiting_share")
 
 

@@ -1,12 +1,12 @@
 """Fine-tune a finished student as int8 (QAT): `python -m pytorch_side.qat runs/NAME`.
 
-Starts from student.safetensors of the run, measures ranges (that alone is PTQ, `--epochs 0`), and
-trains on a little, gently, in the board's exact integers. PTQ and QAT are scored in them
-too: what is printed is what a board scores. Writes into the run folder
+Starts from the run's student.safetensors, measures ranges (PTQ, `--epochs 0`), then fine-tunes for
+a short time at a low learning rate in the board's exact integers (QAT). Both are scored in these
+integers too, so the printed accuracy is that of a board. Writes into the run folder
 
     qat.safetensors   legalized weights and ranges
     ranges.json       every activation's range, scale and zero point; every weight's scales
-    qat/              log.csv, config.json, checkpoint.pt: a killed run goes on from there
+    qat/              log.csv, config.json, checkpoint.pt, from which a killed run resumes
     card.json         accuracy of float, PTQ and QAT on val
 """
 
@@ -50,13 +50,13 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle t
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a QAT run may choose."""
+    """The choices of a QAT run."""
 
     epochs: int = 1  # 0: PTQ, ranges alone
     learning_rate: float = 1.5e-5  # 6e-5 loses a point on val in its first epoch
-    float_epochs: int = 0  # simulated in float before exact integers; faster, but not the board
-    follow_epochs: int = 0  # ranges follow the training augmentations, which are wider than photos
-    images: int | None = None  # of an epoch, instead of the config's qat_images
+    float_epochs: int = 0  # first epochs, simulated in float: faster, but not the board's numbers
+    follow_epochs: int = 0  # ranges are updated from augmentations, wider than photos'
+    images: int | None = None  # in an epoch, instead of the config's int8.qat_images
 
     def check(self) -> None:
         """Raise UserError for what cannot be trained."""
@@ -72,10 +72,10 @@ class Recipe:
 
 
 def qat_config(config: Config, recipe: Recipe) -> Config:
-    """The float run's config, changed for a short and gentle fine-tuning on labels.
+    """The float run's config, changed for a short fine-tuning on labels at a low learning rate.
 
-    No dropout, for the network is to fit its grid now, not to forget; no teacher, for the legal
-    network has no stages to compare; fresh augmentations.
+    No dropout: the network now fits the int8 grid. No teacher: the legalized network has no stages
+    to compare. Fresh augmentations.
     """
     images = config.int8.qat_images if recipe.images is None else recipe.images
     return with_values(
@@ -161,7 +161,7 @@ def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
 
 
 def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
-    """Train images as a board sees them: those of augmentations are too wide."""
+    """Train images as a board sees them: augmentations would give too wide ranges."""
     positions = images.folder.indices("train")
     chosen = positions[np.linspace(0, len(positions) - 1, CALIBRATION_IMAGES).astype(int)]
     for start in range(0, len(chosen), CALIBRATION_BATCH):
@@ -172,7 +172,7 @@ def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
 def complete_card(
     out: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
 ) -> Card:
-    """Put accuracies on val into the card, beside what it already says, and write it."""
+    """Add accuracies on val to the card and write it."""
     path = out / "card.json"
     entries = {
         stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
@@ -200,13 +200,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--float-epochs",
         type=int,
         default=Recipe.float_epochs,
-        help="of them, simulated in float: twice as fast, but not the board's numbers",
+        help="the first of them simulated in float: twice as fast, but not the board's numbers",
     )
     parser.add_argument(
         "--follow-epochs",
         type=int,
         default=Recipe.follow_epochs,
-        help="of the float ones, in which ranges follow the training augmentations",
+        help="the first of the float epochs update ranges from augmentations",
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)

@@ -1,14 +1,14 @@
-"""Train a published model again, and first whatever it stands on.
+"""Train a published model again, and first the runs that it starts from.
 
     python -m pytorch_side.reproduce small-96 --data plantvillage-tomato --weights folder
-    python -m pytorch_side.reproduce small-96 --check       its card against the published one
+    python -m pytorch_side.reproduce small-96 --check       compare its card with the published one
 
-configs/NAME.toml is trained into runs/NAME. Where it starts from, or learns from, a file
-runs/OTHER/student.safetensors or runs/OTHER/teacher.safetensors that is not there or not finished,
-configs/OTHER.toml is trained first, and so on. A killed run goes on where it stopped.
+configs/NAME.toml is trained into runs/NAME. If it names runs/OTHER/student.safetensors or
+runs/OTHER/teacher.safetensors and that run is missing or not finished, configs/OTHER.toml is
+trained first, and so on. A killed run resumes.
 
-The same kind of processor, with as many threads, gives the same weights. Another one gives those of
-what might be another seed, and seeds may differ by more than POINTS_MAX (docs/RESULTS.md).
+The same kind of processor with the same number of threads gives the same weights. Another one gives
+other weights, as another seed would; seeds may differ by more than POINTS_MAX (docs/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from swin2mcu.common.paths import data_folder
 
 CONFIGS, RUNS, ZOO = Path("configs"), Path("runs"), Path("tinyml/zoo")
 TRAINED_HERE = re.compile(r"runs/([^/]+)/(student|teacher)\.safetensors")
-DOWNLOADED = "weights/"  # how configs name files that no command of ours makes
-POINTS_MAX = 0.5  # by which a model trained again may score below the published one
+DOWNLOADED = "weights/"  # how configs name files that are not made here
+POINTS_MAX = 0.5  # a model trained again may score lower than the published one by this
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What training starts from, beside the configs."""
+    """What training needs beside the configs."""
 
     data: Path
     weights: Path | None = None  # the folder that configs call weights/
@@ -55,7 +55,7 @@ class Sources:
 def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()) -> Path:
     """Train configs/<name>.toml as a `kind`, "student" or "teacher", and return its run's folder.
 
-    Raises UserError for a config that is missing or stands on itself, and for missing weights.
+    Raises UserError for a missing config, configs that need each other, and missing weights.
     """
     run, path = RUNS / name, config_path(name)
     if finished(run, kind):
@@ -86,7 +86,7 @@ def config_path(name: str) -> Path:
 
 
 def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
-    """Train a teacher or a student, or go on doing so; returns the last row of its log."""
+    """Train or resume a teacher or a student; returns the last row of its log."""
     from pytorch_side.distill import distill
     from pytorch_side.teacher import train_teacher
 
@@ -96,7 +96,7 @@ def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
 def make_foundations(
     config: Config, kind: str, sources: Sources, wanted_by: tuple[str, ...]
 ) -> None:
-    """Train what `config` stands on where our commands can; raise UserError where they cannot."""
+    """Train the runs that `config` starts from. Raises UserError for other missing files."""
     fields = flat(config)
     for field in foundations(config, kind):
         path: str = fields[field]
@@ -110,7 +110,7 @@ def make_foundations(
 
 
 def foundations(config: Config, kind: str) -> list[str]:
-    """The fields of a config that name weights it needs: a baseline needs no teacher."""
+    """The fields that name weights that a config needs; a baseline needs no teacher."""
     hint = ["hint.init"] if config.hint.init else []
     if kind == "student":
         teacher = ["teacher.init"] if config.distillation.used else []
@@ -119,7 +119,7 @@ def foundations(config: Config, kind: str) -> list[str]:
 
 
 def with_weights(config: Config, sources: Sources) -> Config:
-    """`config` with its weights/ files where `sources` says they are."""
+    """`config` with its weights/ files in the folder that `sources` names."""
     if sources.pretrained and config.student.init.startswith(DOWNLOADED):
         config = with_values(config, {"student.init": "", "student.pretrained": True})
     if sources.weights is None:
@@ -137,7 +137,7 @@ def with_weights(config: Config, sources: Sources) -> Config:
 
 
 def finished(run: Path, kind: str) -> bool:
-    """Whether a run's network is trained to its end, or was put there without a log."""
+    """Whether a run is trained to its last epoch, or its weights were put there without a log."""
     if not (run / f"{kind}.safetensors").is_file():
         return False
     if not (run / "log.csv").is_file():
@@ -146,7 +146,7 @@ def finished(run: Path, kind: str) -> bool:
 
 
 def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
-    """Names of the fields in which a run's own config is not what its file says now."""
+    """Names of the fields in which a run's config differs from its file of today."""
     if not (path.is_file() and (run / "config.json").is_file()):
         return []
     wanted = with_weights(load_config(path), sources)
@@ -156,7 +156,7 @@ def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
 def compare(
     own: dict[str, dict[str, Any]], published: dict[str, dict[str, Any]]
 ) -> dict[str, bool]:
-    """A line for each stage both were measured at on the same images → whether it is good enough.
+    """A line for each stage that both measured on the same images → whether it is good enough.
 
     A run that scores above the published model reproduces it as well. Raises UserError when there
     is no such stage.

@@ -1,9 +1,9 @@
-"""How fast a config trains here: `python -m pytorch_side.speed --config configs/teacher.toml`.
+"""Measure training speed on this machine: `python -m pytorch_side.speed --config FILE.toml`.
 
-Whole training steps on random images, no data loading: bfloat16 or not, channels last or not. What
-pays for one network costs another, and one machine differs from the next. With --cached: epochs
-on cached teacher outputs beside epochs without. How long training waits for its data is in
-every run's log.csv, as waiting_share.
+Times training steps on random images, without data loading, with and without bfloat16 and channels
+last: which is faster depends on the network and the machine. With --cached: epochs on cached
+teacher outputs, and epochs without a teacher. Every run's log.csv has the share of time that
+training waits for data, as waiting_share.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from pytorch_side.train import machine, make_accelerator
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
 
-CLASSES = 10  # of the images that there are not
-EPOCH_IMAGES = 960  # of an epoch with or without a teacher
+CLASSES = 10  # of the random images
+EPOCH_IMAGES = 960  # in an epoch with or without a teacher
 
 
 def step_speeds(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
-    """Images a second of each way of training, the ways taking turns so that they share noise."""
+    """Images per second with each combination; they take turns, so other load hits all alike."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = config.teacher.size if teacher else config.student.size
     images = torch.randn(config.optimizer.batch, 3, size, size, device=device)

@@ -2,7 +2,7 @@
 
     python -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
-The result, teacher.safetensors, is what a student's config names as `teacher.init`.
+A student's config names the result, teacher.safetensors, as `teacher.init`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The one training loop; teacher, student and quantisation-aware runs all go through it.
+"""The training loop of teachers, students and quantization-aware training.
 
-Every epoch ends with a checkpoint of everything, written in one step, and an epoch's batches depend
-on its number only: a run that is killed at any moment and started again ends with the same weights.
+Every epoch ends with a full checkpoint, written atomically, and an epoch's batches depend only on
+its number. So a run that is killed at any moment and resumed ends with the same weights.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def train_loop(
 ) -> dict[str, Any]:
     """Train `model` in place for the config's epochs and return the last row of the log.
 
-    `loss_of_batch(model, batch)` returns a dict whose "loss" is minimised and whose other entries
+    `loss_of_batch(model, batch)` returns a dict whose "loss" is minimized and whose other entries
     are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
     the plain ones when `optimizer.ema` is 0, go through `score(model)` (eval mode, no gradients;
     its dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and
@@ -64,7 +64,7 @@ def train_loop(
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-        # A process sees a share of the batch only, too few images for statistics of its own.
+        # Each process sees only a part of the batch: too few images for statistics of its own.
         model = synchronized(model)
     checkpoint = run / "checkpoint.pt"
     model = model.to(accelerator.device, memory_format=torch.channels_last)
@@ -105,7 +105,7 @@ def train_loop(
                 norm = accelerator.clip_grad_norm_(
                     model.parameters(), settings.clip_norm or math.inf
                 )
-                # A finite loss may have a slope that is not, and one step with it ends the run.
+                # A finite loss may have a gradient that is not, and one step ruins the weights.
                 if not math.isfinite(norm):
                     gradient = {**values, "gradient norm": float(norm)}
                     raise _not_finite(gradient, step, epoch, batch, rate, run)
@@ -125,7 +125,7 @@ def train_loop(
             rows.append(row)
             if main:
                 save(averaged)
-                # The checkpoint last: a kill before it repeats the epoch, and its log and weights.
+                # The checkpoint comes last: after a kill before it the whole epoch is repeated.
                 write_log(run / "log.csv", rows)
                 _write_checkpoint(checkpoint, config, batches, parts, rows)
                 bar.console.print(
@@ -143,7 +143,7 @@ def top1(
     prepare: Callable[[Tensor], Tensor] = lambda images: images,
     batch: int = 128,
 ) -> float:
-    """Share of evaluation pixels (N, h, w, 3) that `model` gets right; `prepare` re-normalises."""
+    """Share of evaluation pixels (N, h, w, 3) that `model` gets right; `prepare` re-normalizes."""
     device = next(model.parameters()).device
     right = 0
     model.eval()
@@ -156,7 +156,7 @@ def top1(
 
 
 def machine(accelerator: Accelerator) -> dict[str, Any]:
-    """What a run is trained on: its times mean nothing without it."""
+    """The machine that trains: a run's times mean nothing without it."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -173,15 +173,15 @@ def machine(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def make_accelerator() -> Accelerator:
-    """Accelerate's, whose processes wait for one another as long as asking a teacher may take."""
+    """An Accelerator whose processes wait for each other while one caches a teacher's outputs."""
     return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=2))])
 
 
 def epoch_seed(seed: int, epoch: int, process: int) -> int:
-    """Of what an epoch draws (dropout, drop path) on a GPU or in one of several processes.
+    """The seed of an epoch's dropout and drop path on a GPU or in one of several processes.
 
-    Processes must not drop the same things, and a resumed run must drop what a whole one does. One
-    process on a CPU goes on from its generator's state instead, which its checkpoint holds.
+    Processes must drop different units, and a resumed run the same ones as an undisturbed run. One
+    process on a CPU continues from its generator's state instead, which the checkpoint holds.
     """
     return int(np.random.SeedSequence([seed, epoch, process]).generate_state(1)[0])
 
@@ -217,7 +217,7 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> 
 
 
 def _mean_over_processes(losses: Losses, accelerator: Accelerator) -> dict[str, float]:
-    """Plain numbers, the same in every process: all of them stop where one is not finite."""
+    """Means over all processes, so that all of them stop when one value is not finite."""
     stacked = torch.stack([value.detach().float() for value in losses.values()])
     mean = accelerator.reduce(stacked, "mean") if accelerator.num_processes > 1 else stacked
     return dict(zip(losses, mean.tolist(), strict=True))
@@ -276,7 +276,7 @@ def _resume(
     state = _read_checkpoint(path, ("config", "rows", "random", *parts))
     names = differing(config, saved_config(state["config"], str(path)))
     what = [f"another config ({', '.join(names)} differ)"] if names else []
-    # Older checkpoints called it otherwise, or do not say what images they are of.
+    # Older checkpoints have another name for it, or lack it.
     digest = state.get("train_data_digest", state.get("learnt_from", batches.train_data_digest))
     if digest != batches.train_data_digest:
         what.append("other images")

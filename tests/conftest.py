@@ -22,7 +22,7 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a data set of coloured noise: each class has its own hue."""
+    """A function that writes a data set of colored noise: each class has its own hue."""
 
     def make(classes: int = 3, images: int = 12, size: int = 40, name: str = "images") -> Path:
         draw = np.random.default_rng(7)

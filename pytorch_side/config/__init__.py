@@ -1,12 +1,12 @@
-"""Every choice of a run: frozen records by concern; an experiment is a TOML file of differences.
+"""Every choice of a run, as frozen records by concern; a TOML file holds differences from them.
 
-    base = "small-96.toml"     # optional: start from that file (a path beside this one)
+    base = "small-96.toml"     # optional: start from that file (a path relative to this one)
     seed = 1
 
     [distillation]             # a table for each record, with any of its fields
     beta = 0.0
 
-`--set distillation.beta=0.0` on the command line comes last and wins.
+`--set distillation.beta=0.0` on the command line is applied last.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ __all__ = [
 ]
 
 SECTIONS = tuple(f for f in Config.__struct_fields__ if f != "seed")
-# What tomllib raises: UnicodeDecodeError, TOMLDecodeError and that of an integer with thousands of
-# digits are ValueErrors; RecursionError is of brackets in brackets.
+# tomllib raises ValueErrors (UnicodeDecodeError, TOMLDecodeError, and for integers of thousands of
+# digits), and RecursionError for deeply nested brackets.
 UNREADABLE = (ValueError, RecursionError)
 
 
@@ -97,7 +97,7 @@ def config_from(values: Any, source: str) -> Config:
 
 
 def with_values(config: Config, changes: Mapping[str, Any]) -> Config:
-    """`config` with some fields changed, named as in a file: {"student.init": "", "seed": 1}."""
+    """`config` with other values, by name as in a file: {"student.init": "", "seed": 1}."""
     values = to_dict(config)
     for key, value in changes.items():
         _put(values, key, value, "a change")
@@ -131,7 +131,7 @@ def save_config(config: Config, path: Path) -> None:
 
 
 def read_saved_config(path: Path) -> Config:
-    """Read a run's config.json back, an older version's too. Raises UserError for a foreign one."""
+    """Read a run's config.json, an older version's too. Raises UserError for another file."""
     try:
         return saved_config(json.loads(path.read_text(encoding="utf-8")), str(path))
     except (OSError, ValueError, RecursionError) as error:
@@ -141,7 +141,7 @@ def read_saved_config(path: Path) -> Config:
 
 
 def saved_config(values: Any, source: str) -> Config:
-    """A Config of what a run saved; a flat record of older versions is translated."""
+    """A Config of what a run saved; the flat record of an older version is translated."""
     is_old = isinstance(values, dict) and any(map(moved, values)) and not _has_sections(values)
     return config_from(nested(values) if is_old else values, source)
 
@@ -164,7 +164,7 @@ def _has_sections(values: dict[str, Any]) -> bool:
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's values over its bases'; `above` are the files that it is a base of."""
+    """The values of a file and its bases; `above` are the files that it is a base of."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
@@ -219,7 +219,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _check_numbers(values: Mapping[str, Any], source: str) -> None:
-    """Refuse numbers that pass a bound and are none: nan, inf, and integers beyond 64 bits."""
+    """Refuse nan, inf, and integers beyond 64 bits, which pass the bounds or overflow."""
     for key, value in _leaves(values):
         if isinstance(value, int) and abs(value) >= 2**63:
             raise UserError(
@@ -230,7 +230,7 @@ def _check_numbers(values: Mapping[str, Any], source: str) -> None:
 
 
 def _in_words(message: str, values: Any) -> str:
-    """msgspec's "Expected `int` >= 1 - at `$.optimizer.epochs`" as one line that a person reads."""
+    """msgspec's "Expected `int` >= 1 - at `$.optimizer.epochs`" as one readable line."""
     what, _, place = message.partition(" - at `$")
     key = place.rstrip("`").lstrip(".")
     value: Any = values

@@ -1,4 +1,4 @@
-"""Configs of older versions were one flat record; where each of its keys is now."""
+"""Configs of older versions were one flat record: the new name of each of its keys."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ MOVED: dict[str, tuple[str, ...]] = {
 
 
 def moved(key: str) -> str:
-    """The name that an old key has now, "" where it is no old key."""
+    """The new name of an old key; "" for any other key."""
     return " and ".join(MOVED.get(key, ()))
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """A flat record's values in today's tables; what it does not know is left for the check."""
+    """A flat record's values in today's tables; unknown keys stay, to be refused later."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if key not in MOVED:

@@ -1,4 +1,4 @@
-"""The records of a config, one for each concern; a comment says why a default is what it is."""
+"""The records of a config, one for each concern; comments say why a default has its value."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import msgspec
 from msgspec import Meta
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Pixels = Annotated[int, Meta(ge=32, le=1024)]  # a MobileNetV3 and a Swin both end at a 32nd
+Pixels = Annotated[int, Meta(ge=32, le=1024)]  # both networks shrink an image 32 times
 Share = Annotated[float, Meta(ge=0, le=1)]
 Dropped = Annotated[float, Meta(ge=0, le=0.99)]
 Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A frozen record whose fields are checked where it is read from a file."""
+    """A frozen record whose fields are checked when it is read."""
 
 
 class Data(Record):
     """How the images are split, where the folder has no split.csv."""
 
-    split: Literal["given", "random"] = "given"  # random: dealt anew, to see what a leak is worth
-    split_seed: Seed = 0  # its own, so that runs with other seeds are scored on the same images
+    split: Literal["given", "random"] = "given"  # random: drawn again, to measure a leak
+    split_seed: Seed = 0  # apart from `seed`, so that all seeds are scored on the same images
     val_share: Annotated[float, Meta(ge=0, le=0.9)] = 0.12  # of each class
     test_share: Annotated[float, Meta(ge=0, le=0.9)] = 0.12
     group_by: str = ""  # photos that stay on one side: "folder", a regular expression, "none"
@@ -30,22 +30,26 @@ class Data(Record):
 
 
 class Augment(Record):
-    """What a training image may look like."""
+    """How training images are augmented."""
 
-    seed: Seed = 0  # its own, so that runs with other seeds can share cached teacher outputs
-    cached: Annotated[int, Meta(ge=0, le=10_000)] = 0  # per image; 0 = a fresh one every epoch
+    seed: Seed = 0  # apart from `seed`, so that all seeds can share cached teacher outputs
+    cached: Annotated[int, Meta(ge=0, le=10_000)] = (
+        0  # augmentations of an image; 0 = a new one every epoch
+    )
     area_min: Annotated[float, Meta(ge=0.01, le=1)] = 0.5  # smaller crops lose the lesion
-    aspect: Annotated[float, Meta(ge=0, le=0.9)] = 0.2  # ± share of width to height: slants
+    aspect: Annotated[float, Meta(ge=0, le=0.9)] = (
+        0.2  # ± share of the ratio of width to height: slanted views
+    )
     color: Share = 0.3  # ± share of brightness, contrast and saturation: other cameras
-    any_angle: Share = 0.5  # share turned by any angle; the rest by quarter turns
-    mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0  # up to this share is of another image
+    any_angle: Share = 0.5  # share rotated by any angle; the others by quarter turns
+    mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0  # at most this share is of another image
 
 
 class Student(Record):
     name: str = "tf_mobilenetv3_small_100"  # any timm tf_mobilenetv3_*
     size: Pixels = 96  # 96…160 fits boards with 256 KB…512 KB of RAM
-    init: str = ""  # weights to start from: 5 points over random ones on 12,000 leaves
-    pretrained: bool = False  # timm's ImageNet weights; asks for the network
+    init: str = ""  # weights to start from: 5 points better than random ones on 12,000 leaves
+    pretrained: bool = False  # timm's ImageNet weights; needs the internet
     dropout: Dropped = 0.2  # before the classifier
 
 
@@ -53,11 +57,11 @@ class Teacher(Record):
     name: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin" takes arguments
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)  # of timm's SwinTransformer
     stem: str = ""  # a timm network whose stages to stride 16 replace the patch embedding
-    stem_init: str = ""  # its weights; the point of a stem is that they are pretrained
-    size: Pixels = 224  # what the teacher's windows are made for
+    stem_init: str = ""  # its pretrained weights
+    size: Pixels = 224  # in pixels; the teacher's windows fit it
     init: str = ""  # weights to start from, or of the finished teacher when distilling
     input: Literal["half", "imagenet"] = "half"  # "half": (p - 127.5) / 127.5
-    pretrained: bool = False  # timm's own weights; asks for the network
+    pretrained: bool = False  # timm's weights; needs the internet
     drop_path: Dropped = 0.0
 
 
@@ -68,12 +72,16 @@ class Distillation(Record):
     temperature: Annotated[float, Meta(ge=0.01, le=1000)] = 2.0
     logit_loss: Literal["kl", "dkd", "dist"] = "kl"
     beta: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
-    attention_map: Literal["self", "energy"] = "self"  # of the teacher; self: attention received
-    attention_formula: Literal["paper", "code"] = "paper"  # Zagoruyko & Komodakis published both
+    attention_map: Literal["self", "energy"] = (
+        "self"  # the teacher's; self: attention that a place receives
+    )
+    attention_formula: Literal["paper", "code"] = "paper"  # Zagoruyko & Komodakis differ in the two
     # [student stage, teacher stage] whose maps are compared; stages count from 0
     attention_pairs: Pairs = ((3, 2), (5, 3))
-    alignment: bool = True  # learned 1x1 projection of the student's features; off = the ablation
-    attention_grid: Annotated[int, Meta(ge=1, le=14)] = 14  # cached maps are no finer: 196 bytes
+    alignment: bool = True  # a learned 1x1 projection of the student's features
+    attention_grid: Annotated[int, Meta(ge=1, le=14)] = (
+        14  # side of a cached map, at most: 196 bytes
+    )
     flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and quarter turns
     bf16: bool = False  # of the teacher's outputs; twice as fast on CPUs that have it
     cache: str = ""  # folder of cached teacher outputs; "" = teacher_cache/ in the run
@@ -89,18 +97,18 @@ class Hint(Record):
 
     init: str = ""  # a finished student.safetensors whose features are the hint
     weight: Annotated[float, Meta(ge=0, le=1e6)] = 3.0
-    # [own stage, hint stage] of one stride each; these are MobileNetV3-Large's after Small's
+    # [own stage, hint stage] of equal stride; these are for MobileNetV3-Large and -Small
     pairs: Pairs = ((2, 1), (4, 3), (5, 4))
 
 
 class Optimizer(Record):
     epochs: Annotated[int, Meta(ge=1, le=100_000)] = 40
-    batch: Annotated[int, Meta(ge=1, le=100_000)] = 96  # global: shared out among processes
+    batch: Annotated[int, Meta(ge=1, le=100_000)] = 96  # of all processes together
     learning_rate: Annotated[float, Meta(ge=0, le=10)] = 1.5e-3
     # AdamW's second moments are noise in the first hundred steps.
     warmup_epochs: Annotated[float, Meta(ge=0, le=100_000)] = 2.0
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.03  # convolution and linear weights alone
-    clip_norm: Annotated[float, Meta(ge=0)] = 5.0  # an odd batch must not throw a Swin off; 0 = off
+    clip_norm: Annotated[float, Meta(ge=0)] = 5.0  # one unusual batch must not ruin a Swin; 0 = off
     label_smoothing: Dropped = 0.1
     # The averaged weights score about a point above the last ones; 0 = off.
     ema: Annotated[float, Meta(ge=0, le=0.999999)] = 0.9995
@@ -113,7 +121,7 @@ class Int8(Record):
 
 
 class Config(Record):
-    """Every choice of a run, with why its default is what it is."""
+    """Every choice of a run."""
 
     seed: Seed = 0  # of the weights, the order and dropout
     data: Data = Data()

@@ -1,9 +1,8 @@
-"""One training image turned, cropped and re-colored; everything is drawn from one seed.
+"""Augmentation: one training image is cropped, rotated and re-colored, all from one seed.
 
 Augmentations are re-created from their seed, so a teacher's outputs for them can be cached without
-their pixels. Crops are cut at the source's own resolution and brought to the network's size by the
-one antialiased Pillow resize that evaluation uses: another resize would show the network other
-frequencies in training than in use.
+their pixels. Crops are cut at the source's resolution and resized by the antialiased Pillow resize
+that evaluation uses: with another one, training would show the network other frequencies.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def augment_image(
 ) -> tuple[Pixels, ...]:
     """The augmentation `seed` of an image (height, width, 3), as (size, size, 3) of each size.
 
-    All sizes show the same crop, turn and colors: a teacher and a student see one thing.
+    All sizes show the same crop, rotation and colors, so a teacher and a student see the same.
     """
     draw = np.random.Generator(np.random.PCG64(seed)).random(10)
     height, width = image.shape[:2]
@@ -73,7 +72,7 @@ def augment_image(
 def _turned_crop(
     image: Pixels, center: tuple[float, float], width: float, height: float, angle: float
 ) -> Pixels:
-    """Cut a turned rectangle at unit scale; beyond the border the image is mirrored."""
+    """Cut a rotated rectangle at unit scale; beyond the border the image is mirrored."""
     columns, rows = max(1, round(width)), max(1, round(height))
     cos, sin = math.cos(angle), math.sin(angle)
     middle_x, middle_y = (columns - 1) / 2, (rows - 1) / 2

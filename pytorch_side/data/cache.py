@@ -1,4 +1,4 @@
-"""Decoded training images, kept once on disk as raw bytes: a JPEG costs more than its view.
+"""Cache of decoded training images on disk: decoding a JPEG costs more than augmenting it.
 
     <cache>/decoded-<key>.bin     all images, one after the other, (height, width, 3) uint8
     <cache>/decoded-<key>.json    offset and size of each, and what could not be read
@@ -46,7 +46,7 @@ class DecodedImages:
 
 
 def cache_folder() -> Path:
-    """$SWIN2MCU_CACHE, else the user's cache folder."""
+    """The folder $SWIN2MCU_CACHE, or else the user's cache folder."""
     if named := os.environ.get("SWIN2MCU_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "swin2mcu"

@@ -23,8 +23,8 @@ from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread
 
-AHEAD = 6  # batches made in advance: enough to ride out a busy moment of the machine
-# Pillow and OpenCV let go of the interpreter while they work, so threads do; a GPU empties several.
+AHEAD = 6  # batches made in advance: enough for short delays
+# Threads suffice, since Pillow and OpenCV release the interpreter's lock. A GPU needs several.
 WORKERS = max(1, min(8, (os.cpu_count() or 2) // 2))
 
 
@@ -40,7 +40,7 @@ class Batch:
 
 
 class TrainBatches:
-    """The augmented train split; an epoch's batches depend on its number only.
+    """The augmented train split; an epoch's batches depend only on its number.
 
     With `outputs` an epoch shows each image's next cached augmentation with the teacher's outputs;
     without, `augment.cached` augmentations in turn, or a fresh one each epoch when that is 0.
@@ -56,11 +56,11 @@ class TrainBatches:
         processes: int = 1,
         limit: int | None = None,
     ) -> None:
-        """`limit`: of the train split only so many images, evenly spread over the classes.
+        """`limit`: at most so many images of the train split, evenly spread over the classes.
 
         Raises UserError for a batch that cannot be shared out evenly among the processes.
         """
-        cv2.setNumThreads(1)  # its own pool would fight the network's threads
+        cv2.setNumThreads(1)  # its threads would compete with the network's
         self.images, self.size, self.outputs = images, size, outputs
         self.augment, self.seed = config.augment, config.seed
         self.batch = batch = config.optimizer.batch
@@ -75,7 +75,7 @@ class TrainBatches:
                 f"{processes}, and no more than the {len(self.positions)} training images"
             )
         self.steps = max(1, len(self.positions) // batch)
-        self.waited_s = 0.0  # by the training loop, for a batch that was not ready
+        self.waited_s = 0.0  # seconds that the training loop waited for batches
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""

@@ -22,7 +22,7 @@ from pytorch_side.data.cache import DecodedImages
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An augmentation of one training image, perhaps mixed with one of another."""
+    """An augmentation of a training image, with mixup mixed with one of another image."""
 
     pixels: Pixels  # (size, size, 3)
     position: int  # of its image in the folder
@@ -45,7 +45,7 @@ def training_image(
     (augmentation,) = augment_image(images[position], seed, settings, (size,))
     if settings.mixup == 0:
         return TrainingImage(augmentation, position, position, 0.0)
-    draw = np.random.Generator(np.random.PCG64([seed, 1]))  # apart from augment_image's own
+    draw = np.random.Generator(np.random.PCG64([seed, 1]))  # independent of augment_image's numbers
     other, other_seed = int(draw.choice(train)), int(draw.integers(2**63))
     share = settings.mixup * draw.random()
     (second,) = augment_image(images[other], other_seed, settings, (size,))

@@ -1,13 +1,13 @@
-"""Lay the public PlantVillage release's tomato photos out as this project's data set.
+"""Copy the tomato photos of the public PlantVillage release into this project's layout.
 
     python -m pytorch_side.data.plantvillage --from PlantVillage-Dataset/raw/color --out DIR
 
 The release's folders (`Tomato___Bacterial_spot` and the spellings of other copies) become class
 folders, its `uuid___GCREC_Bact.Sp 3110.JPG` becomes `uuid___GCREC_Bact.Sp_3110.jpg`, and split.csv
-gets the blocked split: photos of one source in the order of their numbers, cut into contiguous
-blocks, so that a leaf photographed twice is never in two splits. plantvillage_split.json holds that
-split as 4-byte hashes of the photos' names; what is in no split was left out on purpose, as an
-exact duplicate or as a neighbour of another split's block.
+gets the blocked split: the photos of one source, ordered by their numbers, are cut into contiguous
+blocks, so that two photos of one leaf are never in two splits. plantvillage_split.json holds that
+split as 4-byte hashes of the photos' names. Some photos are in no split on purpose: exact
+duplicates, and neighbors of another split's block.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from swin2mcu.common.dataset import SPLITS
 from swin2mcu.common.dataset.table import NAME, Row, write_table
 
 SPLIT_FILE = Path(__file__).with_name("plantvillage_split.json")
-HASH_BYTES = 4  # two photos of one class may not share a hash; a test says that none do
+HASH_BYTES = 4  # a test checks that no two photos of a class share a hash
 SUFFIXES = (".jpg", ".jpeg")
-DEPTH_MAX = 3  # how far below --from the tomato folders are looked for
+DEPTH_MAX = 3  # of the tomato folders below --from
 
 Split = dict[str, dict[bytes, str]]  # class → hash of a photo's name → split
 
@@ -46,14 +46,14 @@ def our_name(release_name: str) -> str:
 
 
 def source_of(name: str) -> str:
-    """Who took a photo where, from its name: `…___GH_HL_Leaf_259.1.jpg` → `GH_HL Leaf`."""
+    """The source of a photo, from its name: `…___GH_HL_Leaf_259.1.jpg` → `GH_HL Leaf`."""
     origin = name.partition("___")[2]
     prefix = re.split(r"[\d.]", origin, maxsplit=1)[0].strip("_")
     return re.sub(r"_([Ll]eaf)$", r" \1", prefix)
 
 
 def name_hash(name: str) -> bytes:
-    """The bytes that stand for one of our file names in the committed split."""
+    """The hash of one of our file names in the committed split."""
     return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=HASH_BYTES).digest()
 
 
@@ -135,7 +135,7 @@ def find_release(root: Path, classes: Sequence[str]) -> dict[str, Path]:
 def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
     """Copy (or link) the release's tomato photos into `out` and write its split.csv.
 
-    Photos that are there already are kept, so a broken run goes on where it stopped. Returns
+    Photos that are there already are kept, so an interrupted run can be continued. Returns
     counts: "used", each split, "left_out" (in no split on purpose), "foreign" (no .jpg) and
     "missing" (in the split, not in the release). Raises UserError when no photo is the release's.
     """

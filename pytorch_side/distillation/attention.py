@@ -1,4 +1,4 @@
-"""Where a network looks: spatial maps of a Swin and of a CNN, and how far two of them differ.
+"""Attention maps of a Swin and of a CNN, and the distance between two of them.
 
 A map is (batch, height, width), ≥ 0; only its shape counts, never its scale.
 """
@@ -124,7 +124,7 @@ def averaged_maps(
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """teacher_maps' answers, averaged over the 8 flips and quarter turns of square images.
 
-    Maps are turned back first. A turned image then has the same logits, and the map turned with it.
+    Maps are turned back first. So a turned image has the same logits and the turned map.
     """
     answers = []
     for turns in range(4):
@@ -161,7 +161,7 @@ def attention_distance(student: Tensor, teacher: Tensor, formula: str = "paper")
     student, teacher = match_grids(student.float(), teacher.float())
     difference = functional.normalize(student.flatten(1)) - functional.normalize(teacher.flatten(1))
     if formula == "paper":
-        # The tiny constant keeps the root's slope finite where both maps agree.
+        # The small constant keeps the root's gradient finite where both maps agree.
         return 0.5 * (difference.square().sum(dim=1) + 1e-12).sqrt().mean()
     if formula == "code":
         return difference.square().mean()

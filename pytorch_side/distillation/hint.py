@@ -2,7 +2,7 @@
 
 FitNets (Romero et al. 2015, arXiv 1412.6550) for CNNs; for transformers on few images the idea is
 Locality Guidance (Li et al. 2022, arXiv 2207.10026). A network that starts from random weights
-gains most: a feature map says at every place of every image what to see, a label says one thing.
+gains most: a feature map has a target for every position of an image, a label only one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Hinted = dict[tuple[int, int], Tensor]  # (own stage, hint stage) → projected 
 
 
 class HintNetwork:
-    """A finished student of ours, frozen. It sees what the network sees, at the same size."""
+    """A finished student, frozen. It gets the same images at the same size."""
 
     def __init__(self, path: Path, pairs: Pairs) -> None:
         """Raises UserError when `path` is no finished student."""
@@ -58,12 +58,13 @@ def with_hint(
 
 
 def hint_loss(hinted: Hinted, features: Mapping[int, Tensor]) -> Tensor:
-    """Mean over pairs of mean((P s - g)²), s the features that follow, P a learned projection.
+    """Mean over pairs of mean((P s - g)²), with own features s and a learned projection P.
 
-    `hinted` holds P s, (batch, channels of g, h, w), by (own stage, hint stage). Averaging
-    brings g to its grid, then each channel of it gets mean 0 and variance 1 over the batch. The
-    paper leaves that out, but raw features are far larger than what a fresh projection puts out,
-    and much of training goes by until it has grown. 0: all of g is there; 1: as good as none.
+    `hinted` holds P s, (batch, channels of g, h, w), by (own stage, hint stage). The hint's
+    features g are averaged to this grid, then each channel is normalized to mean 0 and variance 1
+    over the batch. The paper does not normalize, but raw features are far larger than a fresh
+    projection's output, which would take much of the training to grow. 0: P s equals g; 1: no
+    better than zeros.
     """
     distances = []
     for (_, stage), own in hinted.items():

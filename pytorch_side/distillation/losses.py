@@ -1,4 +1,4 @@
-"""The hybrid loss and the logit losses to choose from: scalars, averaged over a batch."""
+"""The hybrid loss and its logit losses: scalars, averaged over a batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from swin2mcu.common.cli import UserError
 def kl_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """KL(softmax(teacher/T) ‖ softmax(student/T)), logits (batch, classes); labels are not used.
 
-    Hinton et al. 2015 (arXiv 1503.02531). The factor T² that keeps gradients' size is the caller's.
+    Hinton et al. 2015 (arXiv 1503.02531). The caller multiplies by T², which keeps the gradients'
+    size.
     """
     return functional.kl_div(
         functional.log_softmax(student / temperature, dim=1),
@@ -40,8 +41,8 @@ def dkd_loss(
     softmax(logits / temperature):
     TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
     NCKD = the same of the distributions over the other classes alone.
-    Weights 1 and 8 are the authors' for CIFAR-100; T² is the caller's. Raises UserError with
-    mixup.
+    Weights 1 and 8 are the authors' for CIFAR-100. The caller multiplies by T². Raises UserError
+    with mixup.
     """
     if labels.dim() > 1:
         raise UserError(

@@ -54,9 +54,9 @@ from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import ImageFolder, spread
 
 SHARD = 64  # images between two saves
-SAMPLED = 16  # images that stand for all when stored answers are opened
-GPU_BATCH = 64  # augmentations of 224 px that a Swin-L answers in a few GB
-CPU_BATCH = 16  # a Swin's windows are copied a lot: batches that stay in the cache are faster
+SAMPLED = 16  # images whose pixels are checked when a cache is opened
+GPU_BATCH = 64  # images of 224 px that a Swin-L computes in a few GB
+CPU_BATCH = 16  # a Swin copies its windows often: batches that fit the CPU cache are faster
 
 
 def cache_folder(config: Config, run: Path) -> Path:
@@ -73,12 +73,12 @@ def stages_of(config: Config) -> tuple[int, ...]:
 
 
 def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
-    """What a cache must have been made for to serve this config and these images."""
+    """The description that a cache for this config and these images must have."""
     folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
     if not config.teacher.init:
         raise UserError("teacher.init is empty: name the teacher's .safetensors in the config")
-    # The names are those of caches that exist: renaming one would make them useless.
+    # Existing caches have these keys: a new name would make them unusable.
     return {
         "split": split_digest(files),
         "classes": list(folder.classes),
@@ -110,8 +110,8 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
 def _pixel_sample(config: Config, images: DecodedImages) -> str:
     """A digest of one augmentation of a few images.
 
-    Of other photos with the same names, or drawn by another version of a library, cached outputs
-    would not belong to what a student sees.
+    It differs for other photos of the same names, and for a library that draws other pixels: cached
+    outputs would then not belong to what a student sees.
     """
     positions = images.folder.indices("train")
     digest = hashlib.sha256()
@@ -125,13 +125,13 @@ def _pixel_sample(config: Config, images: DecodedImages) -> str:
 
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
-    """The finished teacher in eval mode. Raises UserError when it knows other classes."""
+    """The finished teacher in eval mode. Raises UserError when it has other classes."""
     _, metadata = read_weights(Path(config.teacher.init))
     try:
         known = json.loads(metadata["classes"])
     except (KeyError, ValueError):
         known = None
-    # A file from elsewhere may say something else: its classifier's size has to do.
+    # A file of another program may lack them: then its classifier's size is checked.
     if isinstance(known, list) and known != list(classes):
         raise UserError(
             f"{config.teacher.init} tells {', '.join(map(str, known))} apart, the images are "
@@ -142,7 +142,7 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
         "size": (metadata.get("size"), str(config.teacher.size)),
     }
     for key, (found, wanted) in said.items():
-        # Another program's file may hold a sentence here, which says nothing that can be compared.
+        # A file of another program may hold a sentence here, which cannot be compared.
         comparable = found and (found.isdecimal() if key == "size" else found in TEACHER_INPUTS)
         if comparable and found != wanted:
             raise UserError(
@@ -179,8 +179,7 @@ def ask(
 def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> TeacherCache:
     """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
-    A part that is in `out` already is kept. Raises UserError when `out` was made for something
-    else.
+    A part that is in `out` already is kept. Raises UserError when `out` has another description.
     """
     if config.augment.cached < 1:
         raise UserError(
@@ -232,7 +231,7 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
                 arrays[name][rows] = answers
             for array in arrays.values():
                 array.flush()
-            # Counted only after the outputs are on disk: a kill in between repeats them.
+            # Counted after the outputs are on disk: after a kill they are computed again.
             now = {**about, "done": start + len(seeds)}
             write_atomic(about_path(out), json.dumps(now, indent=2) + "\n")
             bar.advance(task, len(seeds))
@@ -242,7 +241,7 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
 def _ask_all(
     teacher: nn.Module, pixels: npt.NDArray[np.uint8], config: Config
 ) -> dict[str, npt.NDArray[Any]]:
-    """Answers to (images, augmentations, h, w, 3), by the name of the array they go to."""
+    """Outputs for (images, augmentations, h, w, 3), by the name of their array."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else GPU_BATCH
     parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
@@ -262,7 +261,7 @@ def _open_arrays(
     config: Config,
     count: int,
 ) -> dict[str, Any]:
-    """The arrays on disk: opened where a part is done, else created in the shapes of one answer."""
+    """The arrays on disk: opened where a part is done, else created to fit one output's shapes."""
     if about:
         return open_arrays(out, about, count, "r+")
     out.mkdir(parents=True, exist_ok=True)
@@ -279,8 +278,9 @@ def _open_arrays(
 
 
 def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
-    """An array on disk whose every byte is reserved: a mapped file that finds the disk full later
-    ends the process with a bus error.
+    """An array on disk with all its bytes reserved.
+
+    Otherwise writing to the mapped file on a full disk ends the process with a bus error.
     """
     try:
         array = open_memmap(path, mode="w+", dtype=kind, shape=shape)

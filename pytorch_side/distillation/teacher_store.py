@@ -1,4 +1,4 @@
-"""Cached teacher outputs on disk, and the rounding they go through.
+"""Cached teacher outputs on disk, and how they are rounded.
 
 <folder>/teacher_cache.json  what they were made for: images, augmentations, teacher
 <folder>/seeds.npy           (images, augmentations) uint64
@@ -38,7 +38,7 @@ class TeacherCache:
 
 
 def pack_logits(logits: Tensor) -> npt.NDArray[np.float16]:
-    """(batch, classes) → float16: 3 decimal digits, far finer than any teacher is right."""
+    """(batch, classes) → float16: 3 decimal digits, finer than a teacher's accuracy."""
     return logits.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)
 
 
@@ -98,7 +98,7 @@ def open_arrays(
     for name, (kind, start) in wanted.items():
         path = folder / f"{name}.npy"
         try:
-            array = np.load(path, mmap_mode="r")  # "r+" would lengthen a file that was cut short
+            array = np.load(path, mmap_mode="r")  # "r+" would lengthen a truncated file
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(path, str(error)) from error
         sizes = len(start) + (2 if name.startswith("maps") else 0)
@@ -132,7 +132,7 @@ def about_path(folder: Path) -> Path:
 
 
 def split_digest(files: list[str]) -> str:
-    """What stands for a split's images, in their order."""
+    """A digest of a split's images, in their order."""
     return hashlib.sha256("\n".join(map(str, files)).encode(errors="surrogateescape")).hexdigest()
 
 

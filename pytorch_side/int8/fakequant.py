@@ -1,8 +1,8 @@
-"""A legalized network that computes as if it were int8, in float, with straight-through gradients.
+"""Fake quantization: a legalized network simulates int8 in float, with straight-through gradients.
 
-Every tensor is rounded to the grid TFLite will use for it (see scheme.py): weights before they are
-used, activations after their fused clamp. Rounding passes gradients on as if it were not there;
-what is clipped gets none.
+Every tensor is rounded to its TFLite grid (see qparams.py): weights before they are used,
+activations after their fused clamp. Rounding passes gradients on unchanged; clipped values get no
+gradient.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero
 
 
 class QuantNet(nn.Module):
-    """`legal` under fake quantisation.
+    """`legal` under fake quantization.
 
-    `low` and `high` hold the ranges of the tensors called `names`: first those of `calibrate`; in
-    training they follow each batch's minimum and maximum until `freeze_after` batches were seen.
+    `low` and `high` hold the ranges of the tensors called `names`. `calibrate` sets them first;
+    in training they follow each batch's minimum and maximum for the first `freeze_after` batches.
     """
 
     low: Tensor
@@ -56,7 +56,7 @@ class QuantNet(nn.Module):
             if observing:
                 self.follow(step.name, y, self.momentum)
                 if step.operator == "mean" and y.shape == inputs[0].shape:
-                    # A mean over one pixel is its input, and the converter drops it.
+                    # A mean over one pixel equals its input; the converter drops it.
                     self.share_range(step.name, step.inputs[0])
             return self.rounded(step.name, y)
 
@@ -88,7 +88,7 @@ class QuantNet(nn.Module):
         return np.float32(scale), np.int32(zero_point)
 
     def weight_scales_of(self, step: Step) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Scales of a step's weights, one a channel; equal ones in a fully connected layer."""
+        """Scales of a step's weights, one per channel; all equal in a fully connected layer."""
         layer = self.legal.layers[step.name]
         return weight_scales(
             layer.weight.detach().cpu().numpy(),
@@ -111,7 +111,7 @@ class QuantNet(nn.Module):
         scales = torch.from_numpy(self.weight_scales_of(step)).to(layer.weight.device)
         with torch.no_grad():
             wide = scales.view(-1, *[1] * (layer.weight.ndim - 1))
-            # The division of scheme.integer_weights, to the last bit: torch's own fake quantisation
+            # The division of qparams.integer_weights, bit by bit: torch's own fake quantization
             # multiplies by 1/scale, which rounds some weights to the other side.
             steps = (layer.weight / wide).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
             weight_error = steps * wide - layer.weight

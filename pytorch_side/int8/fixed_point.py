@@ -1,7 +1,7 @@
-"""TFLite's integer arithmetic: real factors as (multiplier, shift), the roundings of its kernels.
+"""TFLite's integer arithmetic: real factors as (multiplier, shift), and its kernels' rounding.
 
-Formulas as in tensorflow/lite/kernels/internal/common.h and reference/hard_swish.h, in the build
-with two roundings, which TFLite Micro's is. Needs numpy alone.
+Formulas as in tensorflow/lite/kernels/internal/common.h and reference/hard_swish.h, in the variant
+with two roundings, which TFLite Micro uses. Needs only numpy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
 
 
-def quantise_multiplier(real: npt.ArrayLike) -> tuple[Ints, Ints]:
+def quantize_multiplier(real: npt.ArrayLike) -> tuple[Ints, Ints]:
     """Factors ≥ 0 → multipliers in [2^30, 2^31) and shifts: real = multiplier · 2^(shift - 31)."""
     fraction, shift = np.frexp(np.asarray(real, np.float64))
     # TfLiteRound rounds halves away from zero; fractions are positive.
@@ -46,13 +46,13 @@ def multiply(x: Ints, multiplier: Ints | int, shift: Ints | int) -> Ints:
 
 def mean_multiplier(real: float, count: int) -> tuple[int, int]:
     """Multiplier and shift of MEAN over `count` elements, the division folded in."""
-    multiplier, shift = (int(v) for v in quantise_multiplier(real))
+    multiplier, shift = (int(v) for v in quantize_multiplier(real))
     extra = min(count.bit_length() - 1, 32, 31 + shift)
     return (multiplier << extra) // count, shift - extra
 
 
 def activation_limits(activation: str, scale: np.float32, zero_point: int) -> tuple[int, int]:
-    """What a fused clamp is in int8: the lowest and the highest value."""
+    """A fused clamp in int8: the lowest and the highest value."""
     low = zero_point if activation in ("relu", "relu6") else -128
     high = 127
     if activation == "relu6":
@@ -82,7 +82,7 @@ def hard_swish_table(
 
 def _int16_factor(real: np.float32) -> tuple[int, int]:
     """A factor with a 16-bit multiplier."""
-    multiplier, shift = (int(v) for v in quantise_multiplier(float(real)))
+    multiplier, shift = (int(v) for v in quantize_multiplier(float(real)))
     if multiplier >= 2**31 - 1 - 2**15:
         return INT16_MAX, shift
     return (multiplier + 2**15) >> 16, shift

@@ -1,10 +1,10 @@
-"""The exact mode: a quantised network in TFLite Micro's own integers, byte for byte.
+"""The exact mode: a quantized network in TFLite Micro's own integers, byte for byte.
 
-Tensors between the steps are float32 holding integers, q - zero_point. A float32 convolution of
-those is exact while Σ|q - zero_point|·|w| < 2^24, so the float kernels carry the accumulators at
-full speed; only requantisation needs 64-bit integers. Weights of a layer that breaks the bound are
-split in two halves that keep it. Where TFLite's 32-bit accumulator would overflow (activations of
-hundreds of thousands, never seen in a trained network) the two part ways.
+Tensors between the steps are float32 and hold integers, q - zero_point. A float32 convolution of
+them is exact while Σ|q - zero_point|·|w| < 2^24, so fast float kernels compute the accumulators;
+only requantization needs 64-bit integers. If a layer breaks the bound, its weights are split in two
+halves that keep it. The results differ from TFLite's only where its 32-bit accumulator overflows
+(activations of hundreds of thousands, never seen in a trained network).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pytorch_side.int8.fixed_point import (
     hard_swish_table,
     mean_multiplier,
     multiply,
-    quantise_multiplier,
+    quantize_multiplier,
 )
 from pytorch_side.int8.legalize import INPUT, LegalNet, Step, compute, walk
 from pytorch_side.int8.qparams import integer_bias, integer_weights
 
 Compute = Callable[[list[Tensor]], Tensor]
 Valued = tuple[Tensor, Tensor]  # a tensor's real values, and its q - zero_point
-CARRIED_MAX = 2.0**24  # float32 counts in ones up to here
+CARRIED_MAX = 2.0**24  # float32 holds every integer up to this
 ADD_SHIFT = 20  # bits of headroom that ADD scales its inputs up by
 CHUNK = 8  # images at once: their 64-bit accumulators stay in the cache
 
@@ -55,8 +55,8 @@ class IntegerNet(nn.Module):
     def logits(self, images: Tensor) -> npt.NDArray[np.int8]:
         """Logits as the int8 model gives them, (N, classes)."""
         _, zero_point = self.net.parameters_of(self._last)
-        centred = torch.cat([self.run(chunk) for chunk in images.split(CHUNK)])
-        return (centred + int(zero_point)).to(torch.int8).cpu().numpy()
+        centered = torch.cat([self.run(chunk) for chunk in images.split(CHUNK)])
+        return (centered + int(zero_point)).to(torch.int8).cpu().numpy()
 
     def step(self, name: str, inputs: list[Tensor]) -> Tensor:
         """One step on its inputs' q - zero_point."""
@@ -80,7 +80,7 @@ class IntegerNet(nn.Module):
 class ExactNet(QuantNet):
     """A QuantNet that scores in exact integers, and after `exact_after` batches trains on them.
 
-    Then each tensor has the board's value and the gradient of its fake-quantised one.
+    Then each tensor has the board's value and the gradient of its fake-quantized value.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class ExactNet(QuantNet):
             weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
             y = self.rounded(step.name, compute(step, [real for real, _ in inputs], weight, bias))
             with torch.no_grad():
-                centred = integers.step(step.name, [counted for _, counted in inputs])
+                centered = integers.step(step.name, [counted for _, counted in inputs])
                 scale, _ = self.parameters_of(step.name)
-                correction = centred * float(scale) - y
-            return y + correction, centred
+                correction = centered * float(scale) - y
+            return y + correction, centered
 
         start = images, (images * 128).round().clamp(-128, 127)
         logits, _ = walk(self.legal.steps, start, step_output)
@@ -111,7 +111,7 @@ class ExactNet(QuantNet):
         return logits
 
 
-def _requantiser(
+def _requantizer(
     multiplier: npt.ArrayLike, shift: npt.ArrayLike, limits: tuple[int, int], zero_point: int
 ) -> Callable[[Tensor], Tensor]:
     """int64 accumulators, changed in place → clamped q - zero_point as float32.
@@ -128,7 +128,7 @@ def _requantiser(
         row = torch.from_numpy(np.ascontiguousarray(values)).to(like.device)
         return row.view(1, -1, *[1] * (like.ndim - 2))
 
-    def requantise(acc: Tensor) -> Tensor:
+    def requantize(acc: Tensor) -> Tensor:
         if left.any():
             acc <<= shaped(left, acc)
         acc *= shaped(multipliers, acc)
@@ -143,7 +143,7 @@ def _requantiser(
         acc >>= shaped(right, acc)
         return acc.clamp_(low, high).to(torch.float32)
 
-    return requantise
+    return requantize
 
 
 def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
@@ -158,8 +158,8 @@ def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
     biases = biases.to(device, torch.int64).view(1, -1, *[1] * (weight.ndim - 2))
     product = np.float64(input_scale) * scales.astype(np.float64)
     limits = activation_limits(step.activation, output_scale, int(output_zero))
-    finish = _requantiser(
-        *quantise_multiplier(product / np.float64(output_scale)), limits, int(output_zero)
+    finish = _requantizer(
+        *quantize_multiplier(product / np.float64(output_scale)), limits, int(output_zero)
     )
     largest = max(127 - int(input_zero), 128 + int(input_zero))
     bound = largest * float(weight.abs().flatten(1).sum(1).max())
@@ -185,11 +185,11 @@ def _prepare_add(net: QuantNet, step: Step) -> Compute:
     tables = []
     for scale, zero in zip(scales, zeros, strict=True):
         values = (np.arange(-128, 128, dtype=np.int64) - int(zero)) << ADD_SHIFT
-        scaled = multiply(values, *quantise_multiplier(np.float64(scale) / twice))
+        scaled = multiply(values, *quantize_multiplier(np.float64(scale) / twice))
         tables.append((torch.from_numpy(scaled), 128 + int(zero)))
     real = twice / ((1 << ADD_SHIFT) * np.float64(output_scale))
     limits = activation_limits(step.activation, output_scale, int(output_zero))
-    finish = _requantiser(*quantise_multiplier(real), limits, int(output_zero))
+    finish = _requantizer(*quantize_multiplier(real), limits, int(output_zero))
 
     def run(inputs: list[Tensor]) -> Tensor:
         (first, a), (second, b) = tables
@@ -203,7 +203,7 @@ def _prepare_mul(net: QuantNet, step: Step) -> Compute:
     output_scale, output_zero = net.parameters_of(step.name)
     limits = activation_limits(step.activation, output_scale, int(output_zero))
     real = first * second / np.float64(output_scale)
-    finish = _requantiser(*quantise_multiplier(real), limits, int(output_zero))
+    finish = _requantizer(*quantize_multiplier(real), limits, int(output_zero))
     return lambda inputs: finish((inputs[0] * inputs[1]).to(torch.int64))
 
 
@@ -215,7 +215,7 @@ def _prepare_mean(net: QuantNet, step: Step) -> Compute:
     def run(inputs: list[Tensor]) -> Tensor:
         count = inputs[0].shape[2] * inputs[0].shape[3]
         factor = mean_multiplier(real, count)
-        finish = _requantiser(*factor, (-128, 127), int(output_zero))
+        finish = _requantizer(*factor, (-128, 127), int(output_zero))
         return finish(inputs[0].to(torch.int64).sum((2, 3), keepdim=True))
 
     return run
@@ -225,8 +225,8 @@ def _prepare_hard_swish(net: QuantNet, step: Step) -> Compute:
     input_scale, input_zero = net.parameters_of(step.inputs[0])
     output_scale, output_zero = net.parameters_of(step.name)
     table = hard_swish_table(input_scale, int(input_zero), output_scale, int(output_zero))
-    centred = torch.from_numpy(table.astype(np.float32) - np.float32(output_zero))
-    return lambda inputs: _looked_up(centred, inputs[0], 128 + int(input_zero))
+    centered = torch.from_numpy(table.astype(np.float32) - np.float32(output_zero))
+    return lambda inputs: _looked_up(centered, inputs[0], 128 + int(input_zero))
 
 
 def _looked_up(table: Tensor, x: Tensor, offset: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Rewrite a trained MobileNetV3, exactly, to operators that TFLite Micro has.
+"""Rewrite a trained MobileNetV3 with TFLite Micro's operators, without changing its function.
 
-The result is a list of steps, each making one named tensor: the names stay the same through fake
-quantisation, ONNX and the .tflite, which is what lets ranges be carried from one to the other.
+The result is a list of steps, each of which computes one named tensor. The names stay the same in
+fake quantization, ONNX and the .tflite, so that ranges can be transferred between them.
 
     batch norm                   → folded into the convolution before it
     x · hardsigmoid(gate)        → x · relu6(gate + 3); the 3 goes into the gate's bias, the missing
@@ -30,7 +30,7 @@ INPUT = "image"  # the name of the tensor that goes in
 
 @dataclass(frozen=True)
 class Step:
-    """One operator: reads the tensors named `inputs`, makes the tensor called `name`."""
+    """One operator: reads the tensors named `inputs`, computes the tensor called `name`."""
 
     name: str
     operator: Operator
@@ -63,7 +63,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, step: Step, pad: fl
 def compute(
     step: Step, inputs: list[Tensor], weight: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
-    """What `step` makes of its inputs in float arithmetic; images are (N, C, H, W)."""
+    """The output of `step` in float arithmetic; images are (N, C, H, W)."""
     x = inputs[0]
     if step.operator in ("conv", "depthwise"):
         assert weight is not None
@@ -160,7 +160,7 @@ def _block(builder: _Builder, x: str, name: str, block: nn.Module) -> str:
 
 
 def _squeeze_excite(builder: _Builder, x: str, name: str, se: nn.Module) -> tuple[str, float]:
-    """Returns the gated tensor and the factor that the next convolution has to make good."""
+    """Returns the gated tensor and the factor for the next convolution's weights."""
     if isinstance(se, nn.Identity):
         return x, 1.0
     if "hardsigmoid" not in type(se.gate).__name__.lower():
@@ -185,10 +185,10 @@ class _Builder:
     def conv_norm(
         self, x: str, name: str, conv: nn.Module, norm: nn.Module, scale: float = 1.0
     ) -> str:
-        """A convolution of `scale`d inputs and the batch norm after it, as one."""
+        """One convolution for inputs times `scale`, with the batch norm after it folded in."""
         if not isinstance(norm, nn.BatchNorm2d):
             raise UserError(f"{name}: the norm {type(norm).__name__} cannot be folded")
-        # In float64: the one rounding to float32 at the end is all the error there is.
+        # In float64: the only error is the rounding to float32 at the end.
         factor = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         bias = torch.zeros_like(factor) if conv.bias is None else conv.bias
         folded = copy.deepcopy(conv)

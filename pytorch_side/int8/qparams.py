@@ -1,11 +1,11 @@
-"""TFLite's int8 scheme in numbers: how ranges become scales, and weights and biases integers.
+"""TFLite's quantization parameters: scales from ranges, and integer weights and biases.
 
     real activation = scale · (q - zero_point)      q in [-128, 127], one scale per tensor
     real weight     = scale[channel] · q            q in [-127, 127], one scale per output channel
                                                     (FULLY_CONNECTED: one scale in all)
     real bias       = input scale · weight scale[channel] · q      q int32
 
-Needs numpy alone, so that the conversion computes with the very same functions.
+Needs only numpy, so that the conversion uses the same functions.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 WEIGHT_MAX = 127
-BIAS_MAX = 2.0**30  # half of int32: the accumulator must not overflow from the bias alone
-FLOAT32_MARGIN = 1 + 2.0**-22  # scales are rounded to float32, maybe downwards
+BIAS_MAX = 2.0**30  # half of int32, so that the bias alone cannot overflow the accumulator
+FLOAT32_MARGIN = 1 + 2.0**-22  # scales are rounded to float32, perhaps down
 SCALE_MIN = 1e-12  # a channel without any weight still needs a scale above zero
 
 
@@ -32,8 +32,8 @@ def activation_parameters(low: Floats, high: Floats) -> tuple[Floats, npt.NDArra
 def weight_scales(weight: Floats, bias: Floats, input_scale: float, per_channel: bool) -> Floats:
     """One scale for each of `weight.shape[0]` channels (all equal unless `per_channel`).
 
-    Weight decay can drive a channel's weights to 1e-9; the scale that fits them would saturate the
-    bias, silently. So a scale is never so small that |bias| > 2^30 · input scale · scale.
+    Weight decay can shrink a channel's weights to 1e-9. The scale that fits them would saturate the
+    bias, so a scale is never so small that |bias| > 2^30 · input scale · scale.
     """
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1).astype(np.float64) / WEIGHT_MAX
     floor = np.abs(bias).astype(np.float64) / (BIAS_MAX * input_scale) * FLOAT32_MARGIN

@@ -1,8 +1,8 @@
 """A pretrained convolutional stem under a Swin, in place of its patch embedding.
 
 "Early Convolutions Help Transformers See Better", Xiao et al. 2021 (arXiv 2106.14881): here the
-stages of a MobileNetV3 up to stride 16, with ImageNet weights, which a small Swin trained on ten
-thousand images can not make up for. A teacher with such a stem says so wherever its number stands.
+stages of a MobileNetV3 up to stride 16, with ImageNet weights. Without them a small Swin is worse
+on ten thousand images. Reports name the stem beside such a teacher's accuracy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ConvStem(nn.Module):
         self.patch_size = (STRIDE, STRIDE)
 
     def forward(self, images: Tensor) -> Tensor:
-        # Depthwise convolutions are slower in bf16, and batch norm wants its statistics in float.
+        # Depthwise convolutions are slower in bf16, and batch norm needs its statistics in float.
         with torch.autocast(images.device.type, enabled=False):
             x = self.project(self.blocks(self.bn1(self.conv_stem(images.float()))))
             return self.norm(x.permute(0, 2, 3, 1))

@@ -1,4 +1,4 @@
-"""A teacher in a few words, wherever its number stands."""
+"""A teacher in a few words, to stand beside its accuracy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pytorch_side.config import Config, read_saved_config
 
 
 def describe_teacher(config: Config, weights: Path | None) -> str:
-    """What a config's teacher is, and what it owes a network that knew more: its stem, its hint.
+    """A config's teacher, and the pretrained networks that its stem and hints come from.
 
-    Whose stem and which hint the config.json beside its `weights` says, where there is one.
+    Those are named in the config.json beside its `weights`, if there is one.
     """
     sizes = config.teacher.arguments
     text = config.teacher.name.replace("swin", "Swin", 1)
@@ -28,6 +28,6 @@ def describe_teacher(config: Config, weights: Path | None) -> str:
 
 
 def _of(path: str) -> str:
-    """The run that a weight file belongs to, or the file where it is of none."""
+    """The run that a weight file belongs to, or else the file's own name."""
     file = Path(path)
     return file.parent.name if file.stem in ("student", "teacher") else file.stem

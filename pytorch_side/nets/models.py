@@ -16,10 +16,10 @@ from pytorch_side.nets.conv_stem import STRIDE, ConvStem
 from pytorch_side.nets.weights import load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
-TEACHER_INPUTS = ("half", "imagenet")  # how teacher.input names what weights expect
+TEACHER_INPUTS = ("half", "imagenet")  # the values of teacher.input
 
 
-# Of the operators that timm's import of torchvision asks for; timm calls neither.
+# Operators that timm's import of torchvision needs; timm calls neither.
 TORCHVISION_SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -30,9 +30,9 @@ TORCHVISION_SCHEMAS = (
 def timm_package() -> ModuleType:
     """Import timm beside any build of torchvision.
 
-    A torchvision that matches torch registers its own operators. One that does not (PyPI's is
-    compiled for CUDA; beside a CPU torch its library does not load) fails to import for want of two
-    schemas, and only then they are declared: an operator declared twice ends the process.
+    A torchvision that matches torch registers its own operators. Another one (PyPI's is compiled
+    for CUDA, and its library does not load beside a CPU torch) fails to import because two schemas
+    are missing. Only then they are declared here: declaring one twice ends the process.
     """
     try:
         import torchvision  # noqa: F401
@@ -125,7 +125,7 @@ def _stem_network(settings: Teacher) -> nn.Module:
 
 
 def teacher_input(images: Tensor, kind: str) -> Tensor:
-    """Re-normalise images from our contract, (p - 128) / 128, to what a teacher expects."""
+    """Re-normalize images from our contract, (p - 128) / 128, as a teacher expects them."""
     pixels = images * 128.0 + 128.0
     if kind == "half":
         return (pixels - 127.5) / 127.5
@@ -133,13 +133,13 @@ def teacher_input(images: Tensor, kind: str) -> Tensor:
         mean = pixels.new_tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         deviation = pixels.new_tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
         return (pixels / 255.0 - mean) / deviation
-    raise UserError(f"teacher_input {kind!r}: known are 'half' and 'imagenet'")
+    raise UserError(f"teacher.input {kind!r}: known are 'half' and 'imagenet'")
 
 
 def student_features(
     student: nn.Module, images: Tensor, stages: tuple[int, ...]
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Logits, and what the chosen `student.blocks` stages put out, (batch, channels, h, w) each."""
+    """Logits, and the outputs of chosen `student.blocks` stages, (batch, channels, h, w) each."""
     x = student.bn1(student.conv_stem(images))
     features = {}
     for number, stage in enumerate(student.blocks):
@@ -150,7 +150,7 @@ def student_features(
 
 
 def stage_width(student: nn.Module, stage: int) -> int:
-    """Channels that come out of one of the student's stages. Raises UserError if it has it not."""
+    """Output channels of one of the student's stages. Raises UserError for a missing stage."""
     if not 0 <= stage < len(student.blocks):
         raise UserError(f"a student has stages 0 to {len(student.blocks) - 1}, not {stage}")
     convolutions = [m for m in student.blocks[stage].modules() if isinstance(m, nn.Conv2d)]
@@ -160,7 +160,7 @@ def stage_width(student: nn.Module, stage: int) -> int:
 def teacher_features(
     swin: nn.Module, images: Tensor, stages: tuple[int, ...]
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Logits, and what the chosen `swin.layers` stages put out, (batch, channels, h, w) each."""
+    """Logits, and the outputs of the chosen `swin.layers` stages, (batch, channels, h, w) each."""
     x = swin.patch_embed(images)
     features = {}
     for number, stage in enumerate(swin.layers):
@@ -171,7 +171,7 @@ def teacher_features(
 
 
 def teacher_width(swin: nn.Module, stage: int) -> int:
-    """Channels that come out of one of the teacher's stages. Raises UserError if it has it not."""
+    """Output channels of one of the teacher's stages. Raises UserError for a missing stage."""
     if not 0 <= stage < len(swin.layers):
         raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
     return int(swin.layers[stage].blocks[0].norm1.normalized_shape[0])
@@ -183,7 +183,7 @@ def projections(
     """A learned 1x1 projection for each pair, from `width(own stage)` to the other's `channels`.
 
     (batch, width, h, w) → (batch, channels, h, w), P·x at every place, as FitNets' regressor does
-    (Romero et al. 2015, arXiv 1412.6550). Only training needs them: no network keeps them.
+    (Romero et al. 2015, arXiv 1412.6550). Only training needs them; they are not saved.
     """
     return nn.ModuleDict(
         {
@@ -220,7 +220,7 @@ def _create(name: str, **arguments: Any) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(name, **arguments)
     except Exception as error:  # timm checks little: depths = [] is an IndexError there
-        # huggingface_hub's without a network, timm's for a network that it has no weights of
+        # huggingface_hub's without internet; timm's where it has no weights
         if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
             raise UserError(
                 f"cannot download weights of {name} ({error}): set student.init or teacher.init to "

@@ -1,4 +1,4 @@
-"""Networks' weights on disk: .safetensors files whose metadata says what they are of."""
+"""Weights on disk: .safetensors files whose metadata names their network, size and classes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _canonical(file: bytes) -> bytes:
 
 @contextlib.contextmanager
 def library_path(path: Path) -> Iterator[Path]:
-    """atomic_path for libraries that tell a full disk in errors of their own, and no OSError."""
+    """atomic_path for libraries that raise their own errors for a full disk, not OSError."""
     try:
         with atomic_path(path) as temporary:
             yield temporary
@@ -89,7 +89,7 @@ def library_path(path: Path) -> Iterator[Path]:
 
 
 def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
-    """timm's name, input size and classes that a file's metadata tells. Raises UserError."""
+    """timm's name, input size and classes from a file's metadata. Raises UserError."""
     if missing := sorted({"student", "size", "classes"} - set(metadata)):
         raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
     try:

@@ -84,11 +84,11 @@ class InputContract:
         return real
 
     def prepared(self, pixels: Pixels) -> Pixels:
-        """The pixels with the model's number of channels; one is grey, by Pillow's weights."""
+        """The pixels with the model's number of channels; one is gray, by Pillow's weights."""
         if self.channels == 3:
             return pixels
-        grey = (pixels.astype(np.int64) @ LUMA + 32768) >> 16
-        return grey[..., None].astype(np.uint8)
+        gray = (pixels.astype(np.int64) @ LUMA + 32768) >> 16
+        return gray[..., None].astype(np.uint8)
 
 
 OUR_CONTRACT = InputContract(*OURS, OUR_SCALE, OUR_ZERO_POINT, 3)  # of this project's networks

@@ -56,7 +56,7 @@ def readable_suffixes() -> frozenset[str]:
 def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
     """Decode an image file, or a stream called `name`, to upright 8-bit RGB at its own size.
 
-    Greyscale, palette, RGBA (over white), CMYK and 16-bit grey photos are converted; EXIF
+    Grayscale, palette, RGBA (over white), CMYK and 16-bit gray photos are converted; EXIF
     orientation is applied. Raises UserError naming the file when it cannot be read, is cut short,
     moves, or holds measurements (float, 32-bit, 12 of 16 bits) rather than a photo.
     """
@@ -85,7 +85,7 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode → RGB; 16-bit grey keeps its upper 8 bits, transparency turns white.
+    """Any Pillow mode → RGB; 16-bit gray keeps its upper 8 bits, transparency turns white.
 
     Raises ValueError for pixels that are measurements and not brightness.
     """
@@ -119,7 +119,7 @@ def load_pixels(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
 
 
 def to_int8(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    """Pixels → the int8 input of every quantised model: exactly pixel - 128, made by one XOR."""
+    """Pixels → the int8 input of every quantized model: exactly pixel - 128, made by one XOR."""
     return (pixels ^ np.uint8(0x80)).view(np.int8)
 
 

@@ -14,7 +14,7 @@ from swin2mcu.research.table import RUN_HEAD, Run, Table, run_cells
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import line, table
 
-STYLES = ("-", "--", ":", "-.")  # of lines, after ten colours
+STYLES = ("-", "--", ":", "-.")  # of lines, after ten colors
 SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # in columns of their own
 # How a teacher would be asked and compared, which says nothing where none is.
 OF_A_TEACHER = ("teacher.", "distillation.")

@@ -74,7 +74,7 @@ def gain_section(found: Sequence[Gain], plot: str) -> list[str]:
         "pooled standard deviation: "
         + ("; ".join(_said(g) for g in sure) or "none")
         + ". "
-        + ("" if better else "So nothing is shown in favour of the hybrid here. ")
+        + ("" if better else "So nothing is shown in favor of the hybrid here. ")
         + read_json(PAPER)["claim"],
         "",
     ]

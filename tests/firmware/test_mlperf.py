@@ -82,7 +82,7 @@ def start(name: str, run: Path) -> Iterator[Runner]:
 
 
 def expected_logits(run: Path) -> list[float]:
-    """Dequantised logits of the same image through the binary session."""
+    """Dequantized logits of the same image through the binary session."""
     model = load_model(str(run))
     firmware = flash.build(model, get_board("host"), "aot")
     emulated = emulator.start(get_board("host"), firmware.elf, run / "state")
@@ -108,7 +108,7 @@ def test_it_says_who_it_is(runner: Runner, run: Path) -> None:
     assert commands == {"name", "profile", "timestamp", "db", "infer", "results", "help"}
 
 
-def test_results_are_the_dequantised_logits(runner: Runner, run: Path) -> None:
+def test_results_are_the_dequantized_logits(runner: Runner, run: Path) -> None:
     expected = expected_logits(run)
     assert len({round(value, 3) for value in expected}) > 1
     said = runner.load(IMAGE)

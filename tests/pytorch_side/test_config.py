@@ -173,8 +173,8 @@ def test_a_flat_config_of_older_versions_is_read() -> None:
         "distillation.flips": 8,
     }
     assert saved_config(old, "old") == with_values(Config(), wanted)
-    with pytest.raises(UserError, match="unknown key colour"):
-        saved_config(old | {"colour": 0.1}, "old")
+    with pytest.raises(UserError, match="unknown key hue"):
+        saved_config(old | {"hue": 0.1}, "old")
 
 
 def test_every_old_key_has_a_field_of_its_own() -> None:

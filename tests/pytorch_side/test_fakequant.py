@@ -1,4 +1,4 @@
-"""Fake quantisation keeps to TFLite's grid, lets gradients through, and survives dead channels."""
+"""Fake quantization keeps to TFLite's grid, lets gradients through, and survives dead channels."""
 
 from __future__ import annotations
 

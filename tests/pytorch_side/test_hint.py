@@ -32,7 +32,7 @@ def hint_file(tmp_path: Path, tiny_config: Callable[..., Config]) -> Path:
 
 
 def test_the_loss_is_the_share_of_the_features_that_is_missing() -> None:
-    # Mean 20, deviation 10: standardised it is 1, -1, -1, 1. Two by two places make one of mean 0.
+    # Mean 20, deviation 10: standardized it is 1, -1, -1, 1. Two by two places make one of mean 0.
     wanted = {1: torch.tensor([[[[30.0, 10.0], [10.0, 30.0]]], [[[10.0, 30.0], [10.0, 30.0]]]])}
     signs = (wanted[1] - 20) / 10
     assert hint_loss({(0, 1): signs}, wanted).item() == pytest.approx(0.0, abs=1e-6)

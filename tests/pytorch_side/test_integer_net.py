@@ -17,7 +17,7 @@ from pytorch_side.int8.fixed_point import (
     hard_swish_table,
     mean_multiplier,
     multiply,
-    quantise_multiplier,
+    quantize_multiplier,
 )
 from pytorch_side.int8.integer_net import CARRIED_MAX, ExactNet, IntegerNet
 from pytorch_side.int8.legalize import INPUT, LegalNet, Step, legalize
@@ -58,9 +58,9 @@ def test_multiply_rounds_twice_as_tflite_does(shift: int) -> None:
         assert multiply(x, multiplier, shift).tolist() == wanted
 
 
-def test_multipliers_are_normalised() -> None:
+def test_multipliers_are_normalized() -> None:
     real = np.array([0.25, 0.9999999999, 1.0, 3.7, 1e-4, 1e-12, 0.0])
-    multiplier, shift = quantise_multiplier(real)
+    multiplier, shift = quantize_multiplier(real)
     assert multiplier[:5].min() >= 1 << 30 and multiplier.max() < 1 << 31
     assert np.allclose(multiplier[:5] * 2.0 ** (shift[:5] - 31), real[:5], rtol=1e-9)
     assert multiplier[5] == multiplier[6] == 0  # too small to shift: flushed
@@ -115,12 +115,12 @@ def weighted(
 def differing(net: QuantNet, *inputs: Int8s) -> int:
     """In how many elements a network of one step differs from TFLite Micro; inputs (1, h, w, C)."""
     step = net.legal.steps[-1]
-    centred = [
+    centered = [
         torch.from_numpy(x.astype(np.float32) - float(net.parameters_of(name)[1]))
         for name, x in zip(step.inputs, inputs, strict=True)
     ]
     own = IntegerNet(net).step(
-        step.name, [x.permute(0, 3, 1, 2) if x.ndim == 4 else x for x in centred]
+        step.name, [x.permute(0, 3, 1, 2) if x.ndim == 4 else x for x in centered]
     )
     own = (own.permute(0, 2, 3, 1) if own.ndim == 4 else own) + int(net.parameters_of(step.name)[1])
     wanted = by_tflite_micro(net, inputs, tuple(own.shape))
@@ -335,7 +335,7 @@ def test_accumulators_beyond_float32_are_split(net: ExactNet) -> None:
     seen: list[torch.Tensor] = []
     from pytorch_side.int8 import integer_net as integer
 
-    original = integer._requantiser
+    original = integer._requantizer
 
     def spying(*arguments: object) -> object:
         finish = original(*arguments)  # type: ignore[arg-type]
@@ -347,7 +347,7 @@ def test_accumulators_beyond_float32_are_split(net: ExactNet) -> None:
         return spy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(integer, "_requantiser", spying)
+        patch.setattr(integer, "_requantizer", spying)
         run = integer._prepare_weighted(net, step)
     run([x])
     scales = net.weight_scales_of(step)

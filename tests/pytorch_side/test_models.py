@@ -185,7 +185,7 @@ def test_a_finished_teachers_stem_is_not_downloaded(
         make_teacher(own.teacher, 3)
 
 
-def test_synchronised_batch_norms_keep_weights_and_activations() -> None:
+def test_synchronized_batch_norms_keep_weights_and_activations() -> None:
     student = make_student(MINIMAL, 3).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -197,7 +197,7 @@ def test_synchronised_batch_norms_keep_weights_and_activations() -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in converted.modules())
 
 
-def test_the_teacher_sees_its_own_normalisation() -> None:
+def test_the_teacher_sees_its_own_normalization() -> None:
     images = (torch.tensor([0.0, 128.0, 255.0]) - 128) / 128
     images = images.view(1, 1, 1, 3).expand(1, 3, 1, 3)
     half = teacher_input(images, "half")[0, 0, 0]

@@ -80,8 +80,8 @@ def test_the_background_gives_nothing_away(pixels: dict[str, Split]) -> None:
         assert found["test_top1"] <= 0.10 + 4 * (0.1 * 0.9 / found["test_images"]) ** 0.5
 
 
-def test_mean_colour_does_not_tell_the_class(pixels: dict[str, Split]) -> None:
-    """Lesions do change the colour of a leaf's middle a little: 29 % here, 10 % is chance."""
+def test_mean_color_does_not_tell_the_class(pixels: dict[str, Split]) -> None:
+    """Lesions do change the color of a leaf's middle a little: 29 % here, 10 % is chance."""
 
     def means(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         middle = photos[:, 16:48, 16:48].mean(axis=(1, 2), keepdims=True)

@@ -309,7 +309,7 @@ def test_the_command_on_a_full_disk_says_so_in_a_line(
 def test_a_teacher_and_a_student_learn_the_hues(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:
-    """The whole of both commands on coloured noise, where colour decides and is not changed."""
+    """The whole of both commands on colored noise, where color decides and is not changed."""
     folder = scan_folder(make_folder(images=24))
     config = tiny_config(
         {

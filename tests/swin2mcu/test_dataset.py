@@ -254,7 +254,7 @@ def test_an_augmentation_that_changes_nothing_is_the_evaluation_image_turned(
 
 
 def test_a_full_turn_by_any_angle_keeps_the_picture_in_place() -> None:
-    """A disc turned about its centre is itself: the centre is right to a fraction of a pixel."""
+    """A disc turned about its center is itself: the center is right to a fraction of a pixel."""
     y, x = np.mgrid[:64, :64] - 31.5
     disc = np.repeat(((x**2 + y**2 < 200) * 200).astype(np.uint8)[..., None], 3, axis=2)
     settings = structs.replace(STILL, any_angle=1.0)
@@ -267,10 +267,10 @@ def test_a_full_turn_by_any_angle_keeps_the_picture_in_place() -> None:
         assert abs((weights * y).sum()) < 0.1
 
 
-def test_colour_moves_brightness_within_its_bounds() -> None:
-    grey = np.full((32, 32, 3), 100, dtype=np.uint8)
+def test_color_moves_brightness_within_its_bounds() -> None:
+    gray = np.full((32, 32, 3), 100, dtype=np.uint8)
     settings = structs.replace(STILL, color=0.3)
-    means = [augment_image(grey, seed, settings, (16,))[0].mean() for seed in range(200)]
+    means = [augment_image(gray, seed, settings, (16,))[0].mean() for seed in range(200)]
     assert 69 <= min(means) < 75
     assert 125 < max(means) <= 131
 

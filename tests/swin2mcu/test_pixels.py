@@ -58,10 +58,10 @@ def test_exif_orientation_is_turned_upright(tmp_path: Path) -> None:
     ],
 )
 def test_every_mode_becomes_rgb(
-    tmp_path: Path, mode: str, colour: object, suffix: str, expected: tuple[int, ...] | None
+    tmp_path: Path, mode: str, color: object, suffix: str, expected: tuple[int, ...] | None
 ) -> None:
     path = tmp_path / f"image.{suffix}"
-    Image.new(mode, (4, 4), colour).save(path)  # type: ignore[arg-type]
+    Image.new(mode, (4, 4), color).save(path)  # type: ignore[arg-type]
     pixels = load_pixels(path, 4, 4)
     assert pixels.shape == (4, 4, 3) and pixels.dtype == np.uint8
     if expected is not None:

@@ -154,7 +154,7 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
     assert "+3.00 ± 0.71 points" in text
     assert "nothing is shown" not in text
     worse = "\n".join(gain_section([gain for gain in found if gain.points < 0], "plot.svg"))
-    assert "So nothing is shown in favour of the hybrid here. The paper reports +3.5" in worse
+    assert "So nothing is shown in favor of the hybrid here. The paper reports +3.5" in worse
     draw_gains(found, tmp_path / "gain.svg")
     assert (tmp_path / "gain.svg").read_text().count("<svg") == 1
 

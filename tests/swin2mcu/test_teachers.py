@@ -19,7 +19,7 @@ from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.zoo import zoo_section
 
 
-def quantised(folder: Path, *, int8: bool = True, scored: bytes = b"weights") -> Path:
+def quantized(folder: Path, *, int8: bool = True, scored: bytes = b"weights") -> Path:
     folder.mkdir()
     stages = {"float": 0.95, "ptq": 0.94, "qat": 0.945}
     accuracy = {
@@ -34,28 +34,28 @@ def quantised(folder: Path, *, int8: bool = True, scored: bytes = b"weights") ->
     return folder
 
 
-def test_a_quantised_run_has_its_line(tmp_path: Path) -> None:
-    line = int8_section([[quantised(tmp_path / "one"), tmp_path / "never made"]])[-1]
+def test_a_quantized_run_has_its_line(tmp_path: Path) -> None:
+    line = int8_section([[quantized(tmp_path / "one"), tmp_path / "never made"]])[-1]
     shown = "95.00% | 94.00% | 94.50% | +0.50 | 96.00% ± 1.96% | 95.50% ± 2.07% | -0.50"
     assert line == f"| one | {shown} |"
 
 
 def test_seeds_have_their_mean(tmp_path: Path) -> None:
-    seeds = [quantised(tmp_path / name) for name in ("one", "two")]
+    seeds = [quantized(tmp_path / name) for name in ("one", "two")]
     card = json.loads((seeds[1] / "card.json").read_text())
     card["accuracy"]["int8"]["top1"] = 0.975
     (seeds[1] / "card.json").write_text(json.dumps(card))
     shown = "**96.00% ± 0.00%** | **96.50% ± 1.41%** | +0.50"
     assert int8_section([seeds])[-1] == f"| mean of 2 seeds ± sd |  |  |  |  | {shown} |"
-    unfinished = quantised(tmp_path / "three", int8=False)
+    unfinished = quantized(tmp_path / "three", int8=False)
     assert "mean" not in int8_section([[*seeds, unfinished]])[-1]
 
 
 def test_no_gap_is_shown_without_both_ends(tmp_path: Path) -> None:
     """A score of other weights, or none in int8: the difference would be of two models."""
     folders = [
-        quantised(tmp_path / "other", scored=b"trained again"),
-        quantised(tmp_path / "float", int8=False),
+        quantized(tmp_path / "other", scored=b"trained again"),
+        quantized(tmp_path / "float", int8=False),
     ]
     for line in int8_section([folders])[-2:]:
         assert line.endswith("| – |")  # noqa: RUF001
@@ -108,7 +108,7 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
     (entry / "model_int8.tflite").touch()
     card = {"parameters": 1, "macs": 1, "arena_bytes": 1, "accuracy": {}}
     (entry / "card.json").write_text(json.dumps(card))
-    seeds = {seed: quantised(runs / name) for seed, name in enumerate(("net", "net-seed1"))}
+    seeds = {seed: quantized(runs / name) for seed, name in enumerate(("net", "net-seed1"))}
     stem = {"student_init": "weights/given.safetensors", "epochs": 3}
     swin = {"teacher_stem": "tiny", "teacher_stem_init": "runs/stem/student.safetensors"}
     net = {"student_init": "runs/stem/student.safetensors", "alpha": 0.5, "teacher": "swin"}
@@ -152,7 +152,7 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     (tmp_path / "leaves-probe.json").write_text(json.dumps(probe))
     (tmp_path / "net").mkdir()
     (tmp_path / "net/card.json").write_text(json.dumps({"macs": 3}))
-    accuracy = {"split": "test", "images": 1234, "per_class_recall": {"rust": 0.9, "mould": 0.5}}
+    accuracy = {"split": "test", "images": 1234, "per_class_recall": {"rust": 0.9, "mold": 0.5}}
     targets = {"pc-tflm-int8": None, "qemu-m7-aot": {"accuracy": accuracy}}
     targets["pc-tflm-int8"] = {}
     (tmp_path / "net/results.json").write_text(json.dumps({"targets": targets}))
@@ -160,11 +160,11 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     assert any("told from frame" in text for text in lines)
     assert "| as given | 2 of 9 | 50.0% ± 1.0% |" in lines
     assert "| the same photos, random split | 4 of 9 | 75.0% ± 1.0% |" in lines
-    assert lines.index("| mould | 50.0% |") == lines.index("| rust | 90.0% |") - 1
+    assert lines.index("| mold | 50.0% |") == lines.index("| rust | 90.0% |") - 1
     assert "| class | net, 1,234 images |" in lines
 
 
-def test_nothing_quantised_nothing_shown(tmp_path: Path) -> None:
+def test_nothing_quantized_nothing_shown(tmp_path: Path) -> None:
     assert int8_section([[tmp_path]]) == []
     assert teacher_section([]) == []
 

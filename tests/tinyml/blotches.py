@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-SIZE, CLASSES = 64, ("blight", "healthy", "mould")
+SIZE, CLASSES = 64, ("blight", "healthy", "mold")
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:
-    """Images of coloured blotches, (count, SIZE, SIZE, 3) uint8."""
+    """Images of colored blotches, (count, SIZE, SIZE, 3) uint8."""
     draw = np.random.default_rng(seed)
     rough = draw.integers(0, 256, (count, SIZE // 8, SIZE // 8, 3))
     fine = draw.integers(-40, 40, (count, SIZE, SIZE, 3))

@@ -99,7 +99,7 @@ class RandomGraph:
         flat: bool = False,
     ) -> Activation:
         like = self.activation_like(shape)
-        # Products of products would leave what any quantiser makes.
+        # Products of products would leave what any quantizer makes.
         scale = like.scale if scale is None else float(np.float32(min(max(scale, 2e-7), 200.0)))
         dims = (1, shape[2]) if flat else (1, *shape)
         return Activation(

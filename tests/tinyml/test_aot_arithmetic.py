@@ -14,7 +14,7 @@ NOISE = np.random.default_rng(7)
 
 def test_multipliers_agree() -> None:
     factors = np.concatenate([np.exp(NOISE.uniform(-30, 8, 20_000)), [0.5, 1.0, 2.0**-32, 1e-12]])
-    multipliers, shifts = fixed_point.quantise_multiplier(factors)
+    multipliers, shifts = fixed_point.quantize_multiplier(factors)
     expected = [quantize.quantize_multiplier(float(factor)) for factor in factors]
     assert list(zip(multipliers.tolist(), shifts.tolist(), strict=True)) == expected
 

@@ -22,7 +22,7 @@ from tinyml.convert.__main__ import (
     read_ranges,
     worst_scale_difference,
 )
-from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
+from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_carried
 from tinyml.format.facts import count_macs
 from tinyml.format.tflite import parse, read
 from tinyml.format.writer import GraphWriter
@@ -184,7 +184,7 @@ def test_weights_that_were_changed_on_the_way_are_refused(converted_run: Path) -
     weights = onnx_weights(converted_run / "model.onnx")
     weights["conv_head.weight"] = weights["conv_head.weight"] * 1.01
     with pytest.raises(UserError, match="changed the weights of conv_head"):
-        quantise_file(model, graph, names, weights, ranges)
+        quantize_file(model, graph, names, weights, ranges)
 
 
 def test_an_operator_that_cannot_be_carried_is_named(converted_run: Path) -> None:

@@ -119,12 +119,12 @@ def test_a_wrong_input_is_one_line(text: str) -> None:
         parse_contract(text)
 
 
-def test_grey_is_pillows() -> None:
+def test_gray_is_pillows() -> None:
     from PIL import Image
 
     contract = InputContract((0.0,), (1.0,), 1.0, -128, 1)
-    grey = np.asarray(Image.fromarray(PIXELS).convert("L"))
-    np.testing.assert_array_equal(contract.stored(PIXELS)[..., 0], to_int8(grey))
+    gray = np.asarray(Image.fromarray(PIXELS).convert("L"))
+    np.testing.assert_array_equal(contract.stored(PIXELS)[..., 0], to_int8(gray))
 
 
 def test_labels_come_from_the_file_given_or_the_one_inside(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_without_it_a_board_is_flashed_and_scored(tmp_path: Path) -> None:
 
 
 def test_images_are_prepared_by_the_models_contract(tmp_path: Path) -> None:
-    """Grey, [0, 1]: the bytes for the board and the answers expected are the contract's."""
+    """Gray, [0, 1]: the bytes for the board and the answers expected are the contract's."""
     from PIL import Image
 
     path, photo = tmp_path / "m.tflite", tmp_path / "p.png"

@@ -1,4 +1,4 @@
-"""A program's constants as C: packed weights, requantisation, tables. Becomes model_data.h."""
+"""A program's constants as C: packed weights, requantization, tables. Becomes model_data.h."""
 
 from __future__ import annotations
 

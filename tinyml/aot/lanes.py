@@ -1,4 +1,4 @@
-"""Requantisation by sixteen lanes of 20 bits, as firmware/lib/kernels/pie does it.
+"""Requantization by sixteen lanes of 20 bits, as firmware/lib/kernels/pie does it.
 
 A channel's output is a staircase of its sum x. Here the staircase is written as
 
@@ -106,8 +106,8 @@ def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
     if found is None:
         return None
     extent = 128 * np.abs(wide).sum(axis=0)
-    for centred in (False, True):
-        lanes = _placed(requant, demands, found, gap, live, centred)
+    for centered in (False, True):
+        lanes = _placed(requant, demands, found, gap, live, centered)
         if _expressible(lanes, gap, extent):
             return lanes
     return None
@@ -187,11 +187,11 @@ def _placed(
     found: tuple[Int64Array, Int64Array, int],
     gap: Int64Array,
     live: npt.NDArray[np.bool_],
-    centred: bool,
+    centered: bool,
 ) -> Lanes:
     """p such that y needs few digits, and such that it meets the gap where h1 changes.
 
-    An output of 0 lies at y = 0, or, `centred`, the sums that matter lie around it.
+    An output of 0 lies at y = 0, or, `centered`, the sums that matter lie around it.
     """
     m, c, shift = found
     demands = demands.of(live)
@@ -200,7 +200,7 @@ def _placed(
     apart = negative & positive & (gap > 0)
     c = c + np.where(positive & ~apart, gap, 0)
     lowest, highest = demands.extent()
-    c39 = (c + m * (lowest + highest) // 2 + (1 << 38)) >> 39 if centred else np.zeros_like(c)
+    c39 = (c + m * (lowest + highest) // 2 + (1 << 38)) >> 39 if centered else np.zeros_like(c)
     p = np.rint((c - (c39 << 39)) / np.maximum(m, 1)).astype(np.int64)
     p = _aligned(demands, requant, p, apart)
     border = np.where(apart, _border(demands, requant, p), 128)

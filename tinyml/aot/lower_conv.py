@@ -1,4 +1,4 @@
-"""Convolutions and fully connected layers: weights, windows and requantisation."""
+"""Convolutions and fully connected layers: weights, windows and requantization."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def activation_shape(operator: Operator | str, tensor: Tensor) -> Shape:
     """The shape of an int8 activation, checked."""
     if tensor.dtype != "int8":
         raise refusal(
-            operator, tensor, f"is {tensor.dtype}; only int8 runs here: quantise the model"
+            operator, tensor, f"is {tensor.dtype}; only int8 runs here: quantize the model"
         )
     if tensor.dynamic:
         raise refusal(operator, tensor, "has a dynamic shape; export with a fixed batch of 1")
@@ -115,7 +115,7 @@ def affine(operator: Operator | str, tensor: Tensor) -> tuple[float, int]:
     """Scale and zero point of an activation."""
     if tensor.scales.size != 1:
         raise refusal(
-            operator, tensor, f"needs one scale and has {tensor.scales.size}: quantise it"
+            operator, tensor, f"needs one scale and has {tensor.scales.size}: quantize it"
         )
     scale, zero_point = float(tensor.scales[0]), int(tensor.zero_points[0])
     if scale <= 0 or not -128 <= zero_point <= 127:

@@ -1,4 +1,4 @@
-"""Per-channel requantisation as the kernels take it, in the shape that runs fastest."""
+"""Per-channel requantization as the kernels take it, in the shape that runs fastest."""
 
 from __future__ import annotations
 

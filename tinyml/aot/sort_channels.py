@@ -1,6 +1,6 @@
 """Channels inside the network in another order: alike ones side by side.
 
-The lanes of firmware/lib/kernels/pie round sixteen neighbours with one shift and as many digits as
+The lanes of firmware/lib/kernels/pie round sixteen neighbors with one shift and as many digits as
 the widest sum needs. Nothing outside sees the order of a hidden value's channels, so those of a
 depthwise convolution are sorted by what a sum is worth in output steps, and the convolutions around
 it are rewritten to it.

@@ -39,7 +39,7 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
     onnx_path = run / "model.onnx"
     weights = onnx_weights(onnx_path)
 
-    from tinyml.convert.quantize_tflite import match_tensors, quantise_file, require_carried
+    from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_carried
     from tinyml.runtimes.litert import LiteRT
     from tinyml.runtimes.onnx import onnx_tensors
     from tinyml.runtimes.tflite_micro import arena_bytes
@@ -59,7 +59,7 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
                  if n in ranges["activations"]}  # fmt: skip
         names = match_tensors(graph, values, named)
     with _step(say, "writing and checking model_int8.tflite"):
-        int8_model = quantise_file(float_model, graph, names, weights, ranges)
+        int8_model = quantize_file(float_model, graph, names, weights, ranges)
         graph = parse(int8_model)
         worst = worst_scale_difference(graph, ranges)
         if worst > SCALE_TOLERANCE:

@@ -77,7 +77,7 @@ def match_tensors(
     return names
 
 
-def quantise_file(
+def quantize_file(
     model: bytes, graph: Graph, names: dict[int, str], weights: Arrays, ranges: dict[str, Any]
 ) -> bytes:
     """A float .tflite → the int8 one: the same operators on tensors that are made anew.
@@ -164,6 +164,7 @@ class _Writer:
     def __init__(self) -> None:
         self.model = schema.ModelT()
         self.model.version = 3
+        # Part of the published files, so its spelling stays.
         self.model.description = "int8, ranges of quantisation-aware training"
         self.model.buffers = [_AlignedBuffer()]  # the schema keeps the first one empty
         self.model.operatorCodes = []

@@ -1,4 +1,4 @@
-"""MobileNetV3 as the chain exports it (batch norm folded, gate legalised), with random weights.
+"""MobileNetV3 as the chain exports it (batch norm folded, gate legalized), with random weights.
 
 Cost and memory do not depend on the weights, so both can be planned, counted and tested before a
 network is trained.

@@ -190,7 +190,7 @@ _OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, float]]]] = {
 # eq=False: arrays do not compare to one bool, and two reads of a file are two graphs.
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """One tensor. Quantised: real = scale * (value - zero_point), per tensor or per channel."""
+    """One tensor. Quantized: real = scale * (value - zero_point), per tensor or per channel."""
 
     index: int
     name: str

@@ -56,7 +56,7 @@ def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.floa
     kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None:
-        raise UserError(f"tensor {tensor.name!r} has no scale: not a fully quantised int8 model")
+        raise UserError(f"tensor {tensor.name!r} has no scale: not a fully quantized int8 model")
     values = np.frombuffer(stored, kind).reshape(tensor.shape).astype(np.float64)
     scale = np.asarray(quantization.scale, np.float64)
     zero = np.asarray(quantization.zeroPoint, np.float64)

@@ -12,7 +12,7 @@ typedef void CopyLine(int8_t* to, const int8_t* from, int32_t count);
 
 // By words, the last of which overlaps the one before it.
 static inline void copy_words(int8_t* to, const int8_t* from, int32_t count) {
-  if (count == 9) {  // three pixels of three colours: what most networks begin with
+  if (count == 9) {  // three pixels of three colors: what most networks begin with
     memcpy(to, from, 9);
     return;
   }

@@ -20,7 +20,7 @@
 //   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c).
 //     Sums wrap modulo 2^32, as TensorFlow Lite Micro's do.
 //   - a table replaces every pointwise function of the output: a clamp narrower than int8, a
-//     hard-swish, a requantisation, or a chain of them. table[q + 128] replaces q; NULL leaves q.
+//     hard-swish, a requantization, or a chain of them. table[q + 128] replaces q; NULL leaves q.
 //
 // Weights are packed for the variant and aligned to 8 bytes; see "Packing". round4(n) is n rounded
 // up to a multiple of 4, round16(n) to one of 16, and every byte added by padding is zero.

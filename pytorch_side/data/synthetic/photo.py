@@ -14,7 +14,7 @@ from pytorch_side.data.synthetic.shape import Field, Sketch, draw_leaf
 from pytorch_side.data.synthetic.symptoms import SYMPTOMS, YELLOW, Surface, blob, tint
 from pytorch_side.data.synthetic.texture import blur, mix, noise, ramp
 
-TABLES = (  # grey card, beige cloth, lilac cloth, white paper, slate, kraft paper
+TABLES = (  # gray card, beige cloth, lilac cloth, white paper, slate, kraft paper
     (0.56, 0.55, 0.56),
     (0.70, 0.64, 0.55),
     (0.60, 0.56, 0.64),
@@ -53,9 +53,9 @@ def grow(rng: np.random.Generator, class_name: str, size: int) -> Surface:
     green = np.array([0.29, 0.405, 0.20]) * rng.uniform(0.72, 1.3)
     green += np.array([0.10, 0.03, 0.02]) * rng.uniform(-0.6, 1.0)
     shade = 1.0 + 0.08 * noise(rng, size, 5) + 0.06 * noise(rng, size, 22)
-    colour = (green.astype(np.float32) * shade[..., None]).astype(np.float32)
+    color = (green.astype(np.float32) * shade[..., None]).astype(np.float32)
     relief = 0.9 * noise(rng, size, 9) + 0.5 * noise(rng, size, 24) - 2.2 * blur(vein, 0.012 * size)
-    surface = Surface(leaf, body.field(), vein, colour, relief)
+    surface = Surface(leaf, body.field(), vein, color, relief)
     surface.paint(tint(rng, (0.55, 0.64, 0.36)), blur(vein, 0.004 * size) * rng.uniform(0.35, 0.8))
     age(rng, surface)
     SYMPTOMS[class_name](surface, rng)
@@ -116,7 +116,7 @@ def shadow(rng: np.random.Generator, mask: Field, toward: npt.NDArray[np.float32
 
 
 def lit(rng: np.random.Generator, surface: Surface, toward: npt.NDArray[np.float32]) -> Field:
-    """The leaf's colours under the lamp: relief shades them, wax shines."""
+    """The leaf's colors under the lamp: relief shades them, wax shines."""
     rows, columns = np.gradient(surface.relief)
     scale = np.float32(surface.leaf.size / 128.0 * rng.uniform(0.35, 0.75))
     slope = scale * (columns * toward[0] + rows * toward[1])
@@ -128,7 +128,7 @@ def lit(rng: np.random.Generator, surface: Surface, toward: npt.NDArray[np.float
     fold = (half.field() - 0.5) * np.float32(rng.uniform(-0.22, 0.22))
     light = np.clip(1.0 + slope + fold, 0.35, 1.8)
     shine = ramp(slope + fold, 0.12, 0.6) * np.float32(rng.uniform(0.0, 0.35))
-    return mix(surface.colour * light[..., None], (0.93, 0.96, 0.95), shine)
+    return mix(surface.color * light[..., None], (0.93, 0.96, 0.95), shine)
 
 
 def camera(rng: np.random.Generator, picture: Field) -> Image.Image:

@@ -24,7 +24,7 @@ class Leaf:
     """One leaf on a picture of `size` x `size` pixels. Lengths are shares of the picture's side."""
 
     size: int
-    centre: tuple[float, float]
+    center: tuple[float, float]
     angle: float  # of the stalk-to-tip direction, radians
     length: float
     width: float  # of one half
@@ -95,14 +95,14 @@ class Leaf:
         y = y - across * slope
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         turned = np.stack([cos * y - sin * x, sin * y + cos * x], axis=-1)
-        return (turned + np.asarray(self.centre)) * self.size
+        return (turned + np.asarray(self.center)) * self.size
 
 
 def draw_leaf(rng: np.random.Generator, size: int, narrow: float, rough: float) -> Leaf:
     """A random leaf. `narrow` 0…1 makes it slim, `rough` 0…1 makes lobes and teeth deep."""
     return Leaf(
         size=size,
-        centre=(0.5 + rng.uniform(-0.05, 0.05), 0.5 + rng.uniform(-0.05, 0.05)),
+        center=(0.5 + rng.uniform(-0.05, 0.05), 0.5 + rng.uniform(-0.05, 0.05)),
         angle=rng.uniform(0.0, 2.0 * math.pi),
         length=rng.uniform(0.72, 0.92),
         width=rng.uniform(0.25, 0.34) * (1.0 - 0.3 * narrow),
@@ -115,7 +115,7 @@ def draw_leaf(rng: np.random.Generator, size: int, narrow: float, rough: float) 
 
 
 class Sketch:
-    """A grey drawing at OVERSAMPLE times the picture's size; `field()` averages it down."""
+    """A gray drawing at OVERSAMPLE times the picture's size; `field()` averages it down."""
 
     def __init__(self, size: int, base: int = 0) -> None:
         self.image = Image.new("L", (size * OVERSAMPLE, size * OVERSAMPLE), base)
@@ -128,9 +128,9 @@ class Sketch:
         width = max(1, round(width_px * OVERSAMPLE))
         self.draw.line((points * OVERSAMPLE).ravel().tolist(), value, width, joint="curve")
 
-    def dots(self, centres: Points, radii_px: npt.NDArray[np.float64], value: int = 255) -> None:
-        low = (centres - radii_px[:, None]) * OVERSAMPLE
-        high = (centres + radii_px[:, None]) * OVERSAMPLE
+    def dots(self, centers: Points, radii_px: npt.NDArray[np.float64], value: int = 255) -> None:
+        low = (centers - radii_px[:, None]) * OVERSAMPLE
+        high = (centers + radii_px[:, None]) * OVERSAMPLE
         for box in np.concatenate([low, high], axis=1).tolist():
             self.draw.ellipse(box, fill=value)
 

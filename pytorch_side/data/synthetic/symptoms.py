@@ -1,8 +1,8 @@
 """Ten ways a tomato leaf can look: what each disease paints on the surface of a leaf.
 
-Every recipe draws its number of lesions, their sizes and their colours anew, and overlaps the
-others in all of them: what tells a class is the lesions' build (rings, pale centres, halos, soft or
-hard edges), not the leaf's mean colour.
+Every recipe draws its number of lesions, their sizes and their colors anew, and overlaps the
+others in all of them: what tells a class is the lesions' build (rings, pale centers, halos, soft or
+hard edges), not the leaf's mean color.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ YELLOW: Rgb = (0.78, 0.74, 0.26)
 BROWN: Rgb = (0.36, 0.25, 0.15)
 DARK: Rgb = (0.17, 0.13, 0.09)
 TAN: Rgb = (0.66, 0.55, 0.38)
-GREY: Rgb = (0.74, 0.71, 0.63)
+GRAY: Rgb = (0.74, 0.71, 0.63)
 
 
 @dataclass
 class Surface:
-    """A leaf before it is lit: symptoms repaint its colour and raise or sink its relief."""
+    """A leaf before it is lit: symptoms repaint its color and raise or sink its relief."""
 
     leaf: Leaf
     mask: Field  # (size, size) 1 on the leaf
     veins: Field  # (size, size) 1 on veins
-    colour: Field  # (size, size, 3)
+    color: Field  # (size, size, 3)
     relief: Field  # (size, size)
 
-    def paint(self, colour: Rgb, amount: Field) -> None:
-        self.colour = mix(self.colour, colour, amount)
+    def paint(self, color: Rgb, amount: Field) -> None:
+        self.color = mix(self.color, color, amount)
 
 
-def tint(rng: np.random.Generator, colour: Rgb, spread: float = 0.06) -> Rgb:
-    """A colour near the given one: lighter or darker, a little warmer or colder."""
+def tint(rng: np.random.Generator, color: Rgb, spread: float = 0.06) -> Rgb:
+    """A color near the given one: lighter or darker, a little warmer or colder."""
     light = rng.uniform(-spread, spread)
-    red, green, blue = (c + light + rng.uniform(-spread, spread) / 3 for c in colour)
+    red, green, blue = (c + light + rng.uniform(-spread, spread) / 3 for c in color)
     return red, green, blue
 
 
@@ -59,15 +59,15 @@ def scatter(
 
 
 def blob(
-    rng: np.random.Generator, centre: npt.NDArray[np.float64], radius_px: float, rough: float
+    rng: np.random.Generator, center: npt.NDArray[np.float64], radius_px: float, rough: float
 ) -> Points:
-    """A closed, irregular polygon about a centre; `rough` 0 is a circle."""
+    """A closed, irregular polygon about a center; `rough` 0 is a circle."""
     angles = np.linspace(0.0, 2.0 * np.pi, 18, endpoint=False)
     waves = sum(
         rng.uniform(-1, 1) / k * np.cos(k * angles + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 5)
     )
     radii = radius_px * (1.0 + rough * waves)
-    return centre + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return center + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def healthy(surface: Surface, rng: np.random.Generator) -> None:
@@ -77,14 +77,14 @@ def healthy(surface: Surface, rng: np.random.Generator) -> None:
 def bacterial_spot(surface: Surface, rng: np.random.Generator) -> None:
     """Many small, angular, nearly black specks, each in a thin yellow halo."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(18, 60)), reach=1.0)
-    radii = size * rng.uniform(0.008, 0.020, len(centres))
+    centers, _ = scatter(rng, surface.leaf, int(rng.integers(18, 60)), reach=1.0)
+    radii = size * rng.uniform(0.008, 0.020, len(centers))
     specks, halos = Sketch(size), Sketch(size)
-    halos.dots(centres, radii * 2.4)
-    for centre, radius in zip(centres, radii, strict=True):
+    halos.dots(centers, radii * 2.4)
+    for center, radius in zip(centers, radii, strict=True):
         corners = rng.uniform(0, 2 * np.pi) + np.sort(rng.uniform(0, 2 * np.pi, 6))
         arms = 1.25 * radius * np.stack([np.cos(corners), np.sin(corners)], axis=1)
-        specks.polygon(centre + arms)
+        specks.polygon(center + arms)
     surface.paint(tint(rng, YELLOW), blur(halos.field(), 0.009 * size) * rng.uniform(0.5, 0.85))
     surface.paint(tint(rng, DARK, 0.04), specks.field() * 0.95)
     surface.relief -= 0.5 * specks.field()
@@ -93,17 +93,17 @@ def bacterial_spot(surface: Surface, rng: np.random.Generator) -> None:
 def early_blight(surface: Surface, rng: np.random.Generator) -> None:
     """A few large brown lesions with concentric rings, the leaf yellow around them."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(2, 6)), reach=0.75)
+    centers, _ = scatter(rng, surface.leaf, int(rng.integers(2, 6)), reach=0.75)
     rings, body, halo = Sketch(size), Sketch(size), Sketch(size)
-    for centre in centres:
-        edge = blob(rng, centre, size * rng.uniform(0.05, 0.105), 0.22)
+    for center in centers:
+        edge = blob(rng, center, size * rng.uniform(0.05, 0.105), 0.22)
         body.polygon(edge)
-        halo.polygon(centre + (edge - centre) * 1.6)
+        halo.polygon(center + (edge - center) * 1.6)
         count = int(rng.integers(2, 5))
         for number in range(2 * count):
             scale = (1.0 - number / (2 * count)) ** 0.9
             drift = rng.uniform(-0.05, 0.05, 2) * size * 0.1
-            rings.polygon(centre + drift + (edge - centre) * scale, 110 if number % 2 else 255)
+            rings.polygon(center + drift + (edge - center) * scale, 110 if number % 2 else 255)
     dark = blur(rings.field(), 0.004 * size) * (1.0 + 0.2 * noise(rng, size, 32))
     surface.paint(tint(rng, YELLOW), blur(halo.field(), 0.03 * size) * rng.uniform(0.6, 0.95))
     surface.paint(tint(rng, (0.56, 0.43, 0.27)), body.field() * 0.9)
@@ -112,21 +112,21 @@ def early_blight(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def late_blight(surface: Surface, rng: np.random.Generator) -> None:
-    """One to three water-soaked blotches from the margin inwards, pale fringe, white mould."""
+    """One to three water-soaked blotches from the margin inwards, pale fringe, white mold."""
     size, leaf = surface.leaf.size, surface.leaf
     body, fringe = Sketch(size), Sketch(size)
     for _ in range(int(rng.integers(1, 4))):
         side = rng.choice((-1.0, 1.0))
-        centre = leaf.place(rng.uniform(0.15, 0.95), side * rng.uniform(0.45, 0.95))
-        edge = blob(rng, centre, size * rng.uniform(0.10, 0.20), 0.45)
+        center = leaf.place(rng.uniform(0.15, 0.95), side * rng.uniform(0.45, 0.95))
+        edge = blob(rng, center, size * rng.uniform(0.10, 0.20), 0.45)
         body.polygon(edge)
-        fringe.polygon(centre + (edge - centre) * 1.22)
+        fringe.polygon(center + (edge - center) * 1.22)
     ragged = ramp(blur(body.field(), 0.012 * size) + 0.16 * noise(rng, size, 16), 0.35, 0.6)
     pale = ramp(blur(fringe.field(), 0.02 * size), 0.2, 0.7) * (1.0 - ragged)
     surface.paint(tint(rng, (0.64, 0.68, 0.42)), pale * rng.uniform(0.6, 0.9))
     surface.paint(tint(rng, (0.31, 0.24, 0.17)), ragged * 0.92)
-    mould = pale * ramp(noise(rng, size, 40), 0.1, 1.2)
-    surface.paint((0.86, 0.87, 0.84), mould * rng.uniform(0.5, 0.9))
+    mold = pale * ramp(noise(rng, size, 40), 0.1, 1.2)
+    surface.paint((0.86, 0.87, 0.84), mold * rng.uniform(0.5, 0.9))
     # Soaked tissue is flat and lets the veins show dark.
     surface.paint(DARK, ragged * surface.veins * 0.5)
     surface.relief *= 1.0 - 0.7 * ragged
@@ -135,10 +135,10 @@ def late_blight(surface: Surface, rng: np.random.Generator) -> None:
 def leaf_mold(surface: Surface, rng: np.random.Generator) -> None:
     """Soft pale-yellow patches without an edge, olive velvet in the middle of some."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(4, 11)), reach=0.8)
+    centers, _ = scatter(rng, surface.leaf, int(rng.integers(4, 11)), reach=0.8)
     patches = Sketch(size)
-    for centre in centres:
-        patches.polygon(blob(rng, centre, size * rng.uniform(0.04, 0.085), 0.3))
+    for center in centers:
+        patches.polygon(blob(rng, center, size * rng.uniform(0.04, 0.085), 0.3))
     soft = blur(patches.field(), 0.035 * size) * (1.0 - 0.5 * surface.veins)
     surface.paint(tint(rng, YELLOW), ramp(soft, 0.05, 0.8) * rng.uniform(0.6, 0.9))
     velvet = ramp(soft, 0.45, 0.95) * ramp(noise(rng, size, 48), -0.6, 1.0)
@@ -158,18 +158,18 @@ def mosaic_virus(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def septoria_leaf_spot(surface: Surface, rng: np.random.Generator) -> None:
-    """Many small round spots: grey-white centre, dark rim, a black grain or two inside."""
+    """Many small round spots: gray-white center, dark rim, a black grain or two inside."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(12, 38)), reach=0.95)
-    radii = size * rng.uniform(0.014, 0.027, len(centres))
+    centers, _ = scatter(rng, surface.leaf, int(rng.integers(12, 38)), reach=0.95)
+    radii = size * rng.uniform(0.014, 0.027, len(centers))
     rims, hearts, grains, halos = (Sketch(size) for _ in range(4))
-    halos.dots(centres, radii * 1.9)
-    rims.dots(centres, radii)
-    hearts.dots(centres, radii * 0.62)
-    grains.dots(centres + 0.2 * radii[:, None], np.full(len(centres), 0.0035 * size))
+    halos.dots(centers, radii * 1.9)
+    rims.dots(centers, radii)
+    hearts.dots(centers, radii * 0.62)
+    grains.dots(centers + 0.2 * radii[:, None], np.full(len(centers), 0.0035 * size))
     surface.paint(tint(rng, YELLOW), blur(halos.field(), 0.012 * size) * rng.uniform(0.2, 0.6))
     surface.paint(tint(rng, DARK), rims.field() * 0.9)
-    surface.paint(tint(rng, GREY), hearts.field() * 0.95)
+    surface.paint(tint(rng, GRAY), hearts.field() * 0.95)
     surface.paint(DARK, grains.field() * 0.7)
 
 
@@ -195,14 +195,14 @@ def spider_mites(surface: Surface, rng: np.random.Generator) -> None:
 def target_spot(surface: Surface, rng: np.random.Generator) -> None:
     """Middling brown spots with a dark rim, one pale ring and a dark eye; hardly any halo."""
     size = surface.leaf.size
-    centres, _ = scatter(rng, surface.leaf, int(rng.integers(4, 10)), reach=0.9)
+    centers, _ = scatter(rng, surface.leaf, int(rng.integers(4, 10)), reach=0.9)
     rim, ring, eye = Sketch(size), Sketch(size), Sketch(size)
-    for centre in centres:
+    for center in centers:
         radius = size * rng.uniform(0.036, 0.060)
-        edge = blob(rng, centre, radius, 0.15)
+        edge = blob(rng, center, radius, 0.15)
         rim.polygon(edge)
-        ring.polygon(centre + (edge - centre) * 0.78)
-        eye.polygon(centre + (edge - centre) * 0.34)
+        ring.polygon(center + (edge - center) * 0.78)
+        eye.polygon(center + (edge - center) * 0.34)
     surface.paint(tint(rng, YELLOW), blur(rim.field(), 0.02 * size) * rng.uniform(0.0, 0.35))
     surface.paint(tint(rng, DARK), rim.field() * 0.85)
     surface.paint(tint(rng, TAN), ring.field() * 0.9)

@@ -17,8 +17,8 @@ def noise(rng: np.random.Generator, size: int, cells: int) -> Field:
 
 def blur(field: Field, radius_px: float) -> Field:
     """Gaussian blur of values 0…1 (8 bits are enough for what is blurred here)."""
-    grey = Image.fromarray((field * np.float32(255.0)).astype(np.uint8))
-    soft = grey.filter(ImageFilter.GaussianBlur(radius_px))
+    gray = Image.fromarray((field * np.float32(255.0)).astype(np.uint8))
+    soft = gray.filter(ImageFilter.GaussianBlur(radius_px))
     return np.asarray(soft, dtype=np.float32) / np.float32(255.0)
 
 
@@ -27,9 +27,9 @@ def ramp(field: Field, low: float, high: float) -> Field:
     return np.clip((field - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
 
 
-def mix(picture: Field, colour: tuple[float, float, float] | Field, amount: Field) -> Field:
-    """Blend a colour (or a picture) into a (size, size, 3) picture where `amount` says."""
-    change = np.asarray(colour, dtype=np.float32) - picture
+def mix(picture: Field, color: tuple[float, float, float] | Field, amount: Field) -> Field:
+    """Blend a color (or a picture) into a (size, size, 3) picture where `amount` says."""
+    change = np.asarray(color, dtype=np.float32) - picture
     change *= amount[..., None]
     change += picture
     return change

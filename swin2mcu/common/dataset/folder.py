@@ -98,7 +98,7 @@ def check_corrupt(where: Path | str, corrupt: int, images: int, first: str) -> N
 def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
     """The folder with each class's photos dealt out anew; every split keeps its size per class.
 
-    It is what most papers report: neighbouring photos of one leaf land on both sides.
+    It is what most papers report: neighboring photos of one leaf land on both sides.
     """
     rng = np.random.default_rng(seed)
     splits = folder.splits.copy()

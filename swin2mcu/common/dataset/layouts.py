@@ -27,7 +27,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "val_set", "validation_set"), "val"),
     **dict.fromkeys(("test", "testing", "test_set"), "test"),
 }
-UNLABELED_NAMES = ("unlabeled", "unlabelled")
+UNLABELED_NAMES = ("unlabeled", "unlabeled")
 UNLABELED = "photo without a label"
 LOOSE = "photo in no class folder"
 LEVELS = ("", "outer", "inner")  # which folders are the classes; "" where the folders tell

@@ -8,7 +8,7 @@
 
 enum { kMaxChannels = 160, kMaxImage = 16384, kMaxWeights = 24000, kGuard = 32 };
 
-// Per-channel requantisation drawn at random; `requant` is complete but for its folded bias, which
+// Per-channel requantization drawn at random; `requant` is complete but for its folded bias, which
 // fold_bias computes from the weights.
 typedef struct {
   int32_t bias[kMaxChannels];

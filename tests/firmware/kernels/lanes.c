@@ -117,7 +117,7 @@ static int64_t place(const Channel* channel, int64_t c, int64_t* border) {
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static int place_all(const Channel* channels, int centred, Lanes* lanes) {
+static int place_all(const Channel* channels, int centered, Lanes* lanes) {
   lanes->digits = 1;
   lanes->gap = 0;
   int fits = 1;
@@ -133,7 +133,7 @@ static int place_all(const Channel* channels, int centred, Lanes* lanes) {
       lanes->m[lane] = (int64_t)1 << (lanes->shift - 8);
     } else {
       const int64_t middle = channel->m * (channel->from + channel->to);
-      if (centred)
+      if (centered)
         c39 = floor_div(channel->c + floor_div(middle, 2) + ((int64_t)1 << 38), (int64_t)1 << 39);
       rest = channel->c - c39 * ((int64_t)1 << 39);
       p = place(channel, rest, &border);
@@ -156,7 +156,7 @@ static int place_all(const Channel* channels, int centred, Lanes* lanes) {
     fits &= c39 >= -127 && c39 <= 127 && lanes->bound[lane] >= -126 && lanes->bound[lane] <= 126;
     fits &= !channel->apart || (lanes->d[lane] >= -128 && channel->gap == -lanes->d[lane] << 24);
   }
-  return fits && lanes->digits <= 3 && (lanes->digits == 3 || !centred);
+  return fits && lanes->digits <= 3 && (lanes->digits == 3 || !centered);
 }
 
 int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant* requant,

@@ -98,7 +98,7 @@ static void widen_weights(const int8_t* weights, int32_t blocks, int16x2_t* wide
   }
 }
 
-// One channel of `pixels` pixels whose columns have `stride` words between neighbouring pairs.
+// One channel of `pixels` pixels whose columns have `stride` words between neighboring pairs.
 static __attribute__((noinline)) void multiply_exactly(const Layer* layer, const int16x2_t* column,
                                                        int32_t pixels, int32_t stride, int32_t c,
                                                        int8_t* out) {

@@ -1,4 +1,4 @@
-// Addition and multiplication with the short requantisation where the parameters allow it.
+// Addition and multiplication with the short requantization where the parameters allow it.
 #include "../kernels.h"
 #include "identity.h"
 #include "requantize.h"
@@ -50,7 +50,7 @@ static inline void scale_two(int32_t* values, const Scaled* s) {
 }
 
 // `exact` is such an input, the other one's shift is 1 or more. Everything is twice as large as in
-// `scale`, as requantisation wants its sum doubled. Two at a time; returns how many it did.
+// `scale`, as requantization wants its sum doubled. Two at a time; returns how many it did.
 static int32_t add_to_exact(const int8_t* exact, int32_t exact_zero_point, const int8_t* other,
                             Scaled scaled_other, int32_t count, SimpleRequant simple,
                             const int8_t* middle_of_table, int8_t* out) {

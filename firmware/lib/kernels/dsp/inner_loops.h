@@ -37,7 +37,7 @@ typedef struct {
   const int16x2_t* columns;
 } Batches;
 
-// A pair of weight rows times batches of three columns, each sum requantised, looked up and stored.
+// A pair of weight rows times batches of three columns, each sum requantized, looked up and stored.
 // For layers that are simple; a channel whose shift is 0 gets wrong bytes. The twelve bytes behind
 // the last column may be read.
 void kernel_multiply_batches(const Batches* batches);

@@ -1,4 +1,4 @@
-// Requantisation in five instructions, for channels that keep the promise of Requant.simple and
+// Requantization in five instructions, for channels that keep the promise of Requant.simple and
 // have something to shift: a shift of 0 is left to requantize.h.
 //
 // With e = -shift >= 1 the exact result is

@@ -1,7 +1,7 @@
 // The inner loops for cores that issue two instructions at a time. A multiple load is issued alone,
 // so each word is loaded by itself, beside a product, as soon as the last product is done with the
 // register it goes to: r8, r10, r11 and r12 hold the next half of a block before it begins, r9 its
-// second weight. The six sums are requantised together, so that none waits for its own result.
+// second weight. The six sums are requantized together, so that none waits for its own result.
 #include "../dsp/inner_loops.h"
 
 // r0-r2, r3-r5  sums of the first and the second row     r6  weights     lr  their end

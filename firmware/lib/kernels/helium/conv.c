@@ -1,5 +1,5 @@
 // Convolutions: sixteen inputs of a column at a time against four weight rows; the four sums become
-// the lanes of one vector to be requantised.
+// the lanes of one vector to be requantized.
 #include "../gather.h"
 #include "../kernels.h"
 #include "requantize.h"
@@ -8,7 +8,7 @@
 
 enum { kLanes = 4 };
 
-// Four neighbouring output channels.
+// Four neighboring output channels.
 typedef struct {
   const int8_t* rows[kLanes];  // of weights
   int32_t bias[kLanes];

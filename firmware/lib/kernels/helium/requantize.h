@@ -1,4 +1,4 @@
-// Requantisation of four lanes. VQRDMULH is the doubling high multiply; VRSHL rounds half up, so a
+// Requantization of four lanes. VQRDMULH is the doubling high multiply; VRSHL rounds half up, so a
 // negative value that is to be shifted is first lowered by one to round half away from zero.
 #ifndef FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
 #define FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_

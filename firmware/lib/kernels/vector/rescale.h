@@ -1,4 +1,4 @@
-// Requantisation without a branch, as compilers turn into vector instructions: the arithmetic of
+// Requantization without a branch, as compilers turn into vector instructions: the arithmetic of
 // ../requantize.h, with the 64-bit product shifted logically, as only its low 32 bits are kept.
 #ifndef FIRMWARE_LIB_KERNELS_VECTOR_RESCALE_H_
 #define FIRMWARE_LIB_KERNELS_VECTOR_RESCALE_H_
