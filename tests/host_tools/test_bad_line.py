@@ -6,6 +6,7 @@ The model is the zoo's small-96 and the images are noise, so no data set is need
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,12 @@ def test_faults_that_cannot_be_are_refused(text: str, capsys: pytest.CaptureFixt
 
 
 def test_a_transfer_takes_little_longer_than_into_a_bare_sink() -> None:
-    """A busy machine only adds to a time: what the session itself costs shows in every try."""
-    model, tries = load_model("small-96"), []
-    while len(tries) < TRIES and min(tries, default=9.0) > 1.2:
+    """A busy machine only adds to a time, so the least of all tries counts, of both sides."""
+    model, session, sink = load_model("small-96"), math.inf, math.inf
+    for _ in range(TRIES):
         outcome = line_speed.compare(model, images=5)
         assert outcome["resends"] == 0
-        tries.append(outcome["ratio"])
-    assert min(tries) <= 1.2, tries
+        session, sink = min(session, outcome["session_s"]), min(sink, outcome["sink_s"])
+        if session / sink <= 1.2:
+            return
+    raise AssertionError(f"{session:.3f} s into the session, {sink:.3f} s into the sink")
