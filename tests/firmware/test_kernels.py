@@ -129,11 +129,13 @@ def test_pie_kernels_in_the_interpreter(pie_kernels: Path) -> None:
         ("conv.S", "  ee.ld.accx.ip a9, 0\n", "  ee.zero.accx\n"),  # of deep rows
         ("depthwise.S", "  ssai 28\n", "  ssai 27\n"),
         ("depthwise.S", "  sext a12, a12, 7\n", "  sext a12, a12, 8\n"),
-        ("lanes.S", "  ee.vmulas.s8.qacc q7, q6\n", ""),  # 128 before a digit is read
-        ("lanes.S", "  ee.vcmp.gt.s8 q2, q0, q2\n", "  ee.vcmp.lt.s8 q2, q0, q2\n"),
-        ("lanes.S", "  ee.vmulas.s8.qacc q3, q6\n", ""),  # a third digit
+        ("rounding.S", "  ee.vmulas.s8.qacc q7, q6\n", ""),  # 128 before a digit is read
+        ("rounding.S", "  ee.vcmp.gt.s8 q2, q0, q2\n", "  ee.vcmp.lt.s8 q2, q0, q2\n"),
+        ("rounding.S", "  ee.vmulas.s8.qacc q3, q6\n", ""),  # a third digit
+        ("rounding.S", "  ee.xorq q0, q0, q6\n", ""),  # the table's
         ("lanes.S", "  ee.vadds.s8 q1, q1, q2\n", ""),  # of the sums
-        ("lanes.S", "  ee.xorq q0, q0, q6\n", ""),  # the table's
+        ("elementwise_lanes.S", "  store_lanes a4\n", ""),  # the gate's
+        ("elementwise_lanes.S", "  ee.zero.qacc\n", ""),  # the sum's
         ("elementwise.S", "  sext a15, a15, 7\n", ""),  # the gate's
         ("elementwise.S", "  slli a11, a11, 22\n", "  slli a11, a11, 21\n"),  # the sum's inputs
         ("elementwise.S", "  and a11, a11, a8\n", ""),  # the mean's

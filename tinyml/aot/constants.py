@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.aot.ir import Add, Conv, Mean, Mul, Node, Pad, Pool, Program, Softmax, Window
-from tinyml.aot.pack import pack_weights
+from tinyml.aot.pack import pack_elementwise, pack_weights
 from tinyml.aot.quantize import Table
 
 
@@ -47,12 +47,13 @@ class Constants:
                     shift,
                     zero_point,
                     self.table(work.table),
+                    self.packed(name, node),
                 )
             case Mul():
                 zero_point, multiplier, shift = work.out
                 self._struct(
                     "MulParams", name, work.a_zero_point, work.b_zero_point, multiplier, shift,
-                    zero_point, self.table(work.table),
+                    zero_point, self.table(work.table), self.packed(name, node),
                 )  # fmt: skip
             case Pool():
                 self._window(index, node, work.window)
@@ -105,6 +106,17 @@ class Constants:
         self.lines.append(
             f"static const {kind} {name} = {{{', '.join(str(f) for f in fields)}}};\n"
         )
+
+    def packed(self, name: str, node: Node) -> str:
+        """The name of what a kernel wants to know of an elementwise node beside its parameters."""
+        values = pack_elementwise(node, self.core)
+        if values is None:
+            return "0"
+        self.lines.append(
+            f"static const int8_t {name}_packed[{values.size}] __attribute__((aligned(16))) = {{\n"
+            f"{c_bytes(values)}}};\n"
+        )
+        return f"{name}_packed"
 
     def table(self, table: Table | None) -> str:
         """The name of a table, written once however many nodes use it."""

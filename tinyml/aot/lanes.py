@@ -96,6 +96,14 @@ def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
     wide = weights.astype(np.int64)
     highest = requant.bias + np.where(wide > 0, wide * 127, wide * -128).sum(axis=0)
     lowest = requant.bias + np.where(wide > 0, wide * -128, wide * 127).sum(axis=0)
+    return lanes_between(lowest, highest, 128 * np.abs(wide).sum(axis=0), requant)
+
+
+def lanes_between(
+    lowest: Int64Array, highest: Int64Array, extent: Int64Array, requant: Requant
+) -> Lanes | None:
+    """The same for sums, bias included, of which it is known between what they lie, and how far
+    from Lanes.start an accumulator gets on the way. The arrays may have one entry for all lanes."""
     live = highest > lowest
     shift = _shift(requant, live)
     if shift < SHIFTS[0]:
@@ -105,7 +113,6 @@ def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
     found = _slopes(requant, demands, gap, shift, live)
     if found is None:
         return None
-    extent = 128 * np.abs(wide).sum(axis=0)
     for centered in (False, True):
         lanes = _placed(requant, demands, found, gap, live, centered)
         if _expressible(lanes, gap, extent):

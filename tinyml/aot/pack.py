@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tinyml.aot.ir import Conv, Node, Program
+from tinyml.aot.ir import Add, Conv, Mul, Node, Program
+from tinyml.aot.pack_elementwise import pack_add, pack_gate
 from tinyml.aot.pack_pie import depthwise_scratch_bytes, pack_depthwise
 from tinyml.aot.pad_channels import rounded_up
 
@@ -77,6 +78,15 @@ def _rows_of_sixteens(weights: Bytes) -> Bytes:
     padded = np.zeros((outputs, rounded_up(depth)), np.int8)
     padded[:, :depth] = weights.reshape(outputs, depth)
     return padded.ravel()
+
+
+def pack_elementwise(node: Node, core: str) -> Bytes | None:
+    """The constants of `core` for a gate or a sum, or None."""
+    if core == "pie" and isinstance(node.work, Add):
+        return pack_add(node.work)
+    if core == "pie" and isinstance(node.work, Mul) and node.kind == "gate":
+        return pack_gate(node.work)
+    return None
 
 
 def scratch_bytes(program: Program, node: Node, core: str) -> int:

@@ -59,8 +59,7 @@ def _group(weights: Bytes, requant: Requant | None, window: tuple[int, int]) -> 
     lanes = lanes_of(weights, requant) if requant and window in LANES_WINDOWS else None
     header = np.zeros(HEADER_BYTES, np.int8)
     if lanes:
-        header[0] = Rounding.LANES + 2 * (lanes.digits - 1) + int(lanes.apart.any())
-        header[1] = lanes.shift - 32
+        header[:2] = how(lanes)
         body = _lanes_body(weights, lanes)
     else:
         constants = np.zeros((LANES, 4), "<i4")
@@ -72,6 +71,10 @@ def _group(weights: Bytes, requant: Requant | None, window: tuple[int, int]) -> 
     packed[:HEADER_BYTES] = header
     packed[HEADER_BYTES : HEADER_BYTES + body.size] = body
     return packed
+
+
+def how(lanes: Lanes) -> tuple[int, int]:
+    return Rounding.LANES + 2 * (lanes.digits - 1) + int(lanes.apart.any()), lanes.shift - 32
 
 
 def _words(requant: Requant) -> Int64Array:
@@ -88,6 +91,12 @@ def _words(requant: Requant) -> Int64Array:
 
 def _lanes_body(weights: Bytes, lanes: Lanes) -> Bytes:
     """Weights and constants in the order in which lanes.S takes them."""
+    first, rest = weights[:2].ravel(), weights[2:].ravel()
+    return np.concatenate([first, image_of_lanes(lanes.start), rest, constants_of(lanes)])
+
+
+def constants_of(lanes: Lanes) -> Bytes:
+    """In the order in which rounding.S takes them."""
     m0, m1, m2, m3 = signed_bytes(lanes.m, 4)
     c8, minus_c16, minus_c24 = _bytes_of_c(lanes.c)
     constants = [m1, m0, c8, m2, minus_c16, m3, minus_c24]
@@ -95,9 +104,7 @@ def _lanes_body(weights: Bytes, lanes: Lanes) -> Bytes:
         constants += [lanes.bound, lanes.d, -lanes.c31]
     if lanes.digits == 3:
         constants.append(-lanes.c39)
-    first, rest = weights[:2].ravel(), weights[2:].ravel()
-    image = image_of_lanes(lanes.start)
-    return np.concatenate([first, image, rest, *(row.astype(np.int8) for row in constants)])
+    return np.concatenate([np.broadcast_to(row, LANES).astype(np.int8) for row in constants])
 
 
 def signed_bytes(values: Int64Array, count: int) -> list[Int64Array]:

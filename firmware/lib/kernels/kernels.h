@@ -133,6 +133,7 @@ typedef struct {
   int32_t b_zero_point, b_multiplier, b_shift;
   int32_t multiplier, shift, zero_point;
   const int8_t* table;
+  const int8_t* packed;  // pie: tinyml/aot/pack_elementwise.py, aligned to 16 bytes, or NULL
 } AddParams;
 void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
                 int8_t* out);
@@ -143,6 +144,7 @@ typedef struct {
   int32_t a_zero_point, b_zero_point;  // the gate is b
   int32_t multiplier, shift, zero_point;
   const int8_t* table;
+  const int8_t* packed;  // pie, for a gate: as above
 } MulParams;
 void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams* params,
                 int8_t* out);

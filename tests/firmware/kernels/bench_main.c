@@ -74,8 +74,8 @@ static void bench_window(int32_t calls, int32_t width, int32_t out_width, int32_
 
 static void bench_elementwise(int32_t count) {
   const Window w = {.in_channels = (uint16_t)count, .out_width = 1};
-  const AddParams add = {3, 1 << 30, 0, -4, 1500000000, -1, 1400000000, -19, 5, NULL};
-  const MulParams mul = {3, -128, 1500000000, -8, 5, NULL};
+  const AddParams add = {3, 1 << 30, 0, -4, 1500000000, -1, 1400000000, -19, 5, NULL, NULL};
+  const MulParams mul = {3, -128, 1500000000, -8, 5, NULL, NULL};
   const MeanParams mean = {100, 1500000000, -7, 5, NULL};
   start_count();
   kernel_add(input[0], input[1], count, &add, output);

@@ -3,15 +3,16 @@
 #include <string.h>
 
 #include "cases.h"
+#include "pack.h"
 #include "random.h"
 #include "reference.h"
 
 enum { kMaxCount = 4000 };
 
-static int8_t first[kMaxCount];
-static int8_t second[kMaxCount];
+static int8_t first[kMaxCount] __attribute__((aligned(16)));
+static int8_t second[kMaxCount] __attribute__((aligned(16)));
 static int8_t wanted[kMaxCount];
-static int8_t out_storage[kMaxCount + 2 * kGuard];
+static int8_t out_storage[kMaxCount + 2 * kGuard] __attribute__((aligned(16)));
 static int8_t table[256];
 
 static const int8_t* random_table_or_none(void) {
@@ -43,6 +44,7 @@ int add_case(void) {
   const int32_t larger = random_between(0, 3);
   if (larger == 0) p.a_multiplier = 1 << 30, p.a_shift = 0;
   if (larger == 1) p.b_multiplier = 1 << 30, p.b_shift = 0;
+  p.packed = pack_add(&p);
   random_bytes(first, count, -128);
   random_bytes(second, count, -128);
   for (int32_t i = 0; i < count; ++i) {
@@ -87,10 +89,12 @@ int mul_case(void) {
 }
 
 int mul_gate_case(void) {
-  const int32_t channels = random_between(1, 100);
+  const int32_t channels =
+      random_between(0, 1) ? random_between(1, 100) : 16 * random_between(1, 6);
   const int32_t pixels = random_between(1, 20);
   const int32_t count = channels * pixels;
-  const MulParams p = random_mul();
+  MulParams p = random_mul();
+  p.packed = pack_gate(&p);
   random_bytes(first, count, -128);
   random_bytes(second, channels, -128);
   for (int32_t i = 0; i < count; ++i) wanted[i] = product(first[i], second[i % channels], &p);

@@ -159,13 +159,9 @@ static int place_all(const Channel* channels, int centered, Lanes* lanes) {
   return fits && lanes->digits <= 3 && (lanes->digits == 3 || !centered);
 }
 
-int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant* requant,
-               int32_t first, Lanes* lanes) {
-  static Channel channels[16];
+static int find_constants(Channel* channels, Lanes* lanes) {
   double most = 0;
-  if (!requant->simple) return 0;
   for (int32_t i = 0; i < 16; ++i) {
-    look_at(&channels[i], weights + i, taps, step, requant, first + i);
     if (!dead(&channels[i])) {
       const double factor =
           (double)channels[i].multiplier * pow(2, (double)(-31 - channels[i].exponent));
@@ -186,4 +182,29 @@ int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant*
     if (!dead(channel) && !find_line(channel, lanes->shift)) return 0;
   }
   return place_all(channels, 0, lanes) || place_all(channels, 1, lanes);
+}
+
+int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant* requant,
+               int32_t first, Lanes* lanes) {
+  static Channel channels[16];
+  if (!requant->simple) return 0;
+  for (int32_t i = 0; i < 16; ++i) {
+    look_at(&channels[i], weights + i, taps, step, requant, first + i);
+  }
+  return find_constants(channels, lanes);
+}
+
+int find_equal_lanes(int64_t lowest, int64_t highest, int64_t extent, int32_t multiplier,
+                     int32_t shift, int32_t zero_point, Lanes* lanes) {
+  static Channel channels[16];
+  if (shift > 0 || shift < -22) return 0;
+  channels[0] = (Channel){.lowest = lowest,
+                          .highest = highest,
+                          .extent = extent,
+                          .multiplier = multiplier,
+                          .exponent = -shift,
+                          .zero_point = zero_point};
+  find_steps(&channels[0]);
+  for (int32_t i = 1; i < 16; ++i) channels[i] = channels[0];
+  return find_constants(channels, lanes);
 }

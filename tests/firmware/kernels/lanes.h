@@ -16,4 +16,9 @@ typedef struct {
 int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant* requant,
                int32_t first, Lanes* lanes);
 
+// The same for sums between two numbers, all lanes alike, that get as far as extent from the start
+// on their way.
+int find_equal_lanes(int64_t lowest, int64_t highest, int64_t extent, int32_t multiplier,
+                     int32_t shift, int32_t zero_point, Lanes* lanes);
+
 #endif  // TESTS_FIRMWARE_KERNELS_LANES_H_

@@ -14,6 +14,10 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed);
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed);
 
+// What the params' `packed` points at; of the last call.
+const int8_t* pack_add(const AddParams* params);
+const int8_t* pack_gate(const MulParams* params);
+
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels);
 int32_t conv_row_scratch_bytes(const Window* window);
 int32_t depthwise_scratch_bytes(const Window* window);

@@ -1,4 +1,5 @@
 // helium: rows as they are in the .tflite, depthwise weights by channels and columns.
+#include <stddef.h>
 #include <string.h>
 
 #include "pack.h"
@@ -38,3 +39,7 @@ int32_t depthwise_scratch_bytes(const Window* window) {
   const int32_t columns = (outputs - 1) * window->stride + window->kernel_width;
   return 16 * window->kernel_height * columns + 32;
 }
+
+const int8_t* pack_add(const AddParams* params) { return (void)params, NULL; }
+
+const int8_t* pack_gate(const MulParams* params) { return (void)params, NULL; }

@@ -1,11 +1,12 @@
 // pie: rows padded to sixteen bytes; depthwise weights by sixteen channels, with what requantizes
 // them.
+#include "pack_pie.h"
+
 #include <string.h>
 
-#include "lanes.h"
 #include "pack.h"
 
-enum { kInC, kWords, kLanes, kHeader = 16, kConstants = 256 };
+enum { kWords = 1, kConstants = 256 };
 
 static int32_t round16(int32_t n) { return (n + 15) / 16 * 16; }
 
@@ -22,52 +23,11 @@ static void put_words(const Requant* requant, int32_t channel, int8_t* packed) {
   memcpy(packed, words, sizeof(words));
 }
 
-static int8_t* put_bytes(const int64_t* values, int sign, int8_t* at) {
-  for (int lane = 0; lane < 16; ++lane) *at++ = (int8_t)(sign * values[lane]);
-  return at;
-}
-
-// The lowest digit to base 256 in [-128, 127]; values keep the rest.
-static void take_digit(int64_t* values, int64_t* digit) {
-  for (int lane = 0; lane < 16; ++lane) {
-    digit[lane] = (int8_t)values[lane];
-    values[lane] = (values[lane] - digit[lane]) / 256;
-  }
-}
-
-// Two lanes of 20 bits in five bytes; of a half's twenty the last four lie behind both halves.
-static int8_t* put_image(const int64_t* start, int8_t* at) {
-  memset(at, 0, 48);
-  for (int byte = 0; byte < 40; ++byte) {
-    uint64_t pair = (uint64_t)start[byte / 5 * 2] & 0xfffff;
-    pair |= ((uint64_t)start[byte / 5 * 2 + 1] & 0xfffff) << 20;
-    const int half = byte / 20, in_half = byte % 20;
-    const int place = in_half < 16 ? 16 * half + in_half : 32 + 4 * half + in_half - 16;
-    at[place] = (int8_t)(pair >> (byte % 5 * 8));
-  }
-  return at + 48;
-}
-
 static void put_lanes(const int8_t* weights, int32_t taps, Lanes* lanes, int8_t* at) {
-  int64_t m[4][16], c[3][16];
-  for (int digit = 0; digit < 4; ++digit) take_digit(lanes->m, m[digit]);
-  for (int lane = 0; lane < 16; ++lane) lanes->c[lane] /= 256;
-  take_digit(lanes->c, c[0]);
-  for (int lane = 0; lane < 16; ++lane) lanes->c[lane] *= -1;
-  take_digit(lanes->c, c[1]);
-  take_digit(lanes->c, c[2]);
   memcpy(at, weights, 32);
   at = put_image(lanes->start, at + 32);
   memcpy(at, weights + 32, (size_t)(16 * taps - 32));
-  at += 16 * taps - 32;
-  const int64_t* const constants[] = {m[1], m[0], c[0], m[2], c[1], m[3], c[2]};
-  for (int i = 0; i < 7; ++i) at = put_bytes(constants[i], 1, at);
-  if (lanes->gap) {
-    at = put_bytes(lanes->bound, 1, at);
-    at = put_bytes(lanes->d, 1, at);
-    at = put_bytes(lanes->c31, -1, at);
-  }
-  if (lanes->digits == 3) put_bytes(lanes->c39, -1, at);
+  put_constants(lanes, at + 16 * taps - 32);
 }
 
 static int all_shifted(const Requant* requant, int32_t first) {
@@ -86,8 +46,7 @@ static void pack_group(const Window* window, const Requant* requant, int32_t fir
       find_lanes(weights, taps, 16, requant, first, &lanes)) {
     int8_t plain[16 * 25];
     memcpy(plain, weights, (size_t)(16 * taps));
-    packed[0] = (int8_t)(kLanes + 2 * (lanes.digits - 1) + lanes.gap);
-    packed[1] = (int8_t)(lanes.shift - 32);
+    put_header(&lanes, packed);
     put_lanes(plain, taps, &lanes, weights);
   } else if (taps <= 31 && all_shifted(requant, first)) {
     packed[0] = kWords;

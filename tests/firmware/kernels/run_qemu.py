@@ -39,7 +39,8 @@ def build_host(program: Path, rounds: int, variant: str = "portable") -> None:
 
 def build_pie(program: Path, rounds: int) -> None:
     """The ESP32-S3's kernels for the PC, their assembly interpreted."""
-    sources = [*sources_of("pie", "test_main.c"), HERE / "lanes.c", HERE / "counter_host.c"]
+    own = [HERE / name for name in ("lanes.c", "pack_pie_lanes.c", "counter_host.c")]
+    sources = [*sources_of("pie", "test_main.c"), *own]
     flags = [f"-DROUNDS={rounds}", f"-I{HERE}", f"-I{COUNTER}", "-lm"]
     build_interpreted(program, sources, flags)
 

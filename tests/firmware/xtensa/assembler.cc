@@ -53,11 +53,8 @@ std::string Replaced(std::string text, const std::string& what, const std::strin
 class Assembler {
  public:
   Assembler(Program& program, const std::string& path) : program_(program), path_(path) {
-    std::ifstream file(path);
-    if (!file) Fail("cannot read " + path);
     std::vector<Line> lines;
-    int number = 0;
-    for (std::string text; std::getline(file, text);) lines.push_back({++number, Clean(text)});
+    Read(path, lines);
     Expand(lines);
     Resolve();
   }
@@ -74,6 +71,23 @@ class Assembler {
 
   [[noreturn]] void Wrong(int line, const std::string& what) {
     Fail(path_ + ":" + std::to_string(line) + ": " + what);
+  }
+
+  // Lines of an included file keep that file's numbers.
+  void Read(const std::string& path, std::vector<Line>& lines) {
+    static const std::string kInclude = "#include ";
+    std::ifstream file(path);
+    if (!file) Fail("cannot read " + path);
+    int number = 0;
+    for (std::string text; std::getline(file, text);) {
+      ++number;
+      if (text.compare(0, kInclude.size(), kInclude) == 0) {
+        const std::string name = text.substr(kInclude.size() + 1);
+        Read(path.substr(0, path.rfind('/') + 1) + name.substr(0, name.find('"')), lines);
+      } else {
+        lines.push_back({number, Clean(text)});
+      }
+    }
   }
 
   static std::string Clean(std::string text) {

@@ -44,6 +44,11 @@ xtensa::Program& Depthwise() {
   return program;
 }
 
+xtensa::Program& ElementwiseLanes() {
+  static xtensa::Program program(Source("elementwise_lanes.S"));
+  return program;
+}
+
 xtensa::Program& Lanes() {
   static xtensa::Program program(Source("lanes.S"));
   return program;
@@ -66,6 +71,12 @@ PIE_DEPTHWISE_FUNCTIONS(DEFINE_DEPTHWISE)
 #define DEFINE_LANES(name) \
   void name(PieLanes* lanes) { Run(Lanes(), #name, lanes); }
 PIE_LANES_FUNCTIONS(DEFINE_LANES)
+
+#define DEFINE_GATE_LANES(name) \
+  void name(PieGateLanes* gate) { Run(ElementwiseLanes(), #name, gate); }
+PIE_GATE_LANES_FUNCTIONS(DEFINE_GATE_LANES)
+
+void pie_add_lanes(PieAddLanes* add) { Run(ElementwiseLanes(), "pie_add_lanes", add); }
 
 #define DEFINE_GATE(name) \
   void name(PieGate* gate) { Run(Elementwise(), #name, gate); }

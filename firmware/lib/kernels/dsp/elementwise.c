@@ -156,8 +156,13 @@ static void multiply_four(const int8_t* in, int16x2_t even_gates, int16x2_t odd_
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
   // A gate has seldom a table; one that has is looked up afterwards.
-  const MulParams direct = {params->a_zero_point, params->b_zero_point, params->multiplier,
-                            params->shift,        params->zero_point,   0};
+  const MulParams direct = {params->a_zero_point,
+                            params->b_zero_point,
+                            params->multiplier,
+                            params->shift,
+                            params->zero_point,
+                            0,
+                            0};
   const int32_t fours = is_simple(params->shift) ? channels / 4 * 4 : 0;
   for (int32_t c = 0; c < fours; c += 4) {
     uint32_t doubled[4];

@@ -8,7 +8,6 @@
 #include "pie.h"
 
 enum { kHeaderBytes = 16, kConstantBytes = 256, kStripPixels = 16 };
-enum { kInC, kWords, kLanes };  // from kLanes on: 2 * (digits - 1) + gap
 
 typedef void DepthwiseFunction(PieDepthwise* depthwise);
 static DepthwiseFunction* const kFunctions[2][2] = {
@@ -16,8 +15,8 @@ static DepthwiseFunction* const kFunctions[2][2] = {
 
 typedef void LanesFunction(PieLanes* lanes);
 #define NAME(name) name,
-static LanesFunction* const kLanesFunctions[2][6] = {{PIE_LANES_VARIANTS(NAME, 3x3)},
-                                                     {PIE_LANES_VARIANTS(NAME, 5x5)}};
+static LanesFunction* const kLanesFunctions[2][6] = {{PIE_LANES_VARIANTS(NAME, lanes_3x3)},
+                                                     {PIE_LANES_VARIANTS(NAME, lanes_5x5)}};
 
 // One row's work.
 typedef struct {

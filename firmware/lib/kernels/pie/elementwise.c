@@ -23,8 +23,27 @@ static int8_t sum_of_two(int8_t a, int8_t b, const AddParams* params) {
                 params->table);
 }
 
+static int aligned(const void* pointer) { return (uintptr_t)pointer % kVector == 0; }
+
+// As many elements as come by sixteen.
+static int32_t add_in_lanes(const int8_t* a, const int8_t* b, int32_t count,
+                            const AddParams* params, int8_t* out) {
+  if (!params->packed || count < kVector || !aligned(a) || !aligned(b) || !aligned(out)) return 0;
+  PieAddLanes add = {.a = word_of(a),
+                     .b = word_of(b),
+                     .out = word_of(out),
+                     .packed = word_of(params->packed),
+                     .vectors = count / kVector,
+                     .table = params->table ? word_of(params->table) : 0};
+  pie_add_lanes(&add);
+  return count / kVector * kVector;
+}
+
 void kernel_add(const int8_t* a, const int8_t* b, int32_t count, const AddParams* params,
                 int8_t* out) {
+  const int32_t done = add_in_lanes(a, b, count, params, out);
+  a += done, b += done, out += done, count -= done;
+  if (count == 0) return;
   PieAdd add = {.a = word_of(a),
                 .b = word_of(b),
                 .out = word_of(out),
@@ -51,8 +70,30 @@ void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams
   for (int32_t i = 0; i < count; ++i) out[i] = product(a[i], b[i], params);
 }
 
+typedef void GateFunction(PieGateLanes* gate);
+#define NAME(name) name,
+static GateFunction* const kGateFunctions[] = {PIE_GATE_LANES_FUNCTIONS(NAME)};
+
+static int gate_in_lanes(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
+                         const MulParams* params, int8_t* out) {
+  if (!params->packed || channels % kVector || !aligned(in) || !aligned(gate) || !aligned(out)) {
+    return 0;
+  }
+  PieGateLanes all = {.in = word_of(in),
+                      .gate = word_of(gate),
+                      .out = word_of(out),
+                      .packed = word_of(params->packed),
+                      .groups = channels / kVector,
+                      .pixels = pixels,
+                      .step = channels,
+                      .table = params->table ? word_of(params->table) : 0};
+  kGateFunctions[*params->packed - kLanes](&all);
+  return 1;
+}
+
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
+  if (gate_in_lanes(in, gate, pixels, channels, params, out)) return;
   PieScale scale;
   if (scale_of(params->multiplier, params->shift, params->zero_point, &scale) && params->shift) {
     PieGate all = {.in = word_of(in),

@@ -1,5 +1,5 @@
 // Depthwise convolution of a row, sixteen channels at a time, requantized in the accumulators'
-// sixteen lanes of 20 bits; tinyml/aot/lanes.py finds the constants and proves them.
+// lanes: see rounding.S.
 //
 // The sixteen channels are first copied to a strip, row below row, with what lies outside the
 // image: 2 instructions a vector, and every tap is then found by a step of one register.
@@ -10,36 +10,24 @@
 // pairs are loaded while the pixel before is rounded, and the bias takes 4: 20 instructions for
 // 3x3, 52 for 5x5.
 //
-// Rounding. A readout (ee.srcmb.s8.qacc) shifts a lane, keeps it shifted and saturates what it
-// reads, so the digits of y = 256 * (h1 + h2 + h3) + low come out one by one. Before low the lanes
-// are stored and loaded again, 8 instructions, as their low bits would be lost. The product with
-// m0 + 256 * m1 + 256^2 * m2 + 256^3 * m3 is then summed from the lowest digit up and shifted by 8
-// in between: shifts rounded down, one after the other, are one shift. No lane saturates in this.
-// With one digit h it takes 27 instructions for sixteen outputs; every further digit 8 more (2 to
-// read it, 2 to take it off, 4 products), the third 9; 4 where positive and negative sums round
-// differently; 1 for the store.
-//
-// q0, q1, q3: h1 to h3. q2: low. q4, q5: constants. q6, q7: -128 and -1 in every byte.
 // a2 the arguments, a3 strip, a4 its step from row to row, a5 the lanes' image, a6 output, a7 the
 // step to the next pixel's first column, a8 weights and constants, a9 output's step, a10 the step
 // back to the first weights, a11 8, a12 0, a13 the last shift, a14 pixels, a15 work.
 
   .text
 
-// 48 bytes; \at ends \after bytes behind the last word's place.
-.macro load_lanes at, after
-  ee.ld.qacc_l.l.128.ip \at, 16
-  ee.ld.qacc_h.l.128.ip \at, 16
-  ee.ld.qacc_l.h.32.ip \at, 4
-  ee.ld.qacc_h.h.32.ip \at, \after
+// As rounding.S goes on, what the next pixel needs is loaded.
+.macro next_input to, x, y
+  ee.vmulas.s8.qacc.ld.ip \to, a3, 16, \x, \y
+.endm
+.macro next_weight to, x, y
+  ee.vmulas.s8.qacc.ld.ip \to, a8, 16, \x, \y
+.endm
+.macro next_weight_alone to
+  ee.vld.128.ip \to, a8, 16
 .endm
 
-.macro store_lanes at
-  ee.st.qacc_l.l.128.ip \at, 16
-  ee.st.qacc_h.l.128.ip \at, 16
-  ee.st.qacc_l.h.32.ip \at, 4
-  ee.st.qacc_h.h.32.ip \at, -36
-.endm
+#include "rounding.S"
 
 .macro tap in, weight, next_in, next_weight
   ee.vld.128.ip \next_in, a3, 16
@@ -95,153 +83,6 @@
   ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q1, q2
 .endm
 
-// The lowest and the upper digits' products, one or two of the latter. Constants come in the order
-// m1, m0, c8, m2, c16, m3, c24.
-.macro products_few read, second
-  store_lanes a5
-  \read
-  load_lanes a5, -36
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q0, q6
-  ee.vmulas.s8.qacc q0, q6
-  \second q6
-  \second q6
-  ee.srcmb.s8.qacc q2, a12, 0
-  ee.ldqa.s8.128.ip a8, 16
-  \second q4
-  ee.vmulas.s8.qacc q2, q5
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q0, q4
-  ee.srcmb.s8.qacc q3, a11, 0
-  \second q5
-  ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q0, q5
-  ee.vmulas.s8.qacc q2, q4
-  ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q7, q5
-  ee.srcmb.s8.qacc q3, a11, 0
-  \second q4
-.endm
-
-.macro read1
-  ee.vmulas.s8.qacc.ld.ip q1, a3, 16, q7, q6
-  ee.srcmb.s8.qacc q0, a11, 0
-.endm
-.macro second1 by
-.endm
-.macro last1
-.endm
-
-.macro read2
-  ee.vmulas.s8.qacc q7, q6
-  ee.srcmb.s8.qacc q0, a11, 0
-  ee.vmulas.s8.qacc q0, q7
-  ee.srcmb.s8.qacc q1, a12, 0
-.endm
-.macro second2 by
-  ee.vmulas.s8.qacc q1, \by
-.endm
-.macro last2
-  ee.vmulas.s8.qacc.ld.ip q1, a3, 16, q1, q5
-.endm
-
-// With the next pixel's inputs and weights, as what they are loaded to becomes free.
-.macro round_few read, second, last
-  products_few \read, \second
-  ee.vmulas.s8.qacc.ld.xp q4, a8, a10, q0, q4
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q2, q5
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q7, q4
-  ee.srcmb.s8.qacc q3, a11, 0
-  \last
-  ee.vmulas.s8.qacc.ld.ip q0, a3, 16, q0, q5
-.endm
-
-// Further constants: bound, d, c31.
-.macro round_few_gap read, second, last
-  products_few \read, \second
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q0, q4
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q2, q5
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q7, q4
-  ee.vcmp.gt.s8 q2, q0, q2
-  ee.vmulas.s8.qacc.ld.xp q4, a8, a10, q2, q4
-  ee.vld.128.ip q2, a8, 16
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q6, q4
-  ee.srcmb.s8.qacc q3, a11, 0
-  \last
-  ee.vmulas.s8.qacc.ld.ip q0, a3, 16, q0, q5
-.endm
-
-// No register is left for what a shift reads and nobody wants, so constants come later.
-.macro products3
-  store_lanes a5
-  ee.vmulas.s8.qacc q7, q6
-  ee.srcmb.s8.qacc q0, a11, 0
-  ee.vmulas.s8.qacc q0, q7
-  ee.srcmb.s8.qacc q1, a12, 0
-  ee.vmulas.s8.qacc q1, q7
-  ee.srcmb.s8.qacc q3, a12, 0
-  load_lanes a5, -36
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q0, q6
-  ee.vmulas.s8.qacc q0, q6
-  ee.vmulas.s8.qacc q1, q6
-  ee.vmulas.s8.qacc q1, q6
-  ee.vmulas.s8.qacc q3, q6
-  ee.vmulas.s8.qacc q3, q6
-  ee.srcmb.s8.qacc q2, a12, 0
-  ee.ldqa.s8.128.ip a8, 16
-  ee.vmulas.s8.qacc q0, q4
-  ee.vmulas.s8.qacc q1, q4
-  ee.vmulas.s8.qacc q3, q4
-  ee.vmulas.s8.qacc q2, q5
-  ee.srcmb.s8.qacc q4, a11, 0
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q1, q5
-  ee.vmulas.s8.qacc q3, q5
-  ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q0, q5
-  ee.vmulas.s8.qacc q2, q4
-  ee.vmulas.s8.qacc q7, q5
-  ee.srcmb.s8.qacc q5, a11, 0
-  ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q1, q4
-  ee.vmulas.s8.qacc q3, q4
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q0, q4
-.endm
-
-// Further constant: c39.
-.macro round3
-  products3
-  ee.vmulas.s8.qacc q2, q5
-  ee.vmulas.s8.qacc.ld.xp q4, a8, a10, q7, q4
-  ee.srcmb.s8.qacc q2, a11, 0
-  ee.vmulas.s8.qacc.ld.ip q1, a3, 16, q1, q5
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q6, q4
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q3, q5
-  ee.vmulas.s8.qacc.ld.ip q0, a3, 16, q0, q5
-.endm
-
-// Further constants: bound, d, c31, c39.
-.macro round3_gap
-  products3
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q2, q5
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q7, q4
-  ee.vcmp.gt.s8 q2, q0, q2
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q2, q4
-  ee.vld.128.xp q4, a8, a10
-  ee.vmulas.s8.qacc q6, q2
-  ee.srcmb.s8.qacc q2, a11, 0
-  ee.vmulas.s8.qacc.ld.ip q1, a3, 16, q1, q5
-  ee.vmulas.s8.qacc.ld.ip q2, a8, 16, q6, q4
-  ee.vmulas.s8.qacc.ld.ip q4, a8, 16, q3, q5
-  ee.vmulas.s8.qacc.ld.ip q0, a3, 16, q0, q5
-.endm
-
-.macro round1
-  round_few read1, second1, last1
-.endm
-.macro round1_gap
-  round_few_gap read1, second1, last1
-.endm
-.macro round2
-  round_few read2, second2, last2
-.endm
-.macro round2_gap
-  round_few_gap read2, second2, last2
-.endm
-
 // The loop closes itself where its body has at most 256 bytes.
 .macro open_short
   loopnez a14, 4f
@@ -270,21 +111,22 @@
   ee.vldbc.8 q1, a4
 1:
   l32i a4, a10, 0
-  addi a10, a10, 4
   beqz a4, 3f
-  add a4, a4, a9
   loopnez a13, 2f
   ee.vst.128.ip q1, a3, 16
 2:
+  add a4, a4, a9
   loopnez a12, 2f
   ee.vld.128.xp q0, a4, a7
   ee.vst.128.ip q0, a3, 16
 2:
+  addi a10, a10, 4
   loopnez a14, 2f
   ee.vst.128.ip q1, a3, 16
 2:
   j 5f
 3:
+  addi a10, a10, 4
   add a4, a12, a13
   add a4, a4, a14
   loopnez a4, 2f
@@ -293,35 +135,6 @@
 5:
   addi a11, a11, -1
   bnez a11, 1b
-.endm
-
-.macro look_up_two first, second
-  l8ui a3, a6, \first
-  l8ui a4, a6, \second
-  add a3, a3, a15
-  add a4, a4, a15
-  l8ui a3, a3, 0
-  l8ui a4, a4, 0
-  s8i a3, a6, \first
-  s8i a4, a6, \second
-.endm
-
-// The table at a15 begins with the entry of -128. 68 instructions a vector.
-.macro look_up_row
-  loopnez a14, 1f
-  ee.vld.128.ip q0, a6, 0
-  ee.xorq q0, q0, q6
-  ee.vst.128.ip q0, a6, 0
-  look_up_two 0, 1
-  look_up_two 2, 3
-  look_up_two 4, 5
-  look_up_two 6, 7
-  look_up_two 8, 9
-  look_up_two 10, 11
-  look_up_two 12, 13
-  look_up_two 14, 15
-  add a6, a6, a9
-1:
 .endm
 
 // Adds the row to sixteen sums at a15: 2 instructions a vector and 38. The lanes get the row's sum

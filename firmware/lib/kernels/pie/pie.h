@@ -9,6 +9,9 @@
 
 enum { kVector = 16, kDeepest = 6 * kVector, kPixelsAtOnce = 64, kColumnsAtOnce = 16 };
 
+// How sixteen outputs are rounded; from kLanes on 2 * (digits - 1) + gap more.
+enum { kInC, kWords, kLanes };
+
 static inline int32_t round16(int32_t n) { return (n + 15) & -16; }
 
 // An address as the assembly takes it.
@@ -94,16 +97,16 @@ typedef struct {
 
 // pie_lanes_<window>_<upper digits of a sum>; _gap where sums above and below zero round
 // differently.
-#define PIE_LANES_VARIANTS(X, window) \
-  X(pie_lanes_##window##_1)           \
-  X(pie_lanes_##window##_1_gap)       \
-  X(pie_lanes_##window##_2)           \
-  X(pie_lanes_##window##_2_gap)       \
-  X(pie_lanes_##window##_3)           \
-  X(pie_lanes_##window##_3_gap)
-#define PIE_LANES_FUNCTIONS(X) \
-  PIE_LANES_VARIANTS(X, 3x3)   \
-  PIE_LANES_VARIANTS(X, 5x5)
+#define PIE_LANES_VARIANTS(X, name) \
+  X(pie_##name##_1)                 \
+  X(pie_##name##_1_gap)             \
+  X(pie_##name##_2)                 \
+  X(pie_##name##_2_gap)             \
+  X(pie_##name##_3)                 \
+  X(pie_##name##_3_gap)
+#define PIE_LANES_FUNCTIONS(X)     \
+  PIE_LANES_VARIANTS(X, lanes_3x3) \
+  PIE_LANES_VARIANTS(X, lanes_5x5)
 
 // How elementwise.S rescales: what conv.S's comment says, for one shift and zero point.
 typedef struct {
@@ -140,6 +143,24 @@ typedef struct {
   uint32_t table;          // 32
 } PieMean;
 
+// Offsets of these are known to elementwise_lanes.S. Tensors and constants are 16-byte aligned.
+typedef struct {
+  uint32_t in, gate, out;  // 0, 4, 8
+  uint32_t packed;         // 12
+  int32_t groups;          // 16: of sixteen channels
+  int32_t pixels, step;    // 20, 24
+  uint32_t table;          // 28: the entry of -128, or 0
+} PieGateLanes;
+
+typedef struct {
+  uint32_t a, b, out;  // 0, 4, 8
+  uint32_t packed;     // 12
+  int32_t vectors;     // 16
+  uint32_t table;      // 20: the entry of -128, or 0
+} PieAddLanes;
+
+#define PIE_GATE_LANES_FUNCTIONS(X) PIE_LANES_VARIANTS(X, gate_lanes)
+
 #define PIE_GATE_FUNCTIONS(X) X(pie_gate) X(pie_gate_table)
 #define PIE_ADD_FUNCTIONS(X) X(pie_add) X(pie_add_table)
 #define PIE_MEAN_FUNCTIONS(X) X(pie_mean) X(pie_mean_table)
@@ -155,6 +176,9 @@ PIE_DEPTHWISE_FUNCTIONS(PIE_DECLARE_DEPTHWISE)
 PIE_LANES_FUNCTIONS(PIE_DECLARE_LANES)
 #define PIE_DECLARE_GATE(name) void name(PieGate* gate);
 PIE_GATE_FUNCTIONS(PIE_DECLARE_GATE)
+#define PIE_DECLARE_GATE_LANES(name) void name(PieGateLanes* gate);
+PIE_GATE_LANES_FUNCTIONS(PIE_DECLARE_GATE_LANES)
+void pie_add_lanes(PieAddLanes* add);
 #define PIE_DECLARE_ADD(name) void name(PieAdd* add);
 PIE_ADD_FUNCTIONS(PIE_DECLARE_ADD)
 #define PIE_DECLARE_MEAN(name) void name(PieMean* mean);
