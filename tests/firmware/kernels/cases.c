@@ -21,7 +21,7 @@ void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
   const int alike = simple && random_between(0, 1);  // no channel stands out
   int32_t usual_shift = 0;                           // the shift that maps a usual sum to int8
   while ((1 << (2 * usual_shift)) < products) ++usual_shift;
-  usual_shift += alike ? random_between(2, 6) : 5;
+  usual_shift += alike ? random_between(2, 7) : 5;
   for (int32_t c = 0; c < channels; ++c) {
     const int32_t kind = alike ? 7 : random_between(0, 7);
     random->multiplier[c] = random_multiplier();
