@@ -2,7 +2,7 @@
 
     python host_tools/bench_pc.py [RUN_OR_ZOO] [--data FOLDER]
 
-Contenders alternate in one process and the same run, so their ratios hold on a noisy machine.
+Backends take turns in one process, so their ratios hold on a busy machine.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _check(arguments: argparse.Namespace) -> int:
         profile = device.profile()
         info = device.hello()
     except (DeviceSilent, LineLost, ProtocolError) as error:
-        raise UserError(f"the board at {port} does not keep up the talk: {error}") from error
+        raise UserError(f"the exchange with the board at {port} broke off: {error}") from error
     finally:
         line.close()
     report = make_report(model, info, outcomes, costs, profile)

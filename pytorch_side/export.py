@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pytorch_side.config import read_saved_config, split_rule
 from pytorch_side.int8.fakequant import QuantNet
-from pytorch_side.int8.legalize import INPUT, Step
+from pytorch_side.int8.legalize import INPUT, NetStep
 from pytorch_side.int8.qparams import integer_weights
 from pytorch_side.qat import load_quantized
 from swin2mcu.common.card import Card, load_card, save_card
@@ -61,7 +61,7 @@ def onnx_model(net: QuantNet, size: int, class_count: int) -> onnx.ModelProto:
 _CLAMP = {"zero": 0.0, "six": 6.0}
 
 
-def _nodes(step: Step) -> list[onnx.NodeProto]:
+def _nodes(step: NetStep) -> list[onnx.NodeProto]:
     """A step as ONNX; its clamp and the flattening before a linear layer are nodes of their own."""
     before = f"{step.name}.unclamped" if step.activation != "none" else step.name
     inputs = list(step.inputs)

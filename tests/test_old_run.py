@@ -26,7 +26,7 @@ from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
 from swin2mcu.research.distillation_gain import gains
-from swin2mcu.research.table import Row, Table, read_run
+from swin2mcu.research.table import ExperimentSpec, Row, read_run
 from swin2mcu.research.teachers import teacher_cache_section
 
 OLD = Path(__file__).parent / "old_run"
@@ -83,7 +83,7 @@ def test_research_compares_it_with_a_run_of_today(tmp_path: Path) -> None:
     rows = tuple(
         Row(folder.name, tmp_path, (), {0: folder}, "student") for folder in (control, OLD)
     )
-    (gain,) = gains([Table("t", "", "student", "labels", rows, ())])
+    (gain,) = gains([ExperimentSpec("t", "", "student", "labels", rows, ())])
     assert (gain.name, gain.points) == ("old_run (32 px)", 0.0)
 
 

@@ -106,8 +106,8 @@ def check_faults(line: Line, model: Model, reset: Callable[[], None] | None = No
     faults = Faults(0, 0, RESETS, reset, 10) if reset else Faults(FAULT_RATE, 0)
     device = Device(faults.on(line))
     same = [device.infer(image.tobytes()).logits for image in images] == clean
-    struck = dict(sorted(faults.struck.items()))
+    injected = dict(sorted(faults.injected.items()))
     name = "resets" if reset else "faults"
-    count = sum(struck.values())
+    count = sum(injected.values())
     said = f"{count} {name} on {len(images)} images, {'the same' if same else 'OTHER'} logits"
-    return Outcome(name, same and count > 0, said, {"injected": struck})
+    return Outcome(name, same and count > 0, said, {"injected": injected})

@@ -55,7 +55,7 @@ class Board:
         raise UserError(f"{self.name} has no memory choice {name}: choose one of {names}")
 
 
-class Table:
+class BoardTable:
     """platformio.ini with `extends` and ${section.option} resolved, as PlatformIO does it."""
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class Table:
 @cache
 def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
     """Name → board, in the file's order."""
-    table = Table(path)
+    table = BoardTable(path)
     boards = {}
     for name in table.environments():
         section = f"env:{name}"

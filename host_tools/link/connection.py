@@ -131,9 +131,9 @@ class Connection:
         return total
 
     @property
-    def struck(self) -> Counter[str]:
+    def injected(self) -> Counter[str]:
         """Faults that were injected, by kind."""
-        return self._faults.struck
+        return self._faults.injected
 
     def close(self) -> None:
         self._device.line.close()

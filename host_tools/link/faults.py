@@ -31,7 +31,7 @@ class Faults:
     resets: int = 0  # left to do
     reset: Callable[[], None] | None = None  # presses the board's button
     messages_per_reset: int = MESSAGES_PER_RESET
-    struck: Counter[str] = field(default_factory=Counter)  # kind → how often it has happened
+    injected: Counter[str] = field(default_factory=Counter)  # kind → how often it has happened
     _lines: int = 0
 
     def on(self, line: Line) -> Line:
@@ -40,7 +40,7 @@ class Faults:
         # After a reconnect other faults, or the same one would strike at the same place for ever.
         seed = f"{self.seed} {self._lines}"
         if self.rate > 0:
-            line = _SpoiltLine(line, self.rate, seed, self.struck)
+            line = _SpoiltLine(line, self.rate, seed, self.injected)
         return _ResettingLine(line, self, seed) if self.resets else line
 
 
@@ -59,12 +59,12 @@ def parse_faults(text: str) -> tuple[float, int]:
 
 
 class _Spoiler:
-    """One direction: each byte is struck with probability `rate`."""
+    """One direction: each byte has a fault with probability `rate`."""
 
-    def __init__(self, rate: float, seed: str, struck: Counter[str]) -> None:
+    def __init__(self, rate: float, seed: str, injected: Counter[str]) -> None:
         self._random = random.Random(seed)
         self._rate = rate
-        self._struck = struck
+        self._injected = injected
         self._next = self._gap()
 
     def _gap(self) -> int:
@@ -83,7 +83,7 @@ class _Spoiler:
     def _strike(self, out: bytearray, data: bytes) -> bytes:
         """Spoil at data[0]; append what comes of it to `out`, return what is left to look at."""
         fault = self._random.choice(KINDS)
-        self._struck[fault] += 1
+        self._injected[fault] += 1
         if fault == "drop":
             return data[1:]
         if fault == "flip":
@@ -105,10 +105,10 @@ class _Spoiler:
 
 
 class _SpoiltLine:
-    def __init__(self, line: Line, rate: float, seed: str, struck: Counter[str]) -> None:
+    def __init__(self, line: Line, rate: float, seed: str, injected: Counter[str]) -> None:
         self._line = line
-        self._to_board = _Spoiler(rate, f"to board {seed}", struck)
-        self._from_board = _Spoiler(rate, f"from board {seed}", struck)
+        self._to_board = _Spoiler(rate, f"to board {seed}", injected)
+        self._from_board = _Spoiler(rate, f"from board {seed}", injected)
 
     def read(self) -> bytes:
         return self._from_board.spoil(self._line.read())
@@ -145,7 +145,7 @@ class _ResettingLine:
         self._line.write(data[:middle])
         self._faults.reset()
         self._faults.resets -= 1
-        self._faults.struck["reset"] += 1
+        self._faults.injected["reset"] += 1
         self._line.write(data[middle:])
 
     def close(self) -> None:

@@ -79,9 +79,9 @@ class Pool:
                 total[key] = total.get(key, 0) + value
         return total
 
-    def struck(self) -> Counter[str]:
+    def injected(self) -> Counter[str]:
         """Faults that were injected into all lines, by kind."""
-        return sum((connection.struck for connection in self._connections), Counter())
+        return sum((connection.injected for connection in self._connections), Counter())
 
     def close(self) -> None:
         for connection in self._connections:

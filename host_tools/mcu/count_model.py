@@ -34,7 +34,7 @@ WEIGHTS = '-DMODEL_WEIGHTS_SECTION=__attribute__((section(".weights")))'
 
 
 @dataclass(frozen=True)
-class Step:
+class CountedStep:
     step: str
     operators: str
     instructions: int
@@ -60,7 +60,7 @@ class Count:
     weights_bytes: int
     table_bytes: int
     code_bytes: int
-    per_operator: tuple[Step, ...]
+    per_operator: tuple[CountedStep, ...]
 
     @property
     def beyond_weights_bytes(self) -> int:
@@ -73,7 +73,7 @@ class Count:
 
 def count_of(entry: dict[str, Any]) -> Count:
     """The Count that as_dict made an entry of."""
-    steps = tuple(Step(**step) for step in entry["per_operator"])
+    steps = tuple(CountedStep(**step) for step in entry["per_operator"])
     return Count(**{**entry, "per_operator": steps})
 
 
@@ -114,7 +114,8 @@ def count_model(
     lines = [line.split("\t") for line in text.splitlines()]
     rows = [line[1:] for line in lines if line[0] == "step"]
     steps = tuple(
-        Step(row[0], row[1], int(row[2]), taken) for row, taken in zip(rows, cycles, strict=True)
+        CountedStep(row[0], row[1], int(row[2]), taken)
+        for row, taken in zip(rows, cycles, strict=True)
     )
     figures = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] != "logit"}
     logits = [int(line[1]) for line in lines if line[0] == "logit"]

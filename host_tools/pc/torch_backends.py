@@ -38,7 +38,7 @@ def torch_backends(
     found = []
     if swin_large:
         found.append(
-            _contender(
+            _backend(
                 f"pc-torch-swin-large-float32{suffix}",
                 224,
                 threads,
@@ -51,7 +51,7 @@ def torch_backends(
     weights = model.folder / "student.safetensors"
     trained = weights.is_file()
     found.append(
-        _contender(
+        _backend(
             f"pc-torch-float32{suffix}",
             model.size,
             threads,
@@ -89,7 +89,7 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
         return make_teacher(config.teacher, class_count).eval()
 
     return [
-        _contender(
+        _backend(
             f"pc-torch-teacher-float32{suffix}",
             config.teacher.size,
             threads,
@@ -100,7 +100,7 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
     ]
 
 
-def _contender(
+def _backend(
     target: str, size: int, threads: int, source: TorchSource, file: Path | None, note: str
 ) -> Backend:
     return Backend(

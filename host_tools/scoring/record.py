@@ -91,8 +91,8 @@ def make_link(
         "images_per_s": round(scored / seconds, 3),
         "seconds": round(seconds, 1),
     }
-    struck = boards.struck()
-    return {**link, "injected": dict(sorted(struck.items()))} if struck else link
+    injected = boards.injected()
+    return {**link, "injected": dict(sorted(injected.items()))} if injected else link
 
 
 def flashed_facts(info: Info, model: Model) -> dict[str, Any]:

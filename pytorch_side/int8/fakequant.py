@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pytorch_side.int8.legalize import INPUT, LegalNet, Step, compute, walk
+from pytorch_side.int8.legalize import INPUT, LegalNet, NetStep, compute, walk
 from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_scales
 
 # TFLite Micro refuses a HARD_SWISH whose output scale is not above 1/128 of its input's. The least
@@ -50,7 +50,7 @@ class QuantNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         observing = self.training and int(self.seen) < self.freeze_after
 
-        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+        def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
             y = compute(step, inputs, weight, bias)
             if observing:
@@ -68,7 +68,7 @@ class QuantNet(nn.Module):
     def with_rounded_weights(self, images: Tensor) -> Tensor:
         """Logits with weights on their grids, biases and activations in float: what ONNX holds."""
 
-        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+        def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             if not step.has_weights:
                 return compute(step, inputs)
             weight, _ = self.rounded_weights(step)
@@ -87,7 +87,7 @@ class QuantNet(nn.Module):
         scale, zero_point = activation_parameters(np.float32(low), np.float32(high))
         return np.float32(scale), np.int32(zero_point)
 
-    def weight_scales_of(self, step: Step) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def weight_scales_of(self, step: NetStep) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Scales of a step's weights, one per channel; all equal in a fully connected layer."""
         layer = self.legal.layers[step.name]
         return weight_scales(
@@ -105,7 +105,7 @@ class QuantNet(nn.Module):
         )
         return rounded
 
-    def rounded_weights(self, step: Step) -> tuple[Tensor, Tensor]:
+    def rounded_weights(self, step: NetStep) -> tuple[Tensor, Tensor]:
         """A step's weights and biases on their int8 and int32 grids."""
         layer = self.legal.layers[step.name]
         scales = torch.from_numpy(self.weight_scales_of(step)).to(layer.weight.device)

@@ -25,7 +25,7 @@ from pytorch_side.int8.fixed_point import (
     multiply,
     quantize_multiplier,
 )
-from pytorch_side.int8.legalize import INPUT, LegalNet, Step, compute, walk
+from pytorch_side.int8.legalize import INPUT, LegalNet, NetStep, compute, walk
 from pytorch_side.int8.qparams import integer_bias, integer_weights
 
 Compute = Callable[[list[Tensor]], Tensor]
@@ -66,7 +66,7 @@ class IntegerNet(nn.Module):
         """The last tensor; `visit(name, q - zero_point)` sees each on its way."""
         start = (images * 128).round().clamp(-128, 127)  # the input contract
 
-        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+        def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             y = self.step(step.name, inputs)
             if visit:
                 visit(step.name, y)
@@ -96,7 +96,7 @@ class ExactNet(QuantNet):
             return super().forward(images)
         integers = IntegerNet(self)
 
-        def step_output(step: Step, inputs: list[Valued]) -> Valued:
+        def step_output(step: NetStep, inputs: list[Valued]) -> Valued:
             weight, bias = self.rounded_weights(step) if step.has_weights else (None, None)
             y = self.rounded(step.name, compute(step, [real for real, _ in inputs], weight, bias))
             with torch.no_grad():
@@ -146,7 +146,7 @@ def _requantizer(
     return requantize
 
 
-def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
+def _prepare_weighted(net: QuantNet, step: NetStep) -> Compute:
     layer = net.legal.layers[step.name]
     input_scale, input_zero = net.parameters_of(step.inputs[0])
     output_scale, output_zero = net.parameters_of(step.name)
@@ -164,7 +164,7 @@ def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
     largest = max(127 - int(input_zero), 128 + int(input_zero))
     bound = largest * float(weight.abs().flatten(1).sum(1).max())
     high = (weight / 16).round() * 16 if bound >= CARRIED_MAX else None
-    plain = Step(step.name, step.operator, step.inputs, "none", step.stride, step.groups)
+    plain = NetStep(step.name, step.operator, step.inputs, "none", step.stride, step.groups)
 
     def run(inputs: list[Tensor]) -> Tensor:
         if high is None:
@@ -178,7 +178,7 @@ def _prepare_weighted(net: QuantNet, step: Step) -> Compute:
     return run
 
 
-def _prepare_add(net: QuantNet, step: Step) -> Compute:
+def _prepare_add(net: QuantNet, step: NetStep) -> Compute:
     scales, zeros = zip(*(net.parameters_of(name) for name in step.inputs), strict=True)
     output_scale, output_zero = net.parameters_of(step.name)
     twice = 2 * np.float64(max(scales))
@@ -198,7 +198,7 @@ def _prepare_add(net: QuantNet, step: Step) -> Compute:
     return run
 
 
-def _prepare_mul(net: QuantNet, step: Step) -> Compute:
+def _prepare_mul(net: QuantNet, step: NetStep) -> Compute:
     first, second = (np.float64(net.parameters_of(name)[0]) for name in step.inputs)
     output_scale, output_zero = net.parameters_of(step.name)
     limits = activation_limits(step.activation, output_scale, int(output_zero))
@@ -207,7 +207,7 @@ def _prepare_mul(net: QuantNet, step: Step) -> Compute:
     return lambda inputs: finish((inputs[0] * inputs[1]).to(torch.int64))
 
 
-def _prepare_mean(net: QuantNet, step: Step) -> Compute:
+def _prepare_mean(net: QuantNet, step: NetStep) -> Compute:
     input_scale, _ = net.parameters_of(step.inputs[0])
     output_scale, output_zero = net.parameters_of(step.name)
     real = float(np.float64(input_scale) / np.float64(output_scale))
@@ -221,7 +221,7 @@ def _prepare_mean(net: QuantNet, step: Step) -> Compute:
     return run
 
 
-def _prepare_hard_swish(net: QuantNet, step: Step) -> Compute:
+def _prepare_hard_swish(net: QuantNet, step: NetStep) -> Compute:
     input_scale, input_zero = net.parameters_of(step.inputs[0])
     output_scale, output_zero = net.parameters_of(step.name)
     table = hard_swish_table(input_scale, int(input_zero), output_scale, int(output_zero))
@@ -234,7 +234,7 @@ def _looked_up(table: Tensor, x: Tensor, offset: int) -> Tensor:
     return table.to(x.device)[(x + offset).to(torch.int32)]
 
 
-_PREPARE: dict[str, Callable[[QuantNet, Step], Compute]] = {
+_PREPARE: dict[str, Callable[[QuantNet, NetStep], Compute]] = {
     "conv": _prepare_weighted,
     "depthwise": _prepare_weighted,
     "linear": _prepare_weighted,

@@ -29,7 +29,7 @@ INPUT = "image"  # the name of the tensor that goes in
 
 
 @dataclass(frozen=True)
-class Step:
+class NetStep:
     """One operator: reads the tensors named `inputs`, computes the tensor called `name`."""
 
     name: str
@@ -50,7 +50,9 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, step: Step, pad: float = 0) -> Tensor:
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, step: NetStep, pad: float = 0
+) -> Tensor:
     """A convolution, padded SAME with `pad`. x is (N, C, H, W), weight (O, C/groups, k, k)."""
     kernel = weight.shape[-1]
     (top, bottom), (left, right) = (same_padding(n, kernel, step.stride) for n in x.shape[-2:])
@@ -61,7 +63,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, step: Step, pad: fl
 
 
 def compute(
-    step: Step, inputs: list[Tensor], weight: Tensor | None = None, bias: Tensor | None = None
+    step: NetStep, inputs: list[Tensor], weight: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
     """The output of `step` in float arithmetic; images are (N, C, H, W)."""
     x = inputs[0]
@@ -87,7 +89,7 @@ def compute(
 class LegalNet(nn.Module):
     """The legalized network: `steps` in order, weights in `layers` under their step's name."""
 
-    def __init__(self, steps: list[Step], layers: dict[str, nn.Module]) -> None:
+    def __init__(self, steps: list[NetStep], layers: dict[str, nn.Module]) -> None:
         super().__init__()
         self.steps = tuple(steps)
         self.layers = nn.ModuleDict(layers)
@@ -100,7 +102,7 @@ class LegalNet(nn.Module):
     ) -> Tensor:
         """Logits; every tensor, the input too, goes on as what `visit(name, tensor)` returns."""
 
-        def step_output(step: Step, inputs: list[Tensor]) -> Tensor:
+        def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             layer = self.layers[step.name] if step.has_weights else None
             y = compute(step, inputs, layer and layer.weight, layer and layer.bias)
             return visit(step.name, y)
@@ -108,7 +110,7 @@ class LegalNet(nn.Module):
         return walk(self.steps, visit(INPUT, images), step_output)
 
 
-def walk(steps: tuple[Step, ...], start: T, compute_step: Callable[[Step, list[T]], T]) -> T:
+def walk(steps: tuple[NetStep, ...], start: T, compute_step: Callable[[NetStep, list[T]], T]) -> T:
     """Run `compute_step` over the steps in order, forgetting each tensor after its last reader."""
     last_reader = {name: step.name for step in steps for name in step.inputs}
     values = {INPUT: start}
@@ -132,10 +134,10 @@ def legalize(student: nn.Module) -> LegalNet:
             for j, block in enumerate(stage):
                 x = _block(builder, x, f"blocks_{i}_{j}", block)
         if getattr(student.global_pool, "pool_type", "") != "avg":
-            raise UserError("global_pool: only average pooling can be carried")
+            raise UserError("global_pool: only average pooling is supported")
         x = builder.add("global_pool", "mean", (x,))
         if not isinstance(student.norm_head, nn.Identity):
-            raise UserError("norm_head: a norm in the head cannot be carried")
+            raise UserError("norm_head: a norm in the head is not supported")
         x = builder.conv(x, "conv_head", student.conv_head, student.act2)
         builder.linear(x, "classifier", student.classifier)
     return LegalNet(builder.steps, builder.layers).eval()
@@ -155,7 +157,7 @@ def _block(builder: _Builder, x: str, name: str, block: nn.Module) -> str:
         x, scale = _squeeze_excite(builder, x, name, block.se)
         x = builder.conv_norm(x, f"{name}_conv_pwl", block.conv_pwl, block.bn3, scale)
     else:
-        raise UserError(f"{name}: a {kind} cannot be carried; use a tf_mobilenetv3_* student")
+        raise UserError(f"{name}: a {kind} is not supported; use a tf_mobilenetv3_* student")
     return builder.add(f"{name}_add", "add", (start, x)) if block.has_skip else x
 
 
@@ -164,7 +166,7 @@ def _squeeze_excite(builder: _Builder, x: str, name: str, se: nn.Module) -> tupl
     if isinstance(se, nn.Identity):
         return x, 1.0
     if "hardsigmoid" not in type(se.gate).__name__.lower():
-        raise UserError(f"{name}.se: the gate {type(se.gate).__name__} cannot be carried")
+        raise UserError(f"{name}.se: the gate {type(se.gate).__name__} is not supported")
     pooled = builder.add(f"{name}_se_mean", "mean", (x,))
     squeezed = builder.conv(pooled, f"{name}_se_reduce", se.conv_reduce, se.act1)
     gate = builder.conv(squeezed, f"{name}_se_gate", se.conv_expand, nn.ReLU6(), bias_shift=3.0)
@@ -175,11 +177,11 @@ class _Builder:
     """Collects steps and their weights."""
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[NetStep] = []
         self.layers: dict[str, nn.Module] = {}
 
     def add(self, name: str, operator: Operator, inputs: tuple[str, ...]) -> str:
-        self.steps.append(Step(name, operator, inputs))
+        self.steps.append(NetStep(name, operator, inputs))
         return name
 
     def conv_norm(
@@ -201,7 +203,7 @@ class _Builder:
         self, x: str, name: str, conv: nn.Module, activation: nn.Module, bias_shift: float = 0.0
     ) -> str:
         if conv.groups not in (1, conv.in_channels) or conv.dilation not in (1, (1, 1)):
-            raise UserError(f"{name}: grouped or dilated convolutions cannot be carried")
+            raise UserError(f"{name}: grouped or dilated convolutions are not supported")
         symmetric = type(conv).__name__ == "Conv2d" and conv.kernel_size[0] > 1
         if symmetric and (conv.stride[0] > 1 or conv.padding[0] != conv.kernel_size[0] // 2):
             raise UserError(
@@ -210,7 +212,7 @@ class _Builder:
             )
         depthwise = conv.groups > 1
         if depthwise and conv.out_channels != conv.in_channels:
-            raise UserError(f"{name}: a depth multiplier cannot be carried")
+            raise UserError(f"{name}: a depth multiplier is not supported")
         layer = nn.Conv2d(
             conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups
         )
@@ -221,17 +223,17 @@ class _Builder:
             "identity": "none", "hardswish": "none", "relu": "relu", "relu6": "relu6"
         }  # fmt: skip
         if kind not in known:
-            raise UserError(f"{name}: the activation {type(activation).__name__} cannot be carried")
+            raise UserError(f"{name}: the activation {type(activation).__name__} is not supported")
         operator: Operator = "depthwise" if depthwise else "conv"
-        self.steps.append(Step(name, operator, (x,), known[kind], conv.stride[0], conv.groups))
+        self.steps.append(NetStep(name, operator, (x,), known[kind], conv.stride[0], conv.groups))
         self.layers[name] = layer
         return self.add(f"{name}_act", "hard_swish", (name,)) if kind == "hardswish" else name
 
     def linear(self, x: str, name: str, linear: nn.Module) -> None:
         if not isinstance(linear, nn.Linear):
-            raise UserError(f"{name}: a {type(linear).__name__} cannot be carried")
+            raise UserError(f"{name}: a {type(linear).__name__} is not supported")
         layer = nn.Linear(linear.in_features, linear.out_features)
         layer.weight.copy_(linear.weight)
         layer.bias.copy_(torch.zeros(()) if linear.bias is None else linear.bias)
-        self.steps.append(Step(name, "linear", (x,)))
+        self.steps.append(NetStep(name, "linear", (x,)))
         self.layers[name] = layer

@@ -24,7 +24,7 @@ VARIANTS = {
 
 
 def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str]:
-    """Path below src/ → text. Raises UserError for a model that cannot be carried."""
+    """Path below src/ → text. Raises UserError for an unsupported model."""
     card = model.card
     if (card.input_scale, card.input_zero_point) != (1 / 128, 0):
         raise UserError(f"{card.name}: a library takes pixel - 128; this model's input is another")

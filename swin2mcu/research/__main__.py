@@ -21,13 +21,13 @@ from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cost_section
 from swin2mcu.research.data_audit import audit_section
 from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
-from swin2mcu.research.table import Table, read_run, read_table
+from swin2mcu.research.table import ExperimentSpec, read_run, read_table
 from swin2mcu.research.zoo import zoo_section
 
 log = logging.getLogger(__name__)
 
 
-def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> None:
+def train_missing(table: ExperimentSpec, sources: Sources, overrides: Sequence[str]) -> None:
     """Train or resume every row and seed that is not finished, and the runs they start from."""
     for row in table.rows:
         for seed, folder in row.folders.items():
@@ -46,7 +46,7 @@ def train_missing(table: Table, sources: Sources, overrides: Sequence[str]) -> N
             train(config, row.kind, sources.data, folder)
 
 
-def score_finished(table: Table, data: Path) -> None:
+def score_finished(table: ExperimentSpec, data: Path) -> None:
     """Score on test every finished run that was not yet scored with these weights."""
     from pytorch_side.evaluate.score import score
 

@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_side.config import Config, differing, flat
 from swin2mcu.common.cli import atomic_path
 from swin2mcu.research.int8 import int8_section
-from swin2mcu.research.table import RUN_HEAD, Run, Table, run_cells
+from swin2mcu.research.table import RUN_HEAD, ExperimentSpec, Run, run_cells
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import line, table
 
@@ -22,7 +22,7 @@ OF_A_TEACHER = ("teacher.", "distillation.")
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
-def section(experiment: Table, plot: str) -> str:
+def section(experiment: ExperimentSpec, plot: str) -> str:
     """The table as Markdown: a line a row, a verdict against the baseline, a line a run."""
     found = {row.name: row.runs for row in experiment.rows}
     base = found[experiment.baseline]
@@ -110,7 +110,7 @@ def _tests(values: Sequence[float | None]) -> str:
     return _percent(seen) + (f" ({len(seen)} of {len(values)})" if len(seen) < len(values) else "")
 
 
-def _verdicts(experiment: Table, found: dict[str, list[Run]]) -> list[str]:
+def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[str]:
     """Each row against the baseline; with one seed no claim is made."""
     base = [run.val for run in found[experiment.baseline] if run.finished]
     lines = []
@@ -140,7 +140,7 @@ def pooled_sd(*groups: Sequence[float]) -> float:
     return float(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed)) ** 0.5
 
 
-def draw_curves(experiment: Table, path: Path) -> None:
+def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
     """Validation accuracy over epochs, a line a run; the same bytes for the same logs."""
     import matplotlib
     from matplotlib.figure import Figure

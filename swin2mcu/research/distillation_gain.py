@@ -11,7 +11,7 @@ from pytorch_side.config import Config, differing
 from swin2mcu.common.cli import atomic_path
 from swin2mcu.common.paths import PAPER
 from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
-from swin2mcu.research.table import Row, Run, Table
+from swin2mcu.research.table import ExperimentSpec, Row, Run
 from swin2mcu.research.text import read_json
 
 IGNORED = ("seed", "augment.cached", *OF_A_TEACHER)
@@ -28,7 +28,7 @@ class Gain:
     epochs: int
 
 
-def gains(tables: Sequence[Table]) -> list[Gain]:
+def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
     """Of every finished distilled row that has a matched control in its table."""
     found: dict[Path, Gain] = {}  # by the first run: some rows stand in two tables
     for table in tables:

@@ -72,7 +72,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ExperimentSpec:
     title: str
     note: str
     kind: str  # of KINDS
@@ -81,7 +81,7 @@ class Table:
     teachers: tuple[tuple[str, Path], ...]  # name, run
 
 
-def read_table(path: Path, runs: Path) -> Table:
+def read_table(path: Path, runs: Path) -> ExperimentSpec:
     """Read a table file.
 
     Raises UserError for a missing file, key or baseline row, a wrong kind, and a value of a wrong
@@ -105,7 +105,7 @@ def read_table(path: Path, runs: Path) -> Table:
             for t in _get_list(values, "teachers", dict, [])
         )
         title, baseline = _get(values, "title", str), _get(values, "baseline", str)
-        table = Table(title, _get(values, "note", str, ""), kind, baseline, rows, teachers)
+        table = ExperimentSpec(title, _get(values, "note", str, ""), kind, baseline, rows, teachers)
     except (OSError, *UNREADABLE) as error:
         raise UserError(f"cannot read table {path}: {error}") from error
     except KeyError as error:

@@ -18,14 +18,16 @@ from swin2mcu.research.int8 import (
     of_card,
     of_run,
 )
-from swin2mcu.research.table import KINDS, RUN_HEAD, Table, read_run, run_cells
+from swin2mcu.research.table import KINDS, RUN_HEAD, ExperimentSpec, read_run, run_cells
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
 STANDS_ON = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
-def zoo_section(zoo: Path, runs: Path, configs: Path, tables: Sequence[Table]) -> list[str]:
+def zoo_section(
+    zoo: Path, runs: Path, configs: Path, tables: Sequence[ExperimentSpec]
+) -> list[str]:
     """What the published models cost and score, and the paper's figures under them.
 
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
@@ -88,7 +90,7 @@ def _config(run: Path, configs: Path) -> Config:
     return read_saved_config(saved) if saved.is_file() else load_config(given)
 
 
-def _mean_of_seeds(name: str, tables: Sequence[Table]) -> list[str]:
+def _mean_of_seeds(name: str, tables: Sequence[ExperimentSpec]) -> list[str]:
     for row in (row for experiment in tables for row in experiment.rows):
         folders = list(row.folders.values())
         if len(folders) > 1 and folders[0].name == name:

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from host_tools.boards.table import FIRMWARE, Table
+from host_tools.boards.table import FIRMWARE, BoardTable
 
 INI = FIRMWARE / "platformio.ini"
 LIB = FIRMWARE / "lib"
@@ -18,7 +18,7 @@ CXX_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-stat
 def sources_of(environment: str) -> list[Path]:
     """What build_src_filter selects: +<pattern> adds, -<pattern> removes, in their order."""
     chosen: list[Path] = []
-    text = Table(INI).get(f"env:{environment}", "build_src_filter")
+    text = BoardTable(INI).get(f"env:{environment}", "build_src_filter")
     for sign, pattern in re.findall(r"([+-])<([^>]+)>", text):
         found = matches(FIRMWARE / "src" / pattern)
         assert found, f"{environment}: {pattern} matches nothing"

@@ -23,7 +23,7 @@ from tiny_run import make_run
 from host_tools.boards import emulator
 from host_tools.boards.build import CORE_DIR
 from host_tools.boards.generate import generate
-from host_tools.boards.table import Table, get_board, load_boards
+from host_tools.boards.table import BoardTable, get_board, load_boards
 from host_tools.inputs import Model, load_model
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
@@ -32,7 +32,9 @@ from tinyml.runtimes.generated import GeneratedC
 
 VENDOR = Path(__file__).parent / "vendor"
 M7 = ["-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"]
-CORES = {name: Table(INI).get(f"env:{name}", "custom_core_flags").split() for name in load_boards()}
+CORES = {
+    name: BoardTable(INI).get(f"env:{name}", "custom_core_flags").split() for name in load_boards()
+}
 
 
 def test_platformio_reads_the_table_of_boards() -> None:
@@ -46,7 +48,7 @@ def test_platformio_reads_the_table_of_boards() -> None:
 def test_every_option_is_one_that_somebody_reads() -> None:
     """PlatformIO's lint is silent about a misspelt option that an environment inherits."""
     known = {option.name for option in ProjectOptions.values()}
-    config = Table(INI).config
+    config = BoardTable(INI).config
     everything = INI.read_text()
     for section in config.sections():
         for name in config[section]:
@@ -139,7 +141,7 @@ def test_the_esp32s3s_cmake_names_what_is_there() -> None:
         assert (LIB / folder).is_dir()
     # PlatformIO sorts the options: a file that is a word of its own would lose its -include.
     assert "-include " not in text.partition("target_compile_options")[2]
-    table = Table(INI)
+    table = BoardTable(INI)
     for name, board in load_boards().items():
         if "tflm" not in board.engines or board.launch:
             continue

@@ -9,7 +9,7 @@ import psutil
 from host_tools.pc.timing import QUANTILES, alternate, cost_in_us, pinned_to_one_core
 
 
-def test_contenders_take_turns_and_all_get_their_runs() -> None:
+def test_backends_take_turns_and_all_get_their_runs() -> None:
     calls: list[str] = []
 
     def slow() -> None:

@@ -148,7 +148,7 @@ def test_twenty_resets_between_messages_and_within_change_nothing(tmp_path: Path
         faults = Faults(0, 0, 20, partial(emulator.reset, emulated), messages_per_reset=5)
         device = Device(faults.on(line))
         assert [device.infer(image).logits for image in images] == clean
-        assert faults.struck == {"reset": 20}
+        assert faults.injected == {"reset": 20}
         assert device.stats.reloads > 0
     finally:
         line.close()

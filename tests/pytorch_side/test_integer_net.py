@@ -20,7 +20,7 @@ from pytorch_side.int8.fixed_point import (
     quantize_multiplier,
 )
 from pytorch_side.int8.integer_net import CARRIED_MAX, ExactNet, IntegerNet
-from pytorch_side.int8.legalize import INPUT, LegalNet, Step, legalize
+from pytorch_side.int8.legalize import INPUT, LegalNet, NetStep, legalize
 from pytorch_side.int8.qparams import integer_bias, integer_weights
 from pytorch_side.nets.models import timm_package
 from tinyml.format.writer import GraphWriter
@@ -92,9 +92,9 @@ def test_fused_clamps_in_int8() -> None:
     assert activation_limits("relu6", np.float32(0.01), -128) == (-128, 127)
 
 
-def one_step(step: Step, grids: dict[str, Grid], layer: nn.Module | None = None) -> QuantNet:
+def one_step(step: NetStep, grids: dict[str, Grid], layer: nn.Module | None = None) -> QuantNet:
     """A network that is `step` alone, its tensors on `grids`."""
-    steps = [Step(OTHER, "mean", (INPUT,)), step] if OTHER in step.inputs else [step]
+    steps = [NetStep(OTHER, "mean", (INPUT,)), step] if OTHER in step.inputs else [step]
     net = QuantNet(LegalNet(steps, {step.name: layer} if layer else {}))
     for name, (scale, zero) in grids.items():
         net.low[net.index[name]] = (-128 - zero) * scale
@@ -103,7 +103,7 @@ def one_step(step: Step, grids: dict[str, Grid], layer: nn.Module | None = None)
 
 
 def weighted(
-    step: Step, grids: dict[str, Grid], weight: npt.ArrayLike, bias: npt.ArrayLike
+    step: NetStep, grids: dict[str, Grid], weight: npt.ArrayLike, bias: npt.ArrayLike
 ) -> QuantNet:
     """The same for a step with real weights (channels first) and biases."""
     layer = nn.Linear(1, 1) if step.operator == "linear" else nn.Conv2d(1, 1, 1)
@@ -191,7 +191,7 @@ def test_every_pair_is_added_and_multiplied_as_on_the_board(operator: str, seed:
         first, second = draw.uniform(0.005, 0.1, 2)
         usual = max(first, second) if operator == "add" else 90 * first * second
         third = draw.uniform(0.7, 2) * usual
-    step = Step("y", operator, (INPUT, OTHER), ("none", "relu", "relu6")[seed % 3])
+    step = NetStep("y", operator, (INPUT, OTHER), ("none", "relu", "relu6")[seed % 3])
     net = one_step(step, on_grids(draw, image=first, other=second, y=third))
     pairs = np.meshgrid(EVERY, EVERY)
     assert differing(net, *(side[None, :, :, None] for side in pairs)) == 0
@@ -205,7 +205,7 @@ def test_every_mean_is_the_boards(side: tuple[int, int]) -> None:
     pixels = level + (np.arange(count)[:, None] < rest)
     pixels = pixels.reshape(1, *side, -1).astype(np.int8)
     for ratio in (1.0, 1.5, *draw.uniform(0.5, 2, 6)):
-        net = one_step(Step("y", "mean", (INPUT,)), on_grids(draw, image=ratio / 64, y=1 / 64))
+        net = one_step(NetStep("y", "mean", (INPUT,)), on_grids(draw, image=ratio / 64, y=1 / 64))
         assert differing(net, pixels) == 0
 
 
@@ -225,7 +225,7 @@ def test_accumulators_beside_a_half_round_as_on_the_board(operator: str) -> None
         # The least weight that is not 0: the bias alone sets the scale (scheme.weight_scales).
         weight = np.full((len(biases), 1), np.abs(biases).max() / 2**30 / scale)
         depthwise, linear = operator == "depthwise", operator == "linear"
-        step = Step("y", operator, (INPUT,), groups=len(biases) if depthwise else 1)
+        step = NetStep("y", operator, (INPUT,), groups=len(biases) if depthwise else 1)
         net = weighted(step, grids, weight if linear else weight[..., None, None], biases)
         sweep = EVERY.reshape((256, 1) if linear else (1, 16, 16, 1))
         fed = np.repeat(sweep, len(biases), axis=3) if depthwise else sweep
@@ -241,7 +241,7 @@ def test_weighted_layers_are_the_boards(operator: str) -> None:
         window = () if operator == "linear" else (side, side)
         weight = draw.normal(size=(channels, 1 if operator == "depthwise" else depth, *window))
         activation = ("none", "relu", "relu6")[number // 2 % 3]
-        step = Step("y", operator, (INPUT,), activation, 1 + number % 2, groups)
+        step = NetStep("y", operator, (INPUT,), activation, 1 + number % 2, groups)
         output_scale = 0.02 * weight[0].size ** 0.5
         grids = on_grids(draw, image=0.02, y=output_scale)
         net = weighted(step, grids, weight, draw.normal(size=channels))
@@ -256,7 +256,7 @@ def test_factors_above_one_are_shifted_as_on_the_board() -> None:
     scales = 2.0 ** draw.uniform(-3, 3, 64)
     weight = scales[:, None] * [127.0, 1.0]  # the second sweeps, the first is fed zeros
     grids = {INPUT: (0.05, -7), "y": (0.05, 3)}
-    net = weighted(Step("y", "conv", (INPUT,)), grids, weight[..., None, None], 0.4 * scales)
+    net = weighted(NetStep("y", "conv", (INPUT,)), grids, weight[..., None, None], 0.4 * scales)
     fed = np.stack([np.full(256, -7, np.int8), EVERY], axis=1).reshape(1, 16, 16, 2)
     assert differing(net, fed) == 0
 
@@ -267,7 +267,7 @@ def test_relu6_ends_where_the_boards_ends() -> None:
     for steps in range(1, 200):
         scale = draw.uniform(0.03, 1) if steps % 4 == 0 else 12 / (2 * steps + 1)
         grids = {INPUT: (8.0, 0), OTHER: (8.0, 0), "y": (scale, int(draw.integers(-128, 100)))}
-        net = one_step(Step("y", "add", (INPUT, OTHER), "relu6"), grids)
+        net = one_step(NetStep("y", "add", (INPUT, OTHER), "relu6"), grids)
         halves += np.float32(6) / net.parameters_of("y")[0] % 1 == 0.5
         fed = np.array([-128, -1, 0, 1, 127], np.int8).reshape(1, 5, 1, 1)
         assert differing(net, fed, fed) == 0
@@ -279,7 +279,7 @@ def test_hard_swish_is_the_boards() -> None:
     for _ in range(60):
         scale = np.exp(draw.uniform(-6, -1.5))
         grids = on_grids(draw, image=scale, y=scale * draw.uniform(0.5, 1.5))
-        net = one_step(Step("y", "hard_swish", (INPUT,)), grids)
+        net = one_step(NetStep("y", "hard_swish", (INPUT,)), grids)
         assert differing(net, EVERY.reshape(1, 16, 16, 1)) == 0
 
 

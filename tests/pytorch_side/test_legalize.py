@@ -1,4 +1,4 @@
-"""The legalized network is the trained one, in operators that can be carried."""
+"""The legalized network is the trained one, in supported operators."""
 
 from __future__ import annotations
 
@@ -101,5 +101,5 @@ def test_padding_that_would_need_a_pad_operator_is_refused() -> None:
 
 
 def test_another_kind_of_block_is_named() -> None:
-    with pytest.raises(UserError, match="cannot be carried"):
+    with pytest.raises(UserError, match="not supported"):
         legalize(student("mobilenetv4_conv_small_050", pad_type="same"))

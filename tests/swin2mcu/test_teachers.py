@@ -14,7 +14,7 @@ from swin2mcu.common.test_access import AVERAGED, log_access
 from swin2mcu.research.cost import cost_section
 from swin2mcu.research.data_audit import audit_section
 from swin2mcu.research.int8 import int8_section
-from swin2mcu.research.table import Row, Table
+from swin2mcu.research.table import ExperimentSpec, Row
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.zoo import zoo_section
 
@@ -120,7 +120,7 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
             "epoch,val_top1,seconds,waiting_share\n1,0.5,1800,0.5\n2,0.25,1800,0.0\n"
         )
     row = Row("taught", tmp_path, (), seeds, "student")
-    table = Table("t", "", "student", "taught", (row,), ())
+    table = ExperimentSpec("t", "", "student", "taught", (row,), ())
     text = "\n".join(zoo_section(tmp_path / "zoo", runs, tmp_path, [table]))
     assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
     assert "| net, mean of 2 seeds ± sd |" in text

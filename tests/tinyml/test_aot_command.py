@@ -1,4 +1,4 @@
-"""`python -m tinyml.aot`: what it writes, and what it says to models it cannot carry."""
+"""`python -m tinyml.aot`: what it writes, and what it says to unsupported models."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def fused_tanh(model: Any) -> None:
         (fused_tanh, "CONV_2D 0: fused activation TANH"),
     ],
 )
-def test_what_cannot_be_carried_is_named(
+def test_what_is_unsupported_is_named(
     change: Callable[[Any], None],
     message: str,
     tmp_path: Path,

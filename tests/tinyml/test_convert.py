@@ -22,7 +22,7 @@ from tinyml.convert.__main__ import (
     read_ranges,
     worst_scale_difference,
 )
-from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_carried
+from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_supported
 from tinyml.format.facts import count_macs
 from tinyml.format.tflite import parse, read
 from tinyml.format.writer import GraphWriter
@@ -39,8 +39,8 @@ def test_every_range_of_the_file_is_qats(converted_run: Path) -> None:
     worst = worst_scale_difference(graph, ranges)
     print(f"worst relative difference of {len(ranges['activations'])} scales: {worst:.1e}")
     assert worst <= 1e-6
-    carried = {graph.tensors[o.outputs[0]].name for o in graph.operators}
-    assert carried | {"image"} == set(ranges["activations"])
+    made = {graph.tensors[o.outputs[0]].name for o in graph.operators}
+    assert made | {"image"} == set(ranges["activations"])
 
 
 def test_a_wrong_scale_is_seen(converted_run: Path) -> None:
@@ -77,7 +77,7 @@ def test_weights_and_biases_are_qats(converted_run: Path) -> None:
         assert np.abs(file_bias.data.astype(np.int64)).max() <= 2**30  # dead channels too
 
 
-def test_only_carried_operators_and_the_input_contract(converted_run: Path) -> None:
+def test_only_supported_operators_and_the_input_contract(converted_run: Path) -> None:
     graph = read(converted_run / "model_int8.tflite")
     assert {o.op for o in graph.operators} <= OPERATORS
     source = graph.tensors[graph.inputs[0]]
@@ -187,11 +187,11 @@ def test_weights_that_were_changed_on_the_way_are_refused(converted_run: Path) -
         quantize_file(model, graph, names, weights, ranges)
 
 
-def test_an_operator_that_cannot_be_carried_is_named(converted_run: Path) -> None:
+def test_an_unsupported_operator_is_named(converted_run: Path) -> None:
     graph = read(converted_run / "model_float32.tflite")
     softmax = replace(graph.operators[3], op="SOFTMAX")
-    with pytest.raises(UserError, match="SOFTMAX cannot be carried"):
-        require_carried(replace(graph, operators=(*graph.operators[:3], softmax)))
+    with pytest.raises(UserError, match="SOFTMAX is not supported in int8"):
+        require_supported(replace(graph, operators=(*graph.operators[:3], softmax)))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def compile_graph(
     labels: Sequence[str] | None = None,
     fusions: frozenset[str] = frozenset(FUSIONS),
 ) -> Compiled:
-    """Raises UserError naming the operator and tensor that cannot be carried."""
+    """Raises UserError naming the operator and tensor that are not supported."""
     program = lower(graph)
     classes = program.output_shape.size
     if classes > 65535:

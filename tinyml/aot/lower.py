@@ -1,4 +1,4 @@
-"""From a .tflite graph to the compiler's nodes, refusing by name what the kernels cannot carry."""
+"""From a .tflite graph to the compiler's nodes; unsupported operators are refused by name."""
 
 from __future__ import annotations
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from tinyml.aot.ir import Program
 from tinyml.aot.memory import Buffer, Plan, place
-from tinyml.aot.steps import SCRATCH, Step, StepBuilder
+from tinyml.aot.steps import SCRATCH, AotStep, StepBuilder
 
 LONGEST_STEP = 10  # nodes
 
 
-def schedule(program: Program, core: str, fusions: frozenset[str]) -> list[Step]:
+def schedule(program: Program, core: str, fusions: frozenset[str]) -> list[AotStep]:
     """The best cuts: least memory first, then fewest calls."""
     builder = StepBuilder(program, core, fusions)
     count = len(program.nodes)
@@ -26,7 +26,7 @@ def schedule(program: Program, core: str, fusions: frozenset[str]) -> list[Step]
     for end in range(1, count + 1):
         least[end] = min(max(least[s.first], s.plan.size) for s in options[end])
     # end → the calls of the cheapest cuts up to there, and the cuts
-    cheapest: dict[int, tuple[int, list[Step]]] = {0: (0, [])}
+    cheapest: dict[int, tuple[int, list[AotStep]]] = {0: (0, [])}
     for end in range(1, count + 1):
         fitting = [s for s in options[end] if s.plan.size <= least[count] and s.first in cheapest]
         if fitting:
@@ -36,7 +36,7 @@ def schedule(program: Program, core: str, fusions: frozenset[str]) -> list[Step]
     return cheapest[count][1]
 
 
-def _candidates(builder: StepBuilder, first: int, end: int) -> list[Step]:
+def _candidates(builder: StepBuilder, first: int, end: int) -> list[AotStep]:
     """The ways to run nodes first … end - 1 as one step."""
     steps = [builder.whole(first)] if end - first == 1 else []
     if "stream" in builder.fusions or ("overlay" in builder.fusions and end - first == 1):
@@ -46,7 +46,7 @@ def _candidates(builder: StepBuilder, first: int, end: int) -> list[Step]:
     return steps
 
 
-def arena_plan(program: Program, steps: list[Step]) -> tuple[Plan, int]:
+def arena_plan(program: Program, steps: list[AotStep]) -> tuple[Plan, int]:
     """Offsets of every place (step i's scratch is named -1 - i), and the least size possible."""
     spans: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}

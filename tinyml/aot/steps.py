@@ -27,7 +27,7 @@ class Event:
 
 
 @dataclass(eq=False)
-class Step:
+class AotStep:
     """Nodes first … end - 1 of the program."""
 
     first: int
@@ -89,11 +89,11 @@ class StepBuilder:
                 self.deaths[program.stored(operand.value)] = index
         self.deaths[program.stored(program.output)] = len(nodes)
 
-    def whole(self, index: int) -> Step:
+    def whole(self, index: int) -> AotStep:
         """One node over all its rows."""
         node = self.program.nodes[index]
         rows = rows_of(self.program, node)
-        step = Step(index, index + 1, streamed=False)
+        step = AotStep(index, index + 1, streamed=False)
         if node.kind in WINDOWED:
             events = [Event(index, row, row + 1) for row in range(rows)]
         else:
@@ -102,12 +102,12 @@ class StepBuilder:
         self._finish(step, events)
         return step
 
-    def streamed(self, first: int, end: int) -> Step | None:
+    def streamed(self, first: int, end: int) -> AotStep | None:
         """Nodes first … end - 1 row by row; None where they cannot run so."""
         nodes = self.program.nodes
         inside = {nodes[i].output: i for i in range(first, end)}
         sums = {nodes[i].sums for i in range(first, end)}
-        step = Step(first, end, streamed=True)
+        step = AotStep(first, end, streamed=True)
         step.targets[end - 1] = (1, 1)
         if rows_of(self.program, nodes[end - 1]) < 2:
             return None
@@ -142,7 +142,7 @@ class StepBuilder:
         self._finish(step, events)
         return step
 
-    def _events(self, step: Step) -> list[Event]:
+    def _events(self, step: AotStep) -> list[Event]:
         made = dict.fromkeys(step.targets, 0)
         events = []
         nodes = self.program.nodes
@@ -154,7 +154,7 @@ class StepBuilder:
                 made[index] = max(made[index], target)
         return events
 
-    def _complete(self, step: Step, events: list[Event]) -> bool:
+    def _complete(self, step: AotStep, events: list[Event]) -> bool:
         """Whether every row that later steps read is made."""
         made = {e.node: e.end for e in events}
         return all(
@@ -185,7 +185,7 @@ class StepBuilder:
                 made.add((node.output, event.first))
         return True
 
-    def _finish(self, step: Step, events: list[Event]) -> None:
+    def _finish(self, step: AotStep, events: list[Event]) -> None:
         """Work out rings, overlays and the buffers alive."""
         program = self.program
         touched = self._touched(step, events)
@@ -209,7 +209,7 @@ class StepBuilder:
         if "overlay" in self.fusions:
             self._overlay(step, events, touched, alive)
 
-    def _touched(self, step: Step, events: list[Event]) -> list[tuple[int, range, int]]:
+    def _touched(self, step: AotStep, events: list[Event]) -> list[tuple[int, range, int]]:
         """(place, rows, event) in order of time; sums and whole operands as all their rows."""
         program = self.program
         touched = []
@@ -230,7 +230,7 @@ class StepBuilder:
 
     def _overlay(
         self,
-        step: Step,
+        step: AotStep,
         events: list[Event],
         touched: list[tuple[int, range, int]],
         alive: list[int],

@@ -1,7 +1,7 @@
 """A run's ONNX and ranges → .tflite files and the finished card: `python -m tinyml.convert RUN`.
 
 model.onnx   ─ onnx2tf ─►  model_float32.tflite
-ranges.json  ────────────► model_int8.tflite    every scale and zero point is QAT's (carry.py)
+ranges.json  ────────────► model_int8.tflite    with QAT's scales and zero points
                            card.json            operators, size, arena, output scale, SHA-256
 """
 
@@ -39,7 +39,7 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
     onnx_path = run / "model.onnx"
     weights = onnx_weights(onnx_path)
 
-    from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_carried
+    from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_supported
     from tinyml.runtimes.litert import LiteRT
     from tinyml.runtimes.onnx import onnx_tensors
     from tinyml.runtimes.tflite_micro import arena_bytes
@@ -47,7 +47,7 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
     with _step(say, "onnx2tf: model.onnx → model_float32.tflite"):
         float_model = run_onnx2tf(onnx_path)
         graph = parse(float_model)
-        require_carried(graph)
+        require_supported(graph)
         write_atomic(run / "model_float32.tflite", float_model)
     with _step(say, "matching tensors by value"):
         image = probe_image(card.input_shape)
@@ -81,7 +81,7 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
         card = update_card(
             run / "card.json", lambda card: _of_model(card, sha256_of(target), facts)
         )
-    say(f"{len(names)} activations carried, worst scale {worst:.1e} off QAT's")
+    say(f"{len(names)} activations with QAT's ranges, worst scale {worst:.1e} off QAT's")
     return card
 
 

@@ -22,7 +22,7 @@ from tinyml.format.writer import schema
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# What the chain carries, with the operator version that has the int8 kernel.
+# The supported operators, each with its version that has the int8 kernel.
 OPERATOR_VERSIONS = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
@@ -38,12 +38,12 @@ MATCH_TOLERANCE = 1e-3  # of a tensor's largest value; float kernels differ by a
 BUFFER_ALIGNMENT = 16  # what the schema asks for; Cortex-M faults on words that are not aligned
 
 
-def require_carried(graph: Graph) -> None:
+def require_supported(graph: Graph) -> None:
     """Raises UserError naming the first operator that has no place in the int8 file."""
     for operator in graph.operators:
         if operator.op not in OPERATOR_VERSIONS:
             raise UserError(
-                f"operator {operator.op} cannot be carried to int8 (known: "
+                f"operator {operator.op} is not supported in int8 (known: "
                 f"{', '.join(OPERATOR_VERSIONS)}): change the network or legalize that part"
             )
 
@@ -70,7 +70,7 @@ def match_tensors(
             raise UserError(
                 f"tensor {graph.tensors[index].name!r} of the converted file equals no tensor of "
                 f"model.onnx (closest: {name or 'none'}, {distances.get(name, np.inf):.1e} off): "
-                "the converter changed the network, so its ranges cannot be carried"
+                "the converter changed the network, so its ranges cannot be transferred"
             )
         names[index] = name
         del free[name]
@@ -116,7 +116,7 @@ def _weights(
         # A bias of zeros is left out of the float file.
         found = graph.tensors[index].data if index >= 0 else np.zeros_like(wanted)
         if found is None or found.size != wanted.size or _distance(found, wanted) > MATCH_TOLERANCE:
-            raise UserError(f"the converter changed the weights of {name}: cannot carry them")
+            raise UserError(f"the converter changed the weights of {name}: QAT's do not fit")
     scales = np.array(ranges["weights"][name]["scales"], np.float32)
     input_scale = ranges["activations"][names[operator.inputs[0]]]["scale"]
     integers = _layout(integer_weights(weight, scales), operator.op)
