@@ -46,7 +46,7 @@ def test_exif_orientation_is_turned_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "suffix", "expected"),
+    ("mode", "color", "suffix", "expected"),
     [
         ("L", 200, "png", (200, 200, 200)),
         ("I;16", 200 << 8, "png", (200, 200, 200)),
