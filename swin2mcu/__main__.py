@@ -73,7 +73,7 @@ def purpose(module: str) -> str:
 
 def show_verbs() -> None:
     console = Console(highlight=False, markup=False)
-    console.print("swin2mcu VERB …, and `swin2mcu VERB --help` for one of them\n")
+    console.print("usage: swin2mcu VERB …, and `swin2mcu VERB --help` for one of them\n")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
