@@ -28,7 +28,7 @@ def test_the_demos_sample_is_of_this_demo() -> None:
     demo = MAKEFILE.partition("\ndemo: ")[2].partition("\n\n")[0]
     board = re.search(r"^BOARD \?= (\S+)", MAKEFILE, re.MULTILINE)[1]
     name, top1, images, same, of = re.search(
-        r"^(\S+): top-1 ([\d.]+%) of (\d+) images; (\d+) of (\d+) byte-identical",
+        r"^(\S+): top-1 ([\d.]+%) ± [\d.]+% of (\d+) images \(.*?\); (\d+) of (\d+) byte-identical",
         shown,
         re.MULTILINE,
     ).groups()
@@ -38,14 +38,14 @@ def test_the_demos_sample_is_of_this_demo() -> None:
     assert set(targets) == {"pc-litert-float32", "pc-litert-int8", "pc-tflm-int8", name}
     # TFLite Micro's bytes are the board's.
     assert targets[name] == targets["pc-tflm-int8"] == top1
-    # The demo's student is the published small-96's network: weights do not change what it costs.
+    # The demo's student is the published small-96's network: weights hardly change what it costs.
     (counted,) = (
         c["instructions"]
         for c in json.loads((ROOT / "firmware/counts.json").read_text())
         if (c["model"], c["core"], c["engine"]) == ("small-96", board.removeprefix("qemu-"), "aot")
     )
     told = int(re.search(r"instructions p50 ([\d,]+)", shown)[1].replace(",", ""))
-    assert abs(told / counted - 1) < 1e-3
+    assert abs(told / counted - 1) < 5e-3
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
