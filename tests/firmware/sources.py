@@ -32,7 +32,7 @@ def matches(pattern: Path) -> list[Path]:
     if where.is_file():
         return [where]
     name = pattern.name if "*" in pattern.name else "**/*"
-    return sorted(path for path in where.glob(name) if path.suffix in (".c", ".cc"))
+    return sorted(path for path in where.glob(name) if path.suffix in (".c", ".cc", ".S"))
 
 
 def compile_all(
