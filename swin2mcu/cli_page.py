@@ -7,11 +7,12 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
 from swin2mcu.__main__ import VERBS
-from swin2mcu.common.cli import run_command, write_atomic
+from swin2mcu.common.cli import Parser, run_command, write_atomic
 from swin2mcu.common.paths import ROOT
 
 PAGE = ROOT / "docs" / "CLI.md"
@@ -44,7 +45,9 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    Parser(description=(__doc__ or "").partition(": `")[0]).parse_args(argv)
+
     def command() -> None:
         write_atomic(PAGE, page())
         print(Path(os.path.relpath(PAGE)))

@@ -10,7 +10,6 @@ from host_tools.boards.table import get_board
 from host_tools.fit import fit, need_of
 from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
-from tinyml.format import mobilenet_graphs
 from tinyml.format.tflite import parse
 
 SIZES = (160, 128, 96)  # pixels; the published small students' and one between
@@ -115,6 +114,8 @@ def size_for(board_name: str | None, classes: int) -> int:
     """
     if board_name is None:
         return SIZES[-1]
+    from tinyml.format import mobilenet_graphs  # loads LiteRT's schema
+
     board = get_board(board_name)
     for size in SIZES:
         graph = parse(mobilenet_graphs.small(size))
