@@ -15,7 +15,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.research.table import read_table
 
 TABLE = """
-title = "Worth"
+title = "Gain"
 seeds = [0, 1]
 baseline = "plain"
 [[rows]]
@@ -99,7 +99,7 @@ def test_arguments_that_make_no_teacher(arguments: dict[str, Any]) -> None:
         (TABLE.replace("[0, 1]", "5"), "seeds must be a list, not 5"),
         (TABLE.replace("[0, 1]", '["a"]'), "seeds must be a list of a whole number each, not 'a'"),
         (TABLE.replace("[0, 1]", "[true]"), "seeds must be a list of a whole number each"),
-        (TABLE.replace('"Worth"', "3"), "title must be a text, not 3"),
+        (TABLE.replace('"Gain"', "3"), "title must be a text, not 3"),
         (
             TABLE.replace('["optimizer.epochs=1"]', '"optimizer.epochs=1"'),
             "set must be a list, not 'optimizer.epochs=1'",

@@ -28,7 +28,7 @@ from swin2mcu.common.dataset import scan_folder
 
 
 @pytest.fixture
-def taught(
+def cached(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> tuple[DecodedImages, Config]:
     """Images, and a config that names an untrained teacher for them."""
@@ -43,10 +43,10 @@ def taught(
 
 @pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_replayed_pixels_and_answers_belong_together(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, mix: float
+    cached: tuple[DecodedImages, Config], tmp_path: Path, mix: float
 ) -> None:
     """Each replayed augmentation gives the cached outputs when it is made again, larger."""
-    images, config = taught
+    images, config = cached
     config = with_values(config, {"augment.mixup": mix})
     made = make_teacher_cache(images, config, tmp_path / "cache")
     teacher = load_teacher(config, images.folder.classes)
@@ -69,9 +69,9 @@ def test_replayed_pixels_and_answers_belong_together(
 
 
 def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    images, config = taught
+    images, config = cached
     made = make_teacher_cache(images, config, tmp_path / "cache")
     teacher = load_teacher(config, images.folder.classes)
     positions = images.folder.indices("train")
@@ -106,9 +106,9 @@ def test_stored_maps_are_small_and_close() -> None:
 
 
 def test_a_killed_run_goes_on_where_it_stopped(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cached: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, config = taught
+    images, config = cached
     whole = make_teacher_cache(images, config, tmp_path / "whole")
     monkeypatch.setattr(teacher_cache, "SHARD", 8)
     asked = []
@@ -148,21 +148,21 @@ def test_a_killed_run_goes_on_where_it_stopped(
     ],
 )
 def test_a_cache_for_other_augmentations_or_maps_is_refused(
-    taught: tuple[DecodedImages, Config],
+    cached: tuple[DecodedImages, Config],
     tmp_path: Path,
     change: dict[str, object],
     names: str,
 ) -> None:
-    images, config = taught
+    images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     with pytest.raises(UserError, match=names):
         make_teacher_cache(images, with_values(config, change), tmp_path / "cache")
 
 
 def test_a_cache_of_averages_is_another_than_a_plain_one(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    images, config = taught
+    images, config = cached
     plain = make_teacher_cache(images, config, tmp_path / "plain")
     averaged = make_teacher_cache(
         images, with_values(config, {"distillation.flips": 8}), tmp_path / "averaged"
@@ -184,9 +184,9 @@ def test_a_cache_of_averages_is_another_than_a_plain_one(
 
 
 def test_a_cache_of_another_split_or_teacher_is_refused(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    images, config = taught
+    images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     other = decode_images(scan_folder(images.folder.root, SplitRule(seed=9)))
     with pytest.raises(UserError, match="another split"):
@@ -197,10 +197,10 @@ def test_a_cache_of_another_split_or_teacher_is_refused(
 
 
 def test_answers_about_other_pixels_are_refused(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     """Other photos by the same names, or the same drawn by another version of a library."""
-    images, config = taught
+    images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     others = replace(images, data=255 - np.asarray(images.data))
     with pytest.raises(UserError, match="another pixels"):
@@ -208,9 +208,9 @@ def test_answers_about_other_pixels_are_refused(
 
 
 def test_a_teacher_is_asked_as_it_was_trained(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    _, config = taught
+    _, config = cached
     path = tmp_path / "said.safetensors"
     for key, value, names in (
         ("input", "imagenet", r"teacher\.input half"),
@@ -224,9 +224,9 @@ def test_a_teacher_is_asked_as_it_was_trained(
 
 
 def test_answers_that_are_not_finite_are_not_stored(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    images, config = taught
+    images, config = cached
     teacher = make_teacher(config.teacher, 3)
     with torch.no_grad():
         teacher.get_classifier().bias[1] = float("nan")
@@ -240,9 +240,9 @@ def test_answers_that_are_not_finite_are_not_stored(
 
 
 def test_where_no_call_reserves_a_files_bytes_they_are_written(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cached: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, config = taught
+    images, config = cached
     wanted = make_teacher_cache(images, config, tmp_path / "reserved")
     monkeypatch.delattr(os, "posix_fallocate")
     made = make_teacher_cache(images, config, tmp_path / "written")
@@ -254,10 +254,10 @@ def test_where_no_call_reserves_a_files_bytes_they_are_written(
 
 
 def test_a_disk_too_small_for_the_answers_is_found_before_the_first(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cached: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sparse file would be made all the same, and end the process when it is filled."""
-    images, config = taught
+    images, config = cached
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -272,22 +272,22 @@ def test_a_disk_too_small_for_the_answers_is_found_before_the_first(
 
 
 def test_a_teacher_of_other_classes_is_refused(
-    taught: tuple[DecodedImages, Config], tmp_path: Path
+    cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
-    _, config = taught
+    _, config = cached
     with pytest.raises(UserError, match=r"tells class_0, class_1, class_2 apart.*x, y, z"):
         load_teacher(config, ("x", "y", "z"))
     with pytest.raises(UserError, match=r"teacher\.init is empty"):
-        make_teacher_cache(taught[0], with_values(config, {"teacher.init": ""}), tmp_path / "k")
+        make_teacher_cache(cached[0], with_values(config, {"teacher.init": ""}), tmp_path / "k")
     with pytest.raises(UserError, match=r"augment\.cached is 0"):
-        make_teacher_cache(taught[0], with_values(config, {"augment.cached": 0}), tmp_path / "k")
+        make_teacher_cache(cached[0], with_values(config, {"augment.cached": 0}), tmp_path / "k")
 
 
 @pytest.mark.parametrize("said", ["10", "leaves, roots", "[cut", "null"])
 def test_a_teacher_that_names_no_classes_is_known_by_their_number(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, said: str
+    cached: tuple[DecodedImages, Config], tmp_path: Path, said: str
 ) -> None:
-    _, config = taught
+    _, config = cached
     path = tmp_path / "foreign.safetensors"
     save_weights(
         make_teacher(with_values(config, {"teacher.init": ""}).teacher, 3), path, {"classes": said}
@@ -311,13 +311,13 @@ def other_shape(path: Path) -> None:
 @pytest.mark.parametrize("name", ["files.json", "seeds.npy", "logits.npy", "maps-1.npy"])
 @pytest.mark.parametrize("done", [True, False])
 def test_a_damaged_cache_is_named(
-    taught: tuple[DecodedImages, Config],
+    cached: tuple[DecodedImages, Config],
     tmp_path: Path,
     damage: Callable[[Path], None],
     name: str,
     done: bool,
 ) -> None:
-    images, config = taught
+    images, config = cached
     out = tmp_path / "cache"
     make_teacher_cache(images, config, out)
     if not done:
@@ -333,9 +333,9 @@ def test_a_damaged_cache_is_named(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"done": "all"}', '{"channels": {}}'])
 def test_a_description_that_is_none_is_named(
-    taught: tuple[DecodedImages, Config], tmp_path: Path, text: str
+    cached: tuple[DecodedImages, Config], tmp_path: Path, text: str
 ) -> None:
-    images, config = taught
+    images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     path = tmp_path / "cache" / "teacher_cache.json"
     good = json.loads(path.read_text())

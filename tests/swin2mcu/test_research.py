@@ -20,7 +20,7 @@ from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
 from swin2mcu.research.table import read_table
 
 TABLE = """
-title = "Worth"
+title = "Gain"
 seeds = [0, 1]
 baseline = "plain"
 [[rows]]

@@ -119,8 +119,8 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         (runs / name / "log.csv").write_text(
             "epoch,val_top1,seconds,waiting_share\n1,0.5,1800,0.5\n2,0.25,1800,0.0\n"
         )
-    row = Row("taught", tmp_path, (), seeds, "student")
-    table = ExperimentSpec("t", "", "student", "taught", (row,), ())
+    row = Row("distilled", tmp_path, (), seeds, "student")
+    table = ExperimentSpec("t", "", "student", "distilled", (row,), ())
     text = "\n".join(zoo_section(tmp_path / "zoo", runs, tmp_path, [table]))
     assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
     assert "| net, mean of 2 seeds ± sd |" in text
