@@ -100,11 +100,11 @@ def float_model(model: Model, work: Path) -> tuple[Path, str]:
     if path.is_file():
         return path, ""
     from swin2mcu.common.cli import write_atomic
-    from tinyml.format.variants import dequantized_twin
+    from tinyml.format.variants import dequantized
 
     path = work / f"{model.sha256[:16]}-float32.tflite"
     if not path.is_file():
-        write_atomic(path, dequantized_twin(model.int8.read_bytes()))
+        write_atomic(path, dequantized(model.int8.read_bytes()))
     return path, "the int8 model's weights as floats: the float model itself is not in the folder"
 
 

@@ -89,10 +89,10 @@ def page_files(modules: Path) -> dict[str, Served]:
 
 def model_files(model: Model) -> tuple[dict[str, bytes], dict[str, str]]:
     """precision → .tflite with float32 ends, as the browser's runtime wants it; and notes."""
-    from tinyml.format.variants import float_io_twin
+    from tinyml.format.variants import with_float_ends
 
     path, note = _float_model(model)
-    models = {"float32": path.read_bytes(), "int8": float_io_twin(model.int8.read_bytes())}
+    models = {"float32": path.read_bytes(), "int8": with_float_ends(model.int8.read_bytes())}
     return models, {"float32": note}
 
 

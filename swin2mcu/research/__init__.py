@@ -1,11 +1,11 @@
-"""Tables of runs: trained where they are missing, and written down from the runs' own files.
+"""Experiments: train the runs that are missing, and report from the runs' own files.
 
-table.py              the table's file, and what a run's folder tells
+table.py              an experiment's file, and the files of its runs
 comparison.py         rows against their baseline, over seeds
 distillation_gain.py  distilled students beside their matched controls
 teachers.py           teachers, and their cached outputs
 int8.py               float, PTQ and QAT of a run
 zoo.py                the published models, and the runs they come from
-data_audit.py         near-duplicates and what the background gives away
+data_audit.py         near-duplicates, background probes, recall
 cost.py               what training costs
 """

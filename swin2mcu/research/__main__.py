@@ -1,4 +1,4 @@
-"""Run a table of configs and seeds, and write what came out from the runs' own files.
+"""Train the configs and seeds of experiments, and write a report from the runs' own files.
 
     python -m swin2mcu.research configs/research/small-96.toml --write docs/RESULTS.md
 

@@ -1,4 +1,4 @@
-"""The rows of a table against its baseline, as Markdown and as a plot."""
+"""An experiment's rows compared with its baseline, as Markdown and as a plot."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from swin2mcu.research.text import line, table
 
 STYLES = ("-", "--", ":", "-.")  # of lines, after ten colors
 SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # in columns of their own
-# How a teacher would be asked and compared, which says nothing where none is.
+# Fields about the teacher, which have no effect without distillation.
 OF_A_TEACHER = ("teacher.", "distillation.")
-# What a teacher is made of, which the run that its weights come from says.
+# Fields that the run of the teacher's weights decides.
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
 def section(experiment: ExperimentSpec, plot: str) -> str:
-    """The table as Markdown: a line a row, a verdict against the baseline, a line a run."""
+    """The experiment as Markdown: a line for each row, its verdict, and a line for each run."""
     found = {row.name: row.runs for row in experiment.rows}
     base = found[experiment.baseline]
     lines = [f"## {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
@@ -63,10 +63,10 @@ def section(experiment: ExperimentSpec, plot: str) -> str:
 
 
 def differences(config: Config, baseline: Config, kind: str = "student") -> str:
-    """What a row's config says otherwise than the baseline's: "alpha 0.5, beta 0.3"."""
+    """The fields in which a row's config differs from the baseline's: "alpha 0.5, beta 0.3"."""
     own = flat(config)
     names = [name for name in differing(config, baseline) if name not in SAID_ELSEWHERE]
-    if not (config.hint.init or baseline.hint.init):  # how a hint would be used says nothing then
+    if not (config.hint.init or baseline.hint.init):  # the other fields have no effect then
         names = [name for name in names if not name.startswith("hint.")]
     if kind == "student" and not config.distillation.used:
         names = [name for name in names if not name.startswith(OF_A_TEACHER)]
@@ -76,7 +76,7 @@ def differences(config: Config, baseline: Config, kind: str = "student") -> str:
 
 
 def _short(name: str) -> str:
-    """The names of distillation's fields say what they are of."""
+    """Names of the distillation table need no prefix, but for `cache`."""
     return name.removeprefix("distillation.") if name != "distillation.cache" else name
 
 
@@ -132,7 +132,7 @@ def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[s
 
 
 def pooled_sd(*groups: Sequence[float]) -> float:
-    """Standard deviation within groups of several values each, weighed by their degrees of freedom.
+    """Pooled standard deviation of groups of several values each.
 
     sqrt(sum((n - 1) variance) / sum(n - 1)).
     """
@@ -141,7 +141,7 @@ def pooled_sd(*groups: Sequence[float]) -> float:
 
 
 def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
-    """Validation accuracy over epochs, a line a run; the same bytes for the same logs."""
+    """Plot validation accuracy over epochs, a line for each run; equal logs give equal bytes."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -158,7 +158,7 @@ def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
                 epochs, values, f"C{number % 10}", ls=STYLES[number // 10], label=label, lw=1.2
             )
             lasts += values[len(values) // 3 :]
-    if lasts:  # the first epochs are far below, and all alike
+    if lasts:  # the first epochs are much lower, and alike
         axes.set_ylim(bottom=min(lasts) - 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -11,7 +11,7 @@ from swin2mcu.research.text import line, table, threads
 
 
 def cost_section(folder: Path) -> list[str]:
-    """A line for each network timed, and the cost of cached teacher outputs; [] without files.
+    """A line for each timed network, and the cost of cached teacher outputs; [] without files.
 
     Raises UserError for a file that is no measurement.
     """
@@ -29,9 +29,8 @@ def cost_section(folder: Path) -> list[str]:
     if timed:
         lines += [
             "",
-            "How many times as fast a training step is as in float32, channels first; the ways "
-            "took turns. Hours in the tables above are of machines that did other work beside, and "
-            "compare nothing.",
+            "Speed of a training step relative to float32 with channels first; the variants took "
+            "turns. Hours in the tables above cannot be compared: the machines did other work too.",
             *table(
                 "config | network | pixels | batch | channels last | bfloat16 | both | on",
                 list(map(_line, timed)),

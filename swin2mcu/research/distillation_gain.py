@@ -29,7 +29,7 @@ class Gain:
 
 
 def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
-    """Of every finished distilled row that has a matched control in its table."""
+    """The gain of every finished distilled row that has a matched control in its table."""
     found: dict[Path, Gain] = {}  # by the first run: some rows stand in two tables
     for table in tables:
         rows = [(row, _finished(row)) for row in table.rows if row.kind == "student"]
@@ -57,7 +57,7 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
 
 
 def gain_section(found: Sequence[Gain], plot: str) -> list[str]:
-    """The verdict in words, and the picture of it."""
+    """The gains as text, with their plot."""
     if not found:
         return []
     sure = [g for g in found if g.sd is not None]
@@ -90,7 +90,7 @@ def _finished(row: Row) -> list[Run]:
 
 
 def _is_control(labels: Config, distilled: Config) -> bool:
-    """Whether both differ in nothing but that one is distilled."""
+    """Whether the only difference is that the second is distilled."""
     if labels.distillation.used or not distilled.distillation.used:
         return False
     hints = labels.hint.init or distilled.hint.init
@@ -99,7 +99,7 @@ def _is_control(labels: Config, distilled: Config) -> bool:
 
 
 def draw_gains(found: Sequence[Gain], path: Path) -> None:
-    """A dot a row, right of the line where it gained; bars are the pooled sd where there is one."""
+    """Plot a dot for each row, with the pooled sd as a bar if there is one."""
     import matplotlib
     from matplotlib.figure import Figure
 

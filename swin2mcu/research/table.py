@@ -1,16 +1,16 @@
-"""A table of experiments as its file has it, and the runs that belong to it.
+"""An experiment's file and its runs.
 
 title = "…"                       # of the section in the document
-note = "…"                        # optional: why these rows, a paragraph under the title
+note = "…"                        # optional: a paragraph under the title
 kind = "student"                  # optional: or "teacher", what the rows train
 seeds = [0, 1, 2]                 # each row is run with each
 baseline = "cross-entropy alone"  # the row that the others are compared with
 [[rows]]
 name = "cross-entropy alone"
 config = "../small-96-baseline.toml" # a path beside this file
-set = ["epochs=10"]               # optional: differences too small for a file of their own
+set = ["optimizer.epochs=10"]     # optional: small differences, without a file of their own
 run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
-[[teachers]]                      # optional: whose logged scores stand beside
+[[teachers]]                      # optional: teachers whose logged scores are shown
 name = "small Swin"
 run = "teacher-small"
 """
@@ -36,7 +36,7 @@ RUN_HEAD = "val top-1 | best epoch | hours | waiting for data | on"
 
 @dataclass(frozen=True)
 class Run:
-    """One finished or unfinished run, as its files tell."""
+    """One finished or unfinished run, read from its files."""
 
     folder: Path
     config: Config
@@ -67,7 +67,7 @@ class Row:
 
     @property
     def runs(self) -> list[Run]:
-        """Those that have begun."""
+        """The runs that have finished an epoch."""
         return [run for folder in self.folders.values() if (run := read_run(folder, self.kind))]
 
 
@@ -124,7 +124,7 @@ def read_table(path: Path, runs: Path) -> ExperimentSpec:
 def _get(values: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
     """A value of the file. Raises KeyError where it has none, TypeError unless it is a `kind`."""
     value = values[key] if default is None else values.get(key, default)
-    if type(value) is not kind:  # to isinstance a bool is an int
+    if type(value) is not kind:  # isinstance would take a bool for an int
         raise TypeError(f"{key} must be {NOUNS[kind]}, not {value!r}")
     return value
 
@@ -140,7 +140,7 @@ def _get_list(
 
 
 def read_run(folder: Path, kind: str) -> Run | None:
-    """What a run's folder holds; None before its first epoch."""
+    """Read a run's folder; None before its first epoch."""
     log = read_log(folder)
     if not log:
         return None

@@ -1,4 +1,4 @@
-"""Cells and lines of Markdown tables, and JSON that may not be there."""
+"""Cells and lines of Markdown tables, and JSON files that may be missing."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def with_error(measured: dict[str, Any] | None) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a file holds; {} where there is none."""
+    """A JSON file's values; {} for a missing file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""The published models, as Markdown: what they cost and score, and the runs they stand on."""
+"""The published models as Markdown: cost, accuracy, and the runs that they start from."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from swin2mcu.research.int8 import (
 from swin2mcu.research.table import KINDS, RUN_HEAD, ExperimentSpec, read_run, run_cells
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
-STANDS_ON = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
+STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
 def zoo_section(
     zoo: Path, runs: Path, configs: Path, tables: Sequence[ExperimentSpec]
 ) -> list[str]:
-    """What the published models cost and score, and the paper's figures under them.
+    """Cost and accuracy of the published models, with the paper's figures below.
 
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
     results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml; the
@@ -73,14 +73,14 @@ def zoo_section(
         f"PC ({'; '.join(sorted(hardware))}); the arena is TensorFlow Lite Micro's.",
         *table(
             "model | file, bytes | parameters | MACs | arena, bytes | LiteRT int8 / float32, ms "
-            "| float test | int8 test | its teacher, and that one's float test",
+            "| float test | int8 test | its teacher, with its float test",
             rows,
         ),
         "",
         f"The last {len(paper['rows'])} rows are not measured here. {paper['note']} Source: "
         f"{paper['source']}.",
         *int8_table(entries),
-        *_stands_on([folder.name for _, folder in cards], runs),
+        *_starts_from([folder.name for _, folder in cards], runs),
         "",
     ]
 
@@ -99,7 +99,7 @@ def _mean_of_seeds(name: str, tables: Sequence[ExperimentSpec]) -> list[str]:
 
 
 def _accuracy(targets: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """A target's accuracy, if it saw test."""
+    """A target's accuracy, if measured on test."""
     found: dict[str, Any] | None = targets.get(name, {}).get("accuracy")
     return found if found and found["split"] == "test" else None
 
@@ -110,15 +110,15 @@ def _latency(targets: dict[str, Any], name: str) -> str:
 
 
 def _teacher(config: Config, runs: Path) -> str:
-    """The network a student learned from; "" where that was labels alone."""
+    """A student's teacher; "" for labels alone."""
     if not config.distillation.used:
         return ""
     made_by = RUN.search(config.teacher.init)
     return describe_teacher(config, runs / made_by[0] if made_by else None)
 
 
-def _stands_on(names: Sequence[str], runs: Path) -> list[str]:
-    """A line for each published run and for every run that one of them stands on."""
+def _starts_from(names: Sequence[str], runs: Path) -> list[str]:
+    """A line for each published run and for every run that it starts from."""
     lines: dict[str, str] = {}
 
     def follow(name: str, kind: str) -> None:
@@ -126,7 +126,7 @@ def _stands_on(names: Sequence[str], runs: Path) -> list[str]:
         if not run:
             return
         sources = {}
-        for field in STANDS_ON:
+        for field in STARTS_FROM:
             if found := RUN.search(str(flat(run.config)[field])):
                 sources[f"{found[1]} ({field.removesuffix('init').rstrip('._')})"] = found.groups()
         lines[name] = line(name, run.epochs, *run_cells(run), ", ".join(sources))
@@ -135,4 +135,4 @@ def _stands_on(names: Sequence[str], runs: Path) -> list[str]:
 
     for name in names:
         follow(name, KINDS[0])
-    return table(f"run | epochs | {RUN_HEAD} | stands on", list(lines.values()))
+    return table(f"run | epochs | {RUN_HEAD} | starts from", list(lines.values()))

@@ -1,6 +1,6 @@
-"""Many small trainings through the whole chain, and the worst they show: `make soak`.
+"""Run many small trainings through the whole chain and keep the worst figures: `make soak`.
 
-Finished cases are kept in build/soak and not run again; remove the folder to start anew. The
+Finished cases are kept in build/soak and not run again; remove the folder to start again. The
 figures go into docs/data/soak.json, and from there into docs/PARITY.md.
 """
 
@@ -22,7 +22,7 @@ FIGURES, DOCUMENT = Path("docs/data/soak.json"), Path("docs/PARITY.md")
 
 
 def run_case(case: Case, build: Path) -> str:
-    """Run one case in a process of its own unless it is finished; "" or what went wrong."""
+    """Run one case in its own process unless it is finished. Returns "" or the error."""
     folder = build / case.name
     if (folder / "figures.json").is_file():
         return ""

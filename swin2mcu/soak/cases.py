@@ -15,13 +15,13 @@ class Case:
     seed: int
     threads: int = 1
     photos: str = "leaves"  # or "noise", which has nothing to learn
-    dead: bool = False  # some channels have no weights, as weight decay leaves them
+    dead: bool = False  # some channels have weights near 0, as after weight decay
     board: str = "host"
     epochs: int = 2
 
     @property
     def name(self) -> str:
-        """A folder's name, unlike every other case's."""
+        """The case's folder, a unique name."""
         marks = f"{'-dead' if self.dead else ''}-{self.photos}-t{self.threads}-{self.board}"
         return f"{self.student}-{self.size}-{self.classes}c-s{self.seed}{marks}"
 
@@ -29,8 +29,8 @@ class Case:
 MINIMAL, SMALL = "tf_mobilenetv3_small_minimal_100", "tf_mobilenetv3_small_100"
 HALF, THREE_QUARTERS = "mobilenetv3_small_050", "mobilenetv3_small_075"
 
-# 32 px is where the last squeeze-excite and the pooling see one pixel. 60 classes of noise are
-# where no answer is clear.
+# At 32 px the last squeeze-excite and the pooling get one pixel. With 60 classes of noise no class
+# is clearly the best.
 CASES = (
     Case(32, SMALL, 3, 0),
     Case(32, SMALL, 60, 1, photos="noise"),

@@ -1,9 +1,9 @@
-"""One case of the soak through the whole chain, by the commands that people use.
+"""Run one case of the soak through the whole chain, with the public commands.
 
 python -m swin2mcu.soak.chain CASE FOLDER
 
-Each case is a process of its own, since a process computes with one number of threads. Writes
-FOLDER/figures.json; the exit code of the first command that fails is its own.
+Each case has its own process, since the number of threads is fixed for a process. Writes
+FOLDER/figures.json. Exits with the code of the first command that fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swin2mcu.soak.cases import CASES, Case
 TRAIN, VAL, TEST = 10, 4, 2  # photos of a class
 TRAIN_MANY, VAL_MANY = 4, 1  # of each of many classes
 MANY = 20
-DEAD = 1e-9  # what weight decay leaves of a weight
+DEAD = 1e-9  # the factor by which weight decay shrinks a dead channel's weights
 
 
 def make_photos(case: Case, folder: Path) -> None:
@@ -54,7 +54,7 @@ def make_photos(case: Case, folder: Path) -> None:
 
 
 def kill_channels(run: Path) -> None:
-    """Some channels of a student lose their weights, as weight decay does to idle ones."""
+    """Shrink the weights of some channels of a student, as weight decay does to unused ones."""
     from pytorch_side.nets.models import load_student
     from pytorch_side.nets.weights import read_weights, save_weights
 

@@ -1,4 +1,4 @@
-"""What the soak found, as a record and as the tables of docs/PARITY.md."""
+"""The soak's figures, as a record and as the tables of docs/PARITY.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
                 stage["name"],
                 {"against": stage["against"], "unit": stage["unit"], "limits": stage["limits"]},
             )
-            # Networks trained for seconds decide little clearly: say of how many images.
+            # Networks trained for seconds are rarely confident: report the number of images.
             worst["decided_images"] = worst.get("decided_images", 0) + stage["decided_images"]
             for figure in FIGURES:
                 choose = min if figure == "decided_agreement" else max

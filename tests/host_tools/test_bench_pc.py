@@ -23,7 +23,7 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
 from tinyml.format.tflite import parse
-from tinyml.format.variants import dequantized_twin, float_io_twin
+from tinyml.format.variants import dequantized, with_float_ends
 
 
 @pytest.fixture(scope="module")
@@ -196,16 +196,16 @@ def test_results_of_another_model_are_not_overwritten(
     assert (run / "results.json").read_text() == foreign
 
 
-def test_the_float_ended_twin_computes_the_same_integers(
+def test_the_variant_with_float_ends_computes_the_same_integers(
     measured: tuple[Path, dict[str, dict]], tmp_path: Path
 ) -> None:
     original = measured[0] / "model_int8.tflite"
-    twin = tmp_path / "twin.tflite"
-    twin.write_bytes(float_io_twin(original.read_bytes()))
+    variant = tmp_path / "variant.tflite"
+    variant.write_bytes(with_float_ends(original.read_bytes()))
     graph = parse(original.read_bytes())
     end = graph.tensors[graph.outputs[0]]
     scale, zero = float(end.scales[0]), int(end.zero_points[0])
-    one, other = load_litert(original, 1), load_litert(twin, 1)
+    one, other = load_litert(original, 1), load_litert(variant, 1)
     for seed in range(5):
         shape = (SIZE, SIZE, 3)
         pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -214,14 +214,14 @@ def test_the_float_ended_twin_computes_the_same_integers(
         np.testing.assert_array_equal(np.rint(real / scale + zero).astype(int), exact)
 
 
-def test_the_dequantized_twin_holds_the_real_weights(
+def test_the_dequantized_variant_holds_the_real_weights(
     measured: tuple[Path, dict[str, dict]],
 ) -> None:
     stored = (measured[0] / "model_int8.tflite").read_bytes()
-    graph, twin = parse(stored), parse(dequantized_twin(stored))
-    assert [op.op for op in twin.operators] == [op.op for op in graph.operators]
+    graph, variant = parse(stored), parse(dequantized(stored))
+    assert [op.op for op in variant.operators] == [op.op for op in graph.operators]
     compared = 0
-    for before, after in zip(graph.tensors, twin.tensors, strict=True):
+    for before, after in zip(graph.tensors, variant.tensors, strict=True):
         if before.data is None or before.dtype != "int8":
             continue
         along = [1] * len(before.shape)
@@ -232,6 +232,6 @@ def test_the_dequantized_twin_holds_the_real_weights(
     assert compared > 50
 
 
-def test_a_twin_of_something_else_is_refused() -> None:
+def test_a_variant_of_something_else_is_refused() -> None:
     with pytest.raises(UserError, match=r"not a \.tflite"):
-        float_io_twin(b"no model at all, just bytes")
+        with_float_ends(b"no model at all, just bytes")

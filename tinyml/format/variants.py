@@ -1,7 +1,7 @@
-"""Twins of an int8 .tflite for runtimes that cannot take it as it is, or to compare it with.
+"""Variants of an int8 .tflite, for runtimes that do not take it and for comparison.
 
-float_io_twin:     QUANTIZE → the int8 model, unchanged → DEQUANTIZE  (browsers take no int8)
-dequantized_twin:  the same operators on the same weights, as float32  (what int8 costs or saves)
+with_float_ends:  QUANTIZE → the int8 model, unchanged → DEQUANTIZE  (browsers take no int8)
+dequantized:      the same operators and weights in float32          (what int8 costs or saves)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinyml.format.writer import schema
 QUANTIZE_VERSION, DEQUANTIZE_VERSION = 1, 2
 
 
-def float_io_twin(model: bytes) -> bytes:
+def with_float_ends(model: bytes) -> bytes:
     """The int8 model with float32 at both ends; everything between is byte for byte the same."""
     parsed = _parse(model)
     graph = parsed.subgraphs[0]
@@ -33,7 +33,7 @@ def float_io_twin(model: bytes) -> bytes:
     return _pack(parsed)
 
 
-def dequantized_twin(model: bytes) -> bytes:
+def dequantized(model: bytes) -> bytes:
     """The network an int8 model stands for: real weights = scale · (stored - zero point)."""
     parsed = _parse(model)
     graph = parsed.subgraphs[0]
@@ -68,7 +68,7 @@ def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.floa
 
 
 def _is_shape_reader(model: Any, operator: Any) -> bool:
-    """MEAN's axes and RESHAPE's shape are int32 too, but numbers of another kind."""
+    """MEAN's axes and RESHAPE's shape are int32 too, but not quantized."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode) in (
         schema.BuiltinOperator.MEAN,
