@@ -1,22 +1,27 @@
 """Says before anything is built or flashed whether a model fits a board, and what would.
 
 python host_tools/fit.py [RUN_OR_ZOO] [--board NAME]
+
+Of boards with a clock it also says how long one inference may take: an estimate.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from host_tools.boards.estimate import Estimate, Work, basis_of, counted_work, estimate, known_work
 from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import Model, add_foreign_options, load_model, load_named
 from swin2mcu.common.cli import Parser, UserError, run_command
@@ -37,6 +42,7 @@ class Need:
     arena_bytes: int  # exact: the compiler plans it
     weights_bytes: int  # weights and biases, with what packing adds
     activation_bytes: int = 0  # that its operators read and write in one inference
+    macs: int = 0  # multiply-accumulates of one inference
 
     @property
     def ram_bytes(self) -> int:
@@ -79,11 +85,11 @@ class Fit:
         ]
 
 
-def need_of(graph: Graph, arena_bytes: int) -> Need:
+def need_of(graph: Graph, arena_bytes: int, macs: int = 0) -> Need:
     """`arena_bytes` is the compiler's plan; weights are counted from the graph's constants."""
     constants = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.data is not None)
     weights = constants + constants // 50  # packing pads channels: 2 % at most
-    return Need(arena_bytes, weights, activation_bytes(graph))
+    return Need(arena_bytes, weights, activation_bytes(graph), macs)
 
 
 def activation_bytes(graph: Graph) -> int:
@@ -147,7 +153,8 @@ def _largest_that_fits(board: Board, but: str, memory: str) -> str:
 def measure(model: Model, core: str) -> Need:
     """Compile the model for `core` (seconds) to know its arena."""
     graph = read(model.int8)
-    return need_of(graph, compile_graph(graph, model.sha256, core).arena_bytes)
+    compiled = compile_graph(graph, model.sha256, core)
+    return need_of(graph, compiled.arena_bytes, compiled.macs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -156,6 +163,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_foreign_options(parser)
     parser.add_argument("--board", help="one board (default: all of them)")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--count",
+        action="store_true",
+        help="count this model's instructions for the estimate now, about a minute (default: "
+        "what was counted of the published models, scaled by MACs where need be)",
+    )
     arguments = parser.parse_args(argv)
 
     def command() -> int:
@@ -163,13 +176,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         model = load_named(arguments, keep=False)
         needs = {core: measure(model, core) for core in sorted({b.core for b in boards})}
         fits = [fit(needs[board.core], board, m.name) for board in boards for m in board.memories]
+        work = work_of(model, max(need.macs for need in needs.values()), arguments.count)
+        named = {board.name: board for board in boards}
+        times = [
+            None if one.shortages else estimate(named[one.board], one.fetch_bytes, work)
+            for one in fits
+        ]
         if arguments.json:
-            print(json.dumps([{**asdict(one), "fits": not one.shortages} for one in fits]))
+            print(json.dumps([_as_dict(*pair) for pair in zip(fits, times, strict=True)]))
         else:
             _print(model.card.name, fits)
+            processors = {board.processor for board in boards} - {""}
+            _print_times(fits, times, processors, work)
         return 0
 
     return run_command(command)
+
+
+def work_of(model: Model, macs: int, count: bool) -> Callable[[str], Work]:
+    """Processor → instructions of one inference, each found once."""
+    hard_swish = any(operator.op == "HARD_SWISH" for operator in read(model.int8).operators)
+
+    @cache
+    def work(processor: str) -> Work:
+        if count:
+            return counted_work(processor, model.card.name, model.int8)
+        return known_work(processor, macs, hard_swish)
+
+    return work
+
+
+def _as_dict(one: Fit, time: Estimate | None) -> dict[str, Any]:
+    said = {**asdict(one), "fits": not one.shortages}
+    return {**said, "estimate": {**asdict(time), "text": str(time)} if time else None}
+
+
+def _print_times(
+    fits: list[Fit], times: list[Estimate | None], processors: set[str], work: Callable[[str], Work]
+) -> None:
+    """One line for all boards and memory choices of the same estimate."""
+    lines: dict[str, list[str]] = {}
+    for one, time in zip(fits, times, strict=True):
+        if time is not None:
+            lines.setdefault(str(time), []).append(f"{one.board} {one.memory}")
+    if not lines:
+        return
+    print("\nOne inference, not measured:")
+    for text, names in lines.items():
+        print(f"  {', '.join(names)}: {text}")
+    print("What that rests on (how fast memory is read: firmware/core_speed.json):")
+    for processor in sorted(processors):
+        print(f"  {basis_of(processor, work(processor))}")
 
 
 def _print(name: str, fits: list[Fit]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -41,6 +41,10 @@ class Board:
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
     session: str  # what it speaks: "" (docs/PROTOCOL.md) or "mlperf"
     launch: str  # the command that is this board, "" where it is hardware
+    processor: str = ""  # of firmware/core_speed.json; "" where the board is emulated
+    clock_mhz: int = 0
+    # memory → MB/s at which it is read in place, from and to
+    read_mb_s: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def emulated(self) -> bool:
@@ -93,6 +97,8 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
         if not words("custom_engines"):
             continue
         weights_bytes = int(table.get(section, "custom_weights", "0"))
+        processor, clock_mhz = words("custom_processor") or ("", "0")
+        reads = {memory: words(f"custom_{memory}_read") for memory in ("flash", "psram")}
         boards[name] = Board(
             name=name,
             hardware=table.get(section, "custom_hardware", name),
@@ -109,6 +115,9 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
             usb_ids=tuple(word.lower() for word in words("custom_usb")),
             session=table.get(section, "custom_session"),
             launch=" ".join(table.get(section, "custom_launch").split()),
+            processor=processor,
+            clock_mhz=int(clock_mhz),
+            read_mb_s={name: (float(at[0]), float(at[1])) for name, at in reads.items() if at},
         )
     return boards
 
