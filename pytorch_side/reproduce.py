@@ -8,7 +8,8 @@ runs/OTHER/teacher.safetensors and that run is missing or not finished, configs/
 trained first, and so on. A killed run resumes.
 
 The same kind of processor with the same number of threads gives the same weights. Another one gives
-other weights, as another seed would; seeds may differ by more than POINTS_MAX (docs/RESULTS.md).
+other weights, as another seed would; seeds may differ by more than POINTS_MAX
+(docs/results/small-96.md).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ import pytest
 
 from host_tools.report.__main__ import main as report
 from swin2mcu.__main__ import MODULES
+from swin2mcu.research.data_audit import recall_section, split_lines
+from swin2mcu.research.zoo import models_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -48,7 +50,29 @@ def test_the_demos_sample_is_of_this_demo() -> None:
     assert abs(told / counted - 1) < 5e-3
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+def test_the_tables_of_results_are_the_zoos() -> None:
+    """Those that need no run: figures of published models, data audit, recall."""
+    results = (ROOT / "docs/RESULTS.md").read_text(encoding="utf-8")
+    tables = {
+        "models": models_lines(ROOT / "tinyml/zoo", Path("nothing"), ROOT / "configs"),
+        "audit": split_lines(ROOT / "docs/data"),
+    }
+    for name, lines in tables.items():
+        text = results.partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]
+        assert lines and text == "\n".join(lines) + "\n", (
+            f"{name}: write it by `python -m swin2mcu.research --report --write docs/RESULTS.md`"
+        )
+    recall = (ROOT / "docs/results/recall.md").read_text(encoding="utf-8")
+    assert recall == "\n".join(recall_section(ROOT / "tinyml/zoo")) + "\n"
+    for page in (ROOT / "docs/results").glob("*.md"):
+        assert f"](results/{page.name})" in results, f"RESULTS.md does not link to {page.name}"
+    assert results.count("\n") <= 100, "RESULTS.md is a page that a reader finishes"
+
+
+PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.documents import replace_part
 from swin2mcu.common.paths import ROOT
 
 DOCS = ROOT / "docs" / "BOARDS.md"
 REPORTS = ROOT / "docs" / "boards"
-BEGIN, END = "<!-- reports -->\n", "<!-- end -->"
 NONE = "No report yet: nobody has sent one."
 NEEDED = ("board", "chip", "clock_hz", "memory", "engine", "model", "cost", "checks", "date")
 
@@ -41,12 +41,8 @@ def load_reports(folder: Path = REPORTS) -> list[dict[str, Any]]:
 
 
 def rewrite(text: str, reports: Sequence[dict[str, Any]]) -> str:
-    """`text` with what stands between the two markers made anew. Raises UserError without them."""
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise UserError(f"the document has no {BEGIN.strip()} with an {END} behind it")
-    return before + BEGIN + "\n".join(_lines(reports)) + "\n" + END + after
+    """`text` with a new table of reports. Raises UserError where it has no markers for one."""
+    return replace_part(text, "reports", _lines(reports))
 
 
 def _lines(reports: Sequence[dict[str, Any]]) -> list[str]:

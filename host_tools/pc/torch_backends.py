@@ -14,7 +14,7 @@ from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Pixels, Runner
 from host_tools.report.entries import LEARNED_FROM
 from pytorch_side.config import read_saved_config, with_values
-from pytorch_side.nets.describe import describe_teacher
+from pytorch_side.nets.describe import describe_teacher, saved_beside
 from swin2mcu.common.pixels import to_float
 
 SWIN_LARGE = "swin_large_patch4_window7_224"
@@ -76,7 +76,7 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
         return []  # it learned from labels alone
     weights = Path(config.teacher.init) if config.teacher.init else None
     trained = weights is not None and weights.is_file()
-    described = describe_teacher(config, weights)
+    described = describe_teacher(config, saved_beside(weights))
     if not trained:
         if config.teacher.name == SWIN_LARGE:
             return []  # it is there already

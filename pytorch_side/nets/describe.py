@@ -7,24 +7,29 @@ from pathlib import Path
 from pytorch_side.config import Config, read_saved_config
 
 
-def describe_teacher(config: Config, weights: Path | None) -> str:
+def describe_teacher(config: Config, made: Config | None) -> str:
     """A config's teacher, and the pretrained networks that its stem and hints come from.
 
-    Those are named in the config.json beside its `weights`, if there is one.
+    Those are named in `made`, the config that the teacher was trained with, if it is known.
     """
+    made = made or Config()
     sizes = config.teacher.arguments
     text = config.teacher.name.replace("swin", "Swin", 1)
     if "embed_dim" in sizes:
         text += f" {sizes['embed_dim']}"
     if "depths" in sizes:
         text += f", depths {'-'.join(str(depth) for depth in sizes['depths'])}"
-    own = weights.with_name("config.json") if weights else None
-    made = read_saved_config(own) if own and own.is_file() else Config()
     if config.teacher.stem:
         text += f", over the stages of {config.teacher.stem} to stride 16"
         text += f" as {_of(made.teacher.stem_init)} learned them" if made.teacher.stem_init else ""
     text += f", {config.teacher.size} px"
     return f"{text}, with hints from {_of(made.hint.init)}" if made.hint.init else text
+
+
+def saved_beside(weights: Path | None) -> Config | None:
+    """The config.json beside a weight file, if there is one."""
+    path = weights.with_name("config.json") if weights else None
+    return read_saved_config(path) if path and path.is_file() else None
 
 
 def _of(path: str) -> str:

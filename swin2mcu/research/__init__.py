@@ -1,6 +1,7 @@
 """Experiments: train the runs that are missing, and report from the runs' own files.
 
 table.py              an experiment's file, and the files of its runs
+pages.py              RESULTS.md and the pages it links to
 comparison.py         rows against their baseline, over seeds
 distillation_gain.py  distilled students beside their matched controls
 teachers.py           teachers, and their cached outputs

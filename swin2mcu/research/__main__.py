@@ -1,10 +1,12 @@
-"""Train the configs and seeds of experiments, and write a report from the runs' own files.
+"""Train the configs and seeds of experiments, and write their pages from the runs' own files.
 
     python -m swin2mcu.research configs/research/small-96.toml --write docs/RESULTS.md
 
 Finished runs are not run again; `--report` runs nothing. `--score-test` scores finished runs on
-test that were not yet scored with these weights. The published models, the gain of distillation,
-the data audit and what training costs (runs/speed, by pytorch_side.speed) stand first.
+test that were not yet scored with these weights. An experiment's page is docs/results/NAME.md.
+The tables of RESULTS.md and the pages of published models, recall and speed (runs/speed, by
+pytorch_side.speed) are written too where their files are here. The gain of distillation is taken
+from all experiments at once: name none to have them all.
 """
 
 from __future__ import annotations
@@ -15,16 +17,14 @@ from pathlib import Path
 
 from pytorch_side.config import differing, load_config
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
-from swin2mcu.common.cli import Parser, run_command, write_atomic
-from swin2mcu.common.paths import data_folder
-from swin2mcu.research.comparison import draw_curves, section
-from swin2mcu.research.cost import cost_section
-from swin2mcu.research.data_audit import audit_section
-from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
-from swin2mcu.research.table import ExperimentSpec, read_run, read_table
-from swin2mcu.research.zoo import zoo_section
+from swin2mcu.common.cli import Parser, run_command
+from swin2mcu.common.paths import CONFIGS, data_folder
+from swin2mcu.research.pages import Figures, pages, parts, write
+from swin2mcu.research.table import ExperimentSpec, find_tables, read_run, read_table
 
 log = logging.getLogger(__name__)
+
+RESEARCH = CONFIGS / "research"
 
 
 def train_missing(table: ExperimentSpec, sources: Sources, overrides: Sequence[str]) -> None:
@@ -58,14 +58,24 @@ def score_finished(table: ExperimentSpec, data: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("tables", nargs="+", type=Path)
+    parser.add_argument(
+        "tables",
+        nargs="*",
+        type=Path,
+        help="files of experiments; default: all in configs/research",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
     parser.add_argument(
         "--weights", type=Path, help="folder of the files that configs call weights/"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument("--write", type=Path, metavar="FILE.md", help="default: standard output")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE.md",
+        help="docs/RESULTS.md; pages go into results/ beside it. Default: standard output",
+    )
     parser.add_argument(
         "--score-test", action="store_true", help="score finished runs on test, once"
     )
@@ -81,40 +91,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        tables = {path.stem: read_table(path, arguments.runs) for path in arguments.tables}
-        parts = [
-            "# Results",
-            "",
-            "Written from the runs' own files by `python -m swin2mcu.research "
-            + " ".join(str(path) for path in arguments.tables)
-            + " --report --write docs/RESULTS.md`; no number is typed by hand but the paper's. "
-            "Choices are made on val; each score on test is logged.",
-            "",
-        ]
-        sections, plots = [], arguments.write.parent if arguments.write else None
-        for name, table in tables.items():
+        known = find_tables(arguments.tables[0].parent if arguments.tables else RESEARCH)
+        chosen = arguments.tables or known
+        tables = {path.stem: read_table(path, arguments.runs) for path in chosen}
+        for table in tables.values():
             if not arguments.report:
                 sources = Sources(data_folder(arguments.data), arguments.weights)
                 train_missing(table, sources, arguments.overrides)
             if arguments.score_test:
                 score_finished(table, data_folder(arguments.data))
-            plot = f"results-{name}.svg"
-            if plots:
-                draw_curves(table, plots / plot)
-            sections.append(section(table, plot))
-        every, found = list(tables.values()), gains(list(tables.values()))
-        parts += zoo_section(arguments.zoo, arguments.runs, Path("configs"), every)
-        parts += gain_section(found, "results-gain.svg")
-        if plots and found:
-            draw_gains(found, plots / "results-gain.svg")
-        parts += audit_section(arguments.evaluated, arguments.zoo)
-        parts += cost_section(arguments.runs / "speed")
-        text = "\n".join([*parts, *sections])
+        every = {path.resolve() for path in known} <= {path.resolve() for path in chosen}
+        figures = Figures(tables, every, arguments.runs, arguments.zoo, arguments.evaluated)
         if arguments.write:
-            write_atomic(arguments.write, text)
-            print(arguments.write)
+            for path in write(arguments.write, figures):
+                print(path)
         else:
-            print(text, end="")
+            shown = ["\n".join(lines) + "\n" for lines in parts(figures).values() if lines]
+            print("\n".join([*shown, *pages(figures).values()]), end="")
 
     return run_command(command)
 

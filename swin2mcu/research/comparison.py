@@ -22,11 +22,11 @@ OF_A_TEACHER = ("teacher.", "distillation.")
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
-def section(experiment: ExperimentSpec, plot: str) -> str:
-    """The experiment as Markdown: a line for each row, its verdict, and a line for each run."""
+def section(experiment: ExperimentSpec, plot: str) -> list[str]:
+    """The experiment's page: a line for each row, its verdict, and a line for each run."""
     found = {row.name: row.runs for row in experiment.rows}
     base = found[experiment.baseline]
-    lines = [f"## {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
+    lines = [f"# {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
     lines += [experiment.note.strip(), ""] if experiment.note else []
     rows = []
     for name, runs in found.items():
@@ -59,7 +59,7 @@ def section(experiment: ExperimentSpec, plot: str) -> str:
             if c.distillation.cache and c.distillation.used
         ]
     )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def differences(config: Config, baseline: Config, kind: str = "student") -> str:

@@ -10,33 +10,41 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.research.text import line, table, threads
 
 
-def cost_section(folder: Path) -> list[str]:
-    """A line for each timed network, and the cost of cached teacher outputs; [] without files.
+def cache_cost_lines(folder: Path) -> list[str]:
+    """What an epoch on cached teacher outputs costs; [] without a measurement.
 
     Raises UserError for a file that is no measurement.
     """
-    found = [_read(path) for path in sorted(folder.glob("*.json"))]
-    timed = sorted((f for f in found if "ways" in f), key=lambda f: (f["network"], f["size"]))
-    replayed = [f for f in found if _cache_cost(f)]
-    if not found:
-        return []
-    lines = ["## What training costs", ""]
-    lines += [
+    return [
         f"An epoch of {f['config']} on cached teacher outputs costs {_cache_cost(f):.2f} of one "
         f"without a teacher, in processor time ({_where(f)})."
-        for f in replayed
+        for f in _measured(folder)
+        if _cache_cost(f)
     ]
-    if timed:
-        lines += [
-            "",
-            "Speed of a training step relative to float32 with channels first; the variants took "
-            "turns. Hours in the tables above cannot be compared: the machines did other work too.",
-            *table(
-                "config | network | pixels | batch | channels last | bfloat16 | both | on",
-                list(map(_line, timed)),
-            ),
-        ]
-    return [*lines, ""]
+
+
+def speed_section(folder: Path) -> list[str]:
+    """A line for each timed network; [] without a measurement.
+
+    Raises UserError for a file that is no measurement.
+    """
+    timed = [f for f in _measured(folder) if "ways" in f]
+    if not timed:
+        return []
+    return [
+        "# Speed of a training step",
+        "",
+        "Speed of a training step relative to float32 with channels first; the variants took "
+        "turns. Hours in the other tables cannot be compared: the machines did other work too.",
+        *table(
+            "config | network | pixels | batch | channels last | bfloat16 | both | on",
+            [_line(f) for f in sorted(timed, key=lambda f: (f["network"], f["size"]))],
+        ),
+    ]
+
+
+def _measured(folder: Path) -> list[dict[str, Any]]:
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
 
 
 def _line(found: dict[str, Any]) -> str:

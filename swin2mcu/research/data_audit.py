@@ -11,14 +11,11 @@ SPLITS = {"given": "as given", "random": "the same photos, random split"}
 EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
 
 
-def audit_section(evaluated: Path, zoo: Path) -> list[str]:
-    """Both splits beside each other, from the files of `evaluate audit` and `probe`, and recall."""
-    lines = [*_splits(evaluated), *_recall(zoo)]
-    return ["## Data audit", *lines, ""] if lines else []
+def split_lines(evaluated: Path) -> list[str]:
+    """Both splits beside each other, from the files of `evaluate audit` and `probe`; [] without.
 
-
-def _splits(evaluated: Path) -> list[str]:
-    """Near-duplicates between splits, and accuracy from the background alone."""
+    Near-duplicates between splits, and accuracy from the background alone.
+    """
     audit, probe = (
         next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})
         for kind in ("audit", "probe")
@@ -34,7 +31,6 @@ def _splits(evaluated: Path) -> list[str]:
         lines.append(line(name, f"{pair['near']} of {pair['photos']}", *seen))
     heads = " | ".join(f"told from {region}" for region in regions)
     return [
-        "",
         "Test photos with a near-duplicate in train (at most "
         f"{audit['near_bits']} bits of a perceptual hash differ, in any of eight orientations), "
         "and the test accuracy of a linear classifier that sees the border alone, or a small "
@@ -44,7 +40,7 @@ def _splits(evaluated: Path) -> list[str]:
     ]
 
 
-def _recall(zoo: Path) -> list[str]:
+def recall_section(zoo: Path) -> list[str]:
     """Recall of each class on test, of the published models in the board's own integers."""
     found: dict[str, dict[str, float]] = {}
     cards = sorted(
@@ -67,5 +63,5 @@ def _recall(zoo: Path) -> list[str]:
         line(name, *(f"{recall[name]:.1%}" if name in recall else "" for recall in found.values()))
         for name in worst
     ]
-    text = "Recall of each class on test, in int8, the worst first:"
-    return ["", text, *table(" | ".join(["class", *found]), lines)]
+    head, text = "# Recall of each class", "Recall of each class on test, in int8, the worst first:"
+    return [head, "", text, *table(" | ".join(["class", *found]), lines)]

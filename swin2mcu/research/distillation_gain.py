@@ -56,29 +56,26 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
     return list(found.values())
 
 
-def gain_section(found: Sequence[Gain], plot: str) -> list[str]:
+def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
     """The gains as text, with their plot."""
     if not found:
         return []
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
-    lines = [
-        "## The gain of distillation from a Swin",
-        "",
+    return [
         f"![gain on val over labels alone]({plot})",
         "",
         f"{len(found)} ways to distill were tried, each beside a matched control: labels alone "
         "with the same start, images and epochs. On val "
         f"{sum(g.points > 0 for g in found)} of them gained and {sum(g.points < 0 for g in found)} "
         f"lost. {len(sure)} have several seeds; of those {len(better)} gained more than twice the "
-        "pooled standard deviation: "
-        + ("; ".join(_said(g) for g in sure) or "none")
-        + ". "
-        + ("" if better else "So nothing is shown in favor of the hybrid here. ")
-        + read_json(PAPER)["claim"],
+        f"pooled standard deviation{':' if sure else '.'}",
         "",
+        *[f"- {_said(gain)}" for gain in sure],
+        *([""] if sure else []),
+        ("" if better else "So nothing is shown in favor of the hybrid here. ")
+        + read_json(PAPER)["claim"],
     ]
-    return lines
 
 
 def _said(gain: Gain) -> str:

@@ -121,6 +121,12 @@ def read_table(path: Path, runs: Path) -> ExperimentSpec:
     return table
 
 
+def find_tables(folder: Path) -> list[Path]:
+    """The files of experiments in a folder; the configs of their rows lie beside them."""
+    paths = sorted(folder.glob("*.toml"))
+    return [path for path in paths if "[[rows]]" in path.read_text(encoding="utf-8")]
+
+
 def _get(values: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
     """A value of the file. Raises KeyError where it has none, TypeError unless it is a `kind`."""
     value = values[key] if default is None else values.get(key, default)

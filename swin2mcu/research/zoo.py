@@ -25,27 +25,19 @@ STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
-def zoo_section(
-    zoo: Path, runs: Path, configs: Path, tables: Sequence[ExperimentSpec]
-) -> list[str]:
+def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     """Cost and accuracy of the published models, with the paper's figures below.
 
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
-    results.json, its teacher from the run's config.json or, without a run, configs/<name>.toml; the
-    mean of its seeds from the table that trains them.
+    results.json, its teacher from the config.json of the run and of the teacher's run or, where a
+    run is not here, from configs/<name>.toml.
     """
-    rows, entries, hardware = [], [], set()
-    cards = [(read_json(path), path.parent) for path in zoo.glob("*/card.json")]
-    for card, folder in sorted(cards, key=lambda pair: pair[0]["macs"]):
-        targets = read_json(folder / "results.json").get("targets", {})
-        float_test = _accuracy(targets, "pc-torch-float32")
-        exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
-        published = replace(of_card(folder.name, card, float_test), int8_test=exact)
-        entries.append(int8_line(published))
-        entries += _mean_of_seeds(folder.name, tables)
+    rows, hardware = [], set()
+    for card, folder in _entries(zoo):
+        targets, float_test, exact = _scores(card, folder)
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         hardware.add(targets.get("pc-litert-int8", {}).get("hardware", "unknown"))
-        teacher = _teacher(_config(runs / folder.name, configs), runs)
+        teacher = _teacher(folder.name, runs, configs)
         if teacher:
             teacher += f": {with_error(_accuracy(targets, 'pc-torch-teacher-float32'))}"
         rows.append(
@@ -67,8 +59,6 @@ def zoo_section(
     keys = ("name", "file", "parameters", "macs", "arena", "latency", "float", "int8", "teacher")
     rows += [line(*(row.get(key, NONE) for key in keys)) for row in paper["rows"]]
     return [
-        "## Published models",
-        "",
         "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
         f"PC ({'; '.join(sorted(hardware))}); the arena is TensorFlow Lite Micro's.",
         *table(
@@ -79,15 +69,50 @@ def zoo_section(
         "",
         f"The last {len(paper['rows'])} rows are not measured here. {paper['note']} Source: "
         f"{paper['source']}.",
-        *int8_table(entries),
-        *_starts_from([folder.name for _, folder in cards], runs),
-        "",
     ]
 
 
-def _config(run: Path, configs: Path) -> Config:
-    saved, given = run / "config.json", configs / f"{run.name}.toml"
-    return read_saved_config(saved) if saved.is_file() else load_config(given)
+def published_section(zoo: Path, runs: Path, tables: Sequence[ExperimentSpec]) -> list[str]:
+    """The published models before and after int8, and the runs they start from.
+
+    The mean of a model's seeds comes from the table that trains them. [] without the runs.
+    """
+    names, lines = [], []
+    for card, folder in _entries(zoo):
+        _, float_test, exact = _scores(card, folder)
+        lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
+        lines += _mean_of_seeds(folder.name, tables)
+        names.append(folder.name)
+    if not (starts := _starts_from(names, runs)):
+        return []
+    return [
+        "# Published models before and after int8, and their trainings",
+        *int8_table(lines),
+        *starts,
+    ]
+
+
+def _entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:
+    """Each published model's card and folder, by multiply-accumulates."""
+    cards = [(read_json(path), path.parent) for path in zoo.glob("*/card.json")]
+    return sorted(cards, key=lambda pair: pair[0]["macs"])
+
+
+def _scores(
+    card: dict[str, Any], folder: Path
+) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any] | None]:
+    """A published model's measured targets, and its accuracy on test in float and in int8."""
+    targets = read_json(folder / "results.json").get("targets", {})
+    exact = card["accuracy"].get("int8") or _accuracy(targets, "pc-tflm-int8")
+    return targets, _accuracy(targets, "pc-torch-float32"), exact
+
+
+def _config(name: str, runs: Path, configs: Path) -> Config | None:
+    """A run's config or, where the run is not here, the config it is trained with."""
+    saved, given = runs / name / "config.json", configs / f"{name}.toml"
+    if saved.is_file():
+        return read_saved_config(saved)
+    return load_config(given) if given.is_file() else None
 
 
 def _mean_of_seeds(name: str, tables: Sequence[ExperimentSpec]) -> list[str]:
@@ -109,12 +134,13 @@ def _latency(targets: dict[str, Any], name: str) -> str:
     return f"{cost['p50'] / 1000:.2f}" if cost.get("unit") == "us" else NONE
 
 
-def _teacher(config: Config, runs: Path) -> str:
+def _teacher(name: str, runs: Path, configs: Path) -> str:
     """A student's teacher; "" for labels alone."""
-    if not config.distillation.used:
+    config = _config(name, runs, configs)
+    if not (config and config.distillation.used):
         return ""
     made_by = RUN.search(config.teacher.init)
-    return describe_teacher(config, runs / made_by[0] if made_by else None)
+    return describe_teacher(config, _config(made_by[1], runs, configs) if made_by else None)
 
 
 def _starts_from(names: Sequence[str], runs: Path) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import write_atomic
+from swin2mcu.common.documents import replace_part
 
-FIRST, LAST = "<!-- soak -->", "<!-- /soak -->"
 FIGURES = ("max_difference", "relative_max", "relative_rms", "decided_agreement")
 
 
@@ -84,8 +84,4 @@ def tables(record: dict[str, Any]) -> str:
 def write_document(path: Path, record: dict[str, Any]) -> None:
     """Put the tables between the document's marks. Raises UserError where it has none."""
     text = path.read_text(encoding="utf-8")
-    before, first, rest = text.partition(FIRST)
-    _, last, after = rest.partition(LAST)
-    if not (first and last):
-        raise UserError(f"{path} lacks {FIRST} and {LAST}: put them where the tables belong")
-    write_atomic(path, f"{before}{first}\n{tables(record)}\n{last}{after}")
+    write_atomic(path, replace_part(text, "soak", tables(record).splitlines()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from pytorch_side.evaluate import score
 from swin2mcu import research as experiments
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import log_access, read_accesses
+from swin2mcu.research import comparison
 from swin2mcu.research.__main__ import main, score_finished
-from swin2mcu.research.comparison import differences, section
-from swin2mcu.research.distillation_gain import draw_gains, gain_section, gains
-from swin2mcu.research.table import read_table
+from swin2mcu.research.comparison import differences
+from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
+from swin2mcu.research.pages import Figures, pages, parts
+from swin2mcu.research.table import ExperimentSpec, find_tables, read_table
 
 TABLE = """
 title = "Gain"
@@ -32,6 +35,10 @@ name = "distilled"
 config = "distilled.toml"
 run = "distilled"
 """
+
+
+def section(experiment: ExperimentSpec, plot: str) -> str:
+    return "\n".join(comparison.section(experiment, plot)) + "\n"
 
 
 def write_run(folder: Path, config: Config, values: list[float]) -> None:
@@ -147,13 +154,13 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
     found = gains([read, read])
     shown = {gain.name: (round(gain.points, 6), gain.seeds) for gain in found}
     assert shown == {"distilled (96 px)": (3.0, 2), "distilled on small crops (96 px)": (-1.0, 2)}
-    text = "\n".join(gain_section(found, "plot.svg"))
+    text = "\n".join(gain_lines(found, "plot.svg"))
     assert "2 ways to distill" in text
     assert "1 of them gained and 1 lost" in text
     assert "of those 1 gained more than twice" in text
     assert "+3.00 ± 0.71 points" in text
     assert "nothing is shown" not in text
-    worse = "\n".join(gain_section([gain for gain in found if gain.points < 0], "plot.svg"))
+    worse = "\n".join(gain_lines([gain for gain in found if gain.points < 0], "plot.svg"))
     assert "So nothing is shown in favor of the hybrid here. The paper reports +3.5" in worse
     draw_gains(found, tmp_path / "gain.svg")
     assert (tmp_path / "gain.svg").read_text().count("<svg") == 1
@@ -256,6 +263,10 @@ def test_a_logged_score_on_test_is_shown(table: Path, tmp_path: Path) -> None:
     assert "not scored" in text
 
 
+def part_of(document: Path, name: str) -> str:
+    return document.read_text().partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]
+
+
 def test_the_command_runs_what_is_missing_and_writes(
     make_folder: Callable[..., Path],
     tiny_config: Callable[..., Config],
@@ -273,23 +284,32 @@ def test_the_command_runs_what_is_missing_and_writes(
         *("--runs", str(tmp_path / "runs"), "--data", str(make_folder())),
         *("--write", str(tmp_path / "docs/RESULTS.md")),
     ]
+    document, page = tmp_path / "docs/RESULTS.md", tmp_path / "docs/results/tiny.md"
+    document.parent.mkdir()
+    ours = Path(experiments.__file__).parents[2] / "docs/RESULTS.md"
+    document.write_text(ours.read_text())
     assert main(arguments) == 0
-    written = (tmp_path / "docs/RESULTS.md").read_text()
+    written = page.read_text()
     assert "nothing shown" in written
+    assert "- [Gain](results/tiny.md)\n" in document.read_text()
+    # Nothing here is distilled, and no run of the published models is here: their parts stay.
+    for part in ("gain", "cost"):
+        assert part_of(document, part) == part_of(ours, part)
+    assert not (tmp_path / "docs/results/published.md").exists()
     seeds = [
         json.loads((tmp_path / "runs" / name / "config.json").read_text())["seed"]
         for name in ("plain", "plain-seed1", "distilled", "distilled-seed1")
     ]
     assert seeds == [0, 1, 0, 1]
-    plot = (tmp_path / "docs/results-tiny.svg").read_text()
+    plot = (tmp_path / "docs/results/tiny.svg").read_text()
     assert "<svg" in plot
     stamp = (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns
     assert main([*arguments, "--score-test"]) == 0  # nothing is run twice
     assert "not scored" in written
-    assert "not scored" not in (tmp_path / "docs/RESULTS.md").read_text()
+    assert "not scored" not in page.read_text()
     assert main([*arguments, "--score-test"]) == 0  # nor scored twice
     assert len(read_accesses(tmp_path / "runs/plain")) == 1
-    assert (tmp_path / "docs/results-tiny.svg").read_text() == plot  # no difference, no change
+    assert (tmp_path / "docs/results/tiny.svg").read_text() == plot  # no difference, no change
     assert (tmp_path / "runs/plain/checkpoint.pt").stat().st_mtime_ns == stamp
 
 
@@ -310,9 +330,25 @@ def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:
 
 def test_the_projects_tables_name_their_configs() -> None:
     root = Path(experiments.__file__).parents[2]
-    research = sorted((root / "configs/research").glob("*.toml"))
-    tables = [path for path in research if "[[rows]]" in path.read_text()]
+    tables = find_tables(root / "configs/research")
     assert len(tables) > 5
     for path in tables:
         for row in read_table(path, Path("runs")).rows:
             load_config(row.config, row.overrides)
+
+
+def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
+    table: Path, tmp_path: Path
+) -> None:
+    """Its own page is written; the gains of other experiments are not known here."""
+    runs = tmp_path / "runs"
+    for name, alpha in (("plain", 0.0), ("distilled", 0.5)):
+        changes = {"optimizer.epochs": 1, "distillation.alpha": alpha}
+        write_run(runs / name, with_values(Config(), changes), [0.9])
+    shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
+    assert "1 ways to distill" in "\n".join(parts(shown)["gain"])
+    alone = replace(shown, every_table=False)
+    assert parts(alone)["gain"] == []
+    assert list(pages(alone)) == ["table"]
+    (tmp_path / "other.toml").write_text(TABLE)
+    assert find_tables(tmp_path) == [tmp_path / "other.toml", table]

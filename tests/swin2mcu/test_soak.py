@@ -57,7 +57,7 @@ def test_tables_stand_between_the_marks(tmp_path: Path) -> None:
     write_document(path, record)
     assert path.read_text() == f"before\n{FIRST}\n{tables(record)}\n{LAST}\nafter\n"
     path.write_text("no marks")
-    with pytest.raises(UserError, match="lacks"):
+    with pytest.raises(UserError, match="document has no"):
         write_document(path, record)
 
 

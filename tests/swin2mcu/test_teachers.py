@@ -11,12 +11,12 @@ import pytest
 
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import AVERAGED, log_access
-from swin2mcu.research.cost import cost_section
-from swin2mcu.research.data_audit import audit_section
+from swin2mcu.research.cost import cache_cost_lines, speed_section
+from swin2mcu.research.data_audit import recall_section, split_lines
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.table import ExperimentSpec, Row
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
-from swin2mcu.research.zoo import zoo_section
+from swin2mcu.research.zoo import models_lines, published_section
 
 
 def quantized(folder: Path, *, int8: bool = True, scored: bytes = b"weights") -> Path:
@@ -80,7 +80,7 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     config.write_text(
         'distillation.alpha = 0.5\nteacher = { name = "swin", stem = "tiny", size = 32 }\n'
     )
-    sections = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    sections = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
     line = next(line for line in sections if line.startswith("| net"))
     assert line == (
         "| net | 1,234 | 5,678 | 91,011 | 1,213 | 1.50 / – | – | 95.00% ± 2.18% "  # noqa: RUF001
@@ -89,15 +89,15 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     text = "\n".join(sections)
     assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
     columns = {text.count("|") for text in sections if text.startswith("|")}
-    assert columns == {10, 9}  # the published models', then their way into int8
+    assert columns == {10}
     config.write_text("")
-    plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    plain = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
     assert next(line for line in plain if line.startswith("| net")).endswith("| none |")
-    assert zoo_section(tmp_path / "nothing", tmp_path / "runs", tmp_path, []) == []
+    assert models_lines(tmp_path / "nothing", tmp_path / "runs", tmp_path) == []
     # What the card says of the very file comes first.
     card["accuracy"] = {"int8": {**test, "top1": 0.96}}
     (entry / "card.json").write_text(json.dumps(card))
-    plain = zoo_section(tmp_path / "zoo", tmp_path / "runs", tmp_path, [])
+    plain = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
     assert "| 96.00% ± 1.96% |" in next(line for line in plain if line.startswith("| net"))
 
 
@@ -121,8 +121,9 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         )
     row = Row("distilled", tmp_path, (), seeds, "student")
     table = ExperimentSpec("t", "", "student", "distilled", (row,), ())
-    text = "\n".join(zoo_section(tmp_path / "zoo", runs, tmp_path, [table]))
+    text = "\n".join(models_lines(tmp_path / "zoo", runs, tmp_path))
     assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
+    text = "\n".join(published_section(tmp_path / "zoo", runs, [table]))
     assert "| net, mean of 2 seeds ± sd |" in text
     assert (
         "| net | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
@@ -131,11 +132,22 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher.stem) |" in text
     )
     assert text.count("| stem | 3 |") == 1
+    assert published_section(tmp_path / "zoo", tmp_path / "no runs", [table]) == []
+    # Where the runs are not here, the configs they are trained with say the same of the teacher.
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "net.toml").write_text(
+        'distillation.alpha = 0.5\n[teacher]\nname = "swin"\nstem = "tiny"\n'
+        'init = "runs/swin/teacher.safetensors"\n'
+    )
+    (configs / "swin.toml").write_text('teacher.stem_init = "runs/stem/student.safetensors"\n')
+    text = "\n".join(models_lines(tmp_path / "zoo", tmp_path / "no runs", configs))
+    assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
 
 
 @pytest.mark.parametrize("key", ["region", "view"])  # older files say view
 def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
-    assert audit_section(tmp_path, tmp_path) == []
+    assert split_lines(tmp_path) == [] == recall_section(tmp_path)
     seen = {
         key: "frame",
         "test_top1": 0.5,
@@ -156,7 +168,7 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     targets = {"pc-tflm-int8": None, "qemu-m7-aot": {"accuracy": accuracy}}
     targets["pc-tflm-int8"] = {}
     (tmp_path / "net/results.json").write_text(json.dumps({"targets": targets}))
-    lines = audit_section(tmp_path, tmp_path)
+    lines = [*split_lines(tmp_path), *recall_section(tmp_path)]
     assert any("told from frame" in text for text in lines)
     assert "| as given | 2 of 9 | 50.0% ± 1.0% |" in lines
     assert "| the same photos, random split | 4 of 9 | 75.0% ± 1.0% |" in lines
@@ -202,7 +214,7 @@ def test_cached_outputs_tell_whether_they_repeat_the_labels(tmp_path: Path) -> N
 
 
 def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
-    assert cost_section(tmp_path) == []
+    assert cache_cost_lines(tmp_path) == [] == speed_section(tmp_path)
     about = {"config": "big", "network": "swin", "size": 64, "batch": 8}
     about |= {"hardware": "abacus", "threads": 3}
     speeds = {(False, False): 10.0, (False, True): 25.0, (True, False): 9.0, (True, True): 30.0}
@@ -210,10 +222,10 @@ def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(about | {"ways": ways}))
     for name, key in (("b", "teacher_cache_cost"), ("old", "knowledge_cost")):
         (tmp_path / f"{name}.json").write_text(json.dumps(about | {key: 1.0654}))
-    text = "\n".join(cost_section(tmp_path))
+    text = "\n".join([*cache_cost_lines(tmp_path), *speed_section(tmp_path)])
     assert "| big | swin | 64 | 8 | 0.90 | 2.50 | 3.00 | abacus, 3 threads |" in text
     assert text.count("An epoch of big on cached teacher outputs costs 1.07 of one without") == 2
     for wrong in ("{}", "[]", "{"):
         (tmp_path / "c.json").write_text(wrong)
         with pytest.raises(UserError, match=r"c\.json"):
-            cost_section(tmp_path)
+            speed_section(tmp_path)

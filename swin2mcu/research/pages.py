@@ -1,0 +1,92 @@
+"""The pages of results: docs/RESULTS.md, and what it links to in docs/results/.
+
+RESULTS.md is written by hand, but for the parts between its markers. Every page in results/ is
+written whole. What needs runs that are not on this machine stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swin2mcu.common.cli import write_atomic
+from swin2mcu.common.documents import replace_part
+from swin2mcu.research.comparison import draw_curves, section
+from swin2mcu.research.cost import cache_cost_lines, speed_section
+from swin2mcu.research.data_audit import recall_section, split_lines
+from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
+from swin2mcu.research.table import ExperimentSpec
+from swin2mcu.research.zoo import models_lines, published_section
+
+log = logging.getLogger(__name__)
+
+FOLDER = "results"  # beside RESULTS.md
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Where the figures lie."""
+
+    tables: Mapping[str, ExperimentSpec]  # by the page's name
+    every_table: bool  # whether no other experiment exists
+    runs: Path
+    zoo: Path
+    evaluated: Path  # the files of evaluate audit and probe
+
+
+def parts(figures: Figures) -> dict[str, list[str]]:
+    """The parts of RESULTS.md by their marker; one whose files are not here is empty."""
+    found = gains(list(figures.tables.values())) if figures.every_table else []
+    return {
+        "models": models_lines(figures.zoo, figures.runs, Path("configs")),
+        "gain": gain_lines(found, f"{FOLDER}/gain.svg"),
+        "audit": split_lines(figures.evaluated),
+        "cost": cache_cost_lines(figures.runs / "speed"),
+    }
+
+
+def pages(figures: Figures) -> dict[str, str]:
+    """The pages of results/ by their name; those whose files are not here are left out."""
+    every = list(figures.tables.values())
+    found = {
+        "published": published_section(figures.zoo, figures.runs, every),
+        "recall": recall_section(figures.zoo),
+        "cost": speed_section(figures.runs / "speed"),
+    }
+    for name, table in figures.tables.items():
+        runs = [run for row in table.rows for run in row.runs]
+        found[name] = section(table, f"{name}.svg") if runs else []
+    return {name: "\n".join(lines).rstrip() + "\n" for name, lines in found.items() if lines}
+
+
+def write(document: Path, figures: Figures) -> list[Path]:
+    """Write everything whose files are here; the paths written. Raises UserError for markers."""
+    folder = document.parent / FOLDER
+    text = document.read_text(encoding="utf-8")
+    for name, lines in parts(figures).items():
+        if lines:
+            text = replace_part(text, name, lines)
+        else:
+            log.info("%s: part %s stays as it is, its files are not here", document, name)
+    written = []
+    for name, page in pages(figures).items():
+        if name in figures.tables:
+            draw_curves(figures.tables[name], folder / f"{name}.svg")
+        write_atomic(folder / f"{name}.md", page)
+        written.append(folder / f"{name}.md")
+    if figures.every_table and (found := gains(list(figures.tables.values()))):
+        draw_gains(found, folder / "gain.svg")
+    text = replace_part(text, "experiments", _contents(folder))
+    write_atomic(document, text)
+    return [*written, document]
+
+
+def _contents(folder: Path) -> Sequence[str]:
+    """A link to every page, by its title."""
+    titles = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
+    return [
+        f"- [{text.partition(chr(10))[0].removeprefix('# ')}]({folder.name}/{name})"
+        for name, text in titles.items()
+    ]
