@@ -155,7 +155,7 @@ REPORT = {
 
 
 def test_the_table_is_made_of_the_reports(tmp_path: Path) -> None:
-    text = f"before\n{reports.BEGIN}old\n{reports.END}\nafter\n"
+    text = "before\n<!-- reports -->\nold\n<!-- end -->\nafter\n"
     assert reports.NONE in reports.rewrite(text, reports.load_reports(tmp_path))
     (tmp_path / "esp32s3-a.json").write_text(json.dumps(REPORT))
     made = reports.rewrite(text, reports.load_reports(tmp_path))

@@ -10,10 +10,11 @@ import pytest
 from swin2mcu.common.cli import UserError
 from swin2mcu.soak.__main__ import DOCUMENT, FIGURES, run_case
 from swin2mcu.soak.cases import CASES, SHORT, Case
-from swin2mcu.soak.tables import FIRST, LAST, summarize, tables, write_document
+from swin2mcu.soak.tables import summarize, tables, write_document
 from tinyml.parity.record import broken
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST, LAST = "<!-- soak -->", "<!-- end -->"
 
 
 def figures(name: str, rms: float, agreement: float, identical: int) -> dict[str, object]:
