@@ -17,6 +17,7 @@ from typing import Any
 
 from host_tools.inputs import Weights
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 from swin2mcu.common.test_access import log_access
 
@@ -37,7 +38,7 @@ class Results:
 def load_results(path: Path) -> Results:
     """Read a results.json. Raises UserError for a missing, malformed or foreign file."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run bench_pc.py or serial_eval.py first") from error
     except (OSError, ValueError) as error:

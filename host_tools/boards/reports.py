@@ -5,13 +5,13 @@ python -m host_tools.boards.reports
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.documents import replace_part
+from swin2mcu.common.json_file import read_json
 from swin2mcu.common.paths import ROOT
 
 DOCS = ROOT / "docs" / "BOARDS.md"
@@ -30,7 +30,7 @@ def load_reports(folder: Path = REPORTS) -> list[dict[str, Any]]:
     reports = []
     for path in sorted(folder.glob("*.json")):
         try:
-            report = json.loads(path.read_text(encoding="utf-8"))
+            report = read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is no report: {error}") from error
         missing = [key for key in NEEDED if not isinstance(report, dict) or key not in report]

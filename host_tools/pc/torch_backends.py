@@ -15,6 +15,7 @@ from host_tools.pc.runner import Pixels, Runner
 from host_tools.report.entries import LEARNED_FROM
 from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.nets.describe import describe_teacher, saved_beside
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_float
 
 SWIN_LARGE = "swin_large_patch4_window7_224"
@@ -58,7 +59,7 @@ def torch_backends(
             TorchSource(
                 (lambda: _trained_student(weights))
                 if trained
-                else (lambda: _timm(model.card.student, class_count))
+                else (lambda: _student(model.card.student, class_count, model.size))
             ),
             weights if trained else None,
             "the float student before quantisation-aware training" if trained else RANDOM,
@@ -152,10 +153,30 @@ def _facts(network: Any, size: int) -> dict[str, int]:
     }
 
 
-def _timm(name: str, class_count: int) -> Any:
-    from pytorch_side.nets.models import timm_package
+def timm_package() -> Any:
+    from pytorch_side.nets.models import timm_package as found
 
+    return found()
+
+
+def _timm(name: str, class_count: int) -> Any:
     return timm_package().create_model(name, pretrained=False, num_classes=class_count).eval()
+
+
+def _student(name: str, class_count: int, size: int) -> Any:
+    """The network that a card names, found to take images of the model's size."""
+    import torch
+
+    if not timm_package().is_model(name):
+        raise UserError(f"timm has no model {name!r}, which the card names as the student")
+    try:
+        network = _timm(name, class_count)
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, size, size))
+    except Exception as error:  # each of timm's hundreds of networks refuses in its own way
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"the card's student {name!r} takes no {size} px image: {what}") from error
+    return network
 
 
 def _trained_student(path: Path) -> Any:

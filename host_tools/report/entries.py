@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.report.counts import with_counts
+from host_tools.report.foreign import check_targets, is_text
 from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import Card, load_card
@@ -113,7 +114,10 @@ def load_entries(paths: Sequence[Path]) -> tuple[list[Entry], list[str]]:
 
 
 def _load_entry(file: Path) -> Entry:
-    results, folder = with_counts(load_results(file)), file.parent
+    results, folder = load_results(file), file.parent
+    check_targets(file, results.targets)
+    if not is_text(results.name):
+        raise UserError(f"{file}: its name is no text that can be shown: measure again")
     card = load_card(folder / "card.json") if (folder / "card.json").is_file() else None
     if card is not None and card.sha256 not in (None, results.model_sha256):
         raise UserError(
@@ -121,11 +125,7 @@ def _load_entry(file: Path) -> Entry:
         )
     record = folder / "parity.json"
     parity = read_parity(record) if record.is_file() else None
-    for name, target in results.targets.items():
-        cost = target.get("cost")
-        if cost is not None and not {"unit", "p50"} <= set(cost):
-            raise UserError(f"{file}: target {name} has a cost without unit or p50: measure again")
-    return Entry(folder, results, card, parity)
+    return Entry(folder, with_counts(results), card, parity)
 
 
 def rows_of(entry: Entry) -> list[Row]:
@@ -151,7 +151,14 @@ def _of_large(name: str, target: dict[str, Any], targets: dict[str, Any]) -> flo
     large = targets.get(SWIN_LARGE if threads == 1 else f"{SWIN_LARGE}-{threads}t")
     if not large or not large.get("session") or large["session"] != target.get("session"):
         return None
+    if not (_is_timed(large) and _is_timed(target)):
+        return None
     return work_us(target) / work_us(large)
+
+
+def _is_timed(target: dict[str, Any]) -> bool:
+    """Whether its work can be divided by another's; a coarse clock may have seen none."""
+    return bool(target.get("cost")) and work_us(target) > 0
 
 
 def work_us(target: dict[str, Any]) -> float:
@@ -163,17 +170,17 @@ def work_us(target: dict[str, Any]) -> float:
 
 def remarks(entry: Entry) -> list[str]:
     """What a reader must know before comparing these numbers."""
-    targets = entry.results.targets
+    targets = {name: one for name, one in entry.results.targets.items() if _is_timed(one)}
     teachers = dict.fromkeys(row.described for row in rows_of(entry) if row.described)
     said = [f"The teacher is {described}." for described in teachers]
     large, student = targets.get(SWIN_LARGE), targets.get(STUDENT_TORCH)
     if large and student and large.get("session") == student.get("session"):
         runtime = work_us(large) / work_us(student)
-        macs = large["model"]["macs"] / student["model"]["macs"]
+        macs, fewer = (one.get("model", {}).get("macs") for one in (large, student))
+        work = f" and 1/{macs / fewer:,.0f} of its multiply-accumulates" if macs and fewer else ""
         said.append(
             f"Within one runtime (PyTorch ÷ PyTorch) the student needs 1/{runtime:,.0f} of "
-            f"Swin-L's time and 1/{macs:,.0f} of its multiply-accumulates. Ratios beyond that are "
-            "the runtime's share, not the student's."
+            f"Swin-L's time{work}. Ratios beyond that are the runtime's share, not the student's."
         )
     if large and large["cost"]["p50"] > BUSY * work_us(large):
         said.append(
@@ -191,7 +198,7 @@ def remarks(entry: Entry) -> list[str]:
                 f"{name}: int8 is {factor:.1f} times slower than float32 here "
                 f"({target.get('hardware', 'this machine')}). It saves memory, not time."
             )
-    if any((target.get("cost") or {}).get("unit") == "instructions" for target in targets.values()):
+    if any(target["cost"]["unit"] == "instructions" for target in targets.values()):
         said.append(
             "Boards marked as emulated are counted in instructions. That is a measure of work, not "
             "a time: no clock ran."

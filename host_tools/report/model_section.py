@@ -95,7 +95,7 @@ def _latencies(rows: Sequence[Row]) -> str:
     shown = [
         (short(row), place_class(row), [value / 1000 for value in row.cost["quantiles"]])
         for row in rows
-        if row.cost.get("unit") == "us" and row.cost.get("quantiles")
+        if row.cost.get("unit") == "us" and min(row.cost.get("quantiles") or [0]) > 0
     ]
     if not shown:
         return ""
@@ -162,7 +162,11 @@ def _parity(parity: dict[str, Any] | None) -> str:
 
 
 def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -> str:
-    scored = [row for row in rows if row.target.get("accuracy") and row.subject == "student"]
+    scored = [
+        row
+        for row in rows
+        if row.subject == "student" and (row.target.get("accuracy") or {}).get("confusion")
+    ]
     if not scored:
         return ""
     order = ("board", "PC", "phone", "estimate")
@@ -177,10 +181,12 @@ def _confusion(model: str, rows: Sequence[Row], classes: Sequence[str] | None) -
     )
     accuracy = row.target["accuracy"]
     part = "" if accuracy["images"] == most else f"only, where others saw {most:,}, "
-    names = list(classes or accuracy["per_class_recall"])
+    size = len(accuracy["confusion"])
+    names = list(classes or accuracy.get("per_class_recall", ()))[:size]
+    names += [f"class {number}" for number in range(len(names), size)]
     head = "".join(f'<th scope="col"><span>{escape(words(name))}</span></th>' for name in names)
     lines = []
-    for number, (name, counts) in enumerate(zip(names, accuracy["confusion"], strict=False)):
+    for number, (name, counts) in enumerate(zip(names, accuracy["confusion"], strict=True)):
         total = sum(counts) or 1
         cells = "".join(
             f'<td{" class=full" if count > total / 2 else ""} style="--share:{count / total:.3f}">'

@@ -66,6 +66,7 @@ def _places(entries: Sequence[Entry]) -> str:
 def _overview(entries: Sequence[Entry]) -> str:
     """Accuracy against cost, once per unit: a clock's milliseconds and instructions do not mix."""
     figures = []
+    shown = [(entry, rows, most_images(rows)) for entry in entries for rows in [rows_of(entry)]]
     for unit, title in (("us", "milliseconds, median"), ("instructions", "million instructions")):
         points = [
             Point(
@@ -76,11 +77,12 @@ def _overview(entries: Sequence[Entry]) -> str:
                 place_class(row),
                 row.target.get("precision") == "float32",
                 100 * standard_error(row.top1, row.target["accuracy"]["images"]),
-                _part(row, most_images(rows_of(entry))),
+                _part(row, most),
             )
-            for entry in entries
-            for row in rows_of(entry)
+            for entry, rows, most in shown
+            for row in rows
             if row.cost.get("unit") == unit
+            and row.cost["p50"] > 0  # the axis is logarithmic
             and row.top1 is not None
             and (row.target.get("threads") or 1) == 1
         ]

@@ -77,10 +77,10 @@ def attention_sheet(folder: Path) -> str | None:
     try:
         with Image.open(path) as found:
             sheet = found.convert("RGB")
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is no picture: draw it again") from error
     if sheet.width > SHEET_WIDTH:
-        sheet = sheet.resize((SHEET_WIDTH, sheet.height * SHEET_WIDTH // sheet.width))
+        sheet = sheet.resize((SHEET_WIDTH, max(1, sheet.height * SHEET_WIDTH // sheet.width)))
     return _data_url(sheet)
 
 

@@ -28,7 +28,9 @@ WIDE = 136  # from here on there is room for what a target's name says already
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print every model's targets to stdout, and the remarks that keep them from being misread."""
     # Piped into a file there is no terminal to take the width from.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    console = Console(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH
+    )
     for entry in entries:
         table = Table(title=entry.name, title_justify="left", box=None, pad_edge=False)
         about = ("engine", "precision") if console.width >= WIDE else ()
@@ -37,11 +39,12 @@ def print_entries(entries: Sequence[Entry]) -> None:
         for column in ("top-1 ± error", "p50", "p95", "of Swin-L", "memory"):
             table.add_column(column, justify="right", no_wrap=True)
         rows = rows_of(entry)
+        most = most_images(rows)
         for row in rows:
             table.add_row(
                 row.name,
                 *((row.engine, str(row.target.get("precision", ""))) if about else ()),
-                show_top1(row, most_images(rows)),
+                show_top1(row, most),
                 _narrow_cost(row),
                 _narrow_cost(row, "p95"),
                 "" if row.of_large is None else f"1/{1 / row.of_large:,.0f}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import pstdev
@@ -15,6 +14,7 @@ from host_tools.link.pool import Pool
 from host_tools.link.protocol import Info, StepCost
 from host_tools.results import summarize_accuracy, summarize_cost
 from host_tools.scoring.images import argmax
+from swin2mcu.common.json_file import read_json
 from tinyml.runtimes.reference import reference_name
 
 
@@ -99,7 +99,7 @@ def flashed_facts(info: Info, model: Model) -> dict[str, Any]:
     """What flash.py noted when it put this model on this board, if it did."""
     path = BUILD / "flashed" / f"{info.board}.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
     except (OSError, ValueError):
         return {}
     if facts.get("model_sha256") != model.sha256 or facts.get("engine") != info.engine:

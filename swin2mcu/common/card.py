@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 
 SCHEMA = 1
@@ -164,12 +165,12 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 def load_card(path: Path) -> Card:
     """Read a card.json. Raises UserError for a missing, malformed or foreign file."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: run the stage that makes it, or name another folder"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:  # the last: brackets in brackets
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a model card: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a model card: it holds no JSON object")

@@ -140,7 +140,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` in one step (text as UTF-8)."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write `content` to `path` in one step: text as UTF-8, and escapes for bytes that are none."""
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

@@ -235,3 +235,16 @@ def test_the_dequantized_variant_holds_the_real_weights(
 def test_a_variant_of_something_else_is_refused() -> None:
     with pytest.raises(UserError, match=r"not a \.tflite"):
         with_float_ends(b"no model at all, just bytes")
+
+
+@pytest.mark.parametrize("name", ["no_such_net", "vit_tiny_patch16_224", "[bold]x[/]", ""])
+def test_a_card_of_an_unknown_student_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run = make_run(tmp_path / "run")
+    card = json.loads((run / "card.json").read_text())
+    (run / "card.json").write_text(json.dumps({**card, "student": name}))
+    assert main([str(run), "--threads", "1", "--only", "pc-torch-float32", "--runs", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "left out: pc-torch-float32: " in said and repr(name) in said
+    assert "error: no backend could be measured" in said

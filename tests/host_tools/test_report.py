@@ -390,7 +390,10 @@ def test_the_readme_table_has_a_line_for_each_model(zoo: Path, tmp_path: Path, c
         (lambda results: results | {"schema": 2}, "schema 2"),
         (lambda results: results | {"model_sha256": "0" * 64}, "another model"),
         (lambda results: {"schema": 1}, "lacks"),
-        (lambda results: results | {"targets": {"x": {"kind": "pc", "cost": {}}}}, "without unit"),
+        (
+            lambda results: results | {"targets": {"x": {"kind": "pc", "cost": {}}}},
+            "cost of target x",
+        ),
     ],
 )
 def test_a_foreign_file_is_left_out_and_named(

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.json_file import read_json
 from tinyml.format.facts import count_macs, count_parameters
 from tinyml.format.tflite import Graph, parse
 
@@ -94,7 +95,7 @@ def _of_model(card: Card, sha256: str, facts: dict[str, Any]) -> Card:
 def read_ranges(path: Path) -> dict[str, Any]:
     """The record of a ranges.json. Raises UserError when it is missing or no such thing."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run python -m pytorch_side.qat first") from error
     except (OSError, ValueError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.json_file import read_json
 
 OPERATOR_LSB_MAX = 1
 AT_LEAST = ("decided_agreement",)  # limits from below; all others are from above
@@ -17,25 +18,71 @@ EARLIER_NAMES = {"quantised-weights": "quantized-weights", "fake-quantised": "fa
 def read_parity(path: Path) -> dict[str, Any]:
     """The record of a parity.json in today's words. Raises UserError when it is none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        record = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"cannot read {path}: {error}; run python -m tinyml.parity again"
         ) from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path} holds no record: run python -m tinyml.parity again")
-    if "rungs" in record:
-        record["stages"] = [_translated(stage) for stage in record.pop("rungs")]
-    if not isinstance(record.get("stages"), list):
+    key = "rungs" if isinstance(record, dict) and "rungs" in record else "stages"
+    if not (isinstance(record, dict) and isinstance(record.get(key), list)):
         raise UserError(f"{path} holds no stages: run python -m tinyml.parity again")
+    operators = record.get("operators", {})
+    if not (
+        _has(record, texts=("split",), counts=("images", "split_images"))
+        and all(map(_is_stage, record[key]))
+        and isinstance(operators, dict)
+        and all(_has(one, counts=("max_lsb", "max_lsb_exact")) for one in operators.values())
+    ):
+        raise UserError(f"{path} holds what no stage measures: run python -m tinyml.parity again")
+    if key == "rungs":
+        record["stages"] = [_translated(stage) for stage in record.pop("rungs")]
     return record
+
+
+def _is_stage(value: Any) -> bool:
+    """A stage of which all can be shown, with a figure for each of its limits."""
+    numbers = ("top1", "top1_agreement", "max_difference", "relative_rms")
+    if not _has(value, ("name", "against", "unit"), ("images",), numbers):
+        return False
+    limits = value.get("limits", {})
+    return (
+        isinstance(limits, dict)
+        and (value.get("limit") is None or _is_number(value["limit"]))
+        and all(_is_number(limit) and _is_number(value.get(k)) for k, limit in limits.items())
+        and (not limits or {"name", "against"} <= set(value))
+        and ("max_difference" not in limits or "unit" in value)
+    )
+
+
+def _has(
+    value: Any,
+    texts: Sequence[str] = (),
+    counts: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+) -> bool:
+    """Whether it is an object in which each of these, where it is there, is of its kind."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(key) or "", str) for key in texts)
+        and all(_is_count(value.get(key, 0)) for key in counts)
+        and all(_is_number(value.get(key, 0)) for key in numbers)
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**48
+
+
+def _is_number(value: Any) -> bool:
+    """Infinite and not-a-number too: a broken model's difference is, and keeps no limit."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**48)
 
 
 def _translated(stage: dict[str, Any]) -> dict[str, Any]:
     """A stage as earlier versions wrote it: one limit, or none, and the first against itself."""
     stage = dict(stage)
     for key in ("name", "against"):
-        stage[key] = EARLIER_NAMES.get(stage.get(key, ""), stage.get(key, ""))
+        stage[key] = EARLIER_NAMES.get(stage.get(key) or "", stage.get(key) or "")
     limit = stage.pop("limit", None)
     if not stage["against"]:
         kept = ("name", "against", "images", "top1")

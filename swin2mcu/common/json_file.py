@@ -1,0 +1,27 @@
+"""Reading a JSON file that anybody may have written, without hanging or filling the memory."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 32 << 20  # the largest that this project writes are below 1 MB
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises FileNotFoundError when there is none, OSError when it cannot be read, and ValueError for
+    everything else: no plain file, too large, not UTF-8, not JSON, nested too deeply.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+        raise ValueError("it is not a plain file")
+    if found.st_size > MOST_BYTES:
+        raise ValueError(f"it has {found.st_size:,} bytes, at most {MOST_BYTES:,} are read")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
