@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from host_tools import flash, line_speed, serial_eval
 from host_tools.boards import emulator
 from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
+from host_tools.link.device import Device
+from host_tools.link.line import SerialLine
+from host_tools.link.protocol import DELIMITER
 
 BOARD = "qemu-m7"
 COPIES = 2
@@ -101,6 +105,31 @@ def test_faults_change_nothing(bench: Bench, rate: str, seed: int, images: int) 
     assert sum(bench.record()["link"]["injected"].values()) > 0
 
 
+class Chatty:
+    """A line on which 300 empty frames come behind every request, so while a model runs too."""
+
+    def __init__(self, line: SerialLine) -> None:
+        self.line = line
+        self.read, self.close = line.read, line.close
+
+    def write(self, data: bytes) -> None:
+        self.line.write(data + DELIMITER * 300)
+
+
+def test_bytes_that_come_during_a_run_add_nothing_to_its_count(bench: Bench) -> None:
+    image = random.Random(0).randbytes(96 * 96 * 3)
+    costs = []
+    for wrap in (lambda line: line, Chatty):
+        line = SerialLine(bench.ports[1], get_board(BOARD).baud)
+        device = Device(wrap(line))
+        device.hello()
+        costs.append(device.infer(image, runs=2).costs)
+        assert device.stats.resends == 0
+        line.close()
+    quiet, chatty = costs
+    assert abs(chatty[0] - quiet[0]) <= TICK and abs(chatty[1] - quiet[1]) <= TICK, costs
+
+
 @pytest.mark.parametrize("resets", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_resets_change_nothing(bench: Bench, resets: int) -> None:
     """Half of them between two messages, half in the middle of one."""
@@ -117,6 +146,8 @@ def test_one_fault_in_a_hundred_bytes_never_gives_a_wrong_result(
     clean = bench.clean(2)
     if bench.evaluate(2, "--inject-faults", "0.01") == 0:
         assert bench.record()["parity"] == clean["parity"]
+        cost = bench.record()["cost"]
+        assert cost["p99"] - cost["min"] <= TICK
     else:
         assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 

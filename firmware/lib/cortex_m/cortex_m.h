@@ -6,17 +6,17 @@
 
 namespace cortex_m {
 
-// Defined by the board; called for every external interrupt it has enabled.
-void OnInterrupt();
+// Makes an interrupt end WaitUnless(). It is never taken, no handler runs.
+void WakeOn(unsigned number);
 
-void EnableInterrupt(unsigned number);
+// Makes an interrupt that came before WaitUnless() no reason not to wait.
+void Forget(unsigned number);
 
-// Waits for an interrupt unless `ready()`; an interrupt between the question and the wait is not
-// missed, because it stays pending while interrupts are off.
-inline void WaitUnless(bool (*ready)()) {
-  asm volatile("cpsid i" ::: "memory");
+// Sleeps until the interrupt comes, unless `ready()`. One that comes between the question and the
+// sleep is not missed, because it stays pending.
+inline void WaitUnless(bool (*ready)(), unsigned number) {
+  Forget(number);
   if (!ready()) asm volatile("wfi" ::: "memory");
-  asm volatile("cpsie i" ::: "memory");
 }
 
 }  // namespace cortex_m

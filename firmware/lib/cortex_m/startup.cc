@@ -6,7 +6,6 @@ extern uint32_t stack_top[];  // from bare.ld
 
 void Reset();
 void Fault();
-void External();
 }
 
 namespace {
@@ -28,7 +27,7 @@ constexpr Vectors MakeVectors() {
   vectors.stack_top = stack_top;
   vectors.system[0] = Reset;
   for (int i = 1; i < 15; ++i) vectors.system[i] = Fault;
-  for (auto& handler : vectors.external) handler = External;
+  for (auto& handler : vectors.external) handler = Fault;  // none is ever taken
   return vectors;
 }
 
@@ -49,8 +48,11 @@ void Fault() {
   }
 }
 
-void External() { cortex_m::OnInterrupt(); }
-
-void cortex_m::EnableInterrupt(unsigned number) {
+void cortex_m::WakeOn(unsigned number) {
+  asm volatile("cpsid i" ::: "memory");
   Register(0xE000E100 + number / 32 * 4) = 1u << (number % 32);
+}
+
+void cortex_m::Forget(unsigned number) {
+  Register(0xE000E280 + number / 32 * 4) = 1u << (number % 32);
 }

@@ -1,4 +1,7 @@
 // A Cortex-M machine that QEMU emulates: a CMSDK serial port, and virtual time for a clock.
+//
+// The port is asked for bytes and never interrupts, so that traffic on the line adds nothing to a
+// count of instructions. It holds one byte; QEMU keeps the next until that one is taken.
 #include "bare.h"
 #include "board.h"
 #include "cortex_m.h"
@@ -18,13 +21,6 @@ constexpr uint32_t kTransmitFull = 1, kReceiveFull = 2;
 constexpr uint32_t kEnableTransmit = 1, kEnableReceive = 2, kEnableReceiveInterrupt = 8;
 constexpr uint32_t kFastestBaudDivisor = 16;
 
-// The port holds one byte, so an interrupt moves each one here. Indices count up and wrap by
-// themselves; the ring is larger than what a host has under way, which waits for each answer.
-constexpr uint32_t kRingSize = 4096;
-static_assert((kRingSize & (kRingSize - 1)) == 0);
-uint8_t ring[kRingSize];
-volatile uint32_t received, taken;
-
 // QEMU writes another number here at each start (-device loader); a reset adds one to the second,
 // which survives it.
 __attribute__((section(".noinit.seed"), used)) volatile uint32_t boot_seed;
@@ -32,7 +28,7 @@ __attribute__((section(".noinit"))) volatile uint32_t boot_count;
 
 Uart* Port() { return reinterpret_cast<Uart*>(machine::kUart); }
 
-bool HasReceived() { return received != taken; }
+bool HasReceived() { return Port()->state & kReceiveFull; }
 
 uint32_t ReadRegister(uintptr_t address) { return *reinterpret_cast<volatile uint32_t*>(address); }
 
@@ -41,17 +37,6 @@ void WriteRegister(uintptr_t address, uint32_t value) {
 }
 
 }  // namespace
-
-void cortex_m::OnInterrupt() {
-  Uart* const port = Port();
-  port->interrupts = kReceiveFull;  // seen
-  while (port->state & kReceiveFull) {
-    const uint8_t byte = static_cast<uint8_t>(port->data);
-    if (received - taken == kRingSize) continue;  // full: the frame fails its CRC and comes again
-    ring[received % kRingSize] = byte;
-    received = received + 1;
-  }
-}
 
 namespace board {
 
@@ -64,7 +49,7 @@ void Init() {
   WriteRegister(machine::kClock.control, 1);
   Port()->baud_divisor = kFastestBaudDivisor;
   Port()->control = kEnableTransmit | kEnableReceive | kEnableReceiveInterrupt;
-  cortex_m::EnableInterrupt(machine::kUartInterrupt);
+  cortex_m::WakeOn(machine::kUartInterrupt);
 }
 
 const char* Name() { return machine::kName; }
@@ -74,14 +59,14 @@ size_t Read(uint8_t* data, size_t capacity) {
     // Without real time to wait for (-icount sleep=off) QEMU would rush from one end of a running
     // timer to the next while the processor sleeps, and burn a core of the PC.
     WriteRegister(machine::kClock.control, 0);
-    while (!HasReceived()) cortex_m::WaitUnless(HasReceived);
+    while (!HasReceived()) {
+      Port()->interrupts = kReceiveFull;  // of bytes that were read since
+      cortex_m::WaitUnless(HasReceived, machine::kUartInterrupt);
+    }
     WriteRegister(machine::kClock.control, 1);
   }
   size_t size = 0;
-  while (size < capacity && HasReceived()) {
-    data[size++] = ring[taken % kRingSize];
-    taken = taken + 1;
-  }
+  while (size < capacity && HasReceived()) data[size++] = static_cast<uint8_t>(Port()->data);
   return size;
 }
 

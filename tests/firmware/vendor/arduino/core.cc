@@ -2,8 +2,6 @@
 // that is driven by one links whole and runs. Serial is the machine's first port.
 #include <Arduino.h>
 
-#include "cortex_m.h"
-
 namespace {
 
 struct Uart {
@@ -52,8 +50,6 @@ size_t HardwareSerial::write(const uint8_t* data, size_t size) {
   for (size_t i = 0; i < size; ++i) write(data[i]);
   return size;
 }
-
-void cortex_m::OnInterrupt() {}
 
 int main() {
   setup();
