@@ -99,7 +99,7 @@ class Device:
         crc = zlib.crc32(image)
         last_reload = self.stats.reloads + MAX_RELOADS
         while self.stats.reloads < last_reload:
-            if not self._load(image):
+            if not self.load(image):
                 continue
             answer = self.request(
                 Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
@@ -154,8 +154,8 @@ class Device:
                 timeout = min(2 * timeout, MAX_TIMEOUT_S)
             self._resend()
 
-    def _load(self, image: bytes) -> bool:
-        """Fill the board's input; False if the board forgot what it had of it on the way.
+    def load(self, image: bytes) -> bool:
+        """Fill the board's input from its start; False if the board forgot some of it on the way.
 
         A chunk that fails comes again in smaller pieces: where the line is so bad that a long frame
         never gets through, a short one does.
