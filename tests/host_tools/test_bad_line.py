@@ -190,7 +190,7 @@ def test_a_transfer_takes_little_longer_than_into_a_bare_sink() -> None:
 def test_a_delay_of_each_frame_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(Device):
         def _send(self, data: bytes) -> None:
-            time.sleep(0.02)
+            time.sleep(0.1)  # a busy machine must not drown it
             super()._send(data)
 
     monkeypatch.setattr(line_speed, "Device", Late)
