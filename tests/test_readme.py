@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_the_tables_of_results_are_the_zoos() -> None:
     for page in (ROOT / "docs/results").glob("*.md"):
         assert f"](results/{page.name})" in results, f"RESULTS.md does not link to {page.name}"
     assert results.count("\n") <= 100, "RESULTS.md is a page that a reader finishes"
+
+
+def test_pictures_are_small() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "*.svg", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pictures = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert len(pictures) > 5
+    assert not [path.name for path in pictures if path.stat().st_size > 60_000]
 
 
 PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.mcu.count_model import Count, baseline_for
-from swin2mcu.common.cli import atomic_path
+from swin2mcu.common.svg import save_svg
 
 
 def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
@@ -15,7 +15,6 @@ def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "swin2mcu"
     from matplotlib import pyplot
 
     labels, ours, theirs = [], [], []
@@ -41,6 +40,5 @@ def plot(counts: Sequence[Count], baseline: dict[str, Any], path: Path) -> None:
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    save_svg(figure, path)
     pyplot.close(figure)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import Config, differing, flat
-from swin2mcu.common.cli import atomic_path
+from swin2mcu.common.svg import save_svg
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.table import RUN_HEAD, ExperimentSpec, Run, run_cells
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
@@ -142,7 +142,6 @@ def pooled_sd(*groups: Sequence[float]) -> float:
 
 def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
     """Plot validation accuracy over epochs, a line for each run; equal logs give equal bytes."""
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -164,6 +163,4 @@ def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
     axes.grid(alpha=0.3)
     if lasts:
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    salted = matplotlib.rc_context({"svg.hashsalt": "swin2mcu"})  # else every id is a new one
-    with salted, atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    save_svg(figure, path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean
 
 from pytorch_side.config import Config, differing
-from swin2mcu.common.cli import atomic_path
 from swin2mcu.common.paths import PAPER
+from swin2mcu.common.svg import save_svg
 from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
 from swin2mcu.research.table import ExperimentSpec, Row, Run
 from swin2mcu.research.text import read_json
@@ -97,7 +97,6 @@ def _is_control(labels: Config, distilled: Config) -> bool:
 
 def draw_gains(found: Sequence[Gain], path: Path) -> None:
     """Plot a dot for each row, with the pooled sd as a bar if there is one."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.2 + 0.26 * len(found)), layout="constrained")
@@ -110,6 +109,4 @@ def draw_gains(found: Sequence[Gain], path: Path) -> None:
     axes.set_yticks(range(len(ordered)), names, fontsize="small")
     axes.axvline(0, color="k", lw=0.8)
     axes.grid(alpha=0.3, axis="x")
-    salted = matplotlib.rc_context({"svg.hashsalt": "swin2mcu"})  # else every id is a new one
-    with salted, atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    save_svg(figure, path)
