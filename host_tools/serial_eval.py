@@ -28,6 +28,7 @@ from host_tools.link.protocol import Info, StepCost, max_run_count
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME, log_target_access, merge_target
+from host_tools.scoring.frames import FORMAT_NAMES, FrameKind, parse_frames
 from host_tools.scoring.images import Image, score_images
 from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_journal
 from host_tools.scoring.record import make_link, make_record
@@ -52,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--port",
         action="append",
         help="a device name or a URL, such as socket://127.0.0.1:5000; several share the images",
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="KIND",
+        help="send frames as a camera makes them, such as rgb565:320x240, and let the board "
+        f"prepare them ({', '.join(FORMAT_NAMES)}); the whole photo is squashed into the frame",
     )
     parser.add_argument("--limit", type=int, help="score this many images, spread over the split")
     parser.add_argument("--repeat", type=int, default=1, help="timed runs of each image")
@@ -81,7 +88,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.board is not None:
         get_board(arguments.board)
     faults = parse_faults(arguments.inject_faults)
+    kind = parse_frames(arguments.frames) if arguments.frames is not None else None
     model = load_named(arguments, measured=True)
+    if kind is not None and not model.contract.ours:
+        raise UserError(
+            f"--frames needs a network that is fed pixel - 128, of three channels: "
+            f"{model.card.name} is fed {model.contract.name}"
+        )
     data = data_folder(arguments.data)
     root = data.parent if data.is_file() else data
     images = [
@@ -99,11 +112,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     )
     try:
         info = boards.info
-        target = f"{info.board}-{info.engine}"
+        target = target_of(info, kind)
         path = model.folder / f"journal-{target}.jsonl"
         with lock_journal(path):
             journal = begin_journal(path, model, target, images, arguments.repeat, arguments.fresh)
-            record = _score(boards, journal, model, images, arguments, data)
+            record = _score(boards, journal, model, images, arguments, data, kind)
             log_target_access(model.folder, model.weights, target, record["accuracy"])
             merge_target(model.folder, model.sha256, model.card.name, target, record)
             journal.finish()
@@ -119,11 +132,12 @@ def _score(
     images: Sequence[Image],
     arguments: argparse.Namespace,
     data: Path,
+    kind: FrameKind | None,
 ) -> dict[str, Any]:
     """The target's record, once every image has been through a board."""
     started = time.monotonic()
     scored = score_images(
-        boards, journal, model, images, arguments.repeat, arguments.warm_up, status
+        boards, journal, model, images, arguments.repeat, arguments.warm_up, status, kind
     )
     seconds = time.monotonic() - started
     profile = boards.call(profile_if_it_gets_through)
@@ -132,10 +146,17 @@ def _score(
     if not entries:
         raise UserError("no image could be read")
     which = {"split": SPLIT, "data": data.resolve().name}
-    command = command_line(model, info, arguments.limit)
+    command = command_line(model, info, arguments.limit, kind)
     record = make_record(entries, model, info, profile, which, command)
-    record["link"] = make_link(entries, boards, info.input_bytes, scored, seconds)
-    return record
+    sent = info.input_bytes if kind is None else kind.frame_bytes
+    record["link"] = make_link(entries, boards, sent, scored, seconds)
+    return record if kind is None else {**record, "frames": kind.name}
+
+
+def target_of(info: Info, kind: FrameKind | None) -> str:
+    """The name of what is measured; it becomes part of the journal's file name."""
+    name = f"{info.board}-{info.engine}"
+    return name if kind is None else f"{name}-{kind.name.replace(':', '-')}"
 
 
 def begin_journal(
@@ -169,9 +190,10 @@ def profile_if_it_gets_through(device: Device) -> list[StepCost]:
         return []
 
 
-def command_line(model: Model, info: Info, limit: int | None) -> str:
+def command_line(model: Model, info: Info, limit: int | None, kind: FrameKind | None = None) -> str:
     """What measures the same again."""
     command = f"python host_tools/serial_eval.py {model.card.name} --board {info.board}"
+    command += "" if kind is None else f" --frames {kind.name}"
     return command if limit is None else f"{command} --limit {limit}"
 
 

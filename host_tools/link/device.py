@@ -42,6 +42,7 @@ FIRST_TIMEOUT_S = {Type.RUN: 4.0, Type.PROFILE: 4.0}
 PATIENCE_S = 20.0  # without one answer
 # A run of a large model on an emulated board takes its time.
 RUN_PATIENCE_S = 180.0
+MAX_OTHERS = 3  # preparations of one frame that differ from the PC's, before it is said
 MAX_RELOADS = 50  # of one image: a board that resets more often than that does not work
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")  # of a board or an engine
 MAX_STEPS = 512  # as in firmware/lib/session
@@ -112,6 +113,38 @@ class Device:
             self.stats.reloads += 1  # reset between Load and Run
         raise UserError(f"the board lost an image {MAX_RELOADS} times: does it keep resetting?")
 
+    def infer_frame(self, kind: bytes, frame: bytes, prepared: bytes, runs: int = 1) -> Result:
+        """Send a camera's frame, which the board itself makes into its input, and run that.
+
+        `kind` is frame_payload's. `prepared` is the int8 input that the PC makes of the same frame.
+
+        Raises DeviceSilent, LineLost, UserError when the board refuses such a frame or makes
+        another input of it.
+        """
+        crc = zlib.crc32(prepared)
+        others = 0
+        last_reload = self.stats.reloads + MAX_RELOADS
+        while self.stats.reloads < last_reload:
+            self.request(Type.FRAME, kind)
+            if not self.load(frame, Type.PART):
+                continue
+            answer = self.request(
+                Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
+            )
+            if answer.type == Type.RESULT:
+                result = parse_result(answer.payload)
+                if result.input_crc == crc:
+                    self.stats.payload_bytes += len(frame)
+                    return result
+                others += 1
+                if others == MAX_OTHERS:
+                    raise UserError(
+                        "the board makes another input of a camera's frame than the PC: its "
+                        "firmware/lib/vision and host_tools/scoring/frames.py disagree"
+                    )
+            self.stats.reloads += 1
+        raise UserError(f"the board lost a frame {MAX_RELOADS} times: does it keep resetting?")
+
     def profile(self) -> list[StepCost]:
         """Run the model once and say what each step of it cost."""
         steps: list[StepCost] = []
@@ -154,24 +187,24 @@ class Device:
                 timeout = min(2 * timeout, MAX_TIMEOUT_S)
             self._resend()
 
-    def load(self, image: bytes) -> bool:
-        """Fill the board's input from its start; False if the board forgot some of it on the way.
+    def load(self, image: bytes, type_: Type = Type.LOAD) -> bool:
+        """Send an image or a frame; False if the board forgot what it had of it on the way.
 
         A chunk that fails comes again in smaller pieces: where the line is so bad that a long frame
         never gets through, a short one does.
         """
         started = last_success = self._clock()
-        timeout = self._timeout_s(Type.LOAD)
+        timeout = self._timeout_s(type_)
         offset = 0
         while offset < len(image):
             chunk = image[offset : offset + self._chunk]
             self._next_seq()
-            frame = encode(Type.LOAD, self._seq, load_payload(offset, chunk))
-            answer, timed_out = self._exchange(Type.LOAD, frame, timeout)
+            frame = encode(type_, self._seq, load_payload(offset, chunk))
+            answer, timed_out = self._exchange(type_, frame, timeout)
             now = self._clock()
             if answer is None:
                 if now - last_success > PATIENCE_S:
-                    raise DeviceSilent(f"no answer to LOAD for {PATIENCE_S:g} s")
+                    raise DeviceSilent(f"no answer to {type_.name} for {PATIENCE_S:g} s")
                 if timed_out:
                     timeout = min(2 * timeout, MAX_TIMEOUT_S)
                 self._chunk = max(MIN_CHUNK, self._chunk // 2)
@@ -180,7 +213,7 @@ class Device:
                 continue
             answer = self._checked(answer, (NackCode.OUT_OF_ORDER,))
             last_success = now
-            timeout = self._timeout_s(Type.LOAD)
+            timeout = self._timeout_s(type_)
             if answer.type == Type.NACK:  # reset in the middle of the image
                 self.stats.reloads += 1
                 self.stats.transfer_s += self._clock() - started

@@ -32,11 +32,15 @@ class Type(IntEnum):
     RUN = 0x03
     PROFILE = 0x04
     ECHO = 0x05
+    FRAME = 0x06
+    PART = 0x07
     INFO = HELLO | ANSWER_BIT
     ACK = LOAD | ANSWER_BIT
     RESULT = RUN | ANSWER_BIT
     PROFILE_ANSWER = PROFILE | ANSWER_BIT
     ECHO_ANSWER = ECHO | ANSWER_BIT
+    FRAME_BEGUN = FRAME | ANSWER_BIT
+    PART_TAKEN = PART | ANSWER_BIT
     LOG = 0xFE
     NACK = 0xFF
 
@@ -192,6 +196,11 @@ def decode(encoded: bytes) -> Frame | None:
 
 def load_payload(offset: int, data: bytes) -> bytes:
     return struct.pack("<I", offset) + data
+
+
+def frame_payload(format_: FrameFormat, width: int, height: int, center_crop: bool) -> bytes:
+    """What a camera's frame is; its bytes follow in Parts, with load_payload's layout."""
+    return struct.pack("<BBHH", format_, center_crop, width, height)
 
 
 def run_payload(count: int) -> bytes:

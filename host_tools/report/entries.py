@@ -188,6 +188,7 @@ def remarks(entry: Entry) -> list[str]:
             "its CPU time. Ratios are of CPU time, which waiting does not lengthen; the "
             "milliseconds are the clock's, so measure again on an idle machine."
         )
+    said += [line for name in targets if (line := camera_cost(targets, name))]
     for name, target in targets.items():
         other = targets.get(name.replace("-int8", "-float32"))
         if "-int8" not in name or not other or target["cost"]["unit"] != other["cost"]["unit"]:
@@ -204,6 +205,29 @@ def remarks(entry: Entry) -> list[str]:
             "a time: no clock ran."
         )
     return said
+
+
+def camera_cost(targets: dict[str, dict[str, Any]], name: str) -> str:
+    """What a camera's frames cost in accuracy, where the same images were scored prepared as well.
+
+    Empty for a target that was sent prepared images.
+    """
+    frames = targets[name].get("frames")
+    if not frames:
+        return ""
+    prepared = targets.get(name.removesuffix("-" + str(frames).replace(":", "-")))
+    mine, theirs = targets[name].get("accuracy"), (prepared or {}).get("accuracy")
+    if not mine:
+        return ""
+    same = theirs and all(mine.get(k) == theirs.get(k) for k in ("split", "data", "images"))
+    if not theirs or not same:
+        return f"{name}: what frames cost is not known. Score as many images without --frames too."
+    points = 100 * (mine["top1"] - theirs["top1"])
+    return (
+        f"{name}: frames of {frames} that the board prepares change top-1 by {points:+.2f} "
+        f"points, {mine['top1']:.2%} after {theirs['top1']:.2%} of the same {mine['images']:,} "
+        "images prepared on the PC."
+    )
 
 
 def most_images(rows: Sequence[Row]) -> int:

@@ -6,6 +6,7 @@ The formats are those of firmware/lib/vision; a test compares what both make of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from PIL import Image
 
 from host_tools.link.protocol import FrameFormat
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import resize
+from swin2mcu.common.pixels import load_pixels, resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -75,6 +76,14 @@ def encode_frame(pixels: Pixels, format_: FrameFormat) -> bytes:
     red, green, blue = np.moveaxis(pixels.astype(np.uint16), -1, 0)
     values = red >> 3 << 11 | green >> 2 << 5 | blue >> 3
     return bytes(values.astype("<u2" if format_ == FrameFormat.RGB565_LE else ">u2").tobytes())
+
+
+def frame_of(path: Path, kind: FrameKind) -> bytes:
+    """A photo as such a camera would deliver it: the whole photo squashed into the frame.
+
+    Raises UserError if it cannot be read.
+    """
+    return encode_frame(load_pixels(path, kind.height, kind.width), kind.format)
 
 
 def decode_frame(frame: bytes, kind: FrameKind) -> Pixels:

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from host_tools.inputs import Model
 from host_tools.link.device import Device
 from host_tools.link.pool import Pool
-from host_tools.link.protocol import ProtocolError
+from host_tools.link.protocol import ProtocolError, frame_payload
+from host_tools.scoring.frames import FrameKind
 from host_tools.scoring.journal import Journal
 from host_tools.scoring.reference import Prepared, prepare_images
 from swin2mcu.common.dataset import check_corrupt
@@ -46,6 +47,7 @@ def score_images(
     repeat: int,
     warm_up: int,
     console: Console,
+    kind: FrameKind | None = None,
 ) -> int:
     """Run every image that the journal lacks; returns how many those were.
 
@@ -58,10 +60,10 @@ def score_images(
         boards.call(lambda device: device.infer(grey, warm_up))
 
     def infer(one: Prepared | str) -> Answer | None:
-        return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat))
+        return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat, kind))
 
     prepared = prepare_images(
-        model.int8.read_bytes(), model.contract, [one.path for one in todo], height, width
+        model.int8.read_bytes(), model.contract, [one.path for one in todo], height, width, kind
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
@@ -82,10 +84,14 @@ def score_images(
     return len(todo)
 
 
-def answer(device: Device, image: Prepared, repeat: int) -> Answer:
+def answer(device: Device, image: Prepared, repeat: int, kind: FrameKind | None = None) -> Answer:
     """One image on one board. Raises ProtocolError where the answer is not one to it."""
     before = device.stats.transfer_s
-    result = device.infer(image.image, repeat)
+    if kind is None:
+        result = device.infer(image.image, repeat)
+    else:
+        payload = frame_payload(kind.format, kind.width, kind.height, False)
+        result = device.infer_frame(payload, image.frame, image.image, repeat)
     if len(result.logits) != len(image.logits) or len(result.costs) != repeat:
         raise ProtocolError("a Result of other lengths than asked for")
     return Answer(result.logits, result.costs, device.stats.transfer_s - before)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host_tools.scoring.frames import FrameKind, frame_of, frame_to_pixels
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import InputContract
 from swin2mcu.common.pixels import load_pixels
@@ -27,6 +28,7 @@ class Prepared:
 
     image: bytes
     logits: tuple[int, ...]
+    frame: bytes = b""  # as a camera delivers it; `image` is what a board makes of it
 
 
 _reference: tuple[Runner, InputContract] | None = None
@@ -46,21 +48,35 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(path: Path, height: int, width: int) -> Prepared | str:
+def _prepare(path: Path, height: int, width: int, kind: FrameKind | None) -> Prepared | str:
     """The image, or the line that says why it cannot be read."""
     assert _reference is not None
     runner, contract = _reference
+    frame = b""
     try:
-        image = np.ascontiguousarray(contract.stored(load_pixels(path, height, width)))
+        if kind is None:
+            pixels = load_pixels(path, height, width)
+        else:
+            frame = frame_of(path, kind)
+            pixels = frame_to_pixels(frame, kind, height, width)
     except UserError as error:
         return str(error)
-    return Prepared(image.tobytes(), tuple(int(v) for v in runner.run(image)))
+    image = np.ascontiguousarray(contract.stored(pixels))
+    return Prepared(image.tobytes(), tuple(int(v) for v in runner.run(image)), frame)
 
 
 def prepare_images(
-    model: bytes, contract: InputContract, files: Sequence[Path], height: int, width: int
+    model: bytes,
+    contract: InputContract,
+    files: Sequence[Path],
+    height: int,
+    width: int,
+    kind: FrameKind | None = None,
 ) -> Iterator[Prepared | str]:
-    """Each file's `Prepared`, in order, or the line that says why there is none."""
+    """Each file's `Prepared`, in order, or the line that says why there is none.
+
+    With a `kind`, of the frame that such a camera would make of the photo.
+    """
     # Spawned: a forked copy would share our end of the serial line.
     context = get_context("spawn")
     with ProcessPoolExecutor(1, context, _start, (model, contract)) as pool:
@@ -69,7 +85,7 @@ def prepare_images(
         try:
             while True:
                 while len(waiting) < AHEAD and (file := next(remaining, None)) is not None:
-                    waiting.append(pool.submit(_prepare, file, height, width))
+                    waiting.append(pool.submit(_prepare, file, height, width, kind))
                 if not waiting:
                     return
                 yield waiting.popleft().result()

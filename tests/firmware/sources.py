@@ -11,7 +11,8 @@ from host_tools.boards.table import FIRMWARE, BoardTable
 INI = FIRMWARE / "platformio.ini"
 LIB = FIRMWARE / "lib"
 WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Werror")
-INCLUDES = tuple(f"-I{LIB / name}" for name in ("board", "engine", "kernels", "session", "wire"))
+FOLDERS = ("board", "engine", "kernels", "session", "vision", "wire")
+INCLUDES = tuple(f"-I{LIB / name}" for name in FOLDERS)
 CXX_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
 
 

@@ -136,7 +136,7 @@ def test_the_esp32s3s_code_compiles(name: str, tmp_path: Path) -> None:
 def test_the_esp32s3s_cmake_names_what_is_there() -> None:
     """ESP-IDF does not read build_src_filter, so its own list must name real folders."""
     text = (FIRMWARE / "src" / "CMakeLists.txt").read_text()
-    for folder in ("wire", "kernels", "kernels/pie", "board", "engine", "session"):
+    for folder in ("wire", "kernels", "kernels/pie", "board", "engine", "session", "vision"):
         assert f"${{lib}}/{folder}" in text
         assert (LIB / folder).is_dir()
     # PlatformIO sorts the options: a file that is a word of its own would lose its -include.

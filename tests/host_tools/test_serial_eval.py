@@ -24,7 +24,10 @@ from host_tools.line_speed import patient_clock
 from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
-from host_tools.link.protocol import Type, encode
+from host_tools.link.protocol import FrameFormat, Type, encode
+from host_tools.report.entries import camera_cost
+from host_tools.scoring import images
+from host_tools.scoring.frames import parse_frames
 from host_tools.scoring.journal import lock_journal
 from swin2mcu.common.test_access import read_accesses
 
@@ -154,6 +157,72 @@ def test_faults_everywhere_never_give_a_wrong_answer(board: RunningBoard) -> Non
     assert answers == [device.infer(image.tobytes()).logits for image in noise]
     line.close()
     assert device.stats.resends == 0
+
+
+@pytest.mark.parametrize("kind", ["rgb565:40x30", "rgb565le:31x50", "rgb888:64x48", "gray:20x20",
+                                  "yuv422:48x32"])  # fmt: skip
+def test_a_board_prepares_a_cameras_frames_as_the_pc_does(
+    board: RunningBoard, clean: dict[str, Any], capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    common = [str(board.run), "--data", str(board.data), "--port", board.port, "--fresh"]
+    assert serial_eval.main([*common, "--frames", kind]) == 0
+    name = parse_frames(kind).name
+    record = json.loads((board.run / "results.json").read_text())["targets"][
+        f"host-aot-{name.replace(':', '-')}"
+    ]
+    assert record["frames"] == name and record["command"].endswith(f"--frames {name}")
+    assert record["parity"]["identical"] == record["parity"]["images"] == 20
+    assert f"frames of {name} that the board prepares change top-1 by" in capsys.readouterr().out
+
+
+def test_frames_survive_a_bad_line(board: RunningBoard) -> None:
+    common = [str(board.run), "--data", str(board.data), "--port", board.port, "--fresh"]
+    assert serial_eval.main([*common, "--frames", "rgb565:40x30", "--inject-faults", "0.001"]) == 0
+    targets = json.loads((board.run / "results.json").read_text())["targets"]
+    record = targets["host-aot-rgb565be-40x30"]
+    assert record["link"]["resends"] > 0
+    assert record["parity"]["identical"] == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("jpeg:40x30", "no kind of frame"),
+        ("rgb565:0x30", "between 1 and 8191"),
+        ("yuv422:31x30", "width of a yuv422 frame is even"),
+        ("rgb888:700x8", "the board refuses: bad payload a row of the frame is too long"),
+        ("gray:1900x1900", "the board refuses: bad payload the frame needs more scratch memory"),
+    ],
+)
+def test_frames_that_cannot_be_are_refused(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str], kind: str, said: str
+) -> None:
+    common = [str(board.run), "--data", str(board.data), "--port", board.port]
+    assert said in failing(capsys, *common, "--fresh", "--frames", kind)
+
+
+def test_a_board_that_prepares_otherwise_is_an_error(
+    board: RunningBoard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host says little-endian of big-endian bytes: the board makes another input of them."""
+    right = images.frame_payload
+    monkeypatch.setattr(
+        images, "frame_payload", lambda _, *rest: right(FrameFormat.RGB565_LE, *rest)
+    )
+    common = [str(board.run), "--data", str(board.data), "--port", board.port, "--fresh"]
+    assert "another input of a camera's frame" in failing(capsys, *common, "--frames", "rgb565:9x9")
+
+
+def test_what_frames_cost_is_said_of_the_same_images_alone() -> None:
+    def target(top1: float, images: int) -> dict[str, Any]:
+        return {"accuracy": {"top1": top1, "images": images, "split": "test", "data": "it"}}
+
+    frames = {**target(0.9, 40), "frames": "gray:9x9"}
+    targets = {"board-aot": target(0.95, 40), "board-aot-gray-9x9": frames}
+    assert camera_cost(targets, "board-aot") == ""
+    assert "by -5.00 points" in camera_cost(targets, "board-aot-gray-9x9")
+    targets["board-aot"] = target(0.95, 200)
+    assert "is not known" in camera_cost(targets, "board-aot-gray-9x9")
 
 
 def test_framing_costs_at_most_three_percent(board: RunningBoard) -> None:

@@ -3,6 +3,7 @@
 #include <string.h>  // memcpy, strlen
 
 #include "board.h"
+#include "camera_frame.h"
 #include "engine.h"
 #include "wire.h"
 
@@ -17,6 +18,7 @@ wire::Decoder decoder;
 const char* engine_error;  // null once the engine has started
 engine::Info model;
 size_t loaded;  // bytes of the input filled from its start, without a gap, since the last run
+CameraFrame camera;  // fills the input in the place of Loads
 
 uint32_t step_ticks[kMaxProfiledSteps];
 
@@ -77,9 +79,35 @@ void OnLoad(const wire::Frame& request) {
   }
   if (offset > loaded) return SendNack(request.seq, wire::kOutOfOrder);
   if (offset == 0) loaded = 0;  // a new image
+  camera.Drop();
   memcpy(engine::Input() + offset, request.payload + 4, size);
   if (offset + size > loaded) loaded = offset + size;
   Send(wire::kAck, request.seq, nullptr, 0);
+}
+
+// payload: see camera_frame.h. A new frame; whatever the input held is forgotten.
+void OnFrame(const wire::Frame& request) {
+  if (engine_error != nullptr) return SendNack(request.seq, wire::kEngineFailed, engine_error);
+  const char* const error = camera.Begin(request.payload, request.size, model);
+  if (error != nullptr) return SendNack(request.seq, wire::kBadPayload, error);
+  loaded = 0;
+  Send(wire::kFrameBegun, request.seq, nullptr, 0);
+}
+
+// payload := offset:u32  bytes[1..1020] of the frame
+void OnPart(const wire::Frame& request) {
+  if (engine_error != nullptr) return SendNack(request.seq, wire::kEngineFailed, engine_error);
+  if (request.size <= 4) return SendNack(request.seq, wire::kBadPayload);
+  if (!camera.begun()) return SendNack(request.seq, wire::kOutOfOrder);
+  const size_t offset = wire::ReadU32(request.payload);
+  const size_t size = request.size - 4;
+  if (offset > camera.bytes() || size > camera.bytes() - offset) {
+    return SendNack(request.seq, wire::kBadPayload);
+  }
+  if (offset > camera.taken()) return SendNack(request.seq, wire::kOutOfOrder);
+  camera.Take(offset, request.payload + 4, size);
+  if (camera.whole()) loaded = engine::InputBytes(model);
+  Send(wire::kPartTaken, request.seq, nullptr, 0);
 }
 
 // payload := count:u16. The first run is on the image; it clobbers the input, so the others, which
@@ -94,6 +122,7 @@ void OnRun(const wire::Frame& request) {
   const size_t input_bytes = engine::InputBytes(model);
   if (loaded != input_bytes) return SendNack(request.seq, wire::kNotLoaded);
   loaded = 0;
+  camera.Drop();
   wire::Writer result(payload, sizeof(payload));
   result.U32(wire::Crc32(reinterpret_cast<const uint8_t*>(engine::Input()), input_bytes));
   result.U16(model.class_count);
@@ -121,6 +150,7 @@ void OnProfile(const wire::Frame& request) {
   if (first >= count) return SendNack(request.seq, wire::kBadPayload);
   if (first == 0) {
     loaded = 0;
+    camera.Drop();
     const char* error = engine::InvokeProfiled(board::Clock, step_ticks, kMaxProfiledSteps);
     if (error != nullptr) return SendNack(request.seq, wire::kEngineFailed, error);
   }
@@ -149,6 +179,10 @@ void Handle(const wire::Frame& request) {
       return OnRun(request);
     case wire::kProfile:
       return OnProfile(request);
+    case wire::kFrame:
+      return OnFrame(request);
+    case wire::kPart:
+      return OnPart(request);
     case wire::kEcho:
       return Send(wire::kEchoAnswer, request.seq, request.payload, request.size);
     default:
@@ -162,6 +196,7 @@ void Start(const char* error) {
   engine_error = error;
   model = engine::Describe();
   loaded = 0;
+  camera.Drop();
   // Tells a host that waits that the board has begun anew; nobody has to listen.
   const char* const text = board::Name();
   uint8_t log[wire::kHeaderSize + 255 + wire::kCrcSize + 4];

@@ -29,11 +29,15 @@ enum Type : uint8_t {
   kRun = 0x03,
   kProfile = 0x04,
   kEcho = 0x05,
+  kFrame = 0x06,
+  kPart = 0x07,
   kInfo = kHello | kAnswerBit,
   kAck = kLoad | kAnswerBit,
   kResult = kRun | kAnswerBit,
   kProfileAnswer = kProfile | kAnswerBit,
   kEchoAnswer = kEcho | kAnswerBit,
+  kFrameBegun = kFrame | kAnswerBit,
+  kPartTaken = kPart | kAnswerBit,
   kLog = 0xFE,   // unasked, seq 0, payload is text
   kNack = 0xFF,  // payload[0] is a NackCode
 };
@@ -41,8 +45,8 @@ enum Type : uint8_t {
 enum NackCode : uint8_t {
   kBadFrame = 1,      // damaged on the way: send it again (seq 0, the request's is not known)
   kUnknownType = 2,   // no such request
-  kBadPayload = 3,    // lengths, offsets or counts that make no sense
-  kOutOfOrder = 4,    // a Load beyond the bytes loaded so far: begin again at 0
+  kBadPayload = 3,    // lengths, offsets or counts that make no sense, a frame that is refused
+  kOutOfOrder = 4,    // a Load or Part beyond the bytes that came so far: begin again
   kNotLoaded = 5,     // Run without a complete Load since the last Run or reset
   kEngineFailed = 6,  // it could not start or run: the rest of the payload says why
 };
