@@ -18,6 +18,7 @@ from host_tools.inputs import Model, load_model
 from host_tools.link import connection, device
 from host_tools.link.protocol import Frame, NackCode, Type, encode
 from host_tools.scoring import images as scoring
+from host_tools.scoring.frames import FrameKind
 from host_tools.scoring.reference import Prepared
 
 MOST_S = 30.0
@@ -38,9 +39,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits in less time, and no interpreter to compare with, which starts slowly."""
 
     def nothing(
-        _: bytes, contract: object, files: Sequence[Path], height: int, width: int
+        _: bytes,
+        contract: object,
+        files: Sequence[Path],
+        height: int,
+        width: int,
+        kind: FrameKind | None,
     ) -> Iterator[Prepared]:
-        image = Prepared(bytes(height * width * 3), (0,) * len(CLASSES))
+        frame = bytes(kind.frame_bytes) if kind else b""
+        image = Prepared(bytes(height * width * 3), (0,) * len(CLASSES), frame)
         return iter([image] * len(files))
 
     monkeypatch.setattr(scoring, "prepare_images", nothing)
@@ -90,8 +97,10 @@ def refused(
     assert not any("Traceback" in line for line in said)
     written = {path for path in model.folder.parent.rglob("*")} - before
     written = {path for path in written if path.suffix != ".lock"}
-    assert written <= {model.folder / "journal-scripted-aot.jsonl"}
-    (model.folder / "journal-scripted-aot.jsonl").unlink(missing_ok=True)
+    journals = {model.folder / f"journal-scripted-aot{more}.jsonl" for more in ("", "-gray-8x8")}
+    assert written <= journals
+    for journal in journals:
+        journal.unlink(missing_ok=True)
     return said[-1]
 
 
@@ -110,6 +119,22 @@ def test_a_board_cannot_choose_where_its_journal_lies(
 ) -> None:
     error = refused(capsys, lambda frame: info(model, frame.seq, board=name), model, data)
     assert "calls itself" in error
+
+
+@pytest.mark.parametrize("type_", [Type.FRAME, Type.PART])
+def test_a_device_that_never_keeps_a_frame(
+    capsys: pytest.CaptureFixture[str], model: Model, data: Path, type_: Type
+) -> None:
+    class Forgetful(Honest):
+        def __call__(self, frame: Frame) -> bytes | None:
+            if frame.type == type_:
+                return encode(Type.NACK, frame.seq, bytes([NackCode.OUT_OF_ORDER]))
+            if frame.type == Type.FRAME:
+                return encode(Type.FRAME_BEGUN, frame.seq)
+            return super().__call__(frame)
+
+    said = refused(capsys, Forgetful(model), model, data, "--frames", "gray:8x8")
+    assert "the board refuses: out of order" in said or "lost a frame 50 times" in said
 
 
 def answers(type_: Type, answer: Script) -> type[Honest]:
