@@ -17,7 +17,7 @@ constexpr size_t kResultHead = 4 + 2 + 2;
 wire::Decoder decoder;
 const char* engine_error;  // null once the engine has started
 engine::Info model;
-size_t loaded;  // bytes of the input filled from its start, without a gap, since the last run
+size_t loaded;       // bytes of the input filled from its start, without a gap, since the last run
 CameraFrame camera;  // fills the input in the place of Loads
 
 uint32_t step_ticks[kMaxProfiledSteps];
