@@ -16,7 +16,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.boards.estimate import Estimate, Work, basis_of, counted_work, estimate, known_work
 from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import Model, add_foreign_options, load_model, load_named
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.paths import ROOT
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import Graph, read
@@ -250,9 +249,9 @@ def _print(name: str, fits: list[Fit]) -> None:
             ", ".join(f"{place} {size / 1024:,.0f}" for place, size in one.fetch_bytes.items()),
             "no" if one.shortages else "yes",
         )
-    console = Console()
+    console = plain_console()
     # A pipe or a log has no width to respect.
-    console = console if console.is_terminal else Console(width=160)
+    console = console if console.is_terminal else plain_console(width=160)
     console.print(table)
     console.print(
         "* KiB: each weight once, and each activation once for every operator that reads or "

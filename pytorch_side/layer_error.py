@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -26,7 +25,14 @@ from pytorch_side.data.loader import to_images
 from pytorch_side.int8.fakequant import QuantNet
 from pytorch_side.int8.integer_net import IntegerNet
 from pytorch_side.qat import load_quantized
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.cli import (
+    Parser,
+    UserError,
+    atomic_path,
+    plain_console,
+    run_command,
+    write_atomic,
+)
 from swin2mcu.common.dataset import load_split_pixels
 from swin2mcu.common.paths import data_folder
 
@@ -124,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     r["tensor"], f"{r['sqnr_db']:.1f}", f"{r['own_sqnr_db']:.1f}",
                     f"{r['range_use']:.0%}", f"{r['clipped']:.2%}",
                 )  # fmt: skip
-            Console().print(table)
+            plain_console().print(table)
         print(f"plot: {arguments.run / 'layer_error.png'}", file=sys.stderr)
 
     return run_command(command)

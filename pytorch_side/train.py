@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
 from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.weights import library_path
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, write_atomic
 
 Losses = dict[str, Tensor]
 
@@ -82,8 +82,8 @@ def train_loop(
         raise UserError(f"not every process sees {checkpoint}: machines must share --out's disk")
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     row: dict[str, Any] = rows[-1] if rows else {}
-    with Progress(console=Console(stderr=True), disable=not main) as bar:
-        task = bar.add_task(run.name, total=settings.epochs * batches.steps)
+    with Progress(console=plain_console(stderr=True), disable=not main) as bar:
+        task = bar.add_task(escape(run.name), total=settings.epochs * batches.steps)
         bar.advance(task, first * batches.steps)
         for epoch in range(first, settings.epochs):
             started, waited = time.perf_counter(), batches.waited_s

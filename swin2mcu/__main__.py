@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from swin2mcu.common.cli import accept_any_text
+from swin2mcu.common.cli import accept_any_text, plain_console
 from swin2mcu.common.paths import ROOT
 
 # Heading → verb → the module that has its `main`, along the chain from photos to a board.
@@ -72,7 +71,7 @@ def purpose(module: str) -> str:
 
 
 def show_verbs() -> None:
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print("usage: swin2mcu VERB …, and `swin2mcu VERB --help` for one of them\n")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)

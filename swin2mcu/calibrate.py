@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.progress import track
 
 from host_tools.inputs import Model, load_model
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
 from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
@@ -38,7 +37,7 @@ IMAGES_MIN = 20  # fewer say nothing about a share of them
 
 Reals = npt.NDArray[np.float64]
 Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
-console = Console(stderr=True, highlight=False, markup=False)
+console = plain_console(stderr=True)
 
 
 def photos_in(paths: Sequence[Path]) -> list[Path]:

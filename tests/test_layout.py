@@ -102,6 +102,24 @@ def test_a_foreign_library_is_touched_in_one_place() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_everything_is_printed_by_consoles_that_take_text_as_it_is() -> None:
+    """Rich's own consoles, and the one that its progress bars make, would obey `[x]` in a path."""
+    bars, wrong = 0, []
+    for path in sources():
+        if path.name == "cli.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            called = node.func.id
+            bar = called in ("Progress", "track")
+            bars += bar
+            if called == "Console" or (bar and "console" not in {k.arg for k in node.keywords}):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert bars > 10
+    assert not wrong, "\n".join(wrong)
+
+
 def test_a_newcomer_sees_few_entries_at_the_top() -> None:
     for package, most in ENTRIES_MAX.items():
         entries = [e.name for e in (ROOT / package).iterdir() if e.name != "__pycache__"]

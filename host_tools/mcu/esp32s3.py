@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -22,7 +21,7 @@ from host_tools.mcu.count_model import Model, made_up_image
 from host_tools.mcu.interpreted import VARIANT, build_interpreted, run_interpreted
 from host_tools.mcu.xtensa import load_xtensa
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, status, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
@@ -132,7 +131,7 @@ def print_esp32s3(counts: Sequence[Esp32s3Count]) -> None:
         table.add_column(head, justify="left" if head == "model" else "right")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, width=120).print(table)
+    plain_console(width=120).print(table)
 
 
 def save_esp32s3(counts: Sequence[Esp32s3Count], path: Path = COUNTS) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from host_tools.mcu.count_model import Count, baseline_for
+from swin2mcu.common.cli import plain_console
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,6 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = plain_console()
     # A pipe or a log has no width to respect.
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else plain_console(width=160)

@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -25,7 +24,7 @@ from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
 from host_tools.mcu.count_model import Model, made_up_image
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, status, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
@@ -130,7 +129,7 @@ def print_xtensa(counts: Sequence[XtensaCount]) -> None:
             f"{count.instructions / count.macs:.2f}",
             f"{count.arena_bytes + count.stack_bytes:,}",
         )
-    Console(highlight=False, width=120).print(table)
+    plain_console(width=120).print(table)
 
 
 def save_xtensa(counts: Sequence[XtensaCount], path: Path = COUNTS) -> None:

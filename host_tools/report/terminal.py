@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from host_tools.report.entries import (
@@ -20,6 +19,7 @@ from host_tools.report.entries import (
     show_top1,
 )
 from host_tools.report.scores import cautions_of
+from swin2mcu.common.cli import plain_console
 
 WIDTH = 100  # of a table that is piped into a file
 WIDE = 136  # from here on there is room for what a target's name says already
@@ -28,9 +28,7 @@ WIDE = 136  # from here on there is room for what a target's name says already
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print every model's targets to stdout, and the remarks that keep them from being misread."""
     # Piped into a file there is no terminal to take the width from.
-    console = Console(
-        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH
-    )
+    console = plain_console(width=None if sys.stdout.isatty() else WIDTH)
     for entry in entries:
         table = Table(title=entry.name, title_justify="left", box=None, pad_edge=False)
         about = ("engine", "precision") if console.width >= WIDE else ()

@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
-from swin2mcu.common.cli import UserError, atomic_path, write_atomic
+from swin2mcu.common.cli import UserError, atomic_path, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.pixels import open_upright
 
@@ -88,7 +87,7 @@ def _decode(root: Path, names: list[str], binary: Path, index: Path) -> None:
     corrupt: list[str] = []
     offset = 0
     with atomic_path(binary) as temporary, temporary.open("wb") as stream:
-        bar = track(names, "decoding images", console=Console(stderr=True), transient=True)
+        bar = track(names, "decoding images", console=plain_console(stderr=True), transient=True)
         for name in bar:
             try:
                 image = open_upright(root / name)

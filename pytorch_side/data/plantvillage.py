@@ -22,10 +22,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
+from swin2mcu.common.cli import Parser, UserError, atomic_path, plain_console, run_command
 from swin2mcu.common.dataset import SPLITS
 from swin2mcu.common.dataset.table import NAME, Row, write_table
 
@@ -161,7 +160,7 @@ def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
     if not plan:
         raise UserError(f"no photo in {release} bears a name of the PlantVillage release")
     for path, file, _, part in track(
-        plan, "laying out", console=Console(stderr=True), transient=True
+        plan, "laying out", console=plain_console(stderr=True), transient=True
     ):
         _place(path, out / file, link)
         counts["used"] += 1

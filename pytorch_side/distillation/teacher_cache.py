@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from numpy.lib.format import open_memmap
-from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
@@ -50,7 +49,7 @@ from pytorch_side.nets.models import (
 )
 from pytorch_side.nets.weights import read_weights
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, spread
 
 SHARD = 64  # images between two saves
@@ -217,7 +216,7 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
     write_atomic(out / "files.json", json.dumps(files))
     about = {**expected, "channels": {str(s): teacher_width(teacher, s) for s in stages_of(config)}}
     with (
-        Progress(console=Console(stderr=True)) as bar,
+        Progress(console=plain_console(stderr=True)) as bar,
         ThreadPoolExecutor(max_workers=1) as pool,
     ):
         task = bar.add_task("teacher outputs", total=len(files), completed=starts.start)

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import SPLITS, ImageFolder
 from swin2mcu.common.pixels import open_upright
 
@@ -57,7 +56,7 @@ def fingerprint(folder: ImageFolder) -> Fingerprints:
     transform = cosine_matrix()
     coefficients = np.full((len(folder.files), LOW, LOW), np.nan, dtype=np.float32)
     digests = [""] * len(folder.files)
-    bar = Console(stderr=True)
+    bar = plain_console(stderr=True)
     for i, file in enumerate(track(folder.files, "reading photos", console=bar, transient=True)):
         try:
             image = open_upright(folder.root / file)

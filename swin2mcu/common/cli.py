@@ -20,8 +20,17 @@ from rich.console import Console
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
 
-# Where every command says what it does; results go to stdout. No markup: paths may look like it.
-status = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+def plain_console(**options: Any) -> Console:
+    """A rich console that prints text as it is.
+
+    Rich would take `[x]` in a path or in a phone's name for a style, and `:cat:` for a picture.
+    """
+    return Console(highlight=False, markup=False, emoji=False, **options)
+
+
+# Where every command says what it does; results go to stdout.
+status = plain_console(stderr=True, soft_wrap=True)
 
 
 class UserError(Exception):

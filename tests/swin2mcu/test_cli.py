@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from rich.table import Table
 
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, write_atomic
+from swin2mcu.common.cli import (
+    Parser,
+    UserError,
+    atomic_path,
+    plain_console,
+    run_command,
+    write_atomic,
+)
 
 
 def test_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +46,16 @@ def test_a_refused_file_is_named(
 
     assert run_command(command) == 2
     assert capsys.readouterr().err == f"error: {tmp_path / name}: {reason}\n"
+
+
+@pytest.mark.parametrize("text", ["photos [x]/leaf.png", "[/]", "[red]Firefox[/red]", ":cat: 12"])
+def test_what_is_printed_is_what_is_meant(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    table = Table(title=text)
+    table.add_column(text)
+    table.add_row(text)
+    plain_console(width=60).print(text)
+    plain_console(width=60).print(table)
+    assert capsys.readouterr().out.count(text) == 4
 
 
 def _write_where_nobody_reads() -> None:

@@ -20,13 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import load_card, sha256_of, update_card
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder, load_split_pixels, spread
 from swin2mcu.common.paths import data_folder, refuse_published
 from swin2mcu.common.test_access import log_access
@@ -48,7 +47,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])
     count, chosen = len(pixels), spread(len(pixels), limit)
     pixels, labels = pixels[chosen], labels[chosen]
-    with tempfile.TemporaryDirectory() as work, Progress(console=Console(stderr=True)) as bar:
+    with tempfile.TemporaryDirectory() as work, Progress(console=plain_console(stderr=True)) as bar:
         stages = make_stages(run, Path(work))
         records = compare_stages(stages, pixels, labels, card.output_scale, bar)
     record = {
@@ -89,7 +88,7 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
 
 
 def show(record: dict[str, Any]) -> None:
-    console = Console()
+    console = plain_console()
     table = Table()
     for heading in ("stage", "against"):
         table.add_column(heading, no_wrap=True, overflow="ignore")

@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
 from pytorch_side.data.synthetic.photo import photograph
 from pytorch_side.data.synthetic.symptoms import SYMPTOMS
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, write_atomic
 from swin2mcu.common.dataset.table import NAME, Row, write_table
 
 CLASSES = tuple(sorted(SYMPTOMS))
@@ -55,7 +54,7 @@ def write_leaves(
     work = partial(_write_photo, out, size, seed)
     with ProcessPoolExecutor(max_workers=processes) as pool:
         done = pool.map(work, jobs, chunksize=16)
-        bar = Console(stderr=True)
+        bar = plain_console(stderr=True)
         for _ in track(done, "growing leaves", len(jobs), console=bar, transient=True):
             pass
     write_table(out / NAME, _split_rows(per_class))
@@ -118,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.processes,
             )
             count = arguments.per_class * len(CLASSES)
-            Console(stderr=True).print(f"{count} photos in {arguments.out}")
+            plain_console(stderr=True).print(f"{count} photos in {arguments.out}")
 
     return run_command(command)
 
