@@ -261,6 +261,7 @@ def _write_checkpoint(
     state = {
         "config": to_dict(config),
         "train_data_digest": batches.train_data_digest,
+        "photos_digest": batches.photos_digest,
         "rows": rows,
         "random": torch.get_rng_state(),  # of dropout; augmentations and order come from seeds
         **{name: part.state_dict() for name, part in parts.items()},
@@ -272,7 +273,11 @@ def _write_checkpoint(
 def _resume(
     path: Path, config: Config, batches: TrainBatches, parts: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Fill `parts` from a checkpoint and return the rows of its log."""
+    """Fill `parts` from a checkpoint and return the rows of its log.
+
+    Checkpoints of older versions hold no digest of the photos. What those were trained on cannot
+    be found out any more, so they are resumed by the names and labels alone.
+    """
     state = _read_checkpoint(path, ("config", "rows", "random", *parts))
     names = differing(config, saved_config(state["config"], str(path)))
     what = [f"another config ({', '.join(names)} differ)"] if names else []
@@ -280,6 +285,8 @@ def _resume(
     digest = state.get("train_data_digest", state.get("learnt_from", batches.train_data_digest))
     if digest != batches.train_data_digest:
         what.append("other images")
+    elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
+        what.append("other photos of the same names")
     if what:
         raise UserError(
             f"{path} is of {' and '.join(what)}: "

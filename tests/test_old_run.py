@@ -113,7 +113,7 @@ class TinyNet(nn.Module):
 class NoiseBatches:
     """The four batches an epoch that it was trained on; `first` is the first epoch allowed."""
 
-    steps, waited_s, train_data_digest = 4, 0.0, "leaves"
+    steps, waited_s, train_data_digest, photos_digest = 4, 0.0, "leaves", "of leaves"
 
     def __init__(self, first: int) -> None:
         self.first = first

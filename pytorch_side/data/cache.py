@@ -57,7 +57,7 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     Corrupt images are named in the log, counted and left out; UserError above 5 % of the folder.
     """
     names = [folder.files[i] for i in folder.indices(split)]
-    key = _key(folder.root, names)
+    key = files_key(folder.root, names)
     binary = cache_folder() / f"decoded-{key}.bin"
     index = binary.with_suffix(".json")
     if not (binary.is_file() and index.is_file()):
@@ -72,7 +72,8 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     return DecodedImages(readable, corrupt, np.memmap(binary, np.uint8, "r"), offsets)
 
 
-def _key(root: Path, names: list[str]) -> str:
+def files_key(root: Path, names: list[str]) -> str:
+    """16 hex digits that change with the folder and with its files' names, sizes and times."""
     digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}".encode(errors="surrogateescape"))
     for name in names:
         stat = (root / name).stat()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from pytorch_side.config import Config
 from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.mixup import labels_of, training_image
+from pytorch_side.data.photos import photos_digest
 from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread
@@ -76,6 +78,12 @@ class TrainBatches:
             )
         self.steps = max(1, len(self.positions) // batch)
         self.waited_s = 0.0  # seconds that the training loop waited for batches
+
+    @cached_property
+    def photos_digest(self) -> str:
+        """A digest of the photos that training reads, train and val; val is scored each epoch."""
+        folder = self.images.folder
+        return " ".join(photos_digest(folder, split) for split in ("train", "val"))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""

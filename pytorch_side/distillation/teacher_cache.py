@@ -29,6 +29,7 @@ from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import to_images
 from pytorch_side.data.mixup import training_image
+from pytorch_side.data.photos import photos_digest
 from pytorch_side.distillation.attention import averaged_maps, teacher_maps
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
@@ -103,14 +104,15 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
             "grid_max": config.distillation.attention_grid,
         },
         "pixels": _pixel_sample(config, images),
+        "photos": photos_digest(folder, "train"),
     }
 
 
 def _pixel_sample(config: Config, images: DecodedImages) -> str:
     """A digest of one augmentation of a few images.
 
-    It differs for other photos of the same names, and for a library that draws other pixels: cached
-    outputs would then not belong to what a student sees.
+    It differs for a library that draws other pixels: cached outputs would then not belong to what a
+    student sees. "photos" tells other photos.
     """
     positions = images.folder.indices("train")
     digest = hashlib.sha256()

@@ -151,7 +151,9 @@ def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) ->
     """Raise UserError naming the first thing in which a cache differs from what is expected."""
     # Defaults for fields that older caches lack.
     views = {"mix": 0.0, **about.get("views", {})}
-    unsaid = {key: expected[key] for key in ("teacher input", "pixels") if key in expected}
+    unsaid = {
+        key: expected[key] for key in ("teacher input", "pixels", "photos") if key in expected
+    }
     about = {"teacher views": 1, **unsaid, **about, "views": views}
     for key, value in expected.items():
         if about.get(key) != value:

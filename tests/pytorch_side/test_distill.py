@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pytorch_side import distill, teacher
 from pytorch_side.config import Config, with_values
@@ -21,6 +24,11 @@ from swin2mcu.common.dataset import scan_folder
 
 TINY = """student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }
 optimizer.epochs = 1
+"""
+TINY_TEACHER = """[teacher]
+name = "swin"
+size = 32
+arguments = { patch_size = 4, window_size = 4, embed_dim = 8, depths = [1, 2], num_heads = [1, 2] }
 """
 
 
@@ -100,6 +108,32 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
         assert distill.main(arguments) == 2
         assert "checkpoint.pt is of other images: use another --out" in capsys.readouterr().err
         photo.write_bytes(kept)
+
+
+@pytest.mark.parametrize("module", [distill, teacher])
+def test_a_run_is_not_resumed_on_other_photos_of_the_same_names(
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    module: ModuleType,
+) -> None:
+    """A single one of those it learns from, or of those it is scored on."""
+    data, config = make_folder(), tmp_path / "config.toml"
+    config.write_text(TINY + TINY_TEACHER)
+    arguments = ["--config", str(config), "--data", str(data), "--out", str(tmp_path / "run")]
+    assert module.main(arguments) == 0
+    folder = scan_folder(data)
+    for split in ("train", "val"):
+        photo = data / folder.files[folder.indices(split)[1]]
+        kept = photo.read_bytes()
+        Image.fromarray(255 - np.asarray(Image.open(photo))).save(photo)
+        capsys.readouterr()
+        assert module.main(arguments) == 2
+        assert "is of other photos of the same names: use another" in capsys.readouterr().err
+        photo.write_bytes(kept)
+    shutil.copytree(data, tmp_path / "moved")
+    arguments[3] = str(tmp_path / "moved")
+    assert module.main(arguments) == 0
 
 
 @pytest.mark.parametrize("module", [distill, teacher_cache, teacher])

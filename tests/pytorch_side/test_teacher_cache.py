@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
@@ -172,7 +173,8 @@ def test_a_cache_of_averages_is_another_than_a_plain_one(
         make_teacher_cache(images, config, tmp_path / "averaged")
     # Older caches lack these: they are of no flips and no mixup.
     about = json.loads((tmp_path / "plain/teacher_cache.json").read_text())
-    del about["teacher views"], about["teacher input"], about["pixels"], about["views"]["mix"]
+    del about["teacher views"], about["teacher input"], about["views"]["mix"]
+    del about["pixels"], about["photos"]
     (tmp_path / "plain/teacher_cache.json").write_text(json.dumps(about))
     make_teacher_cache(images, config, tmp_path / "plain")
     with pytest.raises(UserError, match="another teacher views"):
@@ -205,6 +207,20 @@ def test_answers_about_other_pixels_are_refused(
     others = replace(images, data=255 - np.asarray(images.data))
     with pytest.raises(UserError, match="another pixels"):
         make_teacher_cache(others, config, tmp_path / "cache")
+
+
+def test_answers_about_another_photo_of_the_same_name_are_refused(
+    cached: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single one, whose pixels are not among the few that are compared."""
+    monkeypatch.setattr(teacher_cache, "SAMPLED", 1)
+    images, config = cached
+    make_teacher_cache(images, config, tmp_path / "cache")
+    root = images.folder.root
+    photo = root / images.folder.files[images.folder.indices("train")[1]]
+    Image.fromarray(255 - np.asarray(Image.open(photo))).save(photo)
+    with pytest.raises(UserError, match="another photos"):
+        make_teacher_cache(decode_images(scan_folder(root)), config, tmp_path / "cache")
 
 
 def test_a_teacher_is_asked_as_it_was_trained(

@@ -31,7 +31,7 @@ class Killed(Exception):
 class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
-    steps, waited_s, train_data_digest = 4, 0.0, "leaves"
+    steps, waited_s, train_data_digest, photos_digest = 4, 0.0, "leaves", "of leaves"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
         self.kill_at = kill_at
@@ -265,6 +265,19 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
         run_fit(tmp_path, CONFIG, others)
     with pytest.raises(UserError, match=r"another config \(seed differ\) and other images"):
         run_fit(tmp_path, with_values(CONFIG, {"seed": 1}), others)
+
+
+def test_a_checkpoint_of_other_photos_of_the_same_names_is_refused(tmp_path: Path) -> None:
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    others = FakeBatches()
+    others.photos_digest = "of roots"
+    with pytest.raises(UserError, match="other photos of the same names: use another --out"):
+        run_fit(tmp_path, CONFIG, others)
+    # An older version's does not say which photos it saw.
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["photos_digest"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    run_fit(tmp_path, CONFIG, others)
 
 
 @contextmanager
