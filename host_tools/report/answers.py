@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from host_tools.report.entries import Entry, Row, rows_of, show_cost
+from host_tools.report.render import Markup, render
 from host_tools.report.scores import (
     computes_as_a_board,
     score_of_student,
@@ -18,20 +18,14 @@ from host_tools.report.tags import anchor, short
 Card = tuple[str, str, str]  # question, answer, where it comes from
 
 
-def answers(entries: Sequence[Entry]) -> str:
+def answers(entries: Sequence[Entry]) -> Markup:
     """One row of cards for each model."""
-    parts = []
+    models = []
     for entry in entries:
         rows = [row for row in rows_of(entry) if row.subject == "student"]
         cards = [_accurate(entry), _fast(rows), _fits(entry, rows), _true(rows)]
-        cells = "".join(
-            f"<div><dt>{escape(question)}</dt><dd>{escape(answer)}"
-            f"<small>{escape(origin)}</small></dd></div>"
-            for question, answer, origin in cards
-        )
-        link = f'<a href="#{anchor(entry)}">{escape(entry.name)}</a>'
-        parts.append(f'<h3>{link}</h3><dl class="keys">{cells}</dl>')
-    return f"<section><h2>At a glance</h2>{''.join(parts)}</section>"
+        models.append({"name": entry.name, "anchor": anchor(entry), "cards": cards})
+    return render("answers.html", models=models)
 
 
 def _accurate(entry: Entry) -> Card:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from html import escape
-from pathlib import Path
+from typing import Any
 
 from host_tools.report.answers import answers
 from host_tools.report.entries import Entry, Row, most_images, rows_of
@@ -13,10 +12,10 @@ from host_tools.report.model_section import model_section
 from host_tools.report.paper import paper_section
 from host_tools.report.pictures import Picture
 from host_tools.report.plots import Point, scatter
+from host_tools.report.render import render
 from host_tools.report.tags import anchor, count, place_class, short
 from swin2mcu.common.accuracy import standard_error
 
-STYLE = Path(__file__).with_name("style.css")
 # The page may load nothing at all; a browser enforces it even if a name in the data tried.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -28,31 +27,22 @@ def page(
     attention: dict[str, str],
 ) -> str:
     """The whole document; a model's name leads to its worst mistakes and its attention maps."""
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    links = "".join(f'<a href="#{anchor(entry)}">{escape(entry.name)}</a>' for entry in entries)
     targets = sum(len(entry.results.targets) for entry in entries)
-    body = [
-        "<header><h1>From a Swin Transformer to a microcontroller</h1>",
-        f'<p class="soft">{count(len(entries), "model")}, {count(targets, "measurement")} on '
-        f"{escape(_places(entries))}. Generated {now}.</p>",
-        "".join(f'<p class="remark">Left out: {escape(line)}</p>' for line in complaints),
-        f'<nav aria-label="models">{links}<a href="#paper">The paper</a></nav></header>',
-        answers(entries),
-        _overview(entries),
-        *(
+    return render(
+        "page.html",
+        policy=POLICY,
+        summary=f"{count(len(entries), 'model')}, {count(targets, 'measurement')} on "
+        f"{_places(entries)}.",
+        now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        complaints=complaints,
+        links=[(anchor(entry), entry.name) for entry in entries],
+        answers=answers(entries),
+        figures=_overview(entries),
+        models=[
             model_section(entry, pictures.get(entry.name, []), attention.get(entry.name))
             for entry in entries
-        ),
-        paper_section(entries),
-        "<footer>Made by host_tools/report from results.json files. The page loads nothing."
-        "</footer>",
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>swin2mcu report</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
+        ],
+        paper=paper_section(entries),
     )
 
 
@@ -63,7 +53,7 @@ def _places(entries: Sequence[Entry]) -> str:
     return " and ".join(filter(None, (", ".join(known[:-1]), *known[-1:])))
 
 
-def _overview(entries: Sequence[Entry]) -> str:
+def _overview(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Accuracy against cost, once per unit: a clock's milliseconds and instructions do not mix."""
     figures = []
     shown = [(entry, rows, most_images(rows)) for entry in entries for rows in [rows_of(entry)]]
@@ -92,24 +82,15 @@ def _overview(entries: Sequence[Entry]) -> str:
                 if unit == "us"
                 else ("Emulated boards: a count of instructions, not a time.")
             )
-            figures.append(
-                f"<figure>{scatter(points, title, 'top-1 %')}"
-                f"<figcaption>{_legend(points)} {caption}</figcaption></figure>"
-            )
-    if not figures:
-        return ""
-    names = ", ".join(escape(entry.name) for entry in entries)
-    lines = f"<p>A line joins what one target makes of {names}.</p>" if len(entries) > 1 else ""
-    return (
-        f"<section><h2>Accuracy against cost</h2>{lines}"
-        f'<div class="overview">{"".join(figures)}</div></section>'
-    )
+            plot = scatter(points, title, "top-1 %")
+            figures.append({"plot": plot, "places": _legend(points), "caption": caption})
+    return figures
 
 
-def _legend(points: Sequence[Point]) -> str:
-    places = dict.fromkeys(point.place for point in points)
+def _legend(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """(CSS class, name) of each place that has a point."""
     names = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"}
-    return " ".join(f'<span class="dot {place}"></span>{names[place]}' for place in places) + "."
+    return [(place, names[place]) for place in dict.fromkeys(point.place for point in points)]
 
 
 def _part(row: Row, most: int) -> str:

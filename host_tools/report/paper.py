@@ -4,55 +4,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from host_tools.report.entries import SWIN_LARGE, Entry, rows_of, show_cost
+from host_tools.report.render import Markup, Table, render
 from host_tools.report.scores import score_of_student, score_of_teacher, show_error, show_images
-from host_tools.report.tags import short, table, table_row
+from host_tools.report.tags import figure, short
 from swin2mcu.common.paths import PAPER
 
 COLUMNS = ("Model", "Top-1", "Its teacher", "Latency on a PC's CPU", "Latency on a phone's CPU")
 
 
-def paper_section(entries: Sequence[Entry]) -> str:
+def paper_section(entries: Sequence[Entry]) -> Markup:
     """The paper's figures above ours: never the same machine, and it says so."""
     paper = json.loads(PAPER.read_text(encoding="utf-8"))
-    lines = [table_row(COLUMNS, _theirs(row)) for row in paper["rows"]]
-    lines += [table_row(COLUMNS, _ours(entry)) for entry in entries]
-    about = (
-        f"{paper['note']} Source: {paper['source']}. "
-        "Neither machines nor split are known, so this is orientation, not a race."
-    )
-    return (
-        '<section><h2 id="paper">Beside the paper\'s figures</h2>'
-        f"<p>{escape(about)}</p><p>{escape(_about_ours(entries))}</p>{table(COLUMNS, lines)}"
-        "</section>"
+    return render(
+        "paper.html",
+        about_theirs=f"{paper['note']} Source: {paper['source']}. "
+        "Neither machines nor split are known, so this is orientation, not a race.",
+        about_ours=_about_ours(entries),
+        lines=Table(COLUMNS, [*map(_theirs, paper["rows"]), *map(_ours, entries)]),
     )
 
 
 def _theirs(row: dict[str, Any]) -> list[str]:
     """Whatever a row of paper.json knows; its values are texts."""
-    top1 = next((_cell(row[key], key) for key in ("int8", "float") if row.get(key)), "")
+    top1 = next((figure(row[key], key) for key in ("int8", "float") if row.get(key)), "")
     times = [f"{row[key]} ms" if row.get(key) else "" for key in ("latency", "phone")]
     texts = (row.get("name", ""), row.get("teacher", ""), *times)
-    name, teacher, pc, phone = (escape(str(text)) for text in texts)
+    name, teacher, pc, phone = (str(text) for text in texts)
     return [name, top1, teacher, pc, phone]
 
 
 def _ours(entry: Entry) -> list[str]:
     student, teacher = score_of_student(entry), score_of_teacher(entry)
-    cells = [escape(entry.name)]
+    cells = [entry.name]
     if student is None:
         cells.append("not measured")
     else:
         about = f"{short(student)}, {show_images(entry, student)}"
-        cells.append(_cell(show_error(student), about))
+        cells.append(figure(show_error(student), about))
     if teacher is None:
         cells.append("not measured")
     else:
         texts = (teacher.described, show_images(entry, teacher))
-        cells.append(_cell(show_error(teacher), "; ".join(text for text in texts if text)))
+        cells.append(figure(show_error(teacher), "; ".join(text for text in texts if text)))
     return [*cells, _latency(entry, "PC"), _latency(entry, "phone")]
 
 
@@ -69,7 +65,7 @@ def _latency(entry: Entry, place: str) -> str:
     if not timed:
         return "not measured"
     row = min(timed, key=lambda pair: pair[0])[1]
-    return _cell(show_cost(row), short(row))
+    return figure(show_cost(row), short(row))
 
 
 def _about_ours(entries: Sequence[Entry]) -> str:
@@ -88,7 +84,3 @@ def _about_ours(entries: Sequence[Entry]) -> str:
     if costs:
         said += f" Swin-L took, in PyTorch on one thread of a PC, {', '.join(costs)}."
     return said
-
-
-def _cell(figure: str, about: str) -> str:
-    return f"<span>{escape(figure)}<small>{escape(about)}</small></span>"

@@ -1,6 +1,6 @@
 """Drawings of the report as inline SVG: they print, scale, follow dark mode and need no library.
 
-Colours are CSS classes of the page (`pc`, `phone`, `board`), never values of their own. Each is
+Colors are CSS classes of the page (`pc`, `phone`, `board`), never values of their own. Each is
 drawn twice, for a desk and for a phone; the page's style shows the one that fits.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from html import escape
+
+from host_tools.report.render import Markup
 
 HEIGHT = 340
 LEFT, RIGHT, TOP, BOTTOM = 42, 24, 30, 44  # the right one holds half of the last tick's number
@@ -31,22 +32,22 @@ class Point:
     images: str = ""  # of how many, where others are of more
 
 
-def scatter(points: Sequence[Point], x_title: str, y_title: str) -> str:
+def scatter(points: Sequence[Point], x_title: str, y_title: str) -> Markup:
     """Accuracy (linear, %) against cost (logarithmic), a line for each series."""
     return _for_both(SCATTER_WIDTHS, lambda width: _scatter(points, x_title, y_title, width))
 
 
-def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -> str:
+def distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str) -> Markup:
     """One line per (label, place, quantiles from 0 to 100 %): range, middle half, median."""
     return _for_both(DISTRIBUTION_WIDTHS, lambda width: _distributions(rows, unit, width))
 
 
-def _for_both(widths: tuple[int, int], draw: Callable[[int], str]) -> str:
+def _for_both(widths: tuple[int, int], draw: Callable[[int], Markup]) -> Markup:
     wide, narrow = (draw(width) for width in widths)
-    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+    return Markup('<div class="wide">{}</div><div class="narrow">{}</div>').format(wide, narrow)
 
 
-def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) -> str:
+def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) -> Markup:
     low, high = _decades([point.x for point in points])
     floor, ceiling, step = _percent_axis([point.y for point in points])
 
@@ -58,7 +59,7 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
             HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),
         )
 
-    parts = []
+    parts: list[Markup] = []
     for decade in _ticks(low, high, width - LEFT - RIGHT):
         x, _ = at(Point(10.0**decade, floor, "", "", ""))
         parts.append(_line(x, TOP, x, HEIGHT - BOTTOM))
@@ -77,7 +78,9 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
     for series in dict.fromkeys(point.series for point in ordered):
         members = [point for point in ordered if point.series == series]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, members))
-        parts.append(f'<polyline class="{members[0].place} series" points="{path}"/>')
+        parts.append(
+            Markup('<polyline class="{} series" points="{}"/>').format(members[0].place, path)
+        )
         for point in members:
             x, y = at(point)
             if point.error:
@@ -85,18 +88,24 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
                 _, bottom = at(replace(point, y=max(point.y - point.error, floor)))
                 parts.append(_line(x, top, x, bottom, f"{point.place} error"))
             shape = "hollow" if point.hollow else "solid"
+            told = (
+                f"{point.label}, {series}: {point.y:.1f} ± {point.error:.1f} %{point.images}, "
+                f"{_plain(point.x)}"
+            )
             parts.append(
-                f'<circle class="{point.place} {shape}" cx="{x:.1f}" cy="{y:.1f}" r="5.5"><title>'
-                f"{escape(point.label)}, {escape(series)}: {point.y:.1f} ± {point.error:.1f} %"
-                f"{escape(point.images)}, {_plain(point.x)}"
-                "</title></circle>"
+                Markup(
+                    '<circle class="{} {}" cx="{:.1f}" cy="{:.1f}" r="5.5">'
+                    "<title>{}</title></circle>"
+                ).format(point.place, shape, x, y, told)
             )
         x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), width, taken)
         parts.append(_text(x, y, series, anchor))
-    return _svg(width, HEIGHT, "".join(parts), f"{y_title} against {x_title}")
+    return _svg(width, HEIGHT, parts, f"{y_title} against {x_title}")
 
 
-def _distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str, width: int) -> str:
+def _distributions(
+    rows: Sequence[tuple[str, str, Sequence[float]]], unit: str, width: int
+) -> Markup:
     pitch, left = 30, LABELS_LEFT
     height = TOP + pitch * len(rows) + BOTTOM
     low, high = _decades([value for _, _, quantiles in rows for value in quantiles])
@@ -104,7 +113,7 @@ def _distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str, 
     def across(value: float) -> float:
         return left + (math.log10(value) - low) / (high - low) * (width - left - RIGHT)
 
-    parts = []
+    parts: list[Markup] = []
     for decade in _ticks(low, high, width - left - RIGHT):
         x = across(10.0**decade)
         parts.append(_line(x, TOP, x, height - BOTTOM))
@@ -117,12 +126,13 @@ def _distributions(rows: Sequence[tuple[str, str, Sequence[float]]], unit: str, 
         parts.append(_text(left - 12, y + 4, label, "end"))
         parts.append(_line(start, y, most, y, f"{place} whisker"))
         parts.append(
-            f'<rect class="{place} box" x="{lower:.1f}" y="{y - 6:.1f}" rx="2" '
-            f'width="{max(upper - lower, 2):.1f}" height="12"/>'
+            Markup(
+                '<rect class="{} box" x="{:.1f}" y="{:.1f}" rx="2" width="{:.1f}" height="12"/>'
+            ).format(place, lower, y - 6, max(upper - lower, 2))
         )
         parts.append(_line(median, y - 9, median, y + 9, f"{place} median"))
     parts.append(_text((left + width - RIGHT) / 2, height - 6, unit, "middle", "title"))
-    return _svg(width, height, "".join(parts), f"distribution of single runs, {unit}")
+    return _svg(width, height, parts, f"distribution of single runs, {unit}")
 
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -180,18 +190,17 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if value >= 1 else f"{value:.3g}"
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> Markup:
+    line = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
+    return line.format(kind, x1, y1, x2, y2)
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
-    )
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> Markup:
+    element = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>')
+    return element.format(x, y, anchor, kind, text)
 
 
-def _svg(width: int, height: int, body: str, name: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" style="max-width: {width}px" role="img" '
-        f'aria-label="{escape(name)}">{body}</svg>'
-    )
+def _svg(width: int, height: int, parts: Sequence[Markup], name: str) -> Markup:
+    return Markup(
+        '<svg viewBox="0 0 {0} {1}" style="max-width: {0}px" role="img" aria-label="{2}">{3}</svg>'
+    ).format(width, height, name, Markup("").join(parts))

@@ -1,43 +1,28 @@
-"""Small pieces of HTML that several sections of the report use."""
+"""Small pieces of HTML, and names as several sections of the report write them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
-
 from host_tools.report.entries import Entry, Row
+from host_tools.report.render import Markup
 
 
-def table(columns: Sequence[str], lines: Sequence[str], numeric_from: int = 99) -> str:
-    head = "".join(
-        f'<th scope="col"{_number(i, numeric_from)}>{escape(name)}</th>'
-        for i, name in enumerate(columns)
+def bar(share: float, text: str) -> Markup:
+    """A bar as long as its share of 1, before its text."""
+    return Markup('<span class="bar" style="--share:{}"></span> {}').format(
+        f"{0.7 * share:.4f}", text
     )
-    body = "".join(lines)
-    return f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def table_row(
-    columns: Sequence[str], cells: Sequence[str], numeric_from: int = 99, bars: bool = False
-) -> str:
-    """One line of a table; `cells` are HTML already. Narrow screens show the labels instead."""
-    parts = []
-    for number, (column, cell) in enumerate(zip(columns, cells, strict=True)):
-        kind = _number(number, numeric_from)
-        if number == 0:
-            kind = ' class="head"'
-        elif bars and number == len(cells) - 1:
-            kind = ' class="bars"'
-        parts.append(f'<td{kind} data-label="{escape(column)}">{cell}</td>')
-    return f"<tr>{''.join(parts)}</tr>"
+def dot(row: Row) -> Markup:
+    """A target's name behind a dot in the color of its place."""
+    return Markup('<span class="dot {}" aria-hidden="true"></span>{}').format(
+        place_class(row), row.name
+    )
 
 
-def _number(position: int, numeric_from: int) -> str:
-    return ' class="number"' if position >= numeric_from else ""
-
-
-def bar(share: float, text: str) -> str:
-    return f'<span class="bar" style="--share:{0.7 * share:.4f}"></span> {text}'
+def figure(shown: str, about: str) -> Markup:
+    """A figure with what it is of in small letters."""
+    return Markup("<span>{}<small>{}</small></span>").format(shown, about)
 
 
 def place_class(row: Row) -> str:
