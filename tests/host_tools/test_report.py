@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import threading
-from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from markupsafe import escape
 from PIL import Image
 from tiny_run import CLASSES, make_images, make_run
 from webdriver import browser
@@ -275,7 +275,7 @@ def beside_the_paper(zoo: Path) -> list[str]:
     """The section's lines, as text without tags."""
     section = paper_section(load_entries([zoo])[0]).partition("<tbody>")[2]
     rows = section.replace("<small>", " | ").replace("</td>", " | ").split("</tr>")
-    return [re.sub(r"<[^>]+>", "", row) for row in rows]
+    return [re.sub(r"<[^>]+>|\n", "", row) for row in rows]
 
 
 def test_no_score_is_picked_beside_the_paper(zoo: Path) -> None:
