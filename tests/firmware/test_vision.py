@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 VISION = LIB / "vision"
 RANDOM_CASES = 2400
 # Of a QVGA frame for a 96-pixel input on the M7.
-INSTRUCTIONS_PER_PIXEL = {"rgb565le": 40, "rgb565be": 40, "rgb888": 40, "gray": 40, "yuv422": 60}
+INSTRUCTIONS_PER_PIXEL = {"rgb565le": 40, "rgb565be": 40, "rgb888": 40, "gray": 40, "yuv422": 40}
 
 
 @dataclass(frozen=True)

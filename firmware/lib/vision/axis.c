@@ -64,6 +64,7 @@ void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory) {
       last = i;
     }
     axis->last[output] = (uint16_t)last;
+    if (axis_shrinks(axis)) axis->weights[last][0] |= AXIS_LAST;
     last_before = last;
   }
 }

@@ -11,6 +11,10 @@
 #include <stdint.h>
 
 enum { AXIS_BITS = 22, AXIS_HALF = 1 << (AXIS_BITS - 1) };
+// Set in the first weight of an input that is the last of its output, where the axis shrinks: so
+// the loop over inputs needs no second table. A sum takes it along in bit 31 alone, and of a sum
+// only the bits from AXIS_BITS to AXIS_BITS + 7 are used.
+#define AXIS_LAST 0x80000000u
 
 // A direction that shrinks (or stays) is computed from its inputs: each input counts for the output
 // under way and for the one after it, never for a third. One that grows is computed from its

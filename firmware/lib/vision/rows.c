@@ -30,42 +30,104 @@ VISION_INLINE void decode(VisionFormat format, const uint8_t* row, uint32_t left
 }
 
 void decode_row(VisionFormat format, const uint8_t* row, uint32_t left, uint32_t count,
-                uint8_t* out){FOR_EACH_FORMAT(format, decode, row, left, count, out)}
+                uint8_t* out) {
+  FOR_EACH_FORMAT(format, decode, row, left, count, out)
+}
 
-// Each input is decoded once and added to the two outputs it counts for, all in registers.
+// One channel's sums of the output under way and of the one after it.
+typedef struct {
+  uint32_t current, next;
+} ChannelSums;
+
+VISION_INLINE void count(ChannelSums* sums, uint32_t value, uint32_t here, uint32_t after) {
+  sums->current += value * here;
+  sums->next += value * after;
+}
+
+// The output under way is whole, and what is next is under way.
+VISION_INLINE uint8_t finish(ChannelSums* sums) {
+  const uint8_t value = (uint8_t)(sums->current >> AXIS_BITS);
+  sums->current = sums->next;
+  sums->next = AXIS_HALF;
+  return value;
+}
+
+#define NO_SUMS \
+  { AXIS_HALF, AXIS_HALF }
+
+// Each input is decoded once and added to the two outputs it counts for, all in registers; channel
+// by channel, since there are few of them.
 VISION_INLINE void shrink(VisionFormat format, const uint8_t* row, uint32_t left,
                           const VisionAxis* axis, uint8_t* out) {
   const uint32_t(*weights)[2] = (const uint32_t(*)[2])axis->weights;
-  const uint16_t* last = axis->last;
-  const uint16_t* const end = last + axis->to;
+  const uint8_t* const end = out + 3 * axis->to;
   const uint32_t step = pixel_bytes(format);
-  Pixel current = {AXIS_HALF, AXIS_HALF, AXIS_HALF};
-  Pixel next = current;
-  row += left * step;
-  const uint8_t* last_pixel = row + *last * step;
-  for (const uint8_t* pixels = row;; pixels += step, ++left, ++weights) {
-    const Pixel pixel = pixel_at(format, pixels, left);
+  ChannelSums red = NO_SUMS, green = NO_SUMS, blue = NO_SUMS;
+  for (row += left * step; out != end; row += step, ++weights) {
     const uint32_t here = (*weights)[0], after = (*weights)[1];
-    current.red += pixel.red * here;
-    current.green += pixel.green * here;
-    current.blue += pixel.blue * here;
-    next.red += pixel.red * after;
-    next.green += pixel.green * after;
-    next.blue += pixel.blue * after;
-    if (pixels != last_pixel) continue;
-    out[0] = (uint8_t)(current.red >> AXIS_BITS);
-    out[1] = (uint8_t)(current.green >> AXIS_BITS);
-    out[2] = (uint8_t)(current.blue >> AXIS_BITS);
+    const Halves halves = halves_at(format, row);
+    count(&red, red_of(format, row, halves), here, after);
+    count(&green, green_of(format, row, halves), here, after);
+    count(&blue, blue_of(format, row, halves), here, after);
+    if (!(here & AXIS_LAST)) continue;
+    out[0] = finish(&red);
+    out[1] = finish(&green);
+    out[2] = finish(&blue);
     out += 3;
-    if (++last == end) return;
-    last_pixel = row + *last * step;
-    current = next;
-    next = (Pixel){AXIS_HALF, AXIS_HALF, AXIS_HALF};
+  }
+}
+
+#define COUNT_YUV(luma, here, after)                                      \
+  count(&red, clamp_to_byte(luma + (chroma.red >> 16)), here, after);     \
+  count(&green, clamp_to_byte(luma + (chroma.green >> 16)), here, after); \
+  count(&blue, clamp_to_byte(luma + (chroma.blue >> 16)), here, after)
+
+#define FINISH_YUV         \
+  out[0] = finish(&red);   \
+  out[1] = finish(&green); \
+  out[2] = finish(&blue);  \
+  out += 3
+
+// Y0 U Y1 V: what U and V add to a pixel's luma is worked out once for the two that share them.
+VISION_INLINE void shrink_yuv422(const uint8_t* row, uint32_t left, const VisionAxis* axis,
+                                 uint8_t* out) {
+  const uint32_t* weights = &axis->weights[0][0];
+  const uint8_t* const end = out + 3 * axis->to;
+  ChannelSums red = NO_SUMS, green = NO_SUMS, blue = NO_SUMS;
+  row += 2 * left;
+  if (left % 2) {
+    const Chroma chroma = chroma_of(row[-1], row[1]);
+    const uint32_t here = weights[0], after = weights[1];
+    COUNT_YUV(row[0], here, after);
+    if (here & AXIS_LAST) {
+      FINISH_YUV;
+      if (out == end) return;
+    }
+    row += 2;
+    weights += 2;
+  }
+  for (;; row += 4, weights += 4) {
+    const Chroma chroma = chroma_of(row[1], row[3]);
+    const int32_t luma = row[0];
+    const uint32_t here = weights[0], after = weights[1];
+    COUNT_YUV(luma, here, after);
+    if (here & AXIS_LAST) {
+      FINISH_YUV;
+      if (out == end) return;
+    }
+    const int32_t second_luma = row[2];
+    const uint32_t second_here = weights[2], second_after = weights[3];
+    COUNT_YUV(second_luma, second_here, second_after);
+    if (second_here & AXIS_LAST) {
+      FINISH_YUV;
+      if (out == end) return;
+    }
   }
 }
 
 VISION_UNSCHEDULED void shrink_row(VisionFormat format, const uint8_t* row, uint32_t left,
                                    const VisionAxis* axis, uint8_t* out) {
+  if (format == VISION_YUV422) return shrink_yuv422(row, left, axis, out);
   FOR_EACH_FORMAT(format, shrink, row, left, axis, out)
 }
 

@@ -88,19 +88,25 @@ const char* vision_start(Vision* vision, const VisionGeometry* geometry, void* s
   return 0;
 }
 
+enum { kFlip = 0x80 };  // int8 is pixel - 128: one bit of difference
+
+// What a sum down begins with: a half for rounding and, where the sum becomes the input itself, the
+// flipped bit, which no carry reaches since sums stay below it.
+static uint32_t empty_sum(const Vision* v) {
+  return AXIS_HALF + (v->down_first ? 0 : (uint32_t)kFlip << AXIS_BITS);
+}
+
 void vision_begin(Vision* vision, int8_t* input) {
   vision->input = input;
   vision->row = vision->output_row = 0;
   if (!height_shrinks(vision)) return;
-  const VisionSums empty = {AXIS_HALF, AXIS_HALF};
+  const VisionSums empty = {empty_sum(vision), empty_sum(vision)};
   for (uint32_t i = 0; i < vision->line_bytes; ++i) vision->sums[i] = empty;
 }
 
 static uint8_t* output_row(const Vision* v) {
   return (uint8_t*)v->input + (uint32_t)v->output_row * v->geometry.width * CHANNELS;
 }
-
-enum { kFlip = 0x80 };  // int8 is pixel - 128: one bit of difference
 
 static void pass_across(const Vision* v, VisionFormat format, const uint8_t* row, uint32_t left,
                         uint8_t* out) {
@@ -117,43 +123,55 @@ static inline void add_byte(uint32_t value, uint32_t here, uint32_t after, Visio
   *sums = (VisionSums){before.current + value * here, before.next + value * after};
 }
 
-// A line's length is a multiple of three.
+// A line's length is a multiple of three, and mostly of six.
 VISION_UNSCHEDULED static void add_line(const uint8_t* line, const VisionSums* end,
                                         const uint32_t* weights, VisionSums* sums) {
   const uint32_t here = weights[0], after = weights[1];
-  for (; sums != end; sums += CHANNELS, line += CHANNELS) {
+  for (; (end - sums) % 6; ++line, ++sums) add_byte(*line, here, after, sums);
+  for (; sums != end; sums += 6, line += 6) {
     add_byte(line[0], here, after, &sums[0]);
     add_byte(line[1], here, after, &sums[1]);
     add_byte(line[2], here, after, &sums[2]);
+    add_byte(line[3], here, after, &sums[3]);
+    add_byte(line[4], here, after, &sums[4]);
+    add_byte(line[5], here, after, &sums[5]);
   }
 }
 
-static inline uint8_t finish_byte(VisionSums* sums, uint32_t flip) {
+static inline uint8_t finish_byte(uint32_t value, uint32_t here, uint32_t after, uint32_t empty,
+                                  VisionSums* sums) {
   const VisionSums before = *sums;
-  *sums = (VisionSums){before.next, AXIS_HALF};
-  return (uint8_t)(before.current >> AXIS_BITS ^ flip);
+  *sums = (VisionSums){before.next + value * after, empty};
+  return (uint8_t)((before.current + value * here) >> AXIS_BITS);
 }
 
-// The output row under way → bytes with `flip` set, and what is next is under way.
-VISION_UNSCHEDULED static void finish_sums(VisionSums* sums, const VisionSums* end, uint32_t flip,
-                                           uint8_t* out) {
-  for (; sums != end; sums += CHANNELS, out += CHANNELS) {
-    out[0] = finish_byte(&sums[0], flip);
-    out[1] = finish_byte(&sums[1], flip);
-    out[2] = finish_byte(&sums[2], flip);
+// The same of a line that is the last of an output row: that becomes bytes, and what is next is
+// under way. `out` may be `line`.
+VISION_UNSCHEDULED static void finish_line(const uint8_t* line, const VisionSums* end,
+                                           const uint32_t* weights, uint32_t empty,
+                                           VisionSums* sums, uint8_t* out) {
+  const uint32_t here = weights[0], after = weights[1];
+  for (; (end - sums) % 6; ++sums) *out++ = finish_byte(*line++, here, after, empty, sums);
+  for (; sums != end; sums += 6, line += 6, out += 6) {
+    out[0] = finish_byte(line[0], here, after, empty, &sums[0]);
+    out[1] = finish_byte(line[1], here, after, empty, &sums[1]);
+    out[2] = finish_byte(line[2], here, after, empty, &sums[2]);
+    out[3] = finish_byte(line[3], here, after, empty, &sums[3]);
+    out[4] = finish_byte(line[4], here, after, empty, &sums[4]);
+    out[5] = finish_byte(line[5], here, after, empty, &sums[5]);
   }
 }
 
-// The line was the last of an output row.
-static void finish_row(Vision* v) {
+static void finish_row(Vision* v, const uint32_t* weights) {
   uint8_t* const out = output_row(v);
+  const VisionSums* const end = v->sums + v->line_bytes;
   if (v->down_first) {
-    finish_sums(v->sums, v->sums + v->line_bytes, 0, v->line);
+    finish_line(v->line, end, weights, empty_sum(v), v->sums, v->line);
     pass_across(v, VISION_RGB888, v->line, 0, out);
     const uint32_t bytes = CHANNELS * (uint32_t)v->geometry.width;
     for (uint32_t i = 0; i < bytes; ++i) out[i] ^= kFlip;
   } else {
-    finish_sums(v->sums, v->sums + v->line_bytes, kFlip, out);
+    finish_line(v->line, end, weights, empty_sum(v), v->sums, out);
   }
   ++v->output_row;
 }
@@ -183,8 +201,8 @@ static void take_row(Vision* v, const uint8_t* bytes, uint32_t row) {
     pass_across(v, format, bytes, v->left, v->line);
   }
   if (!height_shrinks(v)) return blend_rows(v, row);
+  if (v->down.last[v->output_row] == row) return finish_row(v, v->down.weights[row]);
   add_line(v->line, v->sums + v->line_bytes, v->down.weights[row], v->sums);
-  if (v->down.last[v->output_row] == row) finish_row(v);
 }
 
 bool vision_rows(Vision* vision, const uint8_t* rows, uint32_t count) {
