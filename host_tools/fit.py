@@ -250,8 +250,6 @@ def _print(name: str, fits: list[Fit]) -> None:
             "no" if one.shortages else "yes",
         )
     console = plain_console()
-    # A pipe or a log has no width to respect.
-    console = console if console.is_terminal else plain_console(width=160)
     console.print(table)
     console.print(
         "* KiB: each weight once, and each activation once for every operator that reads or "

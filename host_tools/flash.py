@@ -28,6 +28,7 @@ from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
 from host_tools.link.protocol import ProtocolError
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
+from swin2mcu.common.tables import table_text
 
 FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
@@ -184,9 +185,16 @@ def list_boards(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows))
         return
-    for row in rows:
-        where = ", ".join(row["ports"]) or ("not running" if row["launch"] else "not connected")
-        print(f"{row['name']:16} {'/'.join(row['engines']):9} {where:24} {row['hardware']}")
+    cells = [
+        (
+            row["name"],
+            "/".join(row["engines"]),
+            ", ".join(row["ports"]) or ("not running" if row["launch"] else "not connected"),
+            row["hardware"],
+        )
+        for row in rows
+    ]
+    print(table_text(["board", "engines", "where", "hardware"], cells, texts=4))
 
 
 def stop_boards(name: str | None) -> None:

@@ -36,6 +36,7 @@ from swin2mcu.common.accuracy import largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import spread
 from swin2mcu.common.paths import data_folder
+from swin2mcu.common.tables import table_text
 
 SPLIT = "test"
 JOURNAL_VERSION = 3  # of what an image's line holds
@@ -205,8 +206,8 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
     else:
         largest = largest_share(accuracy["confusion"])
         said = say_accuracy(accuracy["top1"], accuracy["images"], largest)
-        for name, recall in accuracy["per_class_recall"].items():
-            print(f"  recall {recall:7.1%}  {name}")
+        recalls = [(name, f"{share:.1%}") for name, share in accuracy["per_class_recall"].items()]
+        print(table_text(["class", "recall"], recalls, indent=2))
         print(
             f"{target}: top-1 {said}; "
             f"{parity['identical']} of {parity['images']} byte-identical to the PC; "

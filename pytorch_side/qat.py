@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]
-                print(f"{stage:5} {say_accuracy(one['top1'], one['images'])} on val")
+                print(f"{stage}: {say_accuracy(one['top1'], one['images'])} on val")
         for caution in qat_caution(card.accuracy):
             print(f"warning: {caution}")
 

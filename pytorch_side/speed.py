@@ -32,6 +32,7 @@ from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.train import machine, make_accelerator
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
+from swin2mcu.common.tables import table_text
 
 CLASSES = 10  # of the random images
 EPOCH_IMAGES = 960  # in an epoch with or without a teacher
@@ -165,10 +166,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"an epoch on cached teacher outputs costs {ratio:.3f} of one without a teacher")
         else:
             found["ways"] = step_speeds(config, arguments.teacher, arguments.steps)
-            for way in found["ways"]:
-                memory = "channels last" if way["channels_last"] else "channels first"
-                kind = "bfloat16" if way["bf16"] else "float32"
-                print(f"{memory:15} {kind:9} {way['images_per_s']:8.1f} images/s")
+            rows = [
+                (
+                    "channels last" if way["channels_last"] else "channels first",
+                    "bfloat16" if way["bf16"] else "float32",
+                    f"{way['images_per_s']:.1f}",
+                )
+                for way in found["ways"]
+            ]
+            print(table_text(["memory", "numbers", "images/s"], rows, texts=2))
         if arguments.out:
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(arguments.out, json.dumps(found, indent=2) + "\n")

@@ -15,6 +15,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder, random_split
 from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.paths import data_folder
+from swin2mcu.common.tables import table_text
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
@@ -67,29 +68,35 @@ def audit_text(report: dict[str, Any]) -> str:
             f"{report['copies']} are Roboflow copies of {report['originals']} photos: a drawn "
             f"split keeps them on one side; in this one {report['torn']} photos lie on both"
         )
-    lines.append(f"{'photos with a duplicate':24}{'split as given':>24}{'random split':>24}")
-    for given, dealt in zip(report["given"], report["random"], strict=True):
-        cells = "".join(
-            f"{t['exact']:>5} same, {t['near']:>4} near" + " " * 3 for t in (given, dealt)
-        )
-        lines.append(f"{given['first']:>5} in {given['second']:<5} of {given['photos']:<7}{cells}")
-    for pair in report["given"]:
-        for first, second, bits in pair["closest"]:
-            lines.append(f"{bits:4} bits  {first}  {second}")
+    rows = [
+        [
+            f"{given['first']} in {given['second']}",
+            given["photos"],
+            *(f"{pairs['exact']} same, {pairs['near']} near" for pairs in (given, dealt)),
+        ]
+        for given, dealt in zip(report["given"], report["random"], strict=True)
+    ]
+    head = ["photos with a duplicate", "of", "split as given", "random split"]
+    lines.append(table_text(head, rows))
+    closest = [
+        [first, second, f"{bits} bits"]
+        for pair in report["given"]
+        for first, second, bits in pair["closest"]
+    ]
+    lines += [table_text(["closest photos", "", ""], closest, texts=2)] if closest else []
     return "\n".join(lines)
 
 
 def probe_text(report: dict[str, Any]) -> str:
-    lines = [f"{'a linear classifier that sees':32}{'split as given':>18}{'random split':>18}"]
-    for given, dealt in zip(report["given"], report["random"], strict=True):
-        cells = "".join(
-            f"{p['test_top1']:>10.1%} ± {p['test_standard_error']:.1%}" for p in (given, dealt)
-        )
-        lines.append(f"{given['region']:32}{cells}")
-    lines.append(
-        f"{'nothing (the commonest class)':32}{report['given'][0]['majority_top1']:>10.1%}"
-    )
-    return "\n".join(lines)
+    rows = [
+        [
+            given["region"],
+            *(f"{p['test_top1']:.1%} ± {p['test_standard_error']:.1%}" for p in (given, dealt)),
+        ]
+        for given, dealt in zip(report["given"], report["random"], strict=True)
+    ]
+    rows.append(["nothing (the largest class)", f"{report['given'][0]['majority_top1']:.1%}", ""])
+    return table_text(["a linear classifier that sees", "split as given", "random split"], rows)
 
 
 def score_text(report: dict[str, Any]) -> str:
@@ -112,14 +119,15 @@ def score_text(report: dict[str, Any]) -> str:
         f"temperature {tempered['temperature']:.2f} that val chooses",
         f"scores of {report['split']} in the access log: {report['accesses']}",
         "",
-        f"{'recall':>34}   answers (columns in the order of rows)",
+        "answers, columns in the order of rows:",
     ]
+    rows = []
     for name, row in zip(report["classes"], report["confusion"], strict=True):
         # A class without an image in this split has no recall.
         recall = report["per_class_recall"].get(name)
-        share = "-" if recall is None else f"{recall:.1%}"
-        lines.append(f"{name:>24}{share:>10}   " + "".join(f"{n:>5}" for n in row))
-    return "\n".join(lines)
+        rows.append([name, "-" if recall is None else f"{recall:.1%}", *row])
+    head = ["class", "recall", *map(str, range(1, len(rows) + 1))]
+    return "\n".join([*lines, table_text(head, rows)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,15 +18,20 @@ from rich.console import Console
 
 # Opening a file names it in the error, reading and writing do not; these are still no bugs of ours.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+PIPED_WIDTH = 200
 READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
 
 
 def plain_console(**options: Any) -> Console:
     """A rich console that prints text as it is.
 
-    Rich would take `[x]` in a path or in a phone's name for a style, and `:cat:` for a picture.
+    Rich would take `[x]` in a path or in a phone's name for a style, and `:cat:` for a picture. It
+    would also cut tables to 80 columns in a pipe or a log, which have no width to respect.
     """
-    return Console(highlight=False, markup=False, emoji=False, **options)
+    console = Console(highlight=False, markup=False, emoji=False, **options)
+    if not console.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
+        console.width = PIPED_WIDTH
+    return console
 
 
 # Where every command says what it does; results go to stdout.

@@ -8,6 +8,7 @@ from collections import Counter
 
 from swin2mcu.common.dataset.folder import ImageFolder
 from swin2mcu.common.dataset.layouts import SPLITS
+from swin2mcu.common.tables import table_text
 
 ROWS_MAX = 20
 TEST_PHOTOS_MIN = 10  # fewer and one photo moves a class's recall by more than 10 points
@@ -32,11 +33,9 @@ def describe(folder: ImageFolder) -> str:
     ]
     shown = rows if len(rows) <= ROWS_MAX else sorted(rows, key=lambda row: sum(row[1]))[:ROWS_MAX]
     total = ("all", [sum(row[1][i] for row in rows) for i in range(len(SPLITS))])
-    width = max(len(name) for name, _ in (*shown, total, ("class", [])))
     lines = [f"{folder.root}: {len(folder.files)} photos, {len(rows)} classes; {folder.cut_by}"]
-    lines.append(f"  {'class':{width}}" + "".join(f"{split:>8}" for split in SPLITS))
-    for name, cells in (*shown, total):
-        lines.append(f"  {name:{width}}" + "".join(f"{cell:>8}" for cell in cells))
+    table = [[name, *cells] for name, cells in (*shown, total)]
+    lines.append(table_text(["class", *SPLITS], table, indent=2))
     if len(rows) > len(shown):
         lines.append(f"  (the {len(shown)} smallest; {len(rows) - len(shown)} more)")
     lines += warnings(folder, counts)
