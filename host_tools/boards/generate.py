@@ -12,7 +12,7 @@ from tinyml import emit_c
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
 
-# The arena is measured with reference kernels; optimised ones (ESP-NN) ask for scratch beyond it.
+# The arena is measured with reference kernels; optimized ones (ESP-NN) ask for scratch beyond it.
 TFLM_SCRATCH_BYTES = 64 << 10
 
 

@@ -62,7 +62,7 @@ def torch_backends(
                 else (lambda: _student(model.card.student, class_count, model.size))
             ),
             weights if trained else None,
-            "the float student before quantisation-aware training" if trained else RANDOM,
+            "the float student before quantization-aware training" if trained else RANDOM,
         )
     )
     return found

@@ -103,15 +103,15 @@ def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[n
 
 
 def overlay(pixels: npt.NDArray[np.uint8], energy: npt.NDArray[np.float32]) -> Image.Image:
-    """The picture in grey, warm where the energy is."""
+    """The picture in gray, warm where the energy is."""
     height, width, _ = pixels.shape
     smooth = Image.fromarray((energy * 255).astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
     share = np.asarray(smooth, np.float32)[..., None] / 255.0
-    grey = pixels.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    gray = pixels.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     warm = np.array([255.0, 120.0, 20.0], np.float32)
-    mixed = grey * (1 - 0.65 * share) + warm * 0.65 * share
+    mixed = gray * (1 - 0.65 * share) + warm * 0.65 * share
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 

@@ -56,8 +56,8 @@ def score_images(
     height, width, channels = model.card.input_shape
     todo = [image for image in images if image.file not in journal.entries]
     if todo and warm_up:
-        grey = bytes(height * width * channels)
-        boards.call(lambda device: device.infer(grey, warm_up))
+        gray = bytes(height * width * channels)
+        boards.call(lambda device: device.infer(gray, warm_up))
 
     def infer(one: Prepared | str) -> Answer | None:
         return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat, kind))

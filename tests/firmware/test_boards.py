@@ -46,7 +46,7 @@ def test_platformio_reads_the_table_of_boards() -> None:
 
 
 def test_every_option_is_one_that_somebody_reads() -> None:
-    """PlatformIO's lint is silent about a misspelt option that an environment inherits."""
+    """PlatformIO's lint is silent about a misspelled option that an environment inherits."""
     known = {option.name for option in ProjectOptions.values()}
     config = BoardTable(INI).config
     everything = INI.read_text()
