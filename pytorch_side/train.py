@@ -24,11 +24,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from pytorch_side.config import Config, Optimizer, differing, save_config, saved_config, to_dict
+from pytorch_side.config import Config, Optimizer, save_config
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
+from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
-from pytorch_side.nets.weights import library_path
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 
 Losses = dict[str, Tensor]
@@ -71,7 +71,7 @@ def train_loop(
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
     rows: list[dict[str, Any]] = []
     if checkpoint.is_file():
-        rows = _resume(checkpoint, config, batches, parts)
+        rows = read_checkpoint(checkpoint, config, batches, parts)
     elif main:
         save_config(config, run / "config.json")
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
@@ -127,7 +127,7 @@ def train_loop(
                 save(averaged)
                 # The checkpoint comes last: after a kill before it the whole epoch is repeated.
                 write_log(run / "log.csv", rows)
-                _write_checkpoint(checkpoint, config, batches, parts, rows)
+                write_checkpoint(checkpoint, config, batches, parts, rows)
                 bar.console.print(
                     "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
                 )
@@ -249,76 +249,3 @@ def _not_finite(
         f"{batch.files[0]} …, all of it in {run / 'not-finite.json'}), config "
         f"{run / 'config.json'}: lower optimizer.learning_rate, or set optimizer.bf16 = false{kept}"
     )
-
-
-def _write_checkpoint(
-    path: Path,
-    config: Config,
-    batches: TrainBatches,
-    parts: dict[str, Any],
-    rows: list[dict[str, Any]],
-) -> None:
-    state = {
-        "config": to_dict(config),
-        "train_data_digest": batches.train_data_digest,
-        "photos_digest": batches.photos_digest,
-        "rows": rows,
-        "random": torch.get_rng_state(),  # of dropout; augmentations and order come from seeds
-        **{name: part.state_dict() for name, part in parts.items()},
-    }
-    with library_path(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(
-    path: Path, config: Config, batches: TrainBatches, parts: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Fill `parts` from a checkpoint and return the rows of its log.
-
-    Checkpoints of older versions hold no digest of the photos. What those were trained on cannot
-    be found out any more, so they are resumed by the names and labels alone.
-    """
-    state = _read_checkpoint(path, ("config", "rows", "random", *parts))
-    names = differing(config, saved_config(state["config"], str(path)))
-    what = [f"another config ({', '.join(names)} differ)"] if names else []
-    # Older checkpoints have another name for it, or lack it.
-    digest = state.get("train_data_digest", state.get("learnt_from", batches.train_data_digest))
-    if digest != batches.train_data_digest:
-        what.append("other images")
-    elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
-        what.append("other photos of the same names")
-    if what:
-        raise UserError(
-            f"{path} is of {' and '.join(what)}: "
-            "use another --out, or remove the folder to start anew"
-        )
-    try:
-        for name, part in parts.items():
-            part.load_state_dict({_new_name(key): value for key, value in state[name].items()})
-        torch.set_rng_state(state["random"])
-        return [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
-    except Exception as error:  # a teacher's, and this is a student; or parts of other kinds
-        raise UserError(
-            f"{path} is of another network: use another --out, or remove the folder to start anew"
-        ) from error
-
-
-def _new_name(key: str) -> str:
-    """Older versions called a hint a guide, and its regressors followers."""
-    if key == "guide":
-        return "hint"
-    return key.replace("followers.", "regressors.", 1) if key.startswith("followers.") else key
-
-
-def _read_checkpoint(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        # PyTorch's own words advise to load such a file unsafely.
-        unsafe = "weights_only" in str(error)
-        reason = "it holds more than numbers" if unsafe else " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read ({reason}): remove it to start anew") from error
-    missing = [name for name in names if not isinstance(state, dict) or name not in state]
-    if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}: remove it to start anew")
-    return dict(state)

@@ -6,18 +6,16 @@ a number. Keys that the report does not show are not looked at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import CONTROL, UserError
 
 MOST_TARGETS = 200  # the published models have about 30
 MOST_ITEMS = 10_000  # of a list in a target
 MOST_TEXT = 10_000
 NUMBER_END = 1e15
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal obeys these
 
 Check = Callable[[Any], bool]
 

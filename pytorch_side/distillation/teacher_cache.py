@@ -52,6 +52,7 @@ from pytorch_side.nets.weights import read_weights
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, spread
+from swin2mcu.common.json_file import parse_json
 
 SHARD = 64  # images between two saves
 SAMPLED = 16  # images whose pixels are checked when a cache is opened
@@ -129,7 +130,7 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     """The finished teacher in eval mode. Raises UserError when it has other classes."""
     _, metadata = read_weights(Path(config.teacher.init))
     try:
-        known = json.loads(metadata["classes"])
+        known = parse_json(metadata["classes"])
     except (KeyError, ValueError):
         known = None
     # A file of another program may lack them: then its classifier's size is checked.

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.json_file import parse_json
 
 ABOUT = "teacher_cache.json"
 
@@ -138,7 +138,7 @@ def split_digest(files: list[str]) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
 

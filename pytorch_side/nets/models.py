@@ -208,8 +208,11 @@ def synchronized(model: nn.Module) -> nn.Module:
 
 def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """A finished student from its student.safetensors: network (eval mode), input size, classes."""
-    _, metadata = read_weights(path)
+    weights, metadata = read_weights(path)
     name, size, classes = student_of(metadata, path)
+    bias = weights.get("classifier.bias")
+    if bias is None or bias.shape != (len(classes),):  # load_weights would leave a fresh one
+        raise UserError(f"{path} has no classifier for the {len(classes)} classes that it names")
     return make_student(name, len(classes), str(path)).eval(), size, classes
 
 

@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pytorch_side.config.records import Pixels
+from swin2mcu.common.card import are_class_names
 from swin2mcu.common.cli import UserError, atomic_path
+from swin2mcu.common.json_file import parse_json
 
+NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32)
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
 
@@ -31,11 +37,14 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
             del weights[name]
     unknown = [name for name in weights if name not in own]
     missing = [n for n in own if n not in weights and not n.startswith(CLASSIFIERS)]
-    shapes = [n for n in weights if n in own and weights[n].shape != own[n].shape]
+    fitting = [n for n in weights if n in own]
+    shapes = [n for n in fitting if weights[n].shape != own[n].shape]
+    kinds = [n for n in fitting if weights[n].is_floating_point() != own[n].is_floating_point()]
     for wrong, text in (
         (unknown, "holds weights the network has not"),
         (missing, "lacks weights of the network"),
         (shapes, "holds weights of another shape"),
+        (kinds, "holds whole numbers for fractions, or the other way round"),
     ):
         if wrong:
             raise UserError(
@@ -50,11 +59,21 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a .safetensors file. Raises UserError if it is none."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise UserError(f"cannot read weights {path}: it is not a plain file")
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata: dict[str, str] = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read weights {path}: {error}") from error
+    for name, value in weights.items():
+        if value.dtype not in NUMBERS:
+            raise UserError(f"{path}: {name!r} is of {value.dtype}, which no network of ours has")
+        # A network with one such weight answers every image alike, and nothing else would say why.
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{path}: {name!r} holds numbers that are not finite: train it again")
+    return weights, metadata
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
@@ -93,9 +112,10 @@ def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[st
     if missing := sorted({"student", "size", "classes"} - set(metadata)):
         raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
     try:
-        size, classes = int(metadata["size"]), json.loads(metadata["classes"])
+        size = msgspec.convert(int(metadata["size"]), Pixels)
+        classes = parse_json(metadata["classes"])
     except ValueError as error:
         raise UserError(f"{path} has a size or classes that cannot be read: {error}") from error
-    if size < 1 or not isinstance(classes, list) or len(set(map(str, classes))) < 2:
-        raise UserError(f"{path} is for images of {size} px and the classes {classes}")
-    return metadata["student"], size, tuple(map(str, classes))
+    if not are_class_names(classes):
+        raise UserError(f"{path} has classes that are no list of at least two different names")
+    return metadata["student"], size, tuple(classes)

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import CONTROL, UserError, write_atomic
 from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 
 SCHEMA = 1
 SPLIT_KINDS = ("given", "random")
+CLASSES_MAX = 10_000  # ImageNet has 1,000
+CLASS_NAME_MAX = 250  # a folder's name
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,15 @@ def _is_arena(value: Any) -> bool:
     return _is_count(value) and value < 2**31  # more has no board, and no 32-bit size_t
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and len(value) >= 2 and all(map(_is_text, value))
+def are_class_names(value: Any) -> bool:
+    """Whether `value` can be a network's classes: different names, without control characters."""
+    return (
+        isinstance(value, list)
+        and 2 <= len(value) <= CLASSES_MAX
+        and all(_is_text(name) and name and len(name) <= CLASS_NAME_MAX for name in value)
+        and len(set(value)) == len(value)
+        and not any(CONTROL.search(name) for name in value)
+    )
 
 
 def _is_shape(value: Any) -> bool:
@@ -141,7 +150,7 @@ def _are_scores(value: Any) -> bool:
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_text, "a text"),
     "student": (_is_text, "a text"),
-    "classes": (_are_names, "a list of at least two names"),
+    "classes": (are_class_names, "a list of at least two different names"),
     "input_shape": (_is_shape, "[height, width, channels]"),
     "input_scale": (_is_scale, "a number above 0"),
     "input_zero_point": (_is_zero_point, "a whole number from -128 to 127"),

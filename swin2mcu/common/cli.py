@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import select
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from rich.console import Console
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PIPED_WIDTH = 200
 READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal obeys these
+LINE_MAX = 6000  # characters of an error: what is foreign may have any length
 
 
 def plain_console(**options: Any) -> Console:
@@ -103,8 +106,10 @@ def accept_any_text() -> None:
 
 
 def _one_line(text: str) -> str:
-    """A library's words, or a file's name, may have line ends of their own."""
-    return " ".join(text.splitlines())
+    """A library's words, or a file's name, may have line ends and control characters."""
+    line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.splitlines()))
+    half = LINE_MAX // 2
+    return line if len(line) <= LINE_MAX else f"{line[:half]} … {line[-half:]}"
 
 
 def _reader_gone() -> bool:

@@ -1,4 +1,4 @@
-"""Reading a JSON file that anybody may have written, without hanging or filling the memory."""
+"""Reading JSON that anybody may have written, without hanging or filling the memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is not a plain file")
     if found.st_size > MOST_BYTES:
         raise ValueError(f"it has {found.st_size:,} bytes, at most {MOST_BYTES:,} are read")
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value that a JSON text stands for. Raises ValueError, also for too deep a nesting."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error

@@ -245,11 +245,11 @@ def test_answers_that_are_not_finite_are_not_stored(
     images, config = cached
     teacher = make_teacher(config.teacher, 3)
     with torch.no_grad():
-        teacher.get_classifier().bias[1] = float("nan")
-    save_weights(teacher, tmp_path / "nan.safetensors", {})
-    asked = with_values(config, {"teacher.init": str(tmp_path / "nan.safetensors")})
+        teacher.get_classifier().weight[1] = 3e38
+    save_weights(teacher, tmp_path / "huge.safetensors", {})
+    asked = with_values(config, {"teacher.init": str(tmp_path / "huge.safetensors")})
     with pytest.raises(
-        UserError, match=r"nan\.safetensors answers with numbers that are not finite"
+        UserError, match=r"huge\.safetensors answers with numbers that are not finite"
     ):
         make_teacher_cache(images, asked, tmp_path / "cache")
     assert not (tmp_path / "cache/teacher_cache.json").exists()

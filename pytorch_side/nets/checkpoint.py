@@ -1,0 +1,126 @@
+"""checkpoint.pt: everything that a training needs to go on after a kill."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from pytorch_side.config import Config, differing, saved_config, to_dict
+from pytorch_side.nets.weights import library_path
+from swin2mcu.common.cli import UserError
+
+ADAMW = {"lr", "betas", "eps", "weight_decay"}  # what a group of weights must say
+
+
+class Digests(Protocol):
+    """What a training's batches say of the photos that they are made of."""
+
+    @property
+    def train_data_digest(self) -> str: ...
+
+    @property
+    def photos_digest(self) -> str: ...
+
+
+def write_checkpoint(
+    path: Path,
+    config: Config,
+    batches: Digests,
+    parts: dict[str, Any],
+    rows: list[dict[str, Any]],
+) -> None:
+    """Write `parts` (model, averaged model, optimizer) and the log's rows in one step."""
+    state = {
+        "config": to_dict(config),
+        "train_data_digest": batches.train_data_digest,
+        "photos_digest": batches.photos_digest,
+        "rows": rows,
+        "random": torch.get_rng_state(),  # of dropout; augmentations and order come from seeds
+        **{name: part.state_dict() for name, part in parts.items()},
+    }
+    with library_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def read_checkpoint(
+    path: Path, config: Config, batches: Digests, parts: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Fill `parts` from a checkpoint and return the rows of its log.
+
+    Raises UserError when it is damaged, or of another config, network or photos. Checkpoints of
+    older versions hold no digest of the photos. What those were trained on cannot be found out any
+    more, so they are resumed by the names and labels alone.
+    """
+    state = _load(path, ("config", "rows", "random", *parts))
+    names = differing(config, saved_config(state["config"], str(path)))
+    what = [f"another config ({', '.join(names)} differ)"] if names else []
+    # Older checkpoints have another name for it, or lack it.
+    digest = state.get("train_data_digest", state.get("learnt_from", batches.train_data_digest))
+    if digest != batches.train_data_digest:
+        what.append("other images")
+    elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
+        what.append("other photos of the same names")
+    if what:
+        raise UserError(
+            f"{path} is of {' and '.join(what)}: "
+            "use another --out, or remove the folder to start anew"
+        )
+    try:
+        for name, part in parts.items():
+            part.load_state_dict({_new_name(key): value for key, value in state[name].items()})
+        torch.set_rng_state(state["random"])
+        rows = [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
+    except Exception as error:  # a teacher's, and this is a student; or parts of other kinds
+        raise UserError(
+            f"{path} is of another network: use another --out, or remove the folder to start anew"
+        ) from error
+    if damage := _damage(parts, rows):
+        raise UserError(f"{path} is damaged ({damage}): remove it to start anew")
+    return rows
+
+
+def _damage(parts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """What is wrong with loaded parts that torch does not look at before it computes; or ""."""
+    if any(row.keys() != rows[0].keys() or "epoch" not in row for row in rows):
+        return "its log has rows of different columns"
+    for name in ("model", "averaged"):
+        if not all(value.isfinite().all() for value in parts[name].state_dict().values()):
+            return "it holds weights that are not finite"
+    groups = parts["optimizer"].param_groups
+    states = parts["optimizer"].state
+    known = [(w, states[w]) for group in groups for w in group["params"] if states[w]]
+    if not all(group.keys() >= ADAMW for group in groups) or (rows and not known):
+        return "it lacks a part of the optimizer"
+    for weight, state in known:
+        shapes = {name: getattr(value, "shape", None) for name, value in state.items()}
+        if shapes != {"step": (), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}:
+            return "its optimizer is of other weights"
+    return ""
+
+
+def _new_name(key: str) -> str:
+    """Older versions called a hint a guide, and its regressors followers."""
+    if key == "guide":
+        return "hint"
+    return key.replace("followers.", "regressors.", 1) if key.startswith("followers.") else key
+
+
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch comments on files that are not its own
+            state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # missing rights, say
+            raise
+        # PyTorch's own words advise to load such a file unsafely.
+        unsafe = "weights_only" in str(error)
+        reason = "it holds more than numbers" if unsafe else "it is no whole file of ours"
+        raise UserError(f"{path} cannot be read ({reason}): remove it to start anew") from error
+    missing = [name for name in names if not isinstance(state, dict) or name not in state]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: remove it to start anew")
+    return dict(state)
