@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_foreign_options(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--limit", type=int, help="score at most this many test images")
-    parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed runs of each, at least")
+    parser.add_argument(
+        "--runs", type=int, default=MIN_RUNS, help="at least so many timed runs of each"
+    )
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all cores")
     parser.add_argument(
         "--only", nargs="+", metavar="TEXT", help="targets that contain one of these"

@@ -46,13 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed samples of each model")
     parser.add_argument("--host", help="address to listen on (default: the local network's)")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    parser.add_argument("--name", help="a name that leads to the address, shown instead of it")
+    parser.add_argument("--name", help="a host name to show instead of the address")
     parser.add_argument("--https", action="store_true", help="adds threads and the live camera")
     parser.add_argument("--wait", type=float, default=600.0, help="seconds to wait for a phone")
     parser.add_argument(
         "--chromium", action="store_true", help="no phone: measure in this PC's headless Chromium"
     )
-    parser.add_argument("--keep", action="store_true", help="serve on for photos until Ctrl-C")
+    parser.add_argument(
+        "--keep", action="store_true", help="afterwards keep the page open for photos, until Ctrl-C"
+    )
     parser.add_argument(
         "--adb", type=Path, metavar="BENCHMARK_MODEL", help="LiteRT's benchmark_model for Android"
     )

@@ -45,12 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--memory", default="", help="where weights and arena lie (default: the board's first)"
     )
     parser.add_argument(
-        "--copies", type=int, default=1, help="of an emulated board, to share a test split"
+        "--copies",
+        type=int,
+        default=1,
+        help="so many of an emulated board, which share a test split",
     )
     parser.add_argument("--list", action="store_true", help="show boards, and which are connected")
     parser.add_argument("--stop", action="store_true", help="end emulated boards (or --board)")
-    parser.add_argument("--monitor", action="store_true", help="then print what the board logs")
-    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    parser.add_argument("--monitor", action="store_true", help="afterwards print the board's log")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = parser.parse_args(argv)
     if arguments.list:
         return run_command(lambda: list_boards(arguments.json))

@@ -95,7 +95,7 @@ def copy_published(entry: Path) -> Path:
 def add_foreign_options(parser: argparse.ArgumentParser) -> None:
     """--classes and --input, for a .tflite that came without a card."""
     parser.add_argument(
-        "--classes", type=Path, metavar="FILE", help="a plain .tflite's class names, one a line"
+        "--classes", type=Path, metavar="FILE", help="a plain .tflite's class names, one per line"
     )
     parser.add_argument(
         "--input",

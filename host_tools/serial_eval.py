@@ -70,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="do not resume an earlier journal")
     parser.add_argument("--json", action="store_true", help="print the target's record as JSON")
     parser.add_argument(
-        "--inject-faults", default="0", metavar="RATE[:SEED]", help="faults per byte, both ways"
+        "--inject-faults",
+        default="0",
+        metavar="RATE[:SEED]",
+        help="faults per byte, in both directions",
     )
     parser.add_argument(
         "--inject-resets", type=int, default=0, metavar="N", help="resets of each emulated board"

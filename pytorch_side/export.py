@@ -113,7 +113,7 @@ def export(run: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with qat.safetensors, e.g. runs/small-96")
     arguments = parser.parse_args(argv)
 

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with qat.safetensors")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
-    parser.add_argument("--images", type=int, default=32, help="of val, spread evenly")
+    parser.add_argument("--images", type=int, default=32, help="so many of val, spread evenly")
     parser.add_argument("--json", action="store_true", help="print the records instead of a table")
     arguments = parser.parse_args(argv)
 

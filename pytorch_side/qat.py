@@ -189,24 +189,24 @@ def complete_card(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with student.safetensors")
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="0: PTQ, ranges alone")
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="of fine-tuning; 0: PTQ")
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument(
         "--images",
         type=int,
-        help="of an epoch, spread over train; 0: all (default: the run's int8.qat_images)",
+        help="training images per epoch; 0: all (default: the run's int8.qat_images)",
     )
     parser.add_argument(
         "--float-epochs",
         type=int,
         default=Recipe.float_epochs,
-        help="the first of them simulated in float: twice as fast, but not the board's numbers",
+        help="so many of the epochs, the first, simulate int8 in float: twice as fast, less exact",
     )
     parser.add_argument(
         "--follow-epochs",
         type=int,
         default=Recipe.follow_epochs,
-        help="the first of the float epochs update ranges from augmentations",
+        help="so many of the float epochs, the first, update the ranges",
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)

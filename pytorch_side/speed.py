@@ -137,13 +137,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument("--teacher", action="store_true", help="the config's teacher, not student")
-    parser.add_argument("--steps", type=int, default=5, help="timed ones, or epochs, of each way")
     parser.add_argument(
-        "--cached", action="store_true", help="epochs on cached teacher outputs, and without"
+        "--teacher", action="store_true", help="time the config's teacher, not its student"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=5, help="timed steps, or epochs, of each variant"
+    )
+    parser.add_argument(
+        "--cached",
+        action="store_true",
+        help="compare epochs with and without cached teacher outputs",
     )
     parser.add_argument("--data", type=Path, help="for --cached (default: $SWIN2MCU_DATA)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where else to write it")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the figures here")
     arguments = parser.parse_args(argv)
 
     def command() -> None:

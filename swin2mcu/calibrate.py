@@ -211,7 +211,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--unknown", type=Path, nargs="+", action="append", help="photos of other things"
     )
     parser.add_argument(
-        "--unknown-answered", type=float, metavar="SHARE", help="of the first --unknown, at most"
+        "--unknown-answered",
+        type=float,
+        metavar="SHARE",
+        help="choose the threshold so that at most this share of the first --unknown is answered",
     )
     parser.add_argument("--test", action="store_true", help="report test too; the access is logged")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -1,10 +1,10 @@
-"""Show how a folder of photos is read and cut, and write it down as a split.csv.
+"""Show how a folder of photos is read and split, and write the split as a split.csv.
 
     swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--keep train=30]
                      [--write | --out FILE.csv]
 
 A CSV of another name lies in the same folder, and is named as --data in the folder's place: so one
-folder of photos can be cut in several ways.
+folder of photos can be split in several ways.
 """
 
 from __future__ import annotations
@@ -61,11 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--group-by",
         default="",
         metavar="RULE",
-        help="photos that stay on one side: folder, none, or a regular expression on file names",
+        help="which photos stay in one split: folder, none, or a regular expression on file names",
     )
-    parser.add_argument("--test-group", default="", metavar="NAME", help="this group is the test")
-    parser.add_argument("--classes", choices=LEVELS[1:], default="", help="which folders they are")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument(
+        "--test-group", default="", metavar="NAME", help="this group becomes the test split"
+    )
+    parser.add_argument(
+        "--classes", choices=LEVELS[1:], default="", help="which level of folders names the classes"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random split")
     parser.add_argument("--val", type=float, default=0.12, help="share of the photos (0.12)")
     parser.add_argument("--test", type=float, default=0.12, help="share of the photos (0.12)")
     parser.add_argument(
@@ -73,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="SPLIT=N",
-        help="of train, val or test keep N photos a class, drawn by --seed",
+        help="keep N photos per class in this split, drawn by --seed",
     )
     parser.add_argument("--write", action="store_true", help=f"write DATA/{NAME}")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write this table in DATA")

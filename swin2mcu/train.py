@@ -65,19 +65,23 @@ def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main])
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("runs/mine"), help="run folder: runs/mine")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/mine"), help="run folder (default: runs/mine)"
+    )
     parser.add_argument("--board", help="take the largest image that this board has room for")
     parser.add_argument(
         "--init",
         default="imagenet",
-        help="imagenet (downloaded), random, or a student.safetensors to go on from",
+        help="imagenet (downloaded), random, or a student.safetensors to start from",
     )
     parser.add_argument("--teacher", type=Path, help="a finished Swin: RUN/teacher.safetensors")
-    parser.add_argument("--epochs", type=int, help="instead of the number that is chosen")
+    parser.add_argument("--epochs", type=int, help="default: chosen from the number of photos")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
-    parser.add_argument("--test-group", default="", metavar="NAME", help="this group is the test")
+    parser.add_argument(
+        "--test-group", default="", metavar="NAME", help="this group becomes the test split"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
     arguments = parser.parse_args(argv)
 
     def command() -> int:

@@ -147,6 +147,9 @@ def _damaged(path: Path, reason: str) -> UserError:
     return UserError(f"{path} is damaged ({reason}): remove {path.parent} to make it anew")
 
 
+WORDS = {"views": "augmentations", "teacher views": "flips of the teacher"}  # for a file's keys
+
+
 def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raise UserError naming the first thing in which a cache differs from what is expected."""
     # Defaults for fields that older caches lack.
@@ -158,6 +161,6 @@ def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) ->
     for key, value in expected.items():
         if about.get(key) != value:
             raise UserError(
-                f"{folder} was made for another {key} ({str(about.get(key))[:60]}, "
+                f"{folder} was made with other {WORDS.get(key, key)} ({str(about.get(key))[:60]}, "
                 f"not {str(value)[:60]}): name another folder, or remove this one"
             )

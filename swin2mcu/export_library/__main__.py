@@ -26,13 +26,15 @@ STAMP = (1980, 1, 1, 0, 0, 0)  # in the zip, so that the same model gives the sa
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
-    parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="who builds it")
+    parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="the build system")
     parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")
     parser.add_argument(
         "--core", choices=VARIANTS, default="portable", help="kernels: dsp for Cortex-M4, M7, M33"
     )
     parser.add_argument(
-        "--center-crop", action="store_true", help="say that frames are cropped, not squashed"
+        "--center-crop",
+        action="store_true",
+        help="crop frames to the center; default: squeeze them",
     )
     return run_command(lambda: _export(parser.parse_args(argv)))
 

@@ -137,15 +137,15 @@ def test_a_killed_run_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"augment.cached": 2}, "another views"),
-        ({"augment.seed": 1}, "another views"),
-        ({"augment.color": 0.1}, "another views"),
-        ({"augment.mixup": 0.2}, "another views"),
-        ({"distillation.flips": 8}, "another teacher views"),
-        ({"teacher.input": "imagenet"}, "another teacher input"),
-        ({"distillation.bf16": True}, "another teacher input"),
-        ({"distillation.attention_map": "energy"}, "another map"),
-        ({"distillation.attention_pairs": ((1, 0),)}, "another map"),
+        ({"augment.cached": 2}, "other augmentations"),
+        ({"augment.seed": 1}, "other augmentations"),
+        ({"augment.color": 0.1}, "other augmentations"),
+        ({"augment.mixup": 0.2}, "other augmentations"),
+        ({"distillation.flips": 8}, "other flips of the teacher"),
+        ({"teacher.input": "imagenet"}, "other teacher input"),
+        ({"distillation.bf16": True}, "other teacher input"),
+        ({"distillation.attention_map": "energy"}, "other map"),
+        ({"distillation.attention_pairs": ((1, 0),)}, "other map"),
     ],
 )
 def test_a_cache_for_other_augmentations_or_maps_is_refused(
@@ -169,7 +169,7 @@ def test_a_cache_of_averages_is_another_than_a_plain_one(
         images, with_values(config, {"distillation.flips": 8}), tmp_path / "averaged"
     )
     assert not np.allclose(plain.logits, averaged.logits, atol=1e-2)
-    with pytest.raises(UserError, match="another teacher views"):
+    with pytest.raises(UserError, match="other flips of the teacher"):
         make_teacher_cache(images, config, tmp_path / "averaged")
     # Older caches lack these: they are of no flips and no mixup.
     about = json.loads((tmp_path / "plain/teacher_cache.json").read_text())
@@ -177,11 +177,11 @@ def test_a_cache_of_averages_is_another_than_a_plain_one(
     del about["pixels"], about["photos"]
     (tmp_path / "plain/teacher_cache.json").write_text(json.dumps(about))
     make_teacher_cache(images, config, tmp_path / "plain")
-    with pytest.raises(UserError, match="another teacher views"):
+    with pytest.raises(UserError, match="other flips of the teacher"):
         make_teacher_cache(
             images, with_values(config, {"distillation.flips": 8}), tmp_path / "plain"
         )
-    with pytest.raises(UserError, match="another views"):
+    with pytest.raises(UserError, match="other augmentations"):
         make_teacher_cache(images, with_values(config, {"augment.mixup": 0.5}), tmp_path / "plain")
 
 
@@ -191,10 +191,10 @@ def test_a_cache_of_another_split_or_teacher_is_refused(
     images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     other = decode_images(scan_folder(images.folder.root, SplitRule(seed=9)))
-    with pytest.raises(UserError, match="another split"):
+    with pytest.raises(UserError, match="other split"):
         make_teacher_cache(other, config, tmp_path / "cache")
     save_weights(make_teacher(config.teacher, 3), Path(config.teacher.init), {})
-    with pytest.raises(UserError, match="another teacher"):
+    with pytest.raises(UserError, match="other teacher"):
         make_teacher_cache(images, config, tmp_path / "cache")
 
 
@@ -205,7 +205,7 @@ def test_answers_about_other_pixels_are_refused(
     images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     others = replace(images, data=255 - np.asarray(images.data))
-    with pytest.raises(UserError, match="another pixels"):
+    with pytest.raises(UserError, match="other pixels"):
         make_teacher_cache(others, config, tmp_path / "cache")
 
 
@@ -219,7 +219,7 @@ def test_answers_about_another_photo_of_the_same_name_are_refused(
     root = images.folder.root
     photo = root / images.folder.files[images.folder.indices("train")[1]]
     Image.fromarray(255 - np.asarray(Image.open(photo))).save(photo)
-    with pytest.raises(UserError, match="another photos"):
+    with pytest.raises(UserError, match="other photos"):
         make_teacher_cache(decode_images(scan_folder(root)), config, tmp_path / "cache")
 
 

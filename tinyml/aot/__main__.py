@@ -18,7 +18,7 @@ from tinyml.format.tflite import read
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("model", type=Path, help="an int8 .tflite")
     parser.add_argument("--out", type=Path, required=True, help="folder for model.c")
     parser.add_argument("--core", choices=CORES, default="portable", help="which kernels will run")

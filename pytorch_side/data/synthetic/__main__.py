@@ -92,9 +92,11 @@ def _split_rows(per_class: int) -> Iterator[Row]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, help="folder to fill with class folders and split.csv")
-    parser.add_argument("--per-class", type=int, default=300, help="photos a class (default: 300)")
+    parser.add_argument(
+        "--per-class", type=int, default=300, help="photos per class (default: 300)"
+    )
     parser.add_argument("--size", type=int, default=128, help="side in pixels (default: 128)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
