@@ -22,7 +22,7 @@ BORDERS = {
     "segno": "host_tools/bench_phone.py",
     "filelock": "swin2mcu/common/lock.py",
 }
-# What the root of a package may hold: the rooms and commands that a newcomer sees at first.
+# What the root of a package may hold: the packages and commands that a newcomer sees first.
 ENTRIES_MAX = {"pytorch_side": 17, "tinyml": 8}
 
 

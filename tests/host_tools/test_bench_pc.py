@@ -37,7 +37,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[str, dict]]) -> None:
     run, targets = measured
-    looks = {look["target"]: look for look in read_accesses(run)}
+    accesses = {access["target"]: access for access in read_accesses(run)}
     int8 = ("model_int8.tflite", sha256_of(run / "model_int8.tflite"))
     assert set(targets) == {"pc-litert-int8", "pc-litert-float32", "pc-tflm-int8", "pc-aot-int8"}
     for name, target in targets.items():
@@ -45,8 +45,8 @@ def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[st
         assert 0 < target["cost"]["min"] <= target["cost"]["p50"] <= target["cost"]["p95"]
         assert target["accuracy"]["images"] == 20
         assert np.sum(target["accuracy"]["confusion"]) == 20
-        assert looks[name]["top1"] == target["accuracy"]["top1"]
-        of_int8 = (looks[name]["weights"], looks[name]["weights_sha256"]) == int8
+        assert accesses[name]["top1"] == target["accuracy"]["top1"]
+        of_int8 = (accesses[name]["weights"], accesses[name]["weights_sha256"]) == int8
         assert of_int8 == ("-int8" in name), "a float file's look is not the int8 file's"
         memory = target["memory"]
         assert name == "pc-aot-int8" or memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
@@ -88,13 +88,13 @@ def test_a_look_names_the_weights_that_were_scored(
     arguments = [str(run), "--data", str(make_images(tmp_path / "images")), "--threads", "1"]
     arguments += ["--runs", "1", "--limit", "2"]
     assert main([*arguments, "--only", "torch-teacher", "torch-float32", "tflm"]) == 0
-    looks = read_accesses(run)
+    accesses = read_accesses(run)
     files = {
         "pc-torch-teacher-float32": teacher,
         "pc-torch-float32": run / "student.safetensors",
         "pc-tflm-int8": run / "model_int8.tflite",
     }
-    assert {look["target"]: (look["weights"], look["weights_sha256"]) for look in looks} == {
+    assert {a["target"]: (a["weights"], a["weights_sha256"]) for a in accesses} == {
         target: (file.name, sha256_of(file)) for target, file in files.items()
     }
     note = json.loads((run / "results.json").read_text())["targets"]["pc-torch-teacher-float32"][

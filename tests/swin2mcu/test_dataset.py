@@ -50,7 +50,7 @@ def test_photos_added_later_move_none_from_train_to_test(
     assert len(later.indices("test")) > len(first.indices("test"))
 
 
-def test_what_was_learnt_from_is_every_photo_but_those_of_test(
+def test_the_digest_of_train_data_is_of_every_photo_but_those_of_test(
     make_folder: Callable[..., Path],
 ) -> None:
     folder = scan_folder(make_folder())
@@ -165,7 +165,7 @@ def test_a_split_csv_that_is_no_file_is_never_ignored(make_folder: Callable[...,
         scan_folder(root)
 
 
-def test_a_folder_that_cannot_be_learnt_from_is_refused(
+def test_a_folder_without_what_training_needs_is_refused(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="is not a folder"):

@@ -1,4 +1,4 @@
-"""What is written down of looks is read back, and nothing else is taken for it."""
+"""The test access log is read back as it was written, and nothing else is taken for it."""
 
 from __future__ import annotations
 
