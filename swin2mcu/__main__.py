@@ -23,6 +23,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "training": {
         "train": "swin2mcu.train",
+        "unseen": "swin2mcu.unseen",
         "teacher": "pytorch_side.teacher",
         "teacher-cache": "pytorch_side.distillation.teacher_cache",
         "distill": "pytorch_side.distill",

@@ -67,12 +67,11 @@ def make_student(
         drop_rate=dropout,
         **same,
     )
+    # timm scales a classifier by its outputs: for ten classes logits begin at ±3, for two at more,
+    # and learning starts late. The standard deviation is torchvision's for the same network.
+    torch.nn.init.normal_(model.classifier.weight, std=0.01)
     if init:
         load_weights(model, Path(init))
-    elif not pretrained:
-        # timm scales a classifier by its outputs: for ten classes logits begin at ±3 and learning
-        # starts late. The standard deviation is torchvision's for the same network.
-        torch.nn.init.normal_(model.classifier.weight, std=0.01)
     return model
 
 

@@ -125,7 +125,10 @@ def test_folders_above_the_classes_are_groups_that_stay_together(
     for farm in farms:
         held = scan_folder(make(), SplitRule(test_group=farm))
         assert {held.files[i].split("/")[0] for i in held.indices("test")} == {farm}
-        assert crossing_groups(held) == []
+        # Two farms are left: a val of whole groups would take half of what there is to learn from.
+        assert farm not in crossing_groups(held)
+        assert len(held.indices("train")) > len(held.indices("val"))
+        assert {held.files[i].split("/")[0] for i in held.indices("train")} == {*farms} - {farm}
     with pytest.raises(UserError, match=r"no group is called 'x'; there are .*, "):
         scan_folder(make(), SplitRule(test_group="x"))
     by_photo = scan_folder(make(), SplitRule(group_by="none"))
@@ -253,6 +256,26 @@ def test_a_table_gives_class_and_group_where_folders_do_not(make: Make) -> None:
     assert folder.passed_over["photo that labels.csv does not name"] == ("photos/more.png",)
     assert folder.root == root and folder.classes == CLASSES
     assert table(folder) == dict.fromkeys(CLASSES, (2, 2, 2)) and crossing_groups(folder) == []
+
+
+def test_val_is_of_whole_groups_where_three_are_left(make: Make) -> None:
+    for farm in "abcd":
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    held = scan_folder(make(), SplitRule(test_group="a"))
+    assert crossing_groups(held) == []
+    assert "the score on val is too good" not in describe(held)
+    made = scan_folder(make(), SplitRule(group_by="[0-9]+"))
+    assert crossing_groups(made) == []
+
+
+def test_a_val_of_the_trained_groups_is_told(make: Make) -> None:
+    for farm in "abc":
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 9))
+    said = describe(scan_folder(make(), SplitRule(test_group="a")))
+    assert "val photo by photo from the few others" in said
+    assert "the score on val is too good" in said
 
 
 def test_groups_that_given_splits_tear_are_told(make: Make) -> None:

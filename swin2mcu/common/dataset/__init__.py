@@ -14,7 +14,7 @@ import numpy as np
 
 from swin2mcu.common.card import Card, SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.draw import draw_splits
+from swin2mcu.common.dataset.draw import draw_splits, few_others
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_corrupt,
@@ -114,6 +114,8 @@ def _cut(
     splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
+        if few_others(groups, rule.test_group) and "val" not in given:
+            how += ", val photo by photo from the few others"
     elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
         units = len(set(filter(None, groups)))
         what = f"group ({units})" + ("" if all(groups) else " and photo") if units else "photo"

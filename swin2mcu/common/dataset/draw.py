@@ -16,6 +16,7 @@ from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 
 Splits = npt.NDArray[np.str_]
+OTHERS_MIN = 3  # groups besides the one held out, for a val of whole groups
 
 
 def draw_splits(
@@ -40,6 +41,8 @@ def draw_splits(
     units = [group or file for group, file in zip(groups, files, strict=True)]
     if rule.test_group:
         _hold_out(splits, groups, rule.test_group)
+        if few_others(groups, rule.test_group):
+            units = list(files)
     shares = {"val": rule.val_share, "test": rule.test_share}
     shares = {split: share for split, share in shares.items() if split not in splits}
     if whole or not shares:
@@ -56,6 +59,11 @@ def draw_splits(
     for i in drawn:
         splits[i] = split_of[units[i]]
     return splits
+
+
+def few_others(groups: Sequence[str], held: str) -> bool:
+    """Whether too few groups are left for a val of whole groups: it would take half of train."""
+    return 0 < len(set(groups) - {held, ""}) < OTHERS_MIN
 
 
 def _hold_out(splits: Splits, groups: Sequence[str], name: str) -> None:

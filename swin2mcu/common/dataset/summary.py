@@ -6,6 +6,8 @@ import os
 import sys
 from collections import Counter
 
+import numpy as np
+
 from swin2mcu.common.dataset.folder import ImageFolder
 from swin2mcu.common.dataset.layouts import SPLITS
 from swin2mcu.common.tables import table_text
@@ -60,9 +62,11 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
             lines += [f"  warning: {split} has no photo of {', '.join(none)}"] if none else []
     crossing = crossing_groups(folder)
     if crossing:
+        test = {folder.groups[i] for i in np.flatnonzero(folder.splits == "test")}
+        which = "scores are" if test & set(crossing) else "the score on val is"
         lines.append(
             f"  warning: {len(crossing)} groups of photos lie in more than one split "
-            f"({crossing[0]} first): scores are too good"
+            f"({crossing[0]} first): {which} too good"
         )
     return lines
 

@@ -1,0 +1,138 @@
+"""Accuracy on each group of photos (a farm, a day, a plant) that training did not see.
+
+    swin2mcu unseen DATA [--init imagenet | random | FILE]
+
+Trains one student for each group, on the photos of all others, and scores it on that group: what a
+new farm may expect. The students are float and are kept below --out; `swin2mcu train` makes the
+model to use. Interrupted, the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swin2mcu.common.accuracy import cautions, say_accuracy, show_accuracy
+from swin2mcu.common.card import SplitRule
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status, write_atomic
+from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.paths import data_folder
+from swin2mcu.train import run_steps, steps_of
+from swin2mcu.train_plan import SIZES, plan_training
+
+GROUPS_MAX = 20  # trainings: more is a matter of days
+
+
+def groups_of(data: Path, group_by: str) -> list[str]:
+    """Names of the groups, sorted. Raises UserError for fewer than two, or for very many."""
+    groups = sorted(set(filter(None, import_folder(data, SplitRule(group_by=group_by)).groups)))
+    if len(groups) < 2:
+        raise UserError(
+            f"{data} has {len(groups) or 'no'} groups: lay the photos out as farm/class/photo.jpg, "
+            "or name a rule with --group-by (docs/DATA.md)"
+        )
+    if len(groups) > GROUPS_MAX:
+        raise UserError(
+            f"{len(groups)} groups are {len(groups)} trainings: group more coarsely with --group-by"
+        )
+    return groups
+
+
+def folder_name(group: str, number: int) -> str:
+    """A run folder's name for a group of any name."""
+    return f"{number}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', group)[:40]}"
+
+
+def report_of(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """All groups together: each photo was scored once, by a student that saw none of its group."""
+    images = sum(score["images"] for score in scores.values())
+    right = sum(score["top1"] * score["images"] for score in scores.values())
+    confusion = np.sum([score["confusion"] for score in scores.values()], axis=0).tolist()
+    return {"groups": scores, "images": images, "top1": right / images, "confusion": confusion}
+
+
+def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
+    from rich.table import Table
+
+    table = Table("unseen group", "photos", "top-1 ± error", "largest class", "balanced", box=None)
+    for group, score in report["groups"].items():
+        table.add_row(
+            group,
+            str(score["images"]),
+            show_accuracy(score["top1"], score["images"]),
+            f"{score['largest_class']:.1%}",
+            f"{score['balanced_top1']:.2%}",
+        )
+    plain_console().print(table)
+    confusion = report["confusion"]
+    print(f"all groups, each unseen: {say_accuracy(report['top1'], report['images'])}")
+    for line in cautions(report["top1"], report["images"], confusion, classes, "unseen"):
+        print(f"  {line}")
+    print("± is one standard error of that group's photos. Between groups figures differ by more.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
+    parser.add_argument("--out", type=Path, default=Path("runs/unseen"), help="runs/unseen")
+    parser.add_argument(
+        "--init",
+        default="imagenet",
+        help="imagenet (downloaded), random, or a file of weights to begin with",
+    )
+    parser.add_argument("--epochs", type=int, help="instead of the number that is chosen")
+    parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+
+    def command() -> int:
+        if arguments.epochs is not None and arguments.epochs < 1:
+            raise UserError("--epochs must be at least 1")
+        data = data_folder(arguments.data)
+        scores: dict[str, dict[str, Any]] = {}
+        classes: tuple[str, ...] = ()
+        from pytorch_side import distill
+        from pytorch_side.evaluate.score import score
+
+        for number, group in enumerate(groups_of(data, arguments.group_by), 1):
+            rule = SplitRule(group_by=arguments.group_by, test_group=group)
+            folder = import_folder(data, rule)
+            classes = folder.classes
+            plan = plan_training(
+                images=len(folder.indices("train")),
+                size=SIZES[-1],
+                init=arguments.init,
+                teacher=None,
+                epochs=arguments.epochs,
+                seed=arguments.seed,
+            )
+            options = ["--set", f"data.test_group={group}"]
+            if arguments.group_by:
+                options += ["--set", f"data.group_by={arguments.group_by}"]
+            run = arguments.out / folder_name(group, number)
+            status.print(f"\n{group} is kept unseen")
+            code = run_steps(
+                steps_of(plan, data, run, options)[:1], {"pytorch_side.distill": distill.main}
+            )
+            if code:
+                return code
+            scores[group] = score(run, data, "test")
+        report = report_of(scores)
+        write_atomic(arguments.out / "unseen.json", json.dumps(report, indent=1) + "\n")
+        if arguments.json:
+            print(json.dumps(report))
+        else:
+            print_report(report, classes)
+        return 0
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
