@@ -128,7 +128,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
 
 def _show_address(url: str, fingerprint: str) -> None:
     status.print(f"open this page on the phone (same network): {url}", markup=False)
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         segno.make(url).terminal(out=sys.stderr, compact=True)
     if fingerprint:
         status.print(f"the browser will warn; compare the certificate's SHA-256: {fingerprint}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from swin2mcu.common.cli import accept_any_text, plain_console
+from swin2mcu.common.cli import accept_any_text, plain_console, run_command
 from swin2mcu.common.paths import ROOT
 
 # Heading → verb → the module that has its `main`, along the chain from photos to a board.
@@ -87,8 +87,7 @@ def show_verbs() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        show_verbs()
-        return 0
+        return run_command(show_verbs)
     verb, *rest = arguments
     if verb not in MODULES:
         accept_any_text()

@@ -18,6 +18,7 @@ from swin2mcu.common.paths import FIRMWARE, ROOT
 
 BUILD = ROOT / "build"
 CORE_DIR = BUILD / "platformio"
+SHELL = re.compile(r"""['"`&;$|<>()*?#\n]""")  # what a shell does not take as it is
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ def build_firmware(
 
     Raises UserError if the compiler is missing, or with its first error when it fails.
     """
+    for path in (FIRMWARE, model_dir.resolve(), build_dir.resolve()):
+        if found := SHELL.search(str(path)):
+            raise UserError(
+                f"{path}: no firmware is built in a folder with {found[0]!r} in its path, because "
+                "PlatformIO gives it to a shell: rename that folder"
+            )
     if board.compiler and shutil.which(board.compiler) is None:
         raise UserError(f"{board.name} needs {board.compiler}: `make setup-dev` installs it")
     done = run_platformio(board, engine, model_dir, build_dir, memory=memory)

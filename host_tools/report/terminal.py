@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -28,7 +27,8 @@ WIDE = 136  # from here on there is room for what a target's name says already
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print every model's targets to stdout, and the remarks that keep them from being misread."""
     # Piped into a file there is no terminal to take the width from.
-    console = plain_console(width=None if sys.stdout.isatty() else WIDTH)
+    console = plain_console()
+    console = console if console.is_terminal else plain_console(width=WIDTH)
     for entry in entries:
         table = Table(title=entry.name, title_justify="left", box=None, pad_edge=False)
         about = ("engine", "precision") if console.width >= WIDE else ()

@@ -23,6 +23,7 @@ from rich.progress import track
 
 from swin2mcu.common.cli import UserError, atomic_path, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import open_upright
 
 SIDE_MAX = 384  # shorter side kept; a 224 px network could see no more of a larger photo
@@ -48,7 +49,12 @@ def cache_folder() -> Path:
     """The folder $SWIN2MCU_CACHE, or else the user's cache folder."""
     if named := os.environ.get("SWIN2MCU_CACHE"):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "swin2mcu"
+    if above := os.environ.get("XDG_CACHE_HOME"):
+        return Path(above) / "swin2mcu"
+    try:
+        return Path.home() / ".cache" / "swin2mcu"
+    except RuntimeError:  # a container's user may have neither a name nor a home
+        return ROOT / "build" / "cache"
 
 
 def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:

@@ -25,13 +25,19 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal obeys these
 LINE_MAX = 6000  # characters of an error: what is foreign may have any length
 
 
+class _PlainConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave to run_command what rich would do by itself: exit with 1."""
+        raise BrokenPipeError
+
+
 def plain_console(**options: Any) -> Console:
     """A rich console that prints text as it is.
 
     Rich would take `[x]` in a path or in a phone's name for a style, and `:cat:` for a picture. It
     would also cut tables to 80 columns in a pipe or a log, which have no width to respect.
     """
-    console = Console(highlight=False, markup=False, emoji=False, **options)
+    console = _PlainConsole(highlight=False, markup=False, emoji=False, **options)
     if not console.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
         console.width = PIPED_WIDTH
     return console

@@ -108,6 +108,18 @@ def test_platformio_lets_code_and_weights_have_what_the_table_says() -> None:
     assert checked >= 5
 
 
+@pytest.mark.parametrize("name", ["it's", 'a"b', "a&b", "a;b", "a$b", "a\nb", "$(x)", "`x`"])
+def test_a_folder_that_a_shell_would_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Otherwise gcc says that it has no input files, or worse runs what the path says."""
+    monkeypatch.setattr(build, "run_platformio", lambda *_, **__: pytest.fail("it was built"))
+    for folders in ((tmp_path / name, tmp_path), (tmp_path, tmp_path / name)):
+        with pytest.raises(UserError, match="rename that folder") as refused:
+            build.build_firmware(get_board("host"), "aot", *folders)
+        assert str(tmp_path / name) in str(refused.value)
+
+
 def test_a_compiler_that_is_missing_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def start(command: str, stdout: int | IO[str], stderr: int) -> subprocess.Popen[
         "lambda: [print('x' * 99) for _ in range(9999)] and 0",
         "lambda: print('x' * 999_999)",
         "lambda: print('progress', file=sys.stderr)",
+        "lambda: __import__('swin2mcu.common.cli').common.cli.plain_console().print('x' * 99_999)",
     ],
 )
 @pytest.mark.parametrize("together", [False, True], ids=["stdout", "both"])

@@ -1,13 +1,17 @@
 """One command for everything, and the page that says how it is called."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from swin2mcu.__main__ import MODULES, main, purpose
 from swin2mcu.cli_page import PAGE, page
+from swin2mcu.common.cli import READER_GONE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Programs of a developer or of another program, which no chain of commands names.
@@ -42,6 +46,32 @@ def test_the_list_of_verbs_says_what_each_is_for(capsys: pytest.CaptureFixture[s
 def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
     assert capsys.readouterr().err == "error: there is no verb 'fly' (see swin2mcu --help)\n"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "status"), [("ascii", 0), ("closed", 0), ("a reader that hangs up", READER_GONE)]
+)
+def test_a_list_is_printed_whatever_the_output_is(stdout: str, status: int) -> None:
+    code = (
+        "import sys; from swin2mcu.__main__ import main; sys.stdin.readline(); sys.exit(main([]))"
+    )
+    closing = "exec >&-; " if stdout == "closed" else ""
+    program = subprocess.Popen(
+        ["sh", "-c", f'{closing}exec "$0" -c "$1"', sys.executable, code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+    )
+    assert program.stdout
+    if status:
+        program.stdout.close()
+        program.stdout = None  # or communicate would read it
+    said, error = program.communicate("\n", timeout=60)
+    assert (program.returncode, error) == (status, "")
+    assert ("usage: swin2mcu VERB \\u2026" in (said or "")) is (stdout == "ascii")
 
 
 def test_a_verb_takes_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,12 @@ from PIL import Image
 
 from pytorch_side.config import Augment, Config
 from pytorch_side.data.augment import augment_image
-from pytorch_side.data.cache import decode_images
+from pytorch_side.data.cache import cache_folder, decode_images
 from pytorch_side.data.loader import TrainBatches
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, scan_folder, spread
+from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
 
 STILL = Augment(area_min=1.0, aspect=0.0, color=0.0, any_angle=0.0)
@@ -310,3 +311,17 @@ def test_a_part_of_a_split_is_spread_over_its_classes() -> None:
     assert spread(10, None) == spread(10, 10) == spread(10, 99) == list(range(10))
     assert spread(10, 4) == [0, 2, 5, 7]
     assert spread(3, 1) == [0]
+
+
+def test_a_user_without_name_and_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that was given a number for its user."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SWIN2MCU_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_folder() == ROOT / "build" / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert cache_folder() == Path("/elsewhere/swin2mcu")
