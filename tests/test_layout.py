@@ -14,6 +14,7 @@ BORDERS = {
     "tflite_micro": "tinyml/runtimes/tflite_micro.py",
     "timm": "pytorch_side/nets/models.py",
     "safetensors": "pytorch_side/nets/weights.py",
+    "huggingface_hub": "pytorch_side/nets/hub.py",
     "accelerate": "pytorch_side/train.py",
     "cryptography": "host_tools/phone/tls.py",
     "onnx2tf": "tinyml/convert/__main__.py",

@@ -14,7 +14,13 @@ from host_tools.inputs import load_model
 from host_tools.report.entries import Entry, load_entries
 from host_tools.report.markdown import markdown
 from host_tools.report.page import page
-from host_tools.report.pictures import SHEET, Picture, attention_sheet, worst_mistakes
+from host_tools.report.pictures import (
+    SHEET,
+    Picture,
+    attention_sheet,
+    has_teacher,
+    worst_mistakes,
+)
 from host_tools.report.screenshot import screenshot
 from host_tools.report.terminal import print_entries
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
@@ -84,7 +90,7 @@ def _attention(entries: Sequence[Entry]) -> dict[str, str]:
             continue
         if sheet is not None:
             found[entry.name] = sheet
-        elif (entry.folder / "student.safetensors").is_file():
+        elif has_teacher(entry.folder):
             command = f"python -m pytorch_side.evaluate attention {entry.folder}"
             print(f"attention maps: {command} --out {entry.folder / SHEET}", file=sys.stderr)
     return found

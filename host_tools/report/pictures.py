@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from host_tools.inputs import Model, split_images
+from pytorch_side.config import read_saved_config
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import load_pixels, to_int8
 from tinyml.runtimes.litert import open_interpreter
@@ -82,6 +83,20 @@ def attention_sheet(folder: Path) -> str | None:
     if sheet.width > SHEET_WIDTH:
         sheet = sheet.resize((SHEET_WIDTH, max(1, sheet.height * SHEET_WIDTH // sheet.width)))
     return _data_url(sheet)
+
+
+def has_teacher(folder: Path) -> bool:
+    """Whether a run's student learned from a teacher whose attention can be drawn beside its own.
+
+    A run on labels alone has none.
+    """
+    if not (folder / "student.safetensors").is_file():
+        return False
+    try:
+        config = read_saved_config(folder / "config.json")
+    except UserError:
+        return False
+    return config.distillation.used and Path(config.teacher.init).is_file()
 
 
 def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from pytorch_side.config import Pairs, Student, Teacher
 from pytorch_side.nets.conv_stem import STRIDE, ConvStem
+from pytorch_side.nets.hub import hub_without_retries
 from pytorch_side.nets.weights import load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
@@ -50,18 +52,24 @@ def timm_package() -> ModuleType:
 
 
 def make_student(
-    name: str, class_count: int, init: str = "", pretrained: bool = False, dropout: float = 0.0
+    name: str,
+    class_count: int,
+    init: str = "",
+    pretrained: bool = False,
+    dropout: float = 0.0,
+    init_key: str = "student.init",
 ) -> nn.Module:
     """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator.
 
     `init` is a .safetensors file to start from; without one `pretrained` downloads timm's weights,
-    and without that they are random.
+    and without that they are random. `init_key` is the config's name for `init`, for errors.
     """
     if "mobilenetv3" not in name:
         raise UserError(f"student {name} is no MobileNetV3: try tf_mobilenetv3_small_100")
     same = {} if name.startswith("tf_") else {"pad_type": "same"}
     model = _create(
         name,
+        init_key,
         pretrained=pretrained and not init,
         num_classes=class_count,
         drop_rate=dropout,
@@ -108,7 +116,8 @@ def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
             ) from error
     elif settings.name.startswith(("swin_", "swinv2_")) and "_cr_" not in settings.name:
         pretrained = settings.pretrained and not settings.init
-        model = _create(settings.name, pretrained=pretrained, **common, **settings.arguments)
+        arguments = {**common, **settings.arguments}
+        model = _create(settings.name, "teacher.init", pretrained=pretrained, **arguments)
     else:
         raise UserError(f"teacher {settings.name} is no Swin: try swin_tiny_patch4_window7_224")
     if settings.init:
@@ -120,7 +129,8 @@ def _stem_network(settings: Teacher) -> nn.Module:
     """The network whose first stages become the teacher's stem."""
     if settings.init:  # a finished teacher brings the stem's weights along
         return make_student(settings.stem, 2)
-    return make_student(settings.stem, 2, settings.stem_init, settings.pretrained)
+    init, pretrained = settings.stem_init, settings.pretrained
+    return make_student(settings.stem, 2, init, pretrained, init_key="teacher.stem_init")
 
 
 def teacher_input(images: Tensor, kind: str) -> Tensor:
@@ -215,20 +225,27 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     return make_student(name, len(classes), str(path)).eval(), size, classes
 
 
-def _create(name: str, **arguments: Any) -> nn.Module:
+def _create(name: str, init_key: str, **arguments: Any) -> nn.Module:
     timm = timm_package()
     if not timm.is_model(name):
         raise UserError(f"timm has no model {name!r}: see timm.list_models('*mobilenetv3*')")
     try:
-        model: nn.Module = timm.create_model(name, **arguments)
+        with hub_without_retries() if arguments["pretrained"] else nullcontext():
+            model: nn.Module = timm.create_model(name, **arguments)
     except Exception as error:  # timm checks little: depths = [] is an IndexError there
         # huggingface_hub's without internet; timm's where it has no weights
         if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
+            source = getattr(timm.models.get_pretrained_cfg(name), "hf_hub_id", None)
+            file = f"model.safetensors of {source} on the Hugging Face Hub" if source else "a file"
             raise UserError(
-                f"cannot download weights of {name} ({error}): set student.init or teacher.init to "
-                "a .safetensors file, or pretrained = false"
+                f"cannot download weights of {name} ({_first_sentence(error)}): get {file} and say "
+                f"{init_key}=FILE, or {init_key.partition('.')[0]}.pretrained=false"
             ) from error
         raise UserError(
             f"timm cannot make such a {name}: {type(error).__name__}: {error}"
         ) from error
     return model
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition(". ")[0].partition("\n")[0]

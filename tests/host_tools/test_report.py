@@ -31,6 +31,7 @@ from host_tools.report.entries import (
 from host_tools.report.paper import PAPER, paper_section
 from host_tools.report.scores import cautions_of
 from host_tools.report.terminal import print_entries
+from pytorch_side.config import Config, save_config, with_values
 
 CONFUSION = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
 FOREIGN = '<img src="http://nowhere.test/x">'
@@ -226,8 +227,13 @@ def test_attention_maps_are_read_from_the_run(zoo: Path, tmp_path: Path, capsys:
     assert title not in out.read_text()
     (zoo / "model-0" / "student.safetensors").touch()
     sheet.unlink()
-    assert main([str(zoo), "--out", str(out)]) == 0
-    assert "pytorch_side.evaluate attention" in capsys.readouterr().err
+    (tmp_path / "teacher.safetensors").touch()
+    taught = {"teacher.init": str(tmp_path / "teacher.safetensors"), "distillation.alpha": 0.5}
+    for changes in ({}, {**taught, "distillation.alpha": 0.0}, taught):
+        save_config(with_values(Config(), changes), zoo / "model-0" / "config.json")
+        assert main([str(zoo), "--out", str(out)]) == 0
+        suggested = "pytorch_side.evaluate attention" in capsys.readouterr().err
+        assert suggested is (changes is taught), "labels alone: there is no teacher to draw"
 
 
 def test_the_four_questions_come_first(zoo: Path, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from torch import nn
 
 from pytorch_side.config import Config, with_values
+from pytorch_side.nets.hub import PROXIES
 from pytorch_side.nets.models import (
     load_student,
     make_student,
@@ -343,3 +346,41 @@ def test_a_stem_brings_its_weights_and_its_stages(tmp_path: Path) -> None:
     assert features[3].shape[2:] == (4, 4)
     own = teacher.patch_embed.norm(teacher.patch_embed.project(features[3]).permute(0, 2, 3, 1))
     assert torch.allclose(tokens, own, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("student.init", {"student.name": MINIMAL, "student.pretrained": True}),
+        (
+            "teacher.init",
+            {"teacher.name": "swin_tiny_patch4_window7_224", "teacher.pretrained": True},
+        ),
+        (
+            "teacher.stem_init",
+            {"teacher.name": "swin", "teacher.stem": MINIMAL, "teacher.pretrained": True},
+        ),
+    ],
+)
+def test_without_a_network_the_file_and_its_key_are_named_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    key: str,
+    changes: dict[str, object],
+) -> None:
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    config = with_values(Config(), changes)
+    with pytest.raises(UserError, match=f"get model.safetensors of timm/.* and say {key}=FILE"):
+        if key == "student.init":
+            student_from(config.student, 3)
+        else:
+            make_teacher(config.teacher, 3)
+    assert "etry" not in capfd.readouterr().err
+    assert constants.HF_HUB_OFFLINE is False
