@@ -21,7 +21,7 @@ from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.distillation.attention import energy_map
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
-from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
 from pytorch_side.distillation.teacher_cache import cache_folder, expectation, make_teacher_cache
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from pytorch_side.nets.models import projections, stage_width, student_features, student_from
@@ -99,11 +99,14 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     size = config.student.size
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)
     smoothing = config.optimizer.label_smoothing
+    weights = class_weights_of(folder, config.data.class_weights)
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
         logits, maps, hinted = model(batch.images)
         both = {pair: (m, batch.teacher_maps[pair[1]]) for pair, m in maps.items()}
-        losses = hybrid_loss(logits, batch.labels, settings, smoothing, batch.teacher_logits, both)
+        losses = hybrid_loss(
+            logits, batch.labels, settings, smoothing, batch.teacher_logits, both, weights
+        )
         return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
     def save(model: nn.Module) -> None:

@@ -30,7 +30,7 @@ from pytorch_side.command import images_of
 from pytorch_side.config import Config, read_saved_config, split_rule, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
-from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
 from pytorch_side.int8.fakequant import QuantNet, ranges_record
 from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
@@ -121,9 +121,13 @@ def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
     smoothing = config.optimizer.label_smoothing
+    weights = class_weights_of(folder, config.data.class_weights)
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
-        return hybrid_loss(model(batch.images), batch.labels, config.distillation, smoothing)
+        logits = model(batch.images)
+        return hybrid_loss(
+            logits, batch.labels, config.distillation, smoothing, class_weights=weights
+        )
 
     def save(model: nn.Module) -> None:
         assert isinstance(model, QuantNet)

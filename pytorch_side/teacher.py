@@ -20,7 +20,7 @@ from pytorch_side.config import Config, Pairs
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
-from pytorch_side.distillation.losses import hybrid_loss
+from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
 from pytorch_side.nets.models import (
     make_teacher,
     projections,
@@ -64,6 +64,7 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
     hinted_teacher = TeacherWithHint(teacher, *((hint.pairs, hint.channels) if hint else ((), {})))
     pixels, labels, _, _ = load_split_pixels(folder, "val", settings.size)
 
+    weights = class_weights_of(folder, config.data.class_weights)
     smoothing, bf16 = config.optimizer.label_smoothing, config.optimizer.bf16
 
     def prepare(images: Tensor) -> Tensor:
@@ -71,7 +72,9 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
 
     def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
         logits, hinted = model(prepare(batch.images))
-        losses = hybrid_loss(logits, batch.labels, config.distillation, smoothing)
+        losses = hybrid_loss(
+            logits, batch.labels, config.distillation, smoothing, class_weights=weights
+        )
         return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
     def score(model: nn.Module) -> dict[str, float]:

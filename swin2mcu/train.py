@@ -94,6 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--test-group", default="", metavar="NAME", help="this group becomes the test split"
     )
+    parser.add_argument(
+        "--balanced", action="store_true", help="each class counts as much, however few its photos"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
     arguments = parser.parse_args(argv)
@@ -118,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for key in ("group_by", "test_group"):
             if value := getattr(arguments, key):
                 options += ["--set", f"data.{key}={value}"]
+        if arguments.balanced:
+            options += ["--set", "data.class_weights=balanced"]
         steps = steps_of(plan, data, arguments.out, options)
         if arguments.plan:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))

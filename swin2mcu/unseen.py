@@ -87,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--epochs", type=int, help="instead of the number that is chosen")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
+    parser.add_argument(
+        "--balanced", action="store_true", help="each class counts as much, however few its photos"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
@@ -115,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = ["--set", f"data.test_group={group}"]
             if arguments.group_by:
                 options += ["--set", f"data.group_by={arguments.group_by}"]
+            if arguments.balanced:
+                options += ["--set", "data.class_weights=balanced"]
             run = arguments.out / folder_name(group, number)
             status.print(f"\n{group} is kept unseen")
             code = run_steps(

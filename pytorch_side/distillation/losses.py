@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +12,7 @@ from torch.nn import functional
 from pytorch_side.config import Distillation
 from pytorch_side.distillation.attention import attention_distance
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder
 
 
 def kl_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -91,6 +93,17 @@ def dist_loss(
     return between_weight * distance(p, q) + within_weight * distance(p.T, q.T)
 
 
+def class_weights_of(folder: ImageFolder, rule: str) -> Tensor | None:
+    """Weights of the classes in the loss, (classes,) with the mean 1 over the train photos.
+
+    "balanced": photos / (classes * photos of the class), as in scikit-learn. "": None.
+    """
+    if not rule:
+        return None
+    counts = np.bincount(folder.labels[folder.indices("train")], minlength=len(folder.classes))
+    return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
+
+
 LOGIT_LOSSES = {"kl": kl_loss, "dkd": dkd_loss, "dist": dist_loss}
 
 
@@ -101,14 +114,18 @@ def hybrid_loss(
     label_smoothing: float,
     teacher_logits: Tensor | None = None,
     maps: Mapping[tuple[int, int], tuple[Tensor, Tensor]] | None = None,
+    class_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
 
     `labels` are (batch,) classes or (batch, classes) shares. `maps` holds (student map, teacher
     map), (batch, h, w) each, for each pair of stages; their distances are averaged, where the
     paper's equation 2 sums them: beta then means the same for any number of pairs.
+    `class_weights` (classes,) are the cross-entropy's.
     """
-    hard = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+    hard = functional.cross_entropy(
+        logits.float(), labels, class_weights, label_smoothing=label_smoothing
+    )
     parts = {"cross_entropy": hard}
     loss = (1.0 - settings.alpha) * hard
     if settings.alpha > 0:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 
 from pytorch_side.config import Distillation, load_config
-from pytorch_side.distillation.losses import LOGIT_LOSSES, dist_loss, dkd_loss, hybrid_loss, kl_loss
+from pytorch_side.distillation.losses import (
+    LOGIT_LOSSES,
+    class_weights_of,
+    dist_loss,
+    dkd_loss,
+    hybrid_loss,
+    kl_loss,
+)
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder
 
 LABELS = torch.tensor([0])
 
@@ -122,6 +132,25 @@ def test_the_formula_for_maps_is_the_configs(formula: str) -> None:
     settings = Distillation(beta=1.0, attention_formula=formula)  # type: ignore[arg-type]
     found = hybrid_loss(logits(0.5, 0.5), LABELS, settings, 0.1, maps={(0, 0): maps})["attention"]
     assert found.item() == pytest.approx(0.5 * math.sqrt(0.8) if formula == "paper" else 0.4)
+
+
+def test_balanced_classes_count_alike(tmp_path: Path) -> None:
+    """Three photos of one class and one of the other: a third and one times as much."""
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    splits = np.array(["train"] * 4 + ["val"] * 2)
+    files, empty = tuple("abcdef"), ("",) * 6
+    folder = ImageFolder(tmp_path, ("many", "few"), files, labels, splits, empty, empty)
+    assert class_weights_of(folder, "") is None
+    weights = class_weights_of(folder, "balanced")
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([4 / (2 * 3), 4 / (2 * 1)])
+    rows = torch.tensor([[2.0, 0.0]] * 4)
+    of = torch.tensor([0, 0, 0, 1])
+    plain = hybrid_loss(rows, of, Distillation(), 0.0)["loss"].item()
+    even = hybrid_loss(rows, of, Distillation(), 0.0, class_weights=weights)["loss"].item()
+    right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
+    assert plain == pytest.approx((3 * right + wrong) / 4, abs=1e-5)
+    assert even == pytest.approx((right + wrong) / 2, abs=1e-5)
 
 
 def test_the_hybrid_loss_is_its_weighted_parts() -> None:

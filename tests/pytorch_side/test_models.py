@@ -49,6 +49,18 @@ def test_a_student_without_weights_begins_without_opinions() -> None:
     assert abs(float(loss) - math.log(10)) < 0.1
 
 
+def test_a_new_classifier_on_given_weights_begins_without_opinions(tmp_path: Path) -> None:
+    """timm's would begin with logits of several: the first epochs then unlearn them."""
+    torch.manual_seed(0)
+    save_weights(make_student("tf_mobilenetv3_small_100", 10), tmp_path / "a.safetensors", {})
+    student = make_student("tf_mobilenetv3_small_100", 2, str(tmp_path / "a.safetensors"))
+    assert float(student.classifier.weight.detach().abs().max()) < 0.1
+    same = make_student("tf_mobilenetv3_small_100", 10, str(tmp_path / "a.safetensors"))
+    torch.manual_seed(0)
+    drawn = make_student("tf_mobilenetv3_small_100", 10)
+    assert torch.equal(same.classifier.weight, drawn.classifier.weight)  # kept, where it fits
+
+
 @pytest.mark.parametrize("name", [MINIMAL, "mobilenetv3_small_050"])
 def test_every_student_has_tensorflow_padding(name: str) -> None:
     """TensorFlow's SAME is asymmetric at stride 2; symmetric padding would become PAD operators."""
