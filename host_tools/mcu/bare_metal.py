@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from host_tools.boards.table import BoardTable
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import FIRMWARE
 
@@ -14,6 +16,9 @@ COUNTER = FIRMWARE / "counter"
 KERNELS = FIRMWARE / "lib" / "kernels"
 COMPILER = "arm-none-eabi-gcc"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror")
+
+KERNEL_FOLDER = re.compile(r"\+<\.\./lib/kernels/(\w+)/>")  # of platformio.ini
+ORIGIN = re.compile(r"(\w+) : ORIGIN = (\w+)")  # of a linker script
 
 # A variant that holds only what it does otherwise than another one.
 REST_FROM = {"dsp_m7": "dsp"}
@@ -32,36 +37,26 @@ class Core:
     weights: int  # the large memory: what a board's PSRAM or external flash would be
 
 
-CORES = {
-    "m4": Core(
-        "mps2-an386",
-        "dsp",
-        "dsp",
-        ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-        code=0,
-        data=0x20000000,
-        weights=0x21000000,
-    ),
-    "m7": Core(
-        "mps2-an500",
-        "dsp_m7",
-        "dsp",
-        ("-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
-        code=0,
-        data=0x20000000,
-        weights=0x60000000,
-    ),
-    # This machine starts in the secure state, whose memory is mirrored at +0x10000000.
-    "m55": Core(
-        "mps3-an547",
-        "helium",
-        "helium",
-        ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
-        code=0x10000000,
-        data=0x31000000,
-        weights=0x60000000,
-    ),
-}
+def _core_of(board: str) -> Core:
+    """What the firmware of an emulated board is built with and runs on, by the table of boards."""
+    table, section = BoardTable(FIRMWARE / "platformio.ini"), f"env:{board}"
+    launch = table.get(section, "custom_launch").split()
+    kernels = KERNEL_FOLDER.findall(table.get(section, "build_src_filter"))
+    flags = table.get(section, "custom_core_flags").split()
+    script = (FIRMWARE / "src" / "boards" / board / "memory.ld").read_text(encoding="utf-8")
+    places = {name: int(address, 0) for name, address in ORIGIN.findall(script)}
+    return Core(
+        launch[launch.index("-M") + 1],
+        kernels[-1],
+        table.get(section, "custom_core"),
+        tuple(flag for flag in flags if flag != "-mthumb"),  # of all cores here: see build
+        code=places["FLASH"],
+        data=places["RAM"],
+        weights=places["WEIGHTS"],
+    )
+
+
+CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
 
 
 def kernel_sources(variant: str) -> list[Path]:

@@ -47,7 +47,9 @@ def test_every_runtime_is_timed_scored_and_weighed(measured: tuple[Path, dict[st
         assert np.sum(target["accuracy"]["confusion"]) == 20
         assert accesses[name]["top1"] == target["accuracy"]["top1"]
         of_int8 = (accesses[name]["weights"], accesses[name]["weights_sha256"]) == int8
-        assert of_int8 == ("-int8" in name), "a float file's look is not the int8 file's"
+        assert of_int8 == ("-int8" in name), (
+            "the access of a float file is not that of the int8 file"
+        )
         memory = target["memory"]
         assert name == "pc-aot-int8" or memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
         assert target["memory"]["file_bytes"] > 0
@@ -80,7 +82,7 @@ def make_torch_run(folder: Path, **more: Any) -> tuple[Path, Path]:
     return run, weights
 
 
-def test_a_look_names_the_weights_that_were_scored(
+def test_an_access_names_the_weights_that_were_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, teacher = make_torch_run(tmp_path)
