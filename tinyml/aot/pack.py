@@ -116,7 +116,8 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
         return 2 * rounded_up(int(weights[0].size)) * (round4(min(pixels, 16)) + 2)
     depth = round4(int(weights[0].size))
     if core == "dsp":
-        return 4 * depth + 2 * depth * max(3, min(pixels, 24, 8192 // depth)) + 16
+        most, column_bytes = (24, 8192) if node.kind == "conv" else (48, 10240)
+        return 4 * depth + 2 * depth * max(3, min(pixels, most, column_bytes // depth)) + 16
     if core == "helium" and node.kind == "conv":
         return (16 if depth <= 64 else 8) * depth  # kernel_conv_row's columns
     return depth if node.kind == "conv" else 0

@@ -72,7 +72,7 @@ typedef struct {
 //           pie: [cout][round16(cin)].
 // Scratch   portable, helium: 0.  pie: 0 for cin <= 96, 8 * min(pixels, 64) above; where cin is no
 //           multiple of 16, 128 + min(pixels, 16) * round16(cin).  dsp: with k = round4(cin), 4 * k
-//           + 2 * k * n + 16 bytes, where n, at least 3, is the least of pixels, 24 and 8192 / k.
+//           + 2 * k * n + 16 bytes, where n, at least 3, is the least of pixels, 48 and 10240 / k.
 //           vector: 2 * round16(cin) * (m + 2), where m is the lesser of round4(pixels) and 16.
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch);
@@ -81,8 +81,9 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
 //           OHWI order flattened.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
-//           pie: 128 + min(out_width, 16) * round16(k).  dsp, vector: as kernel_conv1x1 with cin =
-//           k and pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
+//           pie: 128 + min(out_width, 16) * round16(k).  dsp: as kernel_conv1x1 with cin = k, and
+//           n the least of out_width, 24 and 8192 / k.  vector: as kernel_conv1x1 with cin = k and
+//           pixels = out_width.  helium: (k <= 64 ? 16 : 8) * round4(k)
 //           bytes.
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch);

@@ -44,20 +44,20 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
   }
 }
 
-static int32_t columns_scratch_bytes(int32_t k, int32_t pixels) {
-  int32_t columns = pixels < 24 ? pixels : 24;
-  if (columns > 8192 / k) columns = 8192 / k;
+static int32_t columns_scratch_bytes(int32_t k, int32_t pixels, int32_t most, int32_t bytes) {
+  int32_t columns = pixels < most ? pixels : most;
+  if (columns > bytes / k) columns = bytes / k;
   if (columns < 3) columns = 3;
   return 4 * k + 2 * k * columns + 16;
 }
 
 int32_t conv1x1_scratch_bytes(int32_t cin, int32_t pixels) {
-  return columns_scratch_bytes(round4(cin), pixels);
+  return columns_scratch_bytes(round4(cin), pixels, 48, 10240);
 }
 
 int32_t conv_row_scratch_bytes(const Window* window) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
-  return columns_scratch_bytes(round4(k), window->out_width);
+  return columns_scratch_bytes(round4(k), window->out_width, 24, 8192);
 }
 
 int32_t depthwise_scratch_bytes(const Window* window) {

@@ -1,5 +1,5 @@
-// Convolutions: the columns of up to 24 pixels are widened once to int16 into scratch, then
-// multiplied by pairs of weight rows. A word of four int8 is widened by SXTB16 to two pairs of
+// Convolutions: the columns of some pixels are widened once to int16 into scratch, then multiplied
+// by pairs of weight rows. A word of four int8 is widened by SXTB16 to two pairs of
 // int16, the even bytes and (rotated) the odd ones; done to weights and inputs alike the pairs
 // match without reordering.
 //
@@ -9,42 +9,32 @@
 #include "identity.h"
 #include "inner_loops.h"
 #include "requantize.h"
+#include "widen.h"
 #include "words.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { kBatch = 3, kMaxPixels = 24, kMaxColumnBytes = 8192 };
+enum { kBatch = 3 };
 
-// Writes one pixel's column; `stride` words lie between its even and its odd pairs. Weights past
-// the end of a column are zero, so what stands there only has to be readable.
-ALWAYS_INLINE void widen_by(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
-  for (; k >= 8; k -= 8, in += 8, column += 4 * stride) {
-    const uint32_t word = load_word(in), next = load_word(in + 4);
-    column[0] = even_bytes(word);
-    column[stride] = odd_bytes(word);
-    column[2 * stride] = even_bytes(next);
-    column[3 * stride] = odd_bytes(next);
-  }
-  if (k >= 4) {
+// How many pixels' columns are kept, which scratch has room for: of a row of windows not more than
+// need be, as it is made where activations are large.
+typedef struct {
+  int32_t pixels, bytes;
+} Most;
+static const Most kMostOfRow = {24, 8192}, kMostOfImage = {48, 10240};
+
+// Writes one pixel's column of any depth; `stride` words lie between its even and its odd pairs.
+// Weights past the end of a column are zero, so what stands there only has to be readable.
+static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
+  for (; k >= 4; k -= 4, in += 4, column += 2 * stride) {
     const uint32_t word = load_word(in);
     column[0] = even_bytes(word);
     column[stride] = odd_bytes(word);
-    k -= 4;
-    in += 4;
-    column += 2 * stride;
   }
   if (k > 0) {
     const uint32_t word = load_bytes(in, k);
     column[0] = even_bytes(word);
     column[stride] = odd_bytes(word);
-  }
-}
-
-static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
-  if (stride == kBatch) {
-    widen_by(in, k, column, kBatch);
-  } else {
-    widen_by(in, k, column, 1);
   }
 }
 
@@ -62,16 +52,16 @@ typedef struct {
 } Layer;
 
 static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, int32_t cout,
-                      void* scratch) {
+                      Most most, void* scratch) {
   const int32_t blocks = (k + 3) / 4;
   uint32_t negative = 0x80808080u;
   int32_t c = 0;
   for (; c + 4 <= cout; c += 4) negative &= load_word(requant->shift + c);
   int32_t unshifted = negative != 0x80808080u;
   for (; c < cout; ++c) unshifted |= requant->shift[c] == 0;
-  int32_t max_pixels = kMaxColumnBytes / (4 * blocks) / kBatch * kBatch;
+  int32_t max_pixels = most.bytes / (4 * blocks) / kBatch * kBatch;
   if (max_pixels < kBatch) max_pixels = kBatch;
-  if (max_pixels > kMaxPixels) max_pixels = kMaxPixels;
+  if (max_pixels > most.pixels) max_pixels = most.pixels;
   return (Layer){.weights = weights,
                  .requant = requant,
                  .blocks = blocks,
@@ -81,21 +71,6 @@ static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, 
                  .wide_weights = scratch,
                  .columns = (int16x2_t*)scratch + 4 * blocks,
                  .max_pixels = max_pixels};
-}
-
-// Both rows of a pair of channels.
-static void widen_weights(const int8_t* weights, int32_t blocks, int16x2_t* wide) {
-  const int32_t twos = blocks / 2;
-  if (twos) kernel_widen_weights(weights, wide, weights + 16 * twos);
-  if (blocks % 2) {
-    weights += 16 * twos;
-    wide += 8 * twos;
-    const uint32_t first = load_weights(weights), second = load_weights(weights + 4);
-    wide[0] = even_bytes(first);
-    wide[1] = even_bytes(second);
-    wide[2] = odd_bytes(first);
-    wide[3] = odd_bytes(second);
-  }
 }
 
 // One channel of `pixels` pixels whose columns have `stride` words between neighboring pairs.
@@ -136,33 +111,27 @@ static __attribute__((noinline)) void multiply_pixels(const Layer* layer, int32_
                                                       int8_t* out) {
   const Requant* const requant = layer->requant;
   const int32_t blocks = layer->blocks, cout = layer->cout;
-  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
-  Batches batches = {.middle_of_table = middle_of(requant->table),
-                     .cout = cout,
-                     .weights = layer->wide_weights,
-                     .weights_end = layer->wide_weights + 4 * blocks,
-                     .first_block = -blocks & 3,
-                     .next_batch = kBatch * cout - 1,
-                     .columns = layer->columns};
-  const int8_t* weights = layer->weights;
-  for (int32_t c = 0; layer->quick && c < cout - 1; c += 2, weights += 8 * blocks) {
-    const SimpleRequant first =
-        simple_requant(requant->multiplier[c], requant->shift[c], odd_zero_point);
-    const SimpleRequant second =
-        simple_requant(requant->multiplier[c + 1], requant->shift[c + 1], odd_zero_point);
-    batches.first_multiplier = first.multiplier;
-    batches.first_addend = first.addend;
-    batches.first_shift = first.shift;
-    batches.second_multiplier = second.multiplier;
-    batches.second_addend = second.addend;
-    batches.second_shift = second.shift;
-    batches.first_bias = requant->bias[c];
-    batches.second_bias = requant->bias[c + 1];
-    batches.out = out + c;
-    batches.out_end = out + c + pixels * cout;
-    widen_weights(weights, blocks, layer->wide_weights);
-    kernel_multiply_batches(&batches);
+  if (layer->quick) {
+    const Pairs pairs = {.middle_of_table = requant->table ? requant->table + 128 : 0,
+                         .cout = cout,
+                         .multiplier = requant->multiplier,
+                         .shift = requant->shift,
+                         .bias = requant->bias,
+                         .weights = layer->weights,
+                         .odd_zero_point = 2 * requant->zero_point + 1,
+                         .pairs = cout / 2,
+                         .out = out,
+                         .out_bytes = pixels * cout,
+                         .wide_weights = layer->wide_weights,
+                         .columns = layer->columns,
+                         .blocks = blocks};
+    if (requant->table) {
+      kernel_multiply_pairs_with_table(&pairs);
+    } else {
+      kernel_multiply_pairs(&pairs);
+    }
   }
+  if (!layer->slow && cout % 2 == 0) return;
   for (int32_t p = 0; p < pixels; p += kBatch) {
     multiply_rest(layer, layer->columns + p * 2 * blocks, kBatch, kBatch, out + p * cout);
   }
@@ -225,32 +194,70 @@ static void multiply_columns(const Layer* layer, int32_t pixels, int8_t* out) {
 
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
-  const Layer layer = layer_of(weights, requant, cin, cout, scratch);
+  const Layer layer = layer_of(weights, requant, cin, cout, kMostOfImage, scratch);
   while (pixels > 0) {
     const int32_t some = next_pixels(&layer, pixels);
-    for (int32_t p = 0; p < some; ++p, in += cin) {
-      widen(in, cin, column_of(&layer, p), some == 1 ? 1 : kBatch);
+    if (some > 1 && cin % 4 == 0) {
+      kernel_widen_pixels(in, cin, some, layer.columns);
+    } else {
+      for (int32_t p = 0; p < some; ++p) {
+        widen(in + p * cin, cin, column_of(&layer, p), some == 1 ? 1 : kBatch);
+      }
     }
     multiply_columns(&layer, some, out);
+    in += some * cin;
     out += some * cout;
     pixels -= some;
+  }
+}
+
+static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// How many windows from the one at `column` on lie in the image and do not begin at its edge.
+static int32_t windows_inside(const Window* window, int32_t column) {
+  const int32_t room = window->in_width - window->kernel_width - column;
+  return column < 1 || room < 0 ? 0 : room / window->stride + 1;
+}
+
+// Widens the columns of `some` windows, the first of which begins at the input's column `first`.
+static void widen_windows(const Layer* layer, const int8_t* const* rows, const Window* window,
+                          int32_t first, int32_t some) {
+  const int32_t line = window->kernel_width * window->in_channels;
+  const int32_t threes = some > 1 && line == 9 && window->in_channels == 3 &&
+                         window->kernel_height == 3 && rows[0] && rows[1] && rows[2];
+  int8_t* const gathered = (int8_t*)layer->wide_weights;  // until the weights are widened
+  for (int32_t p = 0; p < some;) {
+    const int32_t column = first + p * window->stride;
+    const int32_t inside = threes ? smaller(windows_inside(window, column), some - p) : 0;
+    if (inside > 0) {
+      const int32_t offset = 3 * column;
+      const int8_t* const lines[] = {rows[0] + offset, rows[1] + offset, rows[2] + offset};
+      kernel_widen_threes(lines, 3 * window->stride, inside, column_of(layer, p),
+                          kBatch - p % kBatch);
+      p += inside;
+      continue;
+    }
+    gather_column(rows, window, column, gathered, copy_words);
+    if (some == 1) {
+      widen(gathered, 4 * layer->blocks, layer->columns, 1);
+    } else {
+      kernel_widen_pixels(gathered, 4 * layer->blocks, 1, column_of(layer, p));
+    }
+    ++p;
   }
 }
 
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
-  const Layer layer = layer_of(weights, requant, k, window->out_channels, scratch);
-  int8_t* const gathered = (int8_t*)layer.wide_weights;  // until the weights are widened
+  const Layer layer = layer_of(weights, requant, k, window->out_channels, kMostOfRow, scratch);
   int32_t first_column = -window->pad_left;
   int32_t pixels = window->out_width;
   while (pixels > 0) {
     const int32_t some = next_pixels(&layer, pixels);
-    for (int32_t p = 0; p < some; ++p, first_column += window->stride) {
-      gather_column(rows, window, first_column, gathered, copy_words);
-      widen(gathered, 4 * layer.blocks, column_of(&layer, p), some == 1 ? 1 : kBatch);
-    }
+    widen_windows(&layer, rows, window, first_column, some);
     multiply_columns(&layer, some, out);
+    first_column += some * window->stride;
     out += some * layer.cout;
     pixels -= some;
   }

@@ -1,6 +1,6 @@
 // Depthwise convolution, eight channels at a time: the input rows are paired into scratch, then the
 // outputs are computed channel by channel in tiles that keep the taps of a pair of rows, and the
-// sums of up to six neighbouring outputs, in registers.
+// sums of up to six neighboring outputs, in registers.
 #include "../kernels.h"
 #include "../requantize.h"
 #include "depthwise_tiles.h"

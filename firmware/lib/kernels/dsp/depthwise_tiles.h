@@ -1,4 +1,4 @@
-// The tiles of a depthwise convolution: two, three or six neighbouring outputs of one channel after
+// The tiles of a depthwise convolution: two, three or six neighboring outputs of one channel after
 // the other, for square windows of 3 and 5. Written out, because six sums, five pairs of weights,
 // two pairs of inputs and a pointer fill all 14 registers, so that the rest has to wait on the
 // stack; a compiler moves half as much again.
@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-// Some of eight neighbouring channels of a row, of a simple layer; a channel whose shift is 0 gets
+// Some of eight neighboring channels of a row, of a simple layer; a channel whose shift is 0 gets
 // wrong bytes. Their inputs are paired as pair_rows.h says. depthwise_tiles.inc knows the order.
 typedef struct {
   const int8_t* weights;  // of the first of the eight, like all pointers down to `sums`

@@ -16,34 +16,28 @@
 #include <arm_acle.h>
 #include <stdint.h>
 
-// Copied to the stack by multiply_batches, which changes `out` there.
+// Pairs of neighboring output channels of pixels whose columns are widened; pairs.h knows the
+// order.
 typedef struct {
-  int32_t first_multiplier;  // SimpleRequant of the first row
-  int32_t first_addend;
-  int32_t first_shift;
-  const int8_t* middle_of_table;
+  const int8_t* middle_of_table;  // or NULL
+  int32_t cout;                   // bytes from one pixel's outputs to the next one's
+  const int32_t* multiplier;
+  const int8_t* shift;
+  const int32_t* bias;
+  const int8_t* weights;
+  int32_t odd_zero_point;  // 2 * zero_point + 1
+  int32_t pairs;
   int8_t* out;
-  int32_t cout;  // bytes from one pixel's outputs to the next one's
-  int32_t second_multiplier;
-  int32_t second_addend;
-  int32_t second_shift;
-  int32_t first_bias;
-  int32_t second_bias;
-  const int16x2_t* weights;
-  const int16x2_t* weights_end;
-  int32_t first_block;  // in the loop of four: -blocks modulo 4
-  const int8_t* out_end;
-  int32_t next_batch;  // 3 * cout - 1
+  int32_t out_bytes;  // pixels * cout; pixels are whole batches
+  int16x2_t* wide_weights;
   const int16x2_t* columns;
-} Batches;
+  int32_t blocks;
+} Pairs;
 
-// A pair of weight rows times batches of three columns, each sum requantized, looked up and stored.
 // For layers that are simple; a channel whose shift is 0 gets wrong bytes. The twelve bytes behind
 // the last column may be read.
-void kernel_multiply_batches(const Batches* batches);
-
-// Widens two blocks of packed weights at a time: [blocks][2][4] bytes to [blocks][2][2] words.
-void kernel_widen_weights(const int8_t* weights, int16x2_t* wide, const int8_t* weights_end);
+void kernel_multiply_pairs(const Pairs* pairs);
+void kernel_multiply_pairs_with_table(const Pairs* pairs);
 
 // Adds to two sums the products of packed weights and one column, two blocks at a time.
 void kernel_multiply_column(const int8_t* weights, const int16x2_t* column,

@@ -74,22 +74,34 @@ static void lay_out(Layout* layout, const int8_t* const* rows, const Window* win
     add_span(layout, row + (inside - 1) * step, 0, step, 1, last_row + right / 2 * kGroupWords);
 }
 
-// Eight channels of each pixel.
+// Eight channels of each pixel, some at least. Written out so that loads, halves and stores
+// overlap.
 static inline void pair_span(const Span* span, int32_t channel) {
   const int8_t* first = span->first + (span->first_step ? channel : 0);
   const int8_t* second = span->second + (span->second_step ? channel : 0);
   uint32_t* pairs = span->pairs;
-  for (int32_t i = span->count; i > 0; --i) {
-    const uint32_t a = load_word(first), b = load_word(second);
-    const uint32_t c = load_word(first + 4), d = load_word(second + 4);
-    pairs[0] = low_halves(a, b);
-    pairs[1] = high_halves(a, b);
-    pairs[2] = low_halves(c, d);
-    pairs[3] = high_halves(c, d);
-    first += span->first_step;
-    second += span->second_step;
-    pairs += kGroupWords;
-  }
+  int32_t left = span->count;
+  __asm__ volatile(
+      "1: ldr r8, [%[second], #4]\n"
+      "ldr r5, [%[second]]\n"
+      "ldr r6, [%[first], #4]\n"
+      "ldr r4, [%[first]]\n"
+      "add %[first], %[first], %[first_step]\n"
+      "subs %[left], %[left], #1\n"
+      "add %[second], %[second], %[second_step]\n"
+      "pkhbt r9, r4, r5, lsl #16\n"
+      "str r9, [%[pairs]]\n"
+      "pkhtb r5, r5, r4, asr #16\n"
+      "str r5, [%[pairs], #4]\n"
+      "pkhbt r9, r6, r8, lsl #16\n"
+      "str r9, [%[pairs], #8]\n"
+      "pkhtb r8, r8, r6, asr #16\n"
+      "str r8, [%[pairs], #12]\n"
+      "add %[pairs], %[pairs], #16\n"
+      "bne 1b"
+      : [first] "+r"(first), [second] "+r"(second), [left] "+r"(left), [pairs] "+r"(pairs)
+      : [first_step] "r"(span->first_step), [second_step] "r"(span->second_step)
+      : "r4", "r5", "r6", "r8", "r9", "cc", "memory");
 }
 
 // `count` channels, fewer than eight.

@@ -6,8 +6,8 @@
 //   q = (y - (y < 0) + 2^(e-1)) >> e                half away from zero
 // and q + zero_point = (y - (y < 0) + 2^(e-1) + zero_point * 2^e) >> e. SMMLAR(2 * sum, multiplier,
 // a) is y + a, so everything else goes into its addend; the sign of y may be taken from sum,
-// because where they differ y is 0, and 0 - 1 + 2^(e-1) >> e is 0 as well. The last bit of the
-// shift comes with SSAT.
+// because where they differ y is 0, and 0 - 1 + 2^(e-1) >> e is 0 as well. The sum is doubled by an
+// addition, and SSAT does not shift, as some cores have one unit for shifts.
 #ifndef FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
 #define FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
 
@@ -22,10 +22,9 @@ static inline int32_t multiply_add_high(int32_t a, int32_t b, int32_t c) {
   return result;
 }
 
-// x / 2, rounded down, clamped to int8
-static inline int32_t halve_to_int8(int32_t x) {
+static inline int32_t saturate_to_int8(int32_t x) {
   int32_t result;
-  __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+  __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
   return result;
 }
 
@@ -33,19 +32,18 @@ static inline int32_t halve_to_int8(int32_t x) {
 typedef struct {
   int32_t multiplier;
   int32_t addend;  // (2 * zero_point + 1) * 2^(e - 1)
-  int32_t shift;   // e - 1
+  int32_t shift;   // e
 } SimpleRequant;
 
 static inline SimpleRequant simple_requant(int32_t multiplier, int32_t shift,
                                            int32_t odd_zero_point) {
-  const int32_t less_one = ~shift;
-  return (SimpleRequant){multiplier, (int32_t)((uint32_t)odd_zero_point << less_one), less_one};
+  return (SimpleRequant){multiplier, (int32_t)((uint32_t)odd_zero_point << ~shift), -shift};
 }
 
 // Of twice the sum.
 static inline int32_t requantize_doubled(int32_t twice, SimpleRequant requant) {
   const int32_t addend = requant.addend + (twice >> 31);
-  return halve_to_int8(multiply_add_high(addend, twice, requant.multiplier) >> requant.shift);
+  return saturate_to_int8(multiply_add_high(addend, twice, requant.multiplier) >> requant.shift);
 }
 
 static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
@@ -58,20 +56,20 @@ static inline void requantize_three(int32_t* sums, SimpleRequant requant) {
   int32_t a = sums[0], b = sums[1], c = sums[2], x, y;
   __asm__(
       "add %[x], %[addend], %[a], asr #31\n"
-      "lsl %[a], %[a], #1\n"
+      "add %[a], %[a], %[a]\n"
       "add %[y], %[addend], %[b], asr #31\n"
-      "lsl %[b], %[b], #1\n"
+      "add %[b], %[b], %[b]\n"
       "smmlar %[a], %[a], %[multiplier], %[x]\n"
       "add %[x], %[addend], %[c], asr #31\n"
       "smmlar %[b], %[b], %[multiplier], %[y]\n"
-      "lsl %[c], %[c], #1\n"
+      "add %[c], %[c], %[c]\n"
       "smmlar %[c], %[c], %[multiplier], %[x]\n"
       "asr %[a], %[a], %[shift]\n"
       "asr %[b], %[b], %[shift]\n"
-      "ssat %[a], #8, %[a], asr #1\n"
+      "ssat %[a], #8, %[a]\n"
       "asr %[c], %[c], %[shift]\n"
-      "ssat %[b], #8, %[b], asr #1\n"
-      "ssat %[c], #8, %[c], asr #1"
+      "ssat %[b], #8, %[b]\n"
+      "ssat %[c], #8, %[c]"
       : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [x] "=&r"(x), [y] "=&r"(y)
       : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
         [shift] "r"(requant.shift));
@@ -89,8 +87,8 @@ static inline void requantize_two_doubled(int32_t* twice, SimpleRequant requant)
       "smmlar %[b], %[b], %[multiplier], %[y]\n"
       "asr %[a], %[a], %[shift]\n"
       "asr %[b], %[b], %[shift]\n"
-      "ssat %[a], #8, %[a], asr #1\n"
-      "ssat %[b], #8, %[b], asr #1"
+      "ssat %[a], #8, %[a]\n"
+      "ssat %[b], #8, %[b]"
       : [a] "+r"(a), [b] "+r"(b), [x] "=&r"(x), [y] "=&r"(y)
       : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
         [shift] "r"(requant.shift));

@@ -1,7 +1,7 @@
 // Depthwise convolution: the windows of a channel are laid side by side, so that sixteen taps are
 // multiplied and added up by one instruction. The pixels of sixteen channels are spread into planes
 // in scratch, [channel][column][row]; a window is then kernel_height * kernel_width bytes in a row.
-// The sums of four neighbouring channels become the lanes of one vector to be requantised.
+// The sums of four neighboring channels become the lanes of one vector to be requantized.
 #include "../kernels.h"
 #include "requantize.h"
 
@@ -28,7 +28,7 @@ typedef struct {
 } Group;
 
 // The sum of the window at p of the channel'th of four channels, in one or two vectors, which moves
-// p to the next window. What belongs to the requantisation of the pixel before is to happen in
+// p to the next window. What belongs to the requantization of the pixel before is to happen in
 // between, as the processor does both at a time.
 // clang-format off
 #define WINDOW_16(sum, p, channel, a, b, c)      \
@@ -43,7 +43,7 @@ typedef struct {
   "vldrb.8 q1, [%[w], #32 * " channel "]\n" c    \
   "vmladava.s8 " sum ", q0, q1\n"
 
-// The steps of requantising q3, as RESCALE and SATURATE do, of writing it and adding it up.
+// The steps of requantizing q3, as RESCALE and SATURATE do, of writing it and adding it up.
 #define STEP_0 "vadd.i32 q3, q3, %q[bias]\n"
 #define STEP_1 "vshr.s32 q2, q3, #31\n"
 #define STEP_2 "vqrdmulh.s32 q3, q3, %q[multiplier]\n"
