@@ -3,6 +3,7 @@
 #include "../gather.h"
 #include "../kernels.h"
 #include "requantize.h"
+#include "shallow.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -145,7 +146,16 @@ static void convolve(const int8_t* columns, int32_t pixels, int32_t k, int32_t c
                      const int8_t* weights, const Requant* requant, int8_t* out) {
   const Finish finish = finish_of(requant->zero_point, requant->table);
   int32_t c = 0;
-  if (requant->simple == 2) {
+  if (requant->simple == 2 && k <= 32 && pixels > 1) {
+    const int32_t done = kernel_convolve_shallow(columns, pixels, k, cout, weights, requant, out);
+    const int32_t odd = k > 16 ? pixels % 2 : 0;
+    if (odd) {
+      const int32_t before = pixels - 1;
+      convolve(columns + before * k, 1, k, cout, weights, requant, out + before * cout);
+    }
+    c = done;
+    pixels -= odd;
+  } else if (requant->simple == 2) {
     Four four = {.then = {.zero_point = finish.zero_point,
                           .table = requant->table,
                           .cout = cout,
@@ -177,6 +187,31 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
   convolve(in, pixels, cin, cout, weights, requant, out);
 }
 
+// `count` windows that lie in the image, with lines of up to sixteen bytes, to columns of k bytes.
+static __attribute__((noinline)) void gather_short_lines(const int8_t* const* rows,
+                                                         const Window* window, int32_t first_column,
+                                                         int32_t count, int8_t* columns,
+                                                         int32_t k) {
+  const int32_t line = window->kernel_width * window->in_channels;
+  const int32_t step = window->stride * window->in_channels;
+  for (int32_t y = 0; y < window->kernel_height; ++y) {
+    const int8_t* from = rows[y] + first_column * window->in_channels;
+    int8_t* to = columns + y * line;
+    __asm__ volatile(
+        "vctp.8 %[line]\n"
+        "dls lr, %[count]\n"
+        "1: vpstt\n"
+        "vldrbt.8 q0, [%[from]]\n"
+        "vstrbt.8 q0, [%[to]]\n"
+        "add %[from], %[step]\n"
+        "add %[to], %[k]\n"
+        "le lr, 1b"
+        : [from] "+r"(from), [to] "+r"(to)
+        : [line] "r"(line), [count] "r"(count), [step] "r"(step), [k] "r"(k)
+        : "q0", "lr", "memory");
+  }
+}
+
 static inline void copy_vectors(int8_t* to, const int8_t* from, int32_t count) {
   if (count <= 16) {
     const mve_pred16_t bytes = vctp8q((uint32_t)count);
@@ -189,39 +224,37 @@ static inline void copy_vectors(int8_t* to, const int8_t* from, int32_t count) {
   }
 }
 
-// Windows that lie in the image, up to sixteen bytes a line: a predicated load and a store each.
-static void gather_short_lines(const int8_t* const* rows, const Window* window,
-                               int32_t first_column, int8_t* column) {
-  const int32_t line = window->kernel_width * window->in_channels;
-  const mve_pred16_t bytes = vctp8q((uint32_t)line);
-  const int32_t offset = first_column * window->in_channels;
-  for (int32_t y = window->kernel_height; y > 0; --y, column += line) {
-    vstrbq_p_s8(column, vldrbq_z_s8(*rows++ + offset, bytes), bytes);
+static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// The columns of `count` windows, the first of which begins at the input's column `first`.
+static void gather(const int8_t* const* rows, const Window* window, int32_t first, int32_t count,
+                   int8_t* columns, int32_t k) {
+  int32_t short_lines = window->kernel_width * window->in_channels <= 16;
+  for (int32_t y = 0; y < window->kernel_height; ++y) short_lines &= rows[y] != 0;
+  for (int32_t p = 0; p < count;) {
+    const int32_t column = first + p * window->stride;
+    const int32_t room = window->in_width - window->kernel_width - column;
+    if (short_lines && column >= 0 && room >= 0) {
+      const int32_t inside = smaller(room / window->stride + 1, count - p);
+      gather_short_lines(rows, window, column, inside, columns + p * k, k);
+      p += inside;
+    } else {
+      gather_column(rows, window, column, columns + p * k, copy_vectors);
+      ++p;
+    }
   }
 }
 
 void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8_t* weights,
                      const Requant* requant, int8_t* out, void* scratch) {
-  const int32_t line = window->kernel_width * window->in_channels;
-  const int32_t k = window->kernel_height * line;
+  const int32_t k = window->kernel_height * window->kernel_width * window->in_channels;
   const int32_t most = k <= 64 ? 16 : 8;  // columns that scratch has room for
-  const int32_t last_inside = window->in_width - window->kernel_width;
-  int short_lines = line <= 16;
-  for (int32_t y = 0; y < window->kernel_height; ++y) short_lines &= rows[y] != 0;
-  int8_t* const columns = scratch;
   int32_t first_column = -window->pad_left;
-  int32_t pixels = window->out_width;
-  while (pixels > 0) {
-    const int32_t batch = pixels < most ? pixels : most;
-    int8_t* column = columns;
-    for (int32_t p = 0; p < batch; ++p, first_column += window->stride, column += k) {
-      if (short_lines && first_column >= 0 && first_column <= last_inside) {
-        gather_short_lines(rows, window, first_column, column);
-      } else {
-        gather_column(rows, window, first_column, column, copy_vectors);
-      }
-    }
-    convolve(columns, batch, k, window->out_channels, weights, requant, out);
+  for (int32_t pixels = window->out_width; pixels > 0;) {
+    const int32_t batch = smaller(pixels, most);
+    gather(rows, window, first_column, batch, scratch, k);
+    convolve(scratch, batch, k, window->out_channels, weights, requant, out);
+    first_column += batch * window->stride;
     out += batch * window->out_channels;
     pixels -= batch;
   }

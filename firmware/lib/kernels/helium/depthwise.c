@@ -214,24 +214,36 @@ static void convolve(const Group* group) {
 #define ALL_CHANNELS(q) "vldrb.8 " q ", [%[from]]\n"
 #define FEW_CHANNELS(q) "vpst\nvldrbt.8 " q ", [%[from]]\n"
 
-static __attribute__((noinline)) void spread(const int8_t* from, int32_t step, uint32_t columns,
-                                             int8_t* to, int32_t height, int32_t plane) {
+// The rows that are not NULL, from the pixel at `offset` on.
+static __attribute__((noinline)) void spread(const int8_t* const* rows, int32_t offset,
+                                             int32_t step, uint32_t columns, int8_t* planes,
+                                             int32_t height, int32_t plane) {
   const uint16x8_t even = vmulq_n_u16(vidupq_n_u16(0, 2), (uint16_t)plane);
   const uint16x8_t odd = vaddq_n_u16(even, (uint16_t)plane);
   const uint16x8_t next_even = vaddq_n_u16(even, (uint16_t)height);
   const uint16x8_t next_odd = vaddq_n_u16(odd, (uint16_t)height);
-  if (step >= kGroup) {
-    SPREAD("", ALL_CHANNELS);
-  } else {
-    SPREAD("vctp.8 %[step]\n", FEW_CHANNELS);
+  for (int32_t y = 0; y < height; ++y) {
+    if (!rows[y]) continue;
+    const int8_t* from = rows[y] + offset;
+    int8_t* to = planes + y;
+    if (step >= kGroup) {
+      SPREAD("", ALL_CHANNELS);
+    } else {
+      SPREAD("vctp.8 %[step]\n", FEW_CHANNELS);
+    }
   }
 }
 
 // The same where planes are too large for the offsets of vectors.
-static void spread_bytes(const int8_t* from, int32_t step, int32_t columns, int8_t* to,
-                         int32_t height, int32_t plane) {
-  for (; columns > 0; --columns, from += step, to += height) {
-    for (int32_t i = 0; i < smaller(kGroup, step); ++i) to[i * plane] = from[i];
+static void spread_bytes(const int8_t* const* rows, int32_t offset, int32_t step, int32_t columns,
+                         int8_t* planes, int32_t height, int32_t plane) {
+  for (int32_t y = 0; y < height; ++y) {
+    if (!rows[y]) continue;
+    const int8_t* from = rows[y] + offset;
+    int8_t* to = planes + y;
+    for (int32_t x = 0; x < columns; ++x, from += step, to += height) {
+      for (int32_t i = 0; i < smaller(kGroup, step); ++i) to[i * plane] = from[i];
+    }
   }
 }
 
@@ -250,15 +262,11 @@ static void convolve_tile(const int8_t* const* rows, const Window* window, int32
   for (; group.first < channels; group.first = group.end) {
     // The last group's planes begin with channels that are done, so that all of them exist.
     const int32_t from = channels < kGroup ? 0 : smaller(group.first, channels - kGroup);
-    for (int32_t y = 0; y < height; ++y) {
-      if (!rows[y] || inside <= 0) continue;
-      const int8_t* const pixels = rows[y] + start + from;
-      int8_t* const to = planes + left * height + y;
-      if ((kGroup - 1) * plane <= UINT16_MAX) {
-        spread(pixels, channels, (uint32_t)inside, to, height, plane);
-      } else {
-        spread_bytes(pixels, channels, inside, to, height, plane);
-      }
+    int8_t* const to = planes + left * height;
+    if (inside > 0 && (kGroup - 1) * plane <= UINT16_MAX) {
+      spread(rows, start + from, channels, (uint32_t)inside, to, height, plane);
+    } else if (inside > 0) {
+      spread_bytes(rows, start + from, channels, inside, to, height, plane);
     }
     group.end = smaller(group.first + kGroup, channels);
     group.plane = planes + (group.first - from) * plane;
