@@ -106,69 +106,45 @@ static void multiply_rest(const Layer* layer, const int16x2_t* columns, int32_t 
   }
 }
 
-// All channels of batches of three pixels whose columns are widened.
-static __attribute__((noinline)) void multiply_pixels(const Layer* layer, int32_t pixels,
-                                                      int8_t* out) {
+static Pairs pairs_of(const Layer* layer, int32_t pixels, int8_t* out) {
   const Requant* const requant = layer->requant;
-  const int32_t blocks = layer->blocks, cout = layer->cout;
+  return (Pairs){.middle_of_table = middle_of(requant->table),
+                 .cout = layer->cout,
+                 .multiplier = requant->multiplier,
+                 .shift = requant->shift,
+                 .bias = requant->bias,
+                 .weights = layer->weights,
+                 .odd_zero_point = 2 * requant->zero_point + 1,
+                 .pairs = layer->cout / 2,
+                 .out = out,
+                 .out_bytes = pixels * layer->cout,
+                 .wide_weights = layer->wide_weights,
+                 .columns = layer->columns,
+                 .blocks = layer->blocks};
+}
+
+// All channels of batches of three pixels whose columns are widened.
+static void multiply_pixels(const Layer* layer, int32_t pixels, int8_t* out) {
   if (layer->quick) {
-    const Pairs pairs = {.middle_of_table = requant->table ? requant->table + 128 : 0,
-                         .cout = cout,
-                         .multiplier = requant->multiplier,
-                         .shift = requant->shift,
-                         .bias = requant->bias,
-                         .weights = layer->weights,
-                         .odd_zero_point = 2 * requant->zero_point + 1,
-                         .pairs = cout / 2,
-                         .out = out,
-                         .out_bytes = pixels * cout,
-                         .wide_weights = layer->wide_weights,
-                         .columns = layer->columns,
-                         .blocks = blocks};
-    if (requant->table) {
+    const Pairs pairs = pairs_of(layer, pixels, out);
+    if (layer->requant->table) {
       kernel_multiply_pairs_with_table(&pairs);
     } else {
       kernel_multiply_pairs(&pairs);
     }
   }
-  if (!layer->slow && cout % 2 == 0) return;
+  if (!layer->slow && layer->cout % 2 == 0) return;
   for (int32_t p = 0; p < pixels; p += kBatch) {
-    multiply_rest(layer, layer->columns + p * 2 * blocks, kBatch, kBatch, out + p * cout);
-  }
-}
-
-// Adds the products of a pair of weight rows and one column to `sums`.
-static inline void multiply_column(const int8_t* weights, const int16x2_t* column, int32_t blocks,
-                                   int32_t* sums) {
-  const int32_t twos = blocks / 2;
-  if (twos) kernel_multiply_column(weights, column, column + 4 * twos, sums);
-  if (blocks % 2) {
-    weights += 16 * twos;
-    column += 4 * twos;
-    const uint32_t first = load_weights(weights), second = load_weights(weights + 4);
-    sums[0] = __smlad(even_bytes(first), column[0], sums[0]);
-    sums[1] = __smlad(even_bytes(second), column[0], sums[1]);
-    sums[0] = __smlad(odd_bytes(first), column[1], sums[0]);
-    sums[1] = __smlad(odd_bytes(second), column[1], sums[1]);
+    multiply_rest(layer, layer->columns + p * 2 * layer->blocks, kBatch, kBatch,
+                  out + p * layer->cout);
   }
 }
 
 // All channels of one pixel whose column is widened.
-static __attribute__((noinline)) void multiply_pixel(const Layer* layer, int8_t* out) {
-  const Requant* const requant = layer->requant;
-  const int8_t* const middle_of_table = middle_of(requant->table);
-  const int32_t odd_zero_point = 2 * requant->zero_point + 1;
-  const int32_t blocks = layer->blocks;
-  const int8_t* weights = layer->weights;
-  for (int32_t c = 0; layer->quick && c < layer->cout - 1; c += 2, weights += 8 * blocks) {
-    int32_t sums[] = {requant->bias[c], requant->bias[c + 1]};
-    multiply_column(weights, layer->columns, blocks, sums);
-#pragma GCC unroll 2
-    for (int32_t row = 0; row < 2; ++row) {
-      const SimpleRequant simple =
-          simple_requant(requant->multiplier[c + row], requant->shift[c + row], odd_zero_point);
-      out[c + row] = middle_of_table[requantize_simple(sums[row], simple)];
-    }
+static void multiply_pixel(const Layer* layer, int8_t* out) {
+  if (layer->quick) {
+    const Pairs pairs = pairs_of(layer, 1, out);
+    kernel_multiply_pixel(&pairs);
   }
   multiply_rest(layer, layer->columns, 1, 1, out);
 }

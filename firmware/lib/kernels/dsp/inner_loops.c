@@ -3,6 +3,7 @@
 #include "inner_loops.h"
 
 #include "pairs.h"
+#include "pixel.h"
 
 // r0-r2, r3-r5  sums of the first and the second row     r6  weights     lr  their end
 // r8, r9        a pair of weights of each                r7  columns
@@ -108,33 +109,18 @@ __attribute__((naked)) void kernel_multiply_pairs_with_table(const Pairs* pairs)
   MULTIPLY_PAIRS(LOOK_UP_AND_STORE_SUM);
 }
 
-void kernel_multiply_column(const int8_t* weights, const int16x2_t* column,
-                            const int16x2_t* column_end, int32_t* sums) {
-  int32_t a = sums[0], b = sums[1];
-  __asm__ volatile(
-      "1: ldm %[weights]!, {r4, r5, r6, r8}\n"
-      "ldm %[column]!, {r9, r10, r11, r12}\n"
-      "sxtb16 lr, r4\n"
-      "smlad %[a], lr, r9, %[a]\n"
-      "sxtb16 lr, r5\n"
-      "smlad %[b], lr, r9, %[b]\n"
-      "sxtb16 r4, r4, ror #8\n"
-      "smlad %[a], r4, r10, %[a]\n"
-      "sxtb16 r5, r5, ror #8\n"
-      "smlad %[b], r5, r10, %[b]\n"
-      "sxtb16 lr, r6\n"
-      "smlad %[a], lr, r11, %[a]\n"
-      "sxtb16 lr, r8\n"
-      "smlad %[b], lr, r11, %[b]\n"
-      "sxtb16 r6, r6, ror #8\n"
-      "smlad %[a], r6, r12, %[a]\n"
-      "sxtb16 r8, r8, ror #8\n"
-      "smlad %[b], r8, r12, %[b]\n"
-      "cmp %[column], %[end]\n"
-      "bne 1b"
-      : [a] "+r"(a), [b] "+r"(b), [weights] "+r"(weights), [column] "+r"(column)
-      : [end] "r"(column_end)
-      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-  sums[0] = a;
-  sums[1] = b;
+// Two blocks of four channels.
+// clang-format off
+__attribute__((naked)) void kernel_multiply_pixel(const Pairs* pairs) {
+  (void)pairs;
+  __asm__ volatile(BEGIN_PIXEL
+      "ldm r0!, {r7, r8}\n"
+      MULTIPLY_BLOCK("r1", "r3", "r4")
+      MULTIPLY_BLOCK("r2", "r5", "r6")
+      "ldm r0!, {r7, r8}\n"
+      MULTIPLY_BLOCK("r1", "r3", "r4")
+      MULTIPLY_BLOCK("r2", "r5", "r6")
+      "cmp r0, lr\n"
+      "bne 3b\n" END_PIXEL);
 }
+// clang-format on

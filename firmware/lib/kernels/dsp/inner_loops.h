@@ -19,8 +19,8 @@
 // Pairs of neighboring output channels of pixels whose columns are widened; pairs.h knows the
 // order.
 typedef struct {
-  const int8_t* middle_of_table;  // or NULL
-  int32_t cout;                   // bytes from one pixel's outputs to the next one's
+  const int8_t* middle_of_table;
+  int32_t cout;  // bytes from one pixel's outputs to the next one's
   const int32_t* multiplier;
   const int8_t* shift;
   const int32_t* bias;
@@ -39,8 +39,7 @@ typedef struct {
 void kernel_multiply_pairs(const Pairs* pairs);
 void kernel_multiply_pairs_with_table(const Pairs* pairs);
 
-// Adds to two sums the products of packed weights and one column, two blocks at a time.
-void kernel_multiply_column(const int8_t* weights, const int16x2_t* column,
-                            const int16x2_t* column_end, int32_t* sums);
+// The same of a single pixel, whose column is contiguous. There is always a table.
+void kernel_multiply_pixel(const Pairs* pairs);
 
 #endif  // FIRMWARE_LIB_KERNELS_DSP_INNER_LOOPS_H_
