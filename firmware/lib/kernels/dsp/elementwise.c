@@ -1,5 +1,6 @@
 // Addition and multiplication with the short requantization where the parameters allow it.
 #include "../kernels.h"
+#include "gate.h"
 #include "identity.h"
 #include "requantize.h"
 #include "words.h"
@@ -132,27 +133,6 @@ void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams
   }
 }
 
-// Four channels of every pixel by gates less their zero point, doubled and two to a word (the first
-// and the third channel's, the second and the fourth's). The parameters are simple.
-static void multiply_four(const int8_t* in, int16x2_t even_gates, int16x2_t odd_gates,
-                          int32_t pixels, int32_t step, const MulParams* params, int8_t* out) {
-  const SimpleRequant simple =
-      simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
-  const uint32_t minus_zero_point = (uint32_t)-params->a_zero_point;
-  const int16x2_t offset = (int16x2_t)low_halves(minus_zero_point, minus_zero_point);
-  for (; pixels > 0; --pixels, in += step, out += step) {
-    const uint32_t word = load_word(in);
-    const int16x2_t even = add_even_bytes(offset, word), odd = add_odd_bytes(offset, word);
-    int32_t products[] = {
-        multiply_low_halves(even, even_gates), multiply_low_halves(odd, odd_gates),
-        multiply_high_halves(even, even_gates), multiply_high_halves(odd, odd_gates)};
-    requantize_two_doubled(products, simple);
-    requantize_two_doubled(products + 2, simple);
-#pragma GCC unroll 4
-    for (int32_t i = 0; i < 4; ++i) out[i] = (int8_t)products[i];
-  }
-}
-
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
   // A gate has seldom a table; one that has is looked up afterwards.
@@ -164,13 +144,25 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
                             0,
                             0};
   const int32_t fours = is_simple(params->shift) ? channels / 4 * 4 : 0;
+  const SimpleRequant simple =
+      simple_requant(params->multiplier, params->shift, 2 * params->zero_point + 1);
+  const uint32_t minus_zero_point = (uint32_t)-params->a_zero_point;
   for (int32_t c = 0; c < fours; c += 4) {
     uint32_t doubled[4];
-    for (int32_t i = 0; i < 4; ++i)
+    for (int32_t i = 0; i < 4; ++i) {
       doubled[i] = 2u * (uint32_t)(gate[c + i] - params->b_zero_point);
-    multiply_four(in + c, (int16x2_t)low_halves(doubled[0], doubled[2]),
-                  (int16x2_t)low_halves(doubled[1], doubled[3]), pixels, channels, &direct,
-                  out + c);
+    }
+    const Gate four = {.in = in + c,
+                       .out = out + c,
+                       .step = channels,
+                       .even_gates = (int16x2_t)low_halves(doubled[0], doubled[2]),
+                       .odd_gates = (int16x2_t)low_halves(doubled[1], doubled[3]),
+                       .multiplier = simple.multiplier,
+                       .addend = simple.addend,
+                       .shift = simple.shift,
+                       .offset = (int16x2_t)low_halves(minus_zero_point, minus_zero_point),
+                       .in_end = in + c + pixels * channels};
+    kernel_multiply_by_gates(&four);
   }
   if (fours < channels) {
     for (int32_t p = 0; p < pixels; ++p) {

@@ -114,10 +114,12 @@ __attribute__((naked)) void kernel_multiply_pairs_with_table(const Pairs* pairs)
 __attribute__((naked)) void kernel_multiply_pixel(const Pairs* pairs) {
   (void)pairs;
   __asm__ volatile(BEGIN_PIXEL
-      "ldm r0!, {r7, r8}\n"
+      "ldr r7, [r0], #4\n"
+      "ldr r8, [r0], #4\n"
       MULTIPLY_BLOCK("r1", "r3", "r4")
       MULTIPLY_BLOCK("r2", "r5", "r6")
-      "ldm r0!, {r7, r8}\n"
+      "ldr r7, [r0], #4\n"
+      "ldr r8, [r0], #4\n"
       MULTIPLY_BLOCK("r1", "r3", "r4")
       MULTIPLY_BLOCK("r2", "r5", "r6")
       "cmp r0, lr\n"
