@@ -30,6 +30,8 @@ from tinyml.aot.fuse import FUSIONS
 from tinyml.format.tflite import read
 from tinyml.runtimes.tflite_micro import Micro
 
+# Of the widest multiply-accumulate: SMLAD takes two a cycle, VMLADAVA sixteen in two.
+MACS_PER_CYCLE = {"m4": 2, "m7": 2, "m55": 8}
 WEIGHTS = '-DMODEL_WEIGHTS_SECTION=__attribute__((section(".weights")))'
 
 
@@ -39,6 +41,7 @@ class CountedStep:
     operators: str
     instructions: int
     modelled_cycles: int
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,8 @@ def count_model(
     lines = [line.split("\t") for line in text.splitlines()]
     rows = [line[1:] for line in lines if line[0] == "step"]
     steps = tuple(
-        CountedStep(row[0], row[1], int(row[2]), taken)
-        for row, taken in zip(rows, cycles, strict=True)
+        CountedStep(row[0], row[1], int(row[2]), taken, macs)
+        for row, taken, macs in zip(rows, cycles, compiled.step_macs, strict=True)
     )
     figures = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] != "logit"}
     logits = [int(line[1]) for line in lines if line[0] == "logit"]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from host_tools.mcu.count_model import Count, baseline_for
+from host_tools.mcu.count_model import MACS_PER_CYCLE, Count, baseline_for
 from host_tools.mcu.measured import measured_table
 from host_tools.mcu.tables import Goal, standing
 
@@ -93,14 +93,20 @@ def _limits(counts: Sequence[Count]) -> list[str]:
 
 
 def _steps(counts: Sequence[Count]) -> list[str]:
-    """Shares of the kinds of steps; one that streams several kernels is named after all of them."""
+    """Shares of the kinds of steps, and how many times their limit they take; a step that streams
+    several kernels is named after all of them."""
     lines = [_row("model", "core", "share of the modelled cycles"), "|---|---|---|"]
     for count in counts:
         kinds: Counter[str] = Counter()
+        limits: Counter[str] = Counter()
         for step in count.per_operator:
-            kinds[re.sub(r"^step\d+_", "", step.step).replace("_", " + ")] += step.modelled_cycles
+            kind = re.sub(r"^step\d+_", "", step.step).replace("_", " + ")
+            kinds[kind] += step.modelled_cycles
+            limits[kind] += step.macs // MACS_PER_CYCLE[count.core]
         shares = ", ".join(
-            f"{kind} {cycles / count.modelled_cycles:.0%}" for kind, cycles in kinds.most_common(5)
+            f"{kind} {cycles / count.modelled_cycles:.0%}"
+            + (f" ({cycles / limits[kind]:.1f} x)" if limits[kind] else "")
+            for kind, cycles in kinds.most_common(5)
         )
         lines.append(_row(count.model, count.core.upper(), shares))
     return lines

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from host_tools.mcu.count_model import Count, baseline_for
+from host_tools.mcu.count_model import MACS_PER_CYCLE, Count, CountedStep, baseline_for
 from swin2mcu.common.cli import plain_console
 
 
@@ -100,7 +100,16 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
 def print_steps(counts: Sequence[Count]) -> None:
     for count in counts:
         title = f"{count.model} on {count.core}"
-        table = _table(title, "step", "operators", "instructions", "modelled cycles", "share")
+        table = _table(
+            title,
+            "step",
+            "operators",
+            "instructions",
+            "modelled cycles",
+            "share",
+            "limit",
+            "of the limit",
+        )
         for step in count.per_operator:
             share = step.modelled_cycles / count.modelled_cycles
             table.add_row(
@@ -109,8 +118,18 @@ def print_steps(counts: Sequence[Count]) -> None:
                 f"{step.instructions:,}",
                 f"{step.modelled_cycles:,}",
                 f"{share:.1%}",
+                *_limit(count.core, step),
             )
         _console().print(table)
+
+
+def _limit(core: str, step: CountedStep) -> tuple[str, str]:
+    """The cycles that a step's multiply-accumulates take by themselves, and how many times as many
+    it takes."""
+    if not step.macs:
+        return "-", "-"
+    limit = step.macs / MACS_PER_CYCLE[core]
+    return f"{limit:,.0f}", f"{step.modelled_cycles / limit:.2f} x"
 
 
 _WORDS = ("model", "weights", "core", "figure", "step", "operators", "standing")

@@ -73,6 +73,7 @@ def test_committed_counts_name_what_they_count() -> None:
     for entry in counts:
         assert entry["instructions"] == sum(s["instructions"] for s in entry["per_operator"])
         assert entry["modelled_cycles"] == sum(s["modelled_cycles"] for s in entry["per_operator"])
+        assert entry["macs"] == sum(s["macs"] for s in entry["per_operator"])
         assert entry["ram_bytes"] == entry["arena_bytes"] + entry["stack_bytes"]
 
 

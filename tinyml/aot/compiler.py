@@ -24,6 +24,7 @@ class Compiled:
     bound_bytes: int  # no placement of these steps can need less
     steps: int
     macs: int
+    step_macs: tuple[int, ...]
 
 
 def compile_graph(
@@ -51,5 +52,6 @@ def compile_graph(
     plan, bound = arena_plan(program, steps)
     names = [str(i) for i in range(classes)] if labels is None else labels
     source = Emitter(program, steps, plan, core).source(sha256, names)
-    macs = sum(node.macs for node in program.nodes)
-    return Compiled(source, plan.size, bound, len(steps), macs)
+    macs = [node.macs for node in program.nodes]
+    step_macs = tuple(sum(macs[step.first : step.end]) for step in steps)
+    return Compiled(source, plan.size, bound, len(steps), sum(macs), step_macs)
