@@ -59,12 +59,12 @@ def _core_of(board: str) -> Core:
 CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
 
 
-def kernel_sources(variant: str) -> list[Path]:
+def kernel_sources(variant: str, kernels: Path = KERNELS) -> list[Path]:
     """What a build of one variant of the kernels compiles."""
-    own = {path.name: path for path in (KERNELS / variant).glob("*.[cS]")}
+    own = {path.name: path for path in (kernels / variant).glob("*.[cS]")}
     if variant in REST_FROM:
-        own = {path.name: path for path in (KERNELS / REST_FROM[variant]).glob("*.[cS]")} | own
-    return [*sorted(KERNELS.glob("*.c")), *(own[name] for name in sorted(own))]
+        own = {path.name: path for path in (kernels / REST_FROM[variant]).glob("*.[cS]")} | own
+    return [*sorted(kernels.glob("*.c")), *(own[name] for name in sorted(own))]
 
 
 def compiler_version() -> str:

@@ -151,3 +151,35 @@ def test_a_fault_in_the_assembly_is_noticed(
     environment = os.environ | {"PIE_SOURCE_FOLDER": str(tmp_path / "pie")}
     done = subprocess.run([pie_kernels], capture_output=True, text=True, env=environment)
     assert "FAILED" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "file", "line", "planted"),
+    [
+        # windows that begin at an odd column; rows outside the image; the next tile's last row
+        ("dsp_m7", "dsp/depthwise_tiles.inc", "lsl r7, r9, #16", "lsl r7, r9, #15"),
+        ("dsp_m7", "dsp/depthwise_tiles.inc", "smlad r\\sum, r10, r11, r\\sum", ""),
+        ("dsp_m7", "dsp/depthwise_tiles.inc", "sub r1, r1, #8", "sub r1, r1, #16"),
+        # the shift of a pair's second row; the second batch's column; a word of two lines
+        ("dsp_m7", "dsp/pairs.h", "rsb r5, r5, #0", "mvn r5, r5"),
+        ("dsp_m7", "dsp/widen.c", "moveq lr, #3", "moveq lr, #2"),
+        ("dsp_m7", "dsp/widen.c", "bfi r10, r9, #0, #8", "bfi r10, r9, #0, #7"),
+        ("dsp_m7", "dsp/pixel.h", "add r2, r1, r8, lsl #3", "add r2, r1, r8, lsl #2"),
+        ("dsp_m7", "dsp/gate.c", "strb r9, [r1, #2]", "strb r9, [r1, #1]"),
+        # rounding of negative sums; the second pixel's weights; odd channels of a plane
+        ("helium", "helium/depthwise.c", "vadd.i32 q3, q3, q2", ""),
+        ("helium", "helium/shallow.c", "vmladava.s8 r4, q0, q5", "vmladava.s8 r4, q0, q7"),
+        ("helium", "helium/depthwise.c", "vshr.u16 q1, q1, #8", "vshr.u16 q1, q1, #7"),
+    ],
+)
+def test_a_fault_in_a_cortex_m_s_assembly_is_noticed(
+    variant: str, file: str, line: str, planted: str, tmp_path: Path
+) -> None:
+    kernels = tmp_path / "kernels"
+    shutil.copytree(KERNELS, kernels)
+    source = kernels / file
+    assert line in source.read_text()
+    source.write_text(source.read_text().replace(line, planted, 1))
+    status, text = run_on(variant, "m55" if variant == "helium" else "m7", ROUNDS, kernels=kernels)
+    assert status != 0 and "FAILED" in text, text

@@ -45,13 +45,15 @@ def build_pie(program: Path, rounds: int) -> None:
     build_interpreted(program, sources, flags)
 
 
-def run_on(variant: str, core_name: str, rounds: int, main: str = "test_main.c") -> tuple[int, str]:
+def run_on(
+    variant: str, core_name: str, rounds: int, main: str = "test_main.c", kernels: Path = KERNELS
+) -> tuple[int, str]:
     """Exit status and text of the tests (or with bench_main.c the counts) on an emulated core."""
     core = CORES[core_name]
     with TemporaryDirectory() as folder:
         program = Path(folder) / "program.elf"
         flags = [f"-DROUNDS={rounds}", f"-I{HERE}"]
-        build(core, program, kernel_sources(variant), sources_of(variant, main), flags)
+        build(core, program, kernel_sources(variant, kernels), sources_of(variant, main), flags)
         return run(core, program)
 
 
