@@ -168,7 +168,7 @@ def test_a_fault_in_the_assembly_is_noticed(
         ("dsp_m7", "dsp/pixel.h", "add r2, r1, r8, lsl #3", "add r2, r1, r8, lsl #2"),
         ("dsp_m7", "dsp/gate.c", "strb r9, [r1, #2]", "strb r9, [r1, #1]"),
         # rounding of negative sums; the second pixel's weights; odd channels of a plane
-        ("helium", "helium/depthwise.c", "vadd.i32 q3, q3, q2", ""),
+        ("helium", "helium/fours.c", "vadd.i32 q3, q3, q2", ""),
         ("helium", "helium/shallow.c", "vmladava.s8 r4, q0, q5", "vmladava.s8 r4, q0, q7"),
         ("helium", "helium/depthwise.c", "vshr.u16 q1, q1, #8", "vshr.u16 q1, q1, #7"),
     ],

@@ -3,9 +3,8 @@
 // in scratch, [channel][column][row]; a window is then kernel_height * kernel_width bytes in a row.
 // The sums of four neighboring channels become the lanes of one vector to be requantized.
 #include "../kernels.h"
+#include "fours.h"
 #include "requantize.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { kGroup = 16, kLanes = 4, kVector = 16 };
 enum { kTile = 16 };  // outputs that planes are made for at a time, at most
@@ -27,109 +26,24 @@ typedef struct {
   int8_t* out;    // of the row's first channel
 } Group;
 
-// The sum of the window at p of the channel'th of four channels, in one or two vectors, which moves
-// p to the next window. What belongs to the requantization of the pixel before is to happen in
-// between, as the processor does both at a time.
-// clang-format off
-#define WINDOW_16(sum, p, channel, a, b, c)      \
-  "vldrb.8 q0, [" p "], %[step]\n" a             \
-  "vldrb.8 q1, [%[w], #16 * " channel "]\n" b    \
-  "vmladav.s8 " sum ", q0, q1\n" c
-#define WINDOW_32(sum, p, channel, a, b, c)      \
-  "vldrb.8 q0, [" p ", #16]\n" a                 \
-  "vldrb.8 q1, [%[w], #32 * " channel " + 16]\n" \
-  "vmladav.s8 " sum ", q0, q1\n" b               \
-  "vldrb.8 q0, [" p "], %[step]\n"               \
-  "vldrb.8 q1, [%[w], #32 * " channel "]\n" c    \
-  "vmladava.s8 " sum ", q0, q1\n"
-
-// The steps of requantizing q3, as RESCALE and SATURATE do, of writing it and adding it up.
-#define STEP_0 "vadd.i32 q3, q3, %q[bias]\n"
-#define STEP_1 "vshr.s32 q2, q3, #31\n"
-#define STEP_2 "vqrdmulh.s32 q3, q3, %q[multiplier]\n"
-#define STEP_3 "vadd.i32 q3, q3, q2\n"
-#define STEP_4 "vrshl.s32 q3, q3, %q[shift]\n"
-#define STEP_5 "vqadd.s32 q3, q3, %[zero_point]\n"
-#define STEP_6 "vstrb.32 q3, [%[out]]\n"
-#define STEP_7 "vadd.i32 %q[total], %q[total], q3\n"
-#define STEP_8 "add %[out], %[channels]\n"
-#define EACH_STEP(step) STEP_##step
-#define NO_STEP(step) ""
-#define NO_SATURATION(x, other, table) ""
-
-// The sums of a pixel's four channels into q3, while the steps are taken with those before.
-#define PIXEL(window, step, saturate)                                         \
-  window("r0", "%[p0]", "0", step(0), step(1), step(2))                       \
-  window("r2", "%[p1]", "1", step(3), step(4), step(5))                       \
-  window("r4", "%[p2]", "2", saturate("q3", "q2", "%[table]"), step(6), step(7)) \
-  "vmov d6, r0, r2\n"                                                         \
-  window("r0", "%[p3]", "3", step(8), "", "")                                 \
-  "vmov d7, r4, r0\n"
-
-#define FOUR_CHANNELS(window, saturate)                                                        \
-  __asm__ volatile(                                                                            \
-      "mov lr, r4\n" PIXEL(window, NO_STEP, NO_SATURATION)                                     \
-      "wls lr, lr, 2f\n"                                                                       \
-      "1: " PIXEL(window, EACH_STEP, saturate)                                                 \
-      "le lr, 1b\n"                                                                            \
-      "2: " STEP_0 STEP_1 STEP_2 STEP_3 STEP_4 STEP_5 saturate("q3", "q2", "%[table]")         \
-      STEP_6 STEP_7                                                                            \
-      : [p0] "+r"(p0), [p1] "+r"(p1), [p2] "+r"(p2), [p3] "+r"(p3), [out] "+l"(out),           \
-        "+r"(more), [total] "+w"(total)                                                        \
-      : [w] "r"(weights), [step] "i"(step), [channels] "r"(group->channels),                   \
-        [zero_point] "r"(finish.zero_point), [table] "r"(finish.table),                        \
-        [bias] "w"(vldrwq_s32(requant->bias + c)),                                             \
-        [multiplier] "w"(vldrwq_s32(requant->multiplier + c)),                                 \
-        [shift] "w"(vldrbq_s32(requant->shift + c))                                            \
-      : "r0", "r2", "q0", "q1", "q2", "q3", "lr", "memory")
-// clang-format on
-
-// Four channels from c on, of a simple layer whose channels have no shift of 0; windows are `step`
-// bytes apart.
-ALWAYS_INLINE void four_channels(const Group* group, int32_t c, const int8_t* p0,
-                                 const int8_t* weights, int32_t vectors, const int32_t step) {
+static void convolve_fours(MultiplyFours* multiply, const Group* group, int32_t c, int32_t end,
+                           const int8_t* plane, const int8_t* weights) {
   const Requant* const requant = group->requant;
   const Finish finish = finish_of(requant->zero_point, requant->table);
-  const int8_t* p1 = p0 + group->plane_bytes;
-  const int8_t* p2 = p1 + group->plane_bytes;
-  const int8_t* p3 = p2 + group->plane_bytes;
-  int8_t* out = group->out + c;
-  int32x4_t total = vdupq_n_s32(0);
-  if (group->sums) total = vldrwq_s32(group->sums + c);
-  register int32_t more __asm__("r4") = group->outputs - 1;
-  if (vectors == 1 && finish.table) {
-    FOUR_CHANNELS(WINDOW_16, LOOK_UP_SATURATED);
-  } else if (vectors == 1) {
-    FOUR_CHANNELS(WINDOW_16, SATURATE);
-  } else if (finish.table) {
-    FOUR_CHANNELS(WINDOW_32, LOOK_UP_SATURATED);
-  } else {
-    FOUR_CHANNELS(WINDOW_32, SATURATE);
-  }
-  if (group->sums) vstrwq_s32(group->sums + c, total);
-}
-
-// One function for each distance of windows, which is part of an instruction.
-typedef void FourChannels(const Group* group, int32_t c, const int8_t* plane,
-                          const int8_t* weights);
-#define DEFINE_FOUR(vectors, step)                                                        \
-  static void four_##vectors##_##step(const Group* group, int32_t c, const int8_t* plane, \
-                                      const int8_t* weights) {                            \
-    four_channels(group, c, plane, weights, vectors, step);                               \
-  }
-DEFINE_FOUR(1, 3)
-DEFINE_FOUR(1, 6)
-DEFINE_FOUR(2, 5)
-DEFINE_FOUR(2, 10)
-
-// That for a window, or NULL.
-static FourChannels* four_for(const Group* group) {
-  if (!group->requant->simple) return 0;
-  if (group->weight_bytes == kVector) {
-    return group->window_step == 3 ? four_1_3 : group->window_step == 6 ? four_1_6 : 0;
-  }
-  if (group->weight_bytes > 2 * kVector) return 0;
-  return group->window_step == 5 ? four_2_5 : group->window_step == 10 ? four_2_10 : 0;
+  Fours fours = {.plane = plane,
+                 .plane_bytes = group->plane_bytes,
+                 .weights = weights,
+                 .bias = requant->bias + c,
+                 .multiplier = requant->multiplier + c,
+                 .shift = requant->shift + c,
+                 .out = group->out + c,
+                 .sums = group->sums ? group->sums + c : 0,
+                 .channels = group->channels,
+                 .zero_point = finish.zero_point,
+                 .table = finish.table,
+                 .more = group->outputs - 1,
+                 .groups = (end - c) / kLanes};
+  multiply(&fours);
 }
 
 static int all_shifted(const int8_t* shift) { return shift[0] && shift[1] && shift[2] && shift[3]; }
@@ -172,17 +86,26 @@ static void any_channels(const Group* group, int32_t c, const int8_t* plane,
 }
 
 static void convolve(const Group* group) {
-  FourChannels* const four = four_for(group);
+  const Requant* const requant = group->requant;
+  MultiplyFours* const multiply =
+      requant->simple
+          ? kernel_fours_for(group->weight_bytes, group->window_step, requant->table != 0)
+          : 0;
   const int8_t *plane = group->plane, *weights = group->weights;
-  for (int32_t c = group->first; c < group->end; c += kLanes) {
-    if (four && c + kLanes <= group->end &&
-        (group->requant->simple == 2 || all_shifted(group->requant->shift + c))) {
-      four(group, c, plane, weights);
+  for (int32_t c = group->first, next; c < group->end; c = next) {
+    next = c;  // up to the first four that need another way
+    while (multiply && next + kLanes <= group->end &&
+           (requant->simple == 2 || all_shifted(requant->shift + next))) {
+      next += kLanes;
+    }
+    if (next > c) {
+      convolve_fours(multiply, group, c, next, plane, weights);
     } else {
+      next = c + kLanes;
       any_channels(group, c, plane, weights);
     }
-    plane += kLanes * group->plane_bytes;
-    weights += kLanes * group->weight_bytes;
+    plane += (next - c) * group->plane_bytes;
+    weights += (next - c) * group->weight_bytes;
   }
 }
 
