@@ -127,6 +127,8 @@ def test_pie_kernels_in_the_interpreter(pie_kernels: Path) -> None:
     [
         ("conv.S", "  addx2 a12, a11, a12\n", ""),  # rounding of negative sums
         ("conv.S", "  ee.ld.accx.ip a9, 0\n", "  ee.zero.accx\n"),  # of deep rows
+        ("conv_lanes.S", "  four_inputs 12, 13, 14, 15\n", "  four_inputs 12, 13, 14, 14\n"),
+        ("conv_lanes.S", "  beqz a4, 5f\n", ""),  # whether eight more inputs follow
         ("depthwise.S", "  ssai 28\n", "  ssai 27\n"),
         ("depthwise.S", "  sext a12, a12, 7\n", "  sext a12, a12, 8\n"),
         ("rounding.S", "  ee.vmulas.s8.qacc q7, q6\n", ""),  # 128 before a digit is read

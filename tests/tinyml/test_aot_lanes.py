@@ -11,7 +11,7 @@ import pytest
 from tinyml.aot import quantize
 from tinyml.aot.ir import Requant
 from tinyml.aot.lanes import LANES, Lanes, lanes_of, steps_of
-from tinyml.aot.pack_pie import image_of_lanes, pack_depthwise, signed_bytes
+from tinyml.aot.pack_pie import image_of_lanes, pack_conv1x1, pack_depthwise, signed_bytes
 from tinyml.aot.quantize import Int64Array, Table
 
 LANE_LIMIT = (1 << 19) - 1
@@ -155,3 +155,28 @@ def test_groups_say_how_they_are_rounded() -> None:
     )
     packed = pack_depthwise(np.concatenate([window, window], axis=2), both)
     assert packed.size == 2 * size and packed[0] >= 2 and packed[size] == 1
+
+
+def test_outputs_are_packed_by_sixteen_where_lanes_can_hold_them() -> None:
+    of, narrow = requant(1, 6, 0, 0), weights(1, 24).T // 4
+    two = replace(
+        of,
+        bias=np.tile(of.bias, 2),
+        multiplier=np.tile(of.multiplier, 2),
+        shift=np.concatenate([of.shift, [-1] * 8, [-12] * 8]),
+    )
+    unused = np.zeros((2 * LANES, 8), np.int8)
+    some = np.concatenate([np.concatenate([narrow, narrow]), unused], axis=1)  # 24 inputs of 32
+    packed = pack_conv1x1(some, two)
+    lanes, rows = 16 + 16 * 24 + 256, 16 + 16 * 32
+    assert packed.size == 16 + lanes + rows
+    assert packed[0] == 1 and packed[1] == 1
+    assert packed[16] >= 2 and packed[16 + lanes] == 1
+    assert np.array_equal(packed[-16 * 32 :].reshape(16, 32), some[16:])
+    for same in (pack_conv1x1(some[16:], _half(two, 16)), pack_conv1x1(some[:9], _half(two, 0, 9))):
+        assert same[0] == 0 and np.array_equal(same[16:].reshape(-1, 32)[0], some[0])
+
+
+def _half(of: Requant, first: int, count: int = LANES) -> Requant:
+    part = slice(first, first + count)
+    return replace(of, bias=of.bias[part], multiplier=of.multiplier[part], shift=of.shift[part])

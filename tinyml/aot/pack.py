@@ -8,7 +8,12 @@ import numpy.typing as npt
 
 from tinyml.aot.ir import Add, Conv, Mul, Node, Program
 from tinyml.aot.pack_elementwise import pack_add, pack_gate
-from tinyml.aot.pack_pie import depthwise_scratch_bytes, pack_depthwise
+from tinyml.aot.pack_pie import (
+    depthwise_scratch_bytes,
+    pack_conv1x1,
+    pack_depthwise,
+    rows_of_sixteens,
+)
 from tinyml.aot.pad_channels import rounded_up
 
 CORES = ("portable", "vector", "dsp", "helium", "pie")
@@ -33,8 +38,10 @@ def pack_weights(node: Node, core: str) -> Bytes:
             return _columns_of_taps(weights)
         case "pie", "depthwise":
             return pack_depthwise(weights, node.work.requant)
+        case "pie", "conv1x1":
+            return pack_conv1x1(weights.reshape(len(weights), -1), node.work.requant)
         case "pie", _:
-            return _rows_of_sixteens(weights)
+            return rows_of_sixteens(weights.reshape(len(weights), -1))
     return weights.ravel()
 
 
@@ -69,15 +76,7 @@ def _paired_taps(weights: Bytes) -> Bytes:
 
 def _columns_of_taps(weights: Bytes) -> Bytes:
     """[channels][round16(width * height)]: the taps of one column after the other."""
-    return _rows_of_sixteens(weights.transpose(2, 1, 0))
-
-
-def _rows_of_sixteens(weights: Bytes) -> Bytes:
-    """[out][round16(depth)]."""
-    outputs, depth = weights.shape[0], weights[0].size
-    padded = np.zeros((outputs, rounded_up(depth)), np.int8)
-    padded[:, :depth] = weights.reshape(outputs, depth)
-    return padded.ravel()
+    return rows_of_sixteens(weights.transpose(2, 1, 0).reshape(weights.shape[2], -1))
 
 
 def pack_elementwise(node: Node, core: str) -> Bytes | None:

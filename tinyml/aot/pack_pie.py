@@ -1,5 +1,5 @@
-"""Depthwise weights as firmware/lib/kernels/pie wants them: by sixteen channels, each group with
-what rounds it."""
+"""Weights as firmware/lib/kernels/pie wants them: by sixteen channels, each group with what rounds
+it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,41 @@ def pack_depthwise(weights: Bytes, requant: Requant) -> Bytes:
     return np.concatenate(groups)
 
 
+def pack_conv1x1(weights: Bytes, requant: Requant) -> Bytes:
+    """`weights` [out, in] as kernels.h says: by sixteen outputs if any sixteen fit lanes."""
+    outputs, inputs = weights.shape
+    header = np.zeros(HEADER_BYTES, np.int8)
+    whole = outputs % LANES == 0 and inputs % LANES == 0 and requant.simple == 2
+    parts = [slice(first, first + LANES) for first in range(0, outputs, LANES)] if whole else []
+    found = [lanes_of(weights[part].T, _of(requant, part)) for part in parts]
+    if not any(found):
+        return np.concatenate([header, rows_of_sixteens(weights)])
+    header[:2] = 1, int(not weights[:, -8:].any())
+    used = inputs - 8 * int(header[1])
+    groups = [header]
+    for part, lanes in zip(parts, found, strict=True):
+        group = np.zeros(HEADER_BYTES + LANES * used + CONSTANT_BYTES, np.int8)
+        if lanes is None:
+            words = np.zeros(HEADER_BYTES, np.int8)
+            words[0] = Rounding.WORDS
+            groups += [words, rows_of_sixteens(weights[part])]
+            continue
+        # Two vectors are loaded behind the last that is needed.
+        body = _lanes_body(weights[part, :used].T, lanes, np.zeros(2 * LANES, np.int8))
+        group[:2] = how(lanes)
+        group[HEADER_BYTES : HEADER_BYTES + body.size] = body
+        groups.append(group)
+    return np.concatenate(groups)
+
+
+def rows_of_sixteens(weights: Bytes) -> Bytes:
+    """[out][round16(depth)] of [out, depth]."""
+    outputs, depth = weights.shape
+    padded = np.zeros((outputs, rounded_up(depth)), np.int8)
+    padded[:, :depth] = weights
+    return padded.ravel()
+
+
 def _of(requant: Requant, part: slice) -> Requant:
     return replace(
         requant,
@@ -89,10 +124,13 @@ def _words(requant: Requant) -> Int64Array:
     return np.stack(columns).T
 
 
-def _lanes_body(weights: Bytes, lanes: Lanes) -> Bytes:
-    """Weights and constants in the order in which lanes.S takes them."""
+def _lanes_body(weights: Bytes, lanes: Lanes, between: Bytes | None = None) -> Bytes:
+    """Weights [taps, 16] and constants in the order in which the assembly takes them."""
     first, rest = weights[:2].ravel(), weights[2:].ravel()
-    return np.concatenate([first, image_of_lanes(lanes.start), rest, constants_of(lanes)])
+    parts = [first, image_of_lanes(lanes.start), rest, constants_of(lanes)]
+    if between is not None:
+        parts.insert(3, between)
+    return np.concatenate(parts)
 
 
 def constants_of(lanes: Lanes) -> Bytes:

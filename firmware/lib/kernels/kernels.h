@@ -69,7 +69,11 @@ typedef struct {
 // out must not overlap in.
 // Packing   portable, vector, helium: [cout][cin], as in the .tflite.
 //           dsp: pairs of output channels, [ceil(cout / 2)][round4(cin) / 4][2][4].
-//           pie: [cout][round16(cin)].
+//           pie: 16 bytes and [cout][round16(cin)]; or 16 bytes of which the first is 1 and the
+//           second 1 if the last 8 inputs have no weights and are left out, and cout / 16 groups:
+//           16 bytes whose first is 1, and [16][cin]; or what a depthwise group in lanes is, with
+//           the inputs in place of the taps, weights [cin][16] and two vectors of zeros behind
+//           them.
 // Scratch   portable, helium: 0.  pie: 0 for cin <= 96, 8 * min(pixels, 64) above; where cin is no
 //           multiple of 16, 128 + min(pixels, 16) * round16(cin).  dsp: with k = round4(cin), 4 * k
 //           + 2 * k * n + 16 bytes, where n, at least 3, is the least of pixels, 48 and 10240 / k.
@@ -79,7 +83,7 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
 
 // General convolution, one output row of out_width * out_channels bytes. out must not overlap rows.
 // Packing   as kernel_conv1x1 with cin = kernel_height * kernel_width * in_channels, the .tflite's
-//           OHWI order flattened.
+//           OHWI order flattened; pie: [cout][round16(cin)] alone.
 // Scratch   k = kernel_height * kernel_width * in_channels. portable: round4(k) bytes.
 //           pie: 128 + min(out_width, 16) * round16(k).  dsp: as kernel_conv1x1 with cin = k, and
 //           n the least of out_width, 24 and 8192 / k.  vector: as kernel_conv1x1 with cin = k and

@@ -10,6 +10,9 @@ enum { kMaxPackedBytes = 72000 };
 
 // weights [cout][k]
 void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed);
+// The same of a 1x1 convolution; requant complete
+void pack_conv1x1(const int8_t* weights, int32_t cout, int32_t cin, const Requant* requant,
+                  int8_t* packed);
 // weights [taps][channels], taps row by row; requant complete
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed);

@@ -21,6 +21,12 @@ static void put_entry(int8_t* packed, int32_t entry, int8_t first, int8_t second
   packed[entry / 2 * 4 + entry % 2 + 2] = second;
 }
 
+void pack_conv1x1(const int8_t* weights, int32_t cout, int32_t cin, const Requant* requant,
+                  int8_t* packed) {
+  (void)requant;
+  pack_rows(weights, cout, cin, packed);
+}
+
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed) {
   (void)requant;

@@ -6,7 +6,7 @@
 
 #include "pack.h"
 
-enum { kWords = 1, kConstants = 256 };
+enum { kWords = 1, kConstants = 256, kMostInputs = 160 };
 
 static int32_t round16(int32_t n) { return (n + 15) / 16 * 16; }
 
@@ -23,11 +23,14 @@ static void put_words(const Requant* requant, int32_t channel, int8_t* packed) {
   memcpy(packed, words, sizeof(words));
 }
 
-static void put_lanes(const int8_t* weights, int32_t taps, Lanes* lanes, int8_t* at) {
-  memcpy(at, weights, 32);
-  at = put_image(lanes->start, at + 32);
+// Weights [taps][16] with `between` vectors of zeros before the constants.
+static void put_lanes(const int8_t* weights, int32_t taps, int32_t between, Lanes* lanes,
+                      int8_t* at) {
+  put_header(lanes, at);
+  memcpy(at + kHeader, weights, 32);
+  at = put_image(lanes->start, at + kHeader + 32);
   memcpy(at, weights + 32, (size_t)(16 * taps - 32));
-  put_constants(lanes, at + 16 * taps - 32);
+  put_constants(lanes, at + 16 * (taps - 2 + between));
 }
 
 static int all_shifted(const Requant* requant, int32_t first) {
@@ -46,8 +49,7 @@ static void pack_group(const Window* window, const Requant* requant, int32_t fir
       find_lanes(weights, taps, 16, requant, first, &lanes)) {
     int8_t plain[16 * 25];
     memcpy(plain, weights, (size_t)(16 * taps));
-    put_header(&lanes, packed);
-    put_lanes(plain, taps, &lanes, weights);
+    put_lanes(plain, taps, 0, &lanes, packed);
   } else if (taps <= 31 && all_shifted(requant, first)) {
     packed[0] = kWords;
     for (int32_t c = 0; c < 16; ++c) {
@@ -69,6 +71,39 @@ void pack_depthwise(const int8_t* weights, const Window* window, const Requant* 
   if (channels % 16) return;
   for (int32_t first = 0; first < channels; first += 16) {
     pack_group(window, requant, first, packed + first / 16 * group);
+  }
+}
+
+// Sixteen outputs in lanes or as rows; returns what follows.
+static int8_t* pack_outputs(const int8_t* weights, int32_t cin, int32_t inputs,
+                            const Requant* requant, int32_t first, int8_t* at) {
+  int8_t columns[16 * kMostInputs];
+  for (int32_t i = 0; i < 16 * inputs; ++i) columns[i] = weights[(first + i % 16) * cin + i / 16];
+  Lanes lanes;
+  if (!find_lanes(columns, inputs, 16, requant, first, &lanes)) {
+    at[0] = kWords;
+    pack_rows(weights + first * cin, 16, cin, at + kHeader);
+    return at + kHeader + 16 * cin;
+  }
+  put_lanes(columns, inputs, 2, &lanes, at);
+  return at + kHeader + 16 * inputs + kConstants;
+}
+
+void pack_conv1x1(const int8_t* weights, int32_t cout, int32_t cin, const Requant* requant,
+                  int8_t* packed) {
+  memset(packed, 0, kMaxPackedBytes);
+  int any = 0;
+  for (int32_t i = 0; i < cout * cin; ++i) any |= i % cin >= cin - 8 && weights[i];
+  const int32_t inputs = cin - (any ? 0 : 8);
+  if (cin % 16 || cout % 16 || requant->simple != 2 || cin > kMostInputs) {
+    pack_rows(weights, cout, cin, packed + kHeader);
+    return;
+  }
+  packed[0] = 1;
+  packed[1] = (int8_t)!any;
+  int8_t* at = packed + kHeader;
+  for (int32_t first = 0; first < cout; first += 16) {
+    at = pack_outputs(weights, cin, inputs, requant, first, at);
   }
 }
 

@@ -8,6 +8,12 @@ void pack_rows(const int8_t* weights, int32_t cout, int32_t k, int8_t* packed) {
   memcpy(packed, weights, (size_t)(cout * k));
 }
 
+void pack_conv1x1(const int8_t* weights, int32_t cout, int32_t cin, const Requant* requant,
+                  int8_t* packed) {
+  (void)requant;
+  pack_rows(weights, cout, cin, packed);
+}
+
 void pack_depthwise(const int8_t* weights, const Window* window, const Requant* requant,
                     int8_t* packed) {
   (void)requant;

@@ -392,6 +392,14 @@ Q0 = loaded;
 , {"ee.vmulas.s16.qacc", "qq", 0, 0, 1, 3, RUN{MultiplyQacc16(m, Q0, Q1);
 }
 }
+, {"ee.vsmulas.s8.qacc.ld.incp", "qaqqi", 0, 15, 1, 4,
+   RUN{const Vector loaded = LoadVector(Step(m, i.r[1], 16));
+Vector one;
+memset(&one, Q3.u8[i.imm], sizeof(one));
+MultiplyQacc8(m, Q2, one);
+Q0 = loaded;
+}
+}
 , {"ee.srcmb.s8.qacc", "qai", 0, 1, 1, 3, ShiftOut8},
     {"ee.srcmb.s16.qacc", "qai", 0, 1, 1, 3, ShiftOut16},
     {"ee.st.qacc_l.l.128.ip", "ai", -2048, 2032, 16, 3, RUN{Vector low;

@@ -69,6 +69,19 @@ srcmb_twice:
   ee.vst.128.ip q2, a4, 0
   retw.n
 
+// Times the fourth byte of a register; the load into a register that is multiplied comes after.
+vsmulas:
+  entry a1, 32
+  ee.zero.qacc
+  ee.vld.128.ip q0, a2, 0
+  ee.vld.128.ip q1, a3, 0
+  ee.vsmulas.s8.qacc.ld.incp q1, a2, q0, q1, 3
+  movi a5, 0
+  ee.srcmb.s8.qacc q2, a5, 0
+  ee.vst.128.ip q2, a4, 16
+  ee.vst.128.ip q1, a4, 0
+  retw.n
+
 // Sixteen bytes as lanes of 20 bits, times 100, read by shifts of 3 and then of 2 more.
 lanes_twice:
   entry a1, 32

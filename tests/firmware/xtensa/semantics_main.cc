@@ -60,6 +60,9 @@ const Case kCases[] = {
     {"lanes_twice", {5, -2, 127, -128}, {100, 100, 100, 100}, {63, -26, 127, -128, 0,   0,   0,
                                                                0,  0,   0,   0,    0,   0,   0,
                                                                0,  0,   15,  -7,   127, -128}},
+    // 1.8.190: one of the second register's bytes, here the fourth, for all of the first's.
+    {"vsmulas", {1, -2, 3, 60}, {9, 9, 9, -3}, {-3, 6, -9, -128, 0, 0, 0, 0,  0, 0,
+                                                0,  0, 0,  0,    0, 0, 1, -2, 3, 60}},
     // EE.VCMP: all bits of a lane where it holds. 1.8.201, EE.VSUBS.S32: saturates.
     {"vcmp_eq_s8", {1, -1, 5}, {2, -1, -5}, {0, -1, 0, -1}},
     {"vcmp_gt_s8", {1, -1, 5}, {2, -2, -5}, {0, -1, -1, 0}},

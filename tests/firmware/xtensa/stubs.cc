@@ -34,6 +34,11 @@ xtensa::Program& Convolutions() {
   return program;
 }
 
+xtensa::Program& ConvolutionLanes() {
+  static xtensa::Program program(Source("conv_lanes.S"));
+  return program;
+}
+
 xtensa::Program& Elementwise() {
   static xtensa::Program program(Source("elementwise.S"));
   return program;
@@ -63,6 +68,10 @@ uint64_t xtensa_instructions(void) { return machine.instructions; }
 #define DEFINE_CONV(name) \
   void name(PieConv* conv) { Run(Convolutions(), #name, conv); }
 PIE_CONV_FUNCTIONS(DEFINE_CONV)
+
+#define DEFINE_CONV_LANES(name) \
+  void name(PieConvLanes* conv) { Run(ConvolutionLanes(), #name, conv); }
+PIE_CONV_LANES_FUNCTIONS(DEFINE_CONV_LANES)
 
 #define DEFINE_DEPTHWISE(name) \
   void name(PieDepthwise* depthwise) { Run(Depthwise(), #name, depthwise); }

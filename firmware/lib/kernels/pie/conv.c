@@ -1,5 +1,7 @@
 // Convolutions as products of weight rows with columns of contiguous, aligned input bytes: conv.S
-// does the work; here the columns are cut to its measure and gathered where they do not fit it.
+// does the work; here the columns are cut to its measure and gathered where they do not fit it. Of
+// a 1x1 convolution the compiler has given sixteen output channels at a time to conv_lanes.S where
+// it can.
 #include <string.h>
 
 #include "../gather.h"
@@ -15,10 +17,15 @@ static ConvFunction* const kAtOnce[][6] = {{PIE_CONV_VARIANTS(NAME, )},
 static ConvFunction* const kDeep[][6] = {{PIE_CONV_VARIANTS(NAME, _deep)},
                                          {PIE_CONV_VARIANTS(NAME, _deep_table)}};
 
+typedef void LanesFunction(PieConvLanes* conv);
+static LanesFunction* const kLanesFunctions[] = {PIE_CONV_LANES_FUNCTIONS(NAME)};
+
 // Columns of `depth` bytes, a multiple of 16, one after the other at 16-byte alignment.
 typedef struct {
   int32_t depth;
+  int32_t first;  // channel of those that weights are for
   int32_t channels;
+  int32_t out_step;
   const int8_t* weights;
   const Requant* requant;
   void* partial;  // eight bytes for each column where depth > 96
@@ -28,12 +35,12 @@ typedef struct {
 static void multiply_any(const Product* product, const int8_t* columns, int32_t count,
                          int8_t* out) {
   const Requant* const requant = product->requant;
-  for (; count > 0; --count, columns += product->depth) {
+  for (; count > 0; --count, columns += product->depth, out += product->out_step) {
     const int8_t* row = product->weights;
     for (int32_t c = 0; c < product->channels; ++c, row += product->depth) {
       int32_t sum = requant->bias[c];
       for (int32_t i = 0; i < product->depth; ++i) sum = wrapping_add(sum, row[i] * columns[i]);
-      *out++ = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
+      out[c] = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
                       requant->table);
     }
   }
@@ -51,15 +58,15 @@ static void multiply_columns(const Product* product, const int8_t* columns, int3
       .in = word_of(columns),
       .weights = word_of(product->weights),
       .out = word_of(out),
-      .bias = word_of(requant->bias),
-      .multiplier = word_of(requant->multiplier),
-      .shift = word_of(requant->shift),
+      .bias = word_of(requant->bias + product->first),
+      .multiplier = word_of(requant->multiplier + product->first),
+      .shift = word_of(requant->shift + product->first),
       .table = requant->table ? word_of(requant->table + 128) : 0,
       .partial = word_of(product->partial),
       .pixels = count,
       .channels = product->channels,
       .in_step = depth,
-      .out_step = product->channels,
+      .out_step = product->out_step,
       .weight_step = depth,
       .passes = (depth - 1) / kDeepest,
       .zero_point = requant->zero_point,
@@ -75,17 +82,69 @@ static void multiply_columns(const Product* product, const int8_t* columns, int3
   }
 }
 
+static void multiply_pixels(const Product* product, const int8_t* in, int32_t pixels, int8_t* out) {
+  for (; pixels > 0; pixels -= kPixelsAtOnce) {
+    const int32_t count = pixels < kPixelsAtOnce ? pixels : kPixelsAtOnce;
+    multiply_columns(product, in, count, out);
+    in += count * product->depth;
+    out += count * product->out_step;
+  }
+}
+
+// Constants behind the first seven: bound, d and c31 with a gap, c39 with three digits.
+static int32_t constants_of(int32_t kind) {
+  return 7 + (kind - kLanes) % 2 * 3 + (kind - kLanes) / 4;
+}
+
+// Groups of sixteen output channels, in lanes or as rows; channels are multiples of sixteen.
+static void multiply_groups(const int8_t* in, int32_t pixels, Product* product, int32_t eights,
+                            int8_t* out) {
+  const int32_t inputs = 8 * eights, lanes_bytes = kHeaderBytes + 16 * inputs + kConstantBytes;
+  const int8_t* group = product->weights;
+  const int32_t channels = product->channels;
+  const Requant* const requant = product->requant;
+  product->channels = kVector;
+  for (int32_t first = 0, end; first < channels; first = end) {
+    const int32_t kind = *group;
+    end = first + kVector;
+    if (kind < kLanes) {
+      product->first = first;
+      product->weights = group + kHeaderBytes;
+      multiply_pixels(product, in, pixels, out + first);
+      group += kHeaderBytes + kVector * product->depth;
+      continue;
+    }
+    const int8_t* const weights = group;
+    for (group += lanes_bytes; end < channels && *group == kind; group += lanes_bytes) {
+      end += kVector;
+    }
+    PieConvLanes conv = {
+        .in = word_of(in),
+        .weights = word_of(weights),
+        .out = word_of(out + first),
+        .groups = (end - first) / kVector,
+        .pixels = pixels,
+        .sixteens = eights / 2,
+        .eight = eights % 2,
+        .out_step = channels,
+        .table = requant->table ? word_of(requant->table) : 0,
+        .group_step = lanes_bytes - 48,
+        .back = -16 * (inputs + 4 + constants_of(kind)),
+    };
+    kLanesFunctions[kind - kLanes](&conv);
+  }
+}
+
 void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
                     const int8_t* weights, const Requant* requant, int8_t* out, void* scratch) {
   const int32_t depth = round16(cin);
-  const Product product = {depth, cout, weights, requant, scratch};
+  Product product = {depth, 0, cout, cout, weights + kHeaderBytes, requant, scratch};
+  if (weights[0]) {
+    multiply_groups(in, pixels, &product, cin / 8 - weights[1], out);
+    return;
+  }
   if (depth == cin && (uintptr_t)in % kVector == 0) {
-    for (; pixels > 0; pixels -= kPixelsAtOnce) {
-      const int32_t count = pixels < kPixelsAtOnce ? pixels : kPixelsAtOnce;
-      multiply_columns(&product, in, count, out);
-      in += count * cin;
-      out += count * cout;
-    }
+    multiply_pixels(&product, in, pixels, out);
     return;
   }
   // The bytes between the pixels meet weights of zero, so they may be anything.
@@ -103,7 +162,7 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
                      const Requant* requant, int8_t* out, void* scratch) {
   const int32_t depth = round16(window->kernel_height * window->kernel_width * window->in_channels);
   const int32_t channels = window->out_channels;
-  const Product product = {depth, channels, weights, requant, scratch};
+  const Product product = {depth, 0, channels, channels, weights, requant, scratch};
   int8_t* const columns = (int8_t*)scratch + kColumnsAtOnce * 8;
   int32_t first_column = -window->pad_left;
   for (int32_t x = 0; x < window->out_width;) {

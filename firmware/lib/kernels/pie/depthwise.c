@@ -7,7 +7,7 @@
 #include "../requantize.h"
 #include "pie.h"
 
-enum { kHeaderBytes = 16, kConstantBytes = 256, kStripPixels = 16 };
+enum { kStripPixels = 16 };
 
 typedef void DepthwiseFunction(PieDepthwise* depthwise);
 static DepthwiseFunction* const kFunctions[2][2] = {

@@ -9,6 +9,9 @@
 
 enum { kVector = 16, kDeepest = 6 * kVector, kPixelsAtOnce = 64, kColumnsAtOnce = 16 };
 
+// Of what is packed for sixteen channels.
+enum { kHeaderBytes = 16, kConstantBytes = 256 };
+
 // How sixteen outputs are rounded; from kLanes on 2 * (digits - 1) + gap more.
 enum { kInC, kWords, kLanes };
 
@@ -51,6 +54,23 @@ typedef struct {
   PIE_CONV_VARIANTS(X, _deep_table) \
   X(pie_conv_single)                \
   X(pie_conv_single_table)
+
+// Sixteen output channels after the other in lanes; offsets are known to conv_lanes.S.
+typedef struct {
+  uint32_t in;         // 0: 16-byte aligned
+  uint32_t weights;    // 4: the first group's header
+  uint32_t out;        // 8: 16-byte aligned
+  int32_t groups;      // 12
+  int32_t pixels;      // 16
+  int32_t sixteens;    // 20: of inputs
+  int32_t eight;       // 24: 1 if eight more follow
+  int32_t out_step;    // 28
+  uint32_t table;      // 32: the entry of -128, or 0
+  int32_t group_step;  // 36: bytes of a group less 48
+  int32_t back;        // 40: from the last constant to the first weights
+} PieConvLanes;
+
+#define PIE_CONV_LANES_FUNCTIONS(X) PIE_LANES_VARIANTS(X, conv_lanes)
 
 // One pixel of a depthwise convolution, for all channels; offsets are known to depthwise.S.
 typedef struct {
@@ -170,6 +190,8 @@ extern "C" {
 #endif
 #define PIE_DECLARE_CONV(name) void name(PieConv* conv);
 PIE_CONV_FUNCTIONS(PIE_DECLARE_CONV)
+#define PIE_DECLARE_CONV_LANES(name) void name(PieConvLanes* conv);
+PIE_CONV_LANES_FUNCTIONS(PIE_DECLARE_CONV_LANES)
 #define PIE_DECLARE_DEPTHWISE(name) void name(PieDepthwise* depthwise);
 PIE_DEPTHWISE_FUNCTIONS(PIE_DECLARE_DEPTHWISE)
 #define PIE_DECLARE_LANES(name) void name(PieLanes* lanes);
