@@ -32,6 +32,7 @@ PLUGIN_SUFFIXES = {
 }
 # No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "HEIF")
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # formats of which one file may be many pictures
 DEEP_MIN = 1 << 12  # a 16-bit photo whose brightest pixel is below holds 12 bits or a depth map
 
@@ -70,6 +71,8 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
             if image.format in MAY_MOVE and frames > 1:
                 raise UserError(f"cannot read image {shown}: it holds {frames} pictures, not one")
             image.load()
+            if image.format in ("JPEG", "MPO") and _never_ends(source):
+                raise UserError(f"cannot read image {shown}: image file is truncated")
             return to_rgb(ImageOps.exif_transpose(image))
     except (
         OSError,
@@ -82,6 +85,26 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             why = f"no picture in {', '.join(formats())}"
         raise UserError(f"cannot read image {shown}: {why}") from error
+
+
+def _never_ends(source: Path | BinaryIO) -> bool:
+    """Whether a JPEG's pixels are not followed by its end marker.
+
+    A copy that broke off may have all its bytes, the last ones zero. Pillow then fills the picture
+    with gray and says nothing.
+    """
+    if isinstance(source, Path):
+        data = source.read_bytes()
+    else:
+        source.seek(0)
+        data = source.read()
+    position = len(JPEG_START)
+    while data[position : position + 2] != JPEG_SCAN:  # a preview inside a segment has its own end
+        size = int.from_bytes(data[position + 2 : position + 4], "big")
+        if data[position : position + 1] != b"\xff" or size < 2:
+            return False  # stray bytes between segments, which Pillow skips
+        position += 2 + size
+    return data.find(JPEG_END, position) < 0
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -80,6 +80,30 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
         load_pixels(path, 8, 8)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("zeros", [False, True], ids=["shorter", "filled with zeros"])
+def test_a_photo_that_is_cut_short_is_never_half_gray(
+    tmp_path: Path, progressive: bool, kept: float, zeros: bool
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    path, preview = tmp_path / "leaf.jpg", io.BytesIO()
+    Image.fromarray(noise[:30, :30]).save(preview, "JPEG")
+    # As a camera writes it, with a smaller picture in front that has an end of its own.
+    about = b"Exif\0\0" + preview.getvalue()
+    Image.fromarray(noise).save(path, progressive=progressive, exif=about)
+    whole = path.read_bytes()
+    assert open_upright(path).size == (300, 300)
+    path.write_bytes(whole + b"a film of three seconds \xff\xda")
+    assert open_upright(path).size == (300, 300)
+    cut = whole[: int(len(whole) * kept)]
+    path.write_bytes(cut + bytes(len(whole) - len(cut)) * zeros)
+    with pytest.raises(UserError, match=r"leaf\.jpg: image file is truncated"):
+        open_upright(path)
+    with path.open("rb") as stream, pytest.raises(UserError, match="truncated"):
+        open_upright(stream, str(path))
+
+
 def test_webp_named_jpg_is_a_photo_and_postscript_is_not(tmp_path: Path) -> None:
     path = tmp_path / "leaf.jpg"
     Image.new("RGB", (8, 8), (9, 200, 9)).save(path, "WEBP", lossless=True)
