@@ -177,7 +177,7 @@ def begin_journal(
         path.unlink(missing_ok=True)
     journal = open_journal(path, head)
     if journal.replaced:
-        status.print(f"starting anew: {path} is overwritten, {journal.replaced}")
+        status.print(f"starting again: {path} is overwritten, {journal.replaced}")
     if journal.entries:
         status.print(f"resuming after {len(journal.entries)} images in {path}")
     return journal

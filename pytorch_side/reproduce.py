@@ -61,7 +61,7 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
     run, path = RUNS / name, config_path(name)
     if finished(run, kind):
         other = ", ".join(_differences(run, path, sources))
-        note = f", but with another config ({other}): remove it to train anew" if other else ""
+        note = f", but with another config ({other}): remove it to train again" if other else ""
         log.info("%s: finished already%s", run, note)
         return run
     if name in wanted_by:

@@ -45,12 +45,12 @@ def kept_counts(options: Sequence[str]) -> dict[str, int]:
 def write_split(folder: ImageFolder, path: Path) -> None:
     """Write a folder's split beside its photos.
 
-    Raises UserError where a table is there already: a model may have been trained by it.
+    Raises UserError where a table exists already: a model may have been trained by it.
     """
     if path.resolve().parent != folder.root.resolve():
         raise UserError(f"{path} must lie in {folder.root}: its files are relative to its folder")
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path} is there already: remove it, or name another with --out")
+        raise UserError(f"{path} exists already: remove it, or name another with --out")
     write_table(path, rows_of(folder))
 
 

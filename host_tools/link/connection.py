@@ -1,4 +1,4 @@
-"""A device that stays: when the cable is pulled or the board is gone, it waits and goes on."""
+"""A device that stays: when the cable is pulled or the board is gone, it waits and continues."""
 
 from __future__ import annotations
 

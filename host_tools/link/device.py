@@ -235,7 +235,7 @@ class Device:
             self.stats.bytes_received += len(data)
             for answer in self._decoder.feed(data):
                 if answer is None or answer.type == Type.LOG:
-                    return None, False  # a damaged answer, or a board that has begun anew
+                    return None, False  # a damaged answer, or a board that has restarted
                 if answer.type == Type.NACK and answer.payload[:1] == bytes((NackCode.BAD_FRAME,)):
                     return None, False
                 if answer.seq == self._seq and answer.type in (type_ | ANSWER_BIT, Type.NACK):

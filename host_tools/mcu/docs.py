@@ -16,7 +16,7 @@ MACS_PER_INSTRUCTION = {"m4": 2, "m7": 2, "m55": 16}
 
 
 def rewrite(text: str, counts: Sequence[Count], goals: Sequence[Goal], baseline: Any) -> str:
-    """`text` with the lines between <!-- NAME --> and <!-- end --> made anew."""
+    """`text` with the lines between <!-- NAME --> and <!-- end --> replaced."""
     tables = {
         "goals": _goals(counts, goals, baseline),
         "limits": _limits(counts),

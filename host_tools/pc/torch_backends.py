@@ -80,7 +80,7 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
     described = describe_teacher(config, saved_beside(weights))
     if not trained:
         if config.teacher.name == SWIN_LARGE:
-            return []  # it is there already
+            return []  # it exists already
         unnamed = {"teacher.init": "", "teacher.stem_init": "", "teacher.pretrained": False}
         config = with_values(config, unnamed)
 

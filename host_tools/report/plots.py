@@ -73,7 +73,7 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
     parts.append(_text((LEFT + width - RIGHT) / 2, HEIGHT - 6, x_title, "middle", "title"))
     parts.append(_text(0, TOP - 16, y_title, "start", "title"))
     ordered = sorted(points, key=lambda point: (point.series, point.x))
-    # What labels must not cover: first the points, then the labels that are there already.
+    # What labels must not cover: first the points, then the labels that exist already.
     taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in map(at, ordered)]
     for series in dict.fromkeys(point.series for point in ordered):
         members = [point for point in ordered if point.series == series]

@@ -44,7 +44,7 @@ class Journal:
         self.entries[image] = entry
 
     def finish(self) -> None:
-        """Mark the measurement as complete: the next one starts anew."""
+        """Mark the measurement as complete: the next one starts again from the first image."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write('{"finished": true}\n')
 

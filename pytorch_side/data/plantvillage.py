@@ -134,7 +134,7 @@ def find_release(root: Path, classes: Sequence[str]) -> dict[str, Path]:
 def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
     """Copy (or link) the release's tomato photos into `out` and write its split.csv.
 
-    Photos that are there already are kept, so an interrupted run can be continued. Returns
+    Photos that exist already are kept, so an interrupted run can be continued. Returns
     counts: "used", each split, "left_out" (in no split on purpose), "foreign" (no .jpg) and
     "missing" (in the split, not in the release). Raises UserError when no photo is the release's.
     """

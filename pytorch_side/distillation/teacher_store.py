@@ -144,7 +144,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is damaged ({reason}): remove {path.parent} to make it anew")
+    return UserError(f"{path} is damaged ({reason}): remove {path.parent} to make it again")
 
 
 WORDS = {"views": "augmentations", "teacher views": "flips of the teacher"}  # for a file's keys

@@ -66,7 +66,7 @@ def read_checkpoint(
     if what:
         raise UserError(
             f"{path} is of {' and '.join(what)}: "
-            "use another --out, or remove the folder to start anew"
+            "use another --out, or remove the folder to start again"
         )
     try:
         for name, part in parts.items():
@@ -75,10 +75,10 @@ def read_checkpoint(
         rows = [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
     except Exception as error:  # a teacher's, and this is a student; or parts of other kinds
         raise UserError(
-            f"{path} is of another network: use another --out, or remove the folder to start anew"
+            f"{path} is of another network: use another --out, or remove the folder to start again"
         ) from error
     if damage := _damage(parts, rows):
-        raise UserError(f"{path} is damaged ({damage}): remove it to start anew")
+        raise UserError(f"{path} is damaged ({damage}): remove it to start again")
     return rows
 
 
@@ -118,9 +118,11 @@ def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
             raise
         # PyTorch's own words advise to load such a file unsafely.
         unsafe = "weights_only" in str(error)
-        reason = "it holds more than numbers" if unsafe else "it is no whole file of ours"
-        raise UserError(f"{path} cannot be read ({reason}): remove it to start anew") from error
+        reason = (
+            "it holds more than numbers" if unsafe else "it is not a whole file of this project"
+        )
+        raise UserError(f"{path} cannot be read ({reason}): remove it to start again") from error
     missing = [name for name in names if not isinstance(state, dict) or name not in state]
     if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}: remove it to start anew")
+        raise UserError(f"{path} lacks {', '.join(missing)}: remove it to start again")
     return dict(state)

@@ -69,7 +69,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"cannot read weights {path}: {error}") from error
     for name, value in weights.items():
         if value.dtype not in NUMBERS:
-            raise UserError(f"{path}: {name!r} is of {value.dtype}, which no network of ours has")
+            raise UserError(f"{path}: {name!r} is of {value.dtype}, which no network here has")
         # A network with one such weight answers every image alike, and nothing else would say why.
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(f"{path}: {name!r} holds numbers that are not finite: train it again")
@@ -110,7 +110,9 @@ def library_path(path: Path) -> Iterator[Path]:
 def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
     """timm's name, input size and classes from a file's metadata. Raises UserError."""
     if missing := sorted({"student", "size", "classes"} - set(metadata)):
-        raise UserError(f"{path} is no student of ours: its metadata lacks {', '.join(missing)}")
+        raise UserError(
+            f"{path} is no student of this project: its metadata lacks {', '.join(missing)}"
+        )
     try:
         size = msgspec.convert(int(metadata["size"]), Pixels)
         classes = parse_json(metadata["classes"])

@@ -17,7 +17,7 @@ from typing import IO, Any, NoReturn
 
 from rich.console import Console
 
-# Opening a file names it in the error, reading and writing do not; these are still no bugs of ours.
+# Opening a file names it in the error, reading and writing do not; these are still no bugs here.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PIPED_WIDTH = 200
 READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
@@ -73,7 +73,7 @@ def run_command(command: Callable[[], int | None]) -> int:
 
     Bad input is a `UserError`, or an OSError that names its file or tells of a disk: a name too
     long, missing rights, no space. Anything else that is raised, an OSError of a socket or a closed
-    file too, is a bug of ours and keeps its traceback. Ctrl-C exits with 130; a reader of the
+    file too, is a bug here and keeps its traceback. Ctrl-C exits with 130; a reader of the
     output that has hung up, as in `… | head -3`, ends the command with 141 and without a word.
     """
     accept_any_text()
@@ -97,7 +97,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         _drop_output()
         return 2
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
 
 

@@ -43,7 +43,7 @@ def _export(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model)
     out: Path = arguments.out or model.folder / f"library-{arguments.form}"
     if out.exists():
-        raise UserError(f"{out} is there already: remove it, or name another folder with --out")
+        raise UserError(f"{out} exists already: remove it, or name another folder with --out")
     sources = library_sources(model, arguments.core, arguments.center_crop)
     files = {f"src/{path}": text for path, text in sources.items()}
     files |= form_files(arguments.form, sources, model.card)

@@ -290,7 +290,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     (tmp_path / "there").mkdir()
     assert main([str(model_folder), "--as", "cmake", "--out", str(tmp_path / "there")]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     foreign = tmp_path / "foreign"
     shutil.copytree(model_folder, foreign)
     save_card(replace(load_card(foreign / "card.json"), input_scale=0.0185), foreign / "card.json")

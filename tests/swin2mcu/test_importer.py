@@ -300,7 +300,7 @@ def test_the_split_command_writes_one_table_and_never_over_another(
     assert {held.files[i].split("/")[0] for i in held.indices("test")} == {"north"}
     assert set(held.groups) == {"north", "south", "west"}
     assert split_command([str(root), "--out", str(out)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert split_command([str(root), "--out", str(root.parent / "x.csv")]) == 2
     assert "must lie in" in capsys.readouterr().err
 

@@ -35,7 +35,7 @@ def leaf_photo(class_name: str, number: int, seed: int = 0, size: int = 128) -> 
 def write_leaves(
     out: Path, per_class: int = 300, size: int = 128, seed: int = 0, processes: int = 2
 ) -> None:
-    """Fill `out` with class folders and split.csv; photos that are there already are kept.
+    """Fill `out` with class folders and split.csv; photos that exist already are kept.
 
     Raises UserError for a folder that holds something else or sizes that make no data set.
     """
