@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.mcu.bare_metal import CORES
 from host_tools.mcu.count_model import Count, Model, count_model
-from host_tools.mcu.docs import replace_table, rewrite
+from host_tools.mcu.docs import rewrite
 from host_tools.mcu.esp32s3 import (
     count_all_on_esp32s3,
     esp32s3_table,
@@ -46,6 +46,7 @@ from host_tools.mcu.xtensa import (
     xtensa_table,
 )
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, status, write_atomic
+from swin2mcu.common.documents import replace_part
 from swin2mcu.common.paths import FIRMWARE, ROOT, ZOO
 from tinyml.aot.fuse import FUSIONS
 
@@ -104,7 +105,7 @@ def _bench(args: argparse.Namespace) -> int:
         left_out = track(fusion_jobs(), "counting", console=status, transient=True)
         lines = fusions_table(count_without(_find(PUBLISHED[0]), left_out))
         print("\n".join(lines))
-        write_atomic(DOCS, replace_table(DOCS.read_text(), "fusions", lines))
+        write_atomic(DOCS, replace_part(DOCS.read_text(), "fusions", lines))
         return 0
     if args.random or args.unlegalized:
         models = [_random(name, not args.unlegalized) for name in args.model or PUBLISHED]
@@ -151,10 +152,10 @@ def _bench(args: argparse.Namespace) -> int:
             text = rewrite(text, counts, load_goals(GOALS), baseline)
         if xtensa_counts:
             save_xtensa(xtensa_counts)
-            text = replace_table(text, "xtensa", xtensa_table(xtensa_counts))
+            text = replace_part(text, "xtensa", xtensa_table(xtensa_counts))
         if esp32s3_counts:
             save_esp32s3(esp32s3_counts)
-            text = replace_table(text, "esp32s3", esp32s3_table(esp32s3_counts))
+            text = replace_part(text, "esp32s3", esp32s3_table(esp32s3_counts))
         write_atomic(DOCS, text)
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 from host_tools.mcu.count_model import MACS_PER_CYCLE, Count, baseline_for
 from host_tools.mcu.measured import measured_table
 from host_tools.mcu.tables import Goal, standing
+from swin2mcu.common.documents import replace_part
 
 # Multiply-accumulates of one instruction: SMLAD takes two, VMLADAVA sixteen.
 MACS_PER_INSTRUCTION = {"m4": 2, "m7": 2, "m55": 16}
@@ -25,18 +26,8 @@ def rewrite(text: str, counts: Sequence[Count], goals: Sequence[Goal], baseline:
         "measured": measured_table(counts),
     }
     for name, lines in tables.items():
-        text = replace_table(text, name, lines)
+        text = replace_part(text, name, lines)
     return text
-
-
-def replace_table(text: str, name: str, lines: Sequence[str]) -> str:
-    """`text` with the lines between <!-- name --> and <!-- end --> replaced."""
-    begin, end = f"<!-- {name} -->\n", "<!-- end -->"
-    before, _, rest = text.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"the document has no {begin.strip()} with an {end} behind it")
-    return before + begin + "\n".join(lines) + "\n" + end + after
 
 
 def _row(*cells: object) -> str:
