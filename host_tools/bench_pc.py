@@ -123,6 +123,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                     arguments.limit,
                     arguments.score_seconds,
                     progress,
+                    model.card.split.crop,
                 )
             for name, found in scores.items():
                 timed[name] |= found

@@ -56,7 +56,9 @@ def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tupl
     logits, positions = [], []
     for i, path in enumerate(track(photos, what, console=console, transient=True)):
         try:
-            logits.append(run(model.contract.stored(load_pixels(path, height, width))))
+            logits.append(
+                run(model.contract.stored(load_pixels(path, height, width, model.card.split.crop)))
+            )
             positions.append(i)
         except UserError as error:
             console.print(f"left out: {error}")

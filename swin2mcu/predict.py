@@ -26,7 +26,7 @@ from host_tools.inputs import Model, add_foreign_options, load_named
 from swin2mcu.calibrate import photos_in
 from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.cli import Parser, UserError, run_command
-from swin2mcu.common.pixels import open_upright, resize
+from swin2mcu.common.pixels import cropped, open_upright, resize
 from tinyml.runtimes.pc import load_pc
 
 STANDARD_INPUT = "-"
@@ -129,7 +129,8 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
                 )
         for name, source in open_photos(arguments.photos):
             try:
-                pixels = resize(open_upright(source, name), height, width)
+                photo = cropped(open_upright(source, name), height, width, model.card.split.crop)
+                pixels = resize(photo, height, width)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
                 unread += 1

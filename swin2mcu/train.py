@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swin2mcu.common.card import SplitRule
+from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import data_folder
@@ -95,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--test-group", default="", metavar="NAME", help="this group becomes the test split"
     )
     parser.add_argument(
+        "--crop",
+        choices=[crop for crop in CROPS if crop],
+        default="",
+        help="take the centered square of each photo, here and wherever the model is used "
+        "(default: the whole photo, squashed)",
+    )
+    parser.add_argument(
         "--balanced", action="store_true", help="each class counts as much, however few its photos"
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -105,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.epochs is not None and arguments.epochs < 1:
             raise UserError("--epochs must be at least 1")
         data = data_folder(arguments.data)
-        rule = SplitRule(group_by=arguments.group_by, test_group=arguments.test_group)
+        rule = SplitRule(
+            group_by=arguments.group_by, test_group=arguments.test_group, crop=arguments.crop
+        )
         folder = import_folder(data, rule)
         plan = plan_training(
             images=len(folder.indices("train")),
@@ -118,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in plan.reasons:
             print(line)
         options = []
-        for key in ("group_by", "test_group"):
+        for key in ("group_by", "test_group", "crop"):
             if value := getattr(arguments, key):
                 options += ["--set", f"data.{key}={value}"]
         if arguments.balanced:

@@ -30,12 +30,13 @@ def score(
     limit: int | None,
     budget_s: float,
     progress: Progress,
+    crop: str = "",
 ) -> dict[str, dict[str, Any]]:
     """{target: {"accuracy", "parity"}} for all backends with weights worth scoring.
 
-    `data` is the name of the images' folder, `seconds` what one run takes. A backend too slow for
-    all images within `budget_s` gets the first ones of a seeded order, so that each part is a fair
-    sample; its "images" says how many.
+    `data` is the name of the images' folder, `seconds` what one run takes, `crop` the card's. A
+    backend too slow for all images within `budget_s` gets the first ones of a seeded order, so that
+    each part is a fair sample; its "images" says how many.
     """
     order = np.random.default_rng(0).permutation(spread(len(images), limit))
     wanted = {
@@ -48,7 +49,8 @@ def score(
     for position in progress.track(order.tolist(), description="scoring"):
         path, label = images[position]
         try:
-            pixels = {size: load_pixels(path, size, size) for size in {c.size for c in wanted}}
+            sizes = {backend.size for backend in wanted}
+            pixels = {size: load_pixels(path, size, size, crop) for size in sizes}
         except UserError as error:
             progress.console.print(f"left out: {error}")
             continue

@@ -118,7 +118,7 @@ def choose_images(
             break
         path, label = images[position]
         try:
-            pixels.append(load_pixels(path, size, size))
+            pixels.append(load_pixels(path, size, size, model.card.split.crop))
         except UserError:
             continue
         labels.append(label)
@@ -159,6 +159,7 @@ def data_files(
     setup = {
         "name": model.card.name,
         "size": model.size,
+        "crop": model.card.split.crop,
         "classes": list(model.card.classes),
         "images": len(pixels),
         "runs": runs,

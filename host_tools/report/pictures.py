@@ -44,7 +44,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     wrong: list[tuple[float, Path, int, int]] = []
     for path, label in split_images(data, model.card):
         try:
-            pixels = load_pixels(path, model.size, model.size)
+            pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
         except UserError:
             continue
         logits = _answer(interpreter, pixels).astype(np.float32) * scale
@@ -55,7 +55,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     looking = open_interpreter(model.int8, kernels="plain", keep_tensors=True)
     pictures = []
     for margin, path, label, answer in wrong[:SHOWN]:
-        pixels = load_pixels(path, model.size, model.size)
+        pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
         energy = energy_map(looking, pixels)
         classes = model.card.classes
         pictures.append(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from host_tools.link.protocol import FrameFormat
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import load_pixels, resize
+from swin2mcu.common.pixels import center_box, load_pixels, resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -111,17 +111,6 @@ def _yuv_to_rgb(pairs: npt.NDArray[np.int32]) -> Pixels:
     offsets = (91881 * cr + half, -22553 * cb - 46802 * cr + half, 116130 * cb + half)
     rgb = np.stack([luma + (offset >> 16) for offset in offsets], axis=-1)
     return rgb.clip(0, 255).astype(np.uint8).reshape(pairs.shape[0], -1, 3)
-
-
-def center_box(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the largest centered part with the other size's shape."""
-    columns, rows = width, height
-    if width * to_height > height * to_width:
-        columns = max(1, height * to_width // to_height)
-    else:
-        rows = max(1, width * to_height // to_width)
-    left, top = (width - columns) // 2, (height - rows) // 2
-    return left, top, left + columns, top + rows
 
 
 def frame_to_pixels(

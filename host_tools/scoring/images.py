@@ -60,10 +60,21 @@ def score_images(
         boards.call(lambda device: device.infer(gray, warm_up))
 
     def infer(one: Prepared | str) -> Answer | None:
-        return None if isinstance(one, str) else boards.call(lambda d: answer(d, one, repeat, kind))
+        return (
+            None
+            if isinstance(one, str)
+            else boards.call(lambda d: answer(d, one, repeat, kind, crop))
+        )
 
+    crop = model.card.split.crop
     prepared = prepare_images(
-        model.int8.read_bytes(), model.contract, [one.path for one in todo], height, width, kind
+        model.int8.read_bytes(),
+        model.contract,
+        [one.path for one in todo],
+        height,
+        width,
+        kind,
+        crop,
     )
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
@@ -84,13 +95,15 @@ def score_images(
     return len(todo)
 
 
-def answer(device: Device, image: Prepared, repeat: int, kind: FrameKind | None = None) -> Answer:
+def answer(
+    device: Device, image: Prepared, repeat: int, kind: FrameKind | None = None, crop: str = ""
+) -> Answer:
     """One image on one board. Raises ProtocolError where the answer is not one to it."""
     before = device.stats.transfer_s
     if kind is None:
         result = device.infer(image.image, repeat)
     else:
-        payload = frame_payload(kind.format, kind.width, kind.height, False)
+        payload = frame_payload(kind.format, kind.width, kind.height, crop == "center")
         result = device.infer_frame(payload, image.frame, image.image, repeat)
     if len(result.logits) != len(image.logits) or len(result.costs) != repeat:
         raise ProtocolError("a Result of other lengths than asked for")

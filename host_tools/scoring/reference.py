@@ -48,17 +48,19 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(path: Path, height: int, width: int, kind: FrameKind | None) -> Prepared | str:
+def _prepare(
+    path: Path, height: int, width: int, kind: FrameKind | None, crop: str
+) -> Prepared | str:
     """The image, or the line that says why it cannot be read."""
     assert _reference is not None
     runner, contract = _reference
     frame = b""
     try:
         if kind is None:
-            pixels = load_pixels(path, height, width)
+            pixels = load_pixels(path, height, width, crop)
         else:
             frame = frame_of(path, kind)
-            pixels = frame_to_pixels(frame, kind, height, width)
+            pixels = frame_to_pixels(frame, kind, height, width, crop == "center")
     except UserError as error:
         return str(error)
     image = np.ascontiguousarray(contract.stored(pixels))
@@ -72,10 +74,11 @@ def prepare_images(
     height: int,
     width: int,
     kind: FrameKind | None = None,
+    crop: str = "",
 ) -> Iterator[Prepared | str]:
     """Each file's `Prepared`, in order, or the line that says why there is none.
 
-    With a `kind`, of the frame that such a camera would make of the photo.
+    With a `kind`, of the frame that such a camera would make of the photo; `crop` is the card's.
     """
     # Spawned: a forked copy would share our end of the serial line.
     context = get_context("spawn")
@@ -85,7 +88,7 @@ def prepare_images(
         try:
             while True:
                 while len(waiting) < AHEAD and (file := next(remaining, None)) is not None:
-                    waiting.append(pool.submit(_prepare, file, height, width, kind))
+                    waiting.append(pool.submit(_prepare, file, height, width, kind, crop))
                 if not waiting:
                     return
                 yield waiting.popleft().result()

@@ -156,6 +156,7 @@ def split_rule(config: Config) -> SplitRule:
         data.test_share,
         data.group_by,
         data.test_group,
+        data.crop,
     )
 
 

@@ -27,6 +27,7 @@ class Data(Record):
     test_share: Annotated[float, Meta(ge=0, le=0.9)] = 0.12
     group_by: str = ""  # photos that stay on one side: "folder", a regular expression, "none"
     test_group: str = ""  # a group that is test; "" = by the draw
+    crop: Literal["", "center"] = ""  # of photos that are no squares; "" squashes them
     # In the loss: "balanced" makes each class count as much, whatever the number of its photos.
     # It raises balanced accuracy, and often lowers top-1.
     class_weights: Literal["", "balanced"] = ""

@@ -24,7 +24,7 @@ from rich.progress import track
 from swin2mcu.common.cli import UserError, atomic_path, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.paths import ROOT
-from swin2mcu.common.pixels import open_upright
+from swin2mcu.common.pixels import cropped, open_upright
 
 SIDE_MAX = 384  # shorter side kept; a 224 px network could see no more of a larger photo
 
@@ -63,11 +63,11 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     Corrupt images are named in the log, counted and left out; UserError above 5 % of the folder.
     """
     names = [folder.files[i] for i in folder.indices(split)]
-    key = files_key(folder.root, names)
+    key = files_key(folder.root, names, folder.crop)
     binary = cache_folder() / f"decoded-{key}.bin"
     index = binary.with_suffix(".json")
     if not (binary.is_file() and index.is_file()):
-        _decode(folder.root, names, binary, index)
+        _decode(folder.root, names, binary, index, folder.crop)
     known = json.loads(index.read_text(encoding="utf-8"))
     corrupt = tuple(known["corrupt"])
     positions = {name: i for i, name in enumerate(folder.files)}
@@ -78,9 +78,9 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     return DecodedImages(readable, corrupt, np.memmap(binary, np.uint8, "r"), offsets)
 
 
-def files_key(root: Path, names: list[str]) -> str:
+def files_key(root: Path, names: list[str], crop: str = "") -> str:
     """16 hex digits that change with the folder and with its files' names, sizes and times."""
-    digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}".encode(errors="surrogateescape"))
+    digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}{crop}".encode(errors="surrogateescape"))
     for name in names:
         stat = (root / name).stat()
         digest.update(
@@ -89,7 +89,7 @@ def files_key(root: Path, names: list[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode(root: Path, names: list[str], binary: Path, index: Path) -> None:
+def _decode(root: Path, names: list[str], binary: Path, index: Path, crop: str) -> None:
     images: list[tuple[str, int, int, int]] = []
     corrupt: list[str] = []
     offset = 0
@@ -97,7 +97,7 @@ def _decode(root: Path, names: list[str], binary: Path, index: Path) -> None:
         bar = track(names, "decoding images", console=plain_console(stderr=True), transient=True)
         for name in bar:
             try:
-                image = open_upright(root / name)
+                image = cropped(open_upright(root / name), 1, 1, crop)  # networks see squares
             except UserError as error:
                 log.warning("left out: %s", error)
                 corrupt.append(name)

@@ -99,6 +99,7 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
             "any_angle": config.augment.any_angle,
             "mix": config.augment.mixup,
         },
+        **({"crop": config.data.crop} if config.data.crop else {}),
         "map": {
             "kind": config.distillation.attention_map,
             "stages": list(stages_of(config)),

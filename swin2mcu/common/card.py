@@ -15,6 +15,7 @@ from swin2mcu.common.lock import locked
 
 SCHEMA = 1
 SPLIT_KINDS = ("given", "random")
+CROPS = ("", "center")
 CLASSES_MAX = 10_000  # ImageNet has 1,000
 CLASS_NAME_MAX = 250  # a folder's name
 
@@ -31,6 +32,9 @@ class SplitRule:
     # for what split.csv or folders around the classes say
     group_by: str = ""
     test_group: str = ""  # this group is test, whatever was drawn
+    # Of a photo that is no square: "" squashes all of it, "center" takes the centered part of the
+    # input's shape. It says how photos are read, and travels with how they are cut.
+    crop: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,12 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
         raise UserError(f"{path}: 'split' must hold {', '.join(defaults)}")
     rule = SplitRule(**values)
     shares = rule.val_share, rule.test_share
-    if rule.kind not in SPLIT_KINDS or rule.seed < 0 or not all(0 < s < 1 for s in shares):
+    if (
+        rule.kind not in SPLIT_KINDS
+        or rule.crop not in CROPS
+        or rule.seed < 0
+        or not all(0 < s < 1 for s in shares)
+    ):
         raise UserError(f"{path}: 'split' is no rule that deals images: {values}")
     return rule
 

@@ -136,9 +136,32 @@ def resize(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]
     return np.asarray(image, dtype=np.uint8)
 
 
-def load_pixels(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Image file → (height, width, 3) uint8 pixels. Raises UserError if it cannot be read."""
-    return resize(open_upright(path), height, width)
+def center_box(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the largest centered part with the other size's shape."""
+    columns, rows = width, height
+    if width * to_height > height * to_width:
+        columns = max(1, height * to_width // to_height)
+    else:
+        rows = max(1, width * to_height // to_width)
+    left, top = (width - columns) // 2, (height - rows) // 2
+    return left, top, left + columns, top + rows
+
+
+def cropped(image: Image.Image, height: int, width: int, crop: str) -> Image.Image:
+    """The part of an image that becomes the input: all of it, or with "center" the centered part
+    of the input's shape."""
+    if crop != "center":
+        return image
+    box = center_box(*image.size, width, height)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def load_pixels(path: Path, height: int, width: int, crop: str = "") -> npt.NDArray[np.uint8]:
+    """Image file → (height, width, 3) uint8 pixels; `crop` is the card's (SplitRule).
+
+    Raises UserError if it cannot be read.
+    """
+    return resize(cropped(open_upright(path), height, width, crop), height, width)
 
 
 def to_int8(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:

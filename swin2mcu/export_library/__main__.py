@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--center-crop",
         action="store_true",
-        help="crop frames to the center; default: squeeze them",
+        help="crop frames to the center; default: as the model's photos were in training",
     )
     return run_command(lambda: _export(parser.parse_args(argv)))
 
@@ -44,7 +44,9 @@ def _export(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out or model.folder / f"library-{arguments.form}"
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or name another folder with --out")
-    sources = library_sources(model, arguments.core, arguments.center_crop)
+    sources = library_sources(
+        model, arguments.core, arguments.center_crop or model.card.split.crop == "center"
+    )
     files = {f"src/{path}": text for path, text in sources.items()}
     files |= form_files(arguments.form, sources, model.card)
     files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")

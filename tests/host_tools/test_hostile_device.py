@@ -45,6 +45,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         height: int,
         width: int,
         kind: FrameKind | None,
+        crop: str,
     ) -> Iterator[Prepared]:
         frame = bytes(kind.frame_bytes) if kind else b""
         image = Prepared(bytes(height * width * 3), (0,) * len(CLASSES), frame)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swin2mcu.common.pixels import resize
+from swin2mcu.common.pixels import center_box, resize
 
 PAGE = Path(__file__).resolve().parents[2] / "host_tools" / "phone" / "page"
 SCRIPT = """
@@ -53,6 +53,22 @@ def resize_on_the_page(images: list[np.ndarray], sizes: list[int], folder: Path)
     ends = np.cumsum([3 * size**2 for size in sizes])
     assert len(made) == ends[-1]
     return [made[end - 3 * size**2 : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def test_the_page_crops_as_pixels_do(tmp_path: Path) -> None:
+    sizes = [(640, 480), (480, 641), (33, 33), (1, 7), (70, 40)]
+    (tmp_path / "run.mjs").write_text(
+        'import { cropBox } from "./resize.mjs";\n'
+        f"const of = (crop) => {json.dumps(sizes)}.map(([w, h]) => cropBox(w, h, crop));\n"
+        'console.log(JSON.stringify([of("center"), of("")]));\n'
+    )
+    shutil.copy(PAGE / "resize.js", tmp_path / "resize.mjs")
+    made = subprocess.run(["node", "run.mjs"], cwd=tmp_path, check=True, capture_output=True)
+    center, whole = json.loads(made.stdout)
+    for (width, height), box, all_of_it in zip(sizes, center, whole, strict=True):
+        left, top, right, bottom = center_box(width, height, 96, 96)
+        assert box == {"left": left, "top": top, "columns": right - left, "rows": bottom - top}
+        assert all_of_it == {"left": 0, "top": 0, "columns": width, "rows": height}
 
 
 def test_same_pixels_as_pillow(tmp_path: Path) -> None:

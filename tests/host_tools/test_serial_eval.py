@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -173,6 +174,29 @@ def test_a_board_prepares_a_cameras_frames_as_the_pc_does(
     assert record["frames"] == name and record["command"].endswith(f"--frames {name}")
     assert record["parity"]["identical"] == record["parity"]["images"] == 20
     assert f"frames of {name} that the board prepares change top-1 by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("frames", [(), ("--frames", "rgb565:50x30")])
+def test_a_card_that_crops_is_followed(
+    board: RunningBoard, clean: dict[str, Any], tmp_path: Path, frames: tuple[str, ...]
+) -> None:
+    """The board and the PC crop alike, and answer otherwise than to squashed photos."""
+    run = tmp_path / "tiny"
+    shutil.copytree(board.run, run, ignore=shutil.ignore_patterns("*.jsonl", "*.lock"))
+    card = json.loads((run / "card.json").read_text())
+    card["split"]["crop"] = "center"
+    (run / "card.json").write_text(json.dumps(card))
+    common = [str(run), "--data", str(board.data), "--port", board.port]
+    assert serial_eval.main([*common, *frames]) == 0
+    targets = json.loads((run / "results.json").read_text())["targets"]
+    record = targets["host-aot-rgb565be-50x30" if frames else "host-aot"]
+    assert record["parity"]["identical"] == 20
+    name = "-rgb565be-50x30" if frames else ""
+    lines = (run / f"journal-host-aot{name}.jsonl").read_text().splitlines()[1:]
+    logits = {e["image"]: e["logits"] for e in map(json.loads, lines) if "image" in e}
+    squashed = (board.run / "journal-host-aot.jsonl").read_text().splitlines()[1:]
+    others = {e["image"]: e["logits"] for e in map(json.loads, squashed) if "image" in e}
+    assert logits != others
 
 
 def test_frames_survive_a_bad_line(board: RunningBoard) -> None:

@@ -177,7 +177,7 @@ def test_a_flat_config_of_older_versions_is_read() -> None:
         saved_config(old | {"hue": 0.1}, "old")
 
 
-NEWER = {"data.class_weights"}  # than the flat configs
+NEWER = {"data.class_weights", "data.crop"}  # than the flat configs
 
 
 def test_every_old_key_has_a_field_of_its_own() -> None:

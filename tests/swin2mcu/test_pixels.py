@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pytorch_side.data.cache import decode_images
+from swin2mcu.common.card import Card, SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import load_pixels, open_upright, readable_suffixes, to_float, to_int8
+from swin2mcu.common.dataset import load_split_pixels, scan_folder
+from swin2mcu.common.pixels import (
+    load_pixels,
+    open_upright,
+    readable_suffixes,
+    resize,
+    to_float,
+    to_int8,
+)
 
 
 def test_int8_and_float_inputs_are_the_same_real_values() -> None:
@@ -154,3 +164,38 @@ def test_avif_is_read_and_heic_says_what_to_install(tmp_path: Path) -> None:
     assert ".avif" in readable_suffixes()
     plugin = importlib.util.find_spec("pillow_heif") is not None
     assert (".heic" in readable_suffixes()) is plugin
+
+
+def test_a_center_crop_is_the_centered_square_in_every_reader(tmp_path: Path) -> None:
+    """Training's cache, scoring and a card's photos take the same part of a wide photo."""
+    noise = np.random.default_rng(8)
+    for label in ("a", "b"):
+        for number in range(6):
+            (tmp_path / label).mkdir(exist_ok=True)
+            pixels = noise.integers(0, 256, (40, 70, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    photo = tmp_path / "a" / "0.png"
+    wide = np.asarray(Image.open(photo))
+    square = resize(Image.fromarray(wide[:, 15:55]), 32, 32)
+    assert (load_pixels(photo, 32, 32, "center") == square).all()
+    assert (load_pixels(photo, 32, 32) == resize(Image.fromarray(wide), 32, 32)).all()
+    folder = scan_folder(tmp_path, SplitRule(crop="center"))
+    pixels, _, files, _ = load_split_pixels(folder, "train", 32)
+    decoded = decode_images(folder)
+    for row, file in zip(pixels, files, strict=True):
+        assert (row == load_pixels(tmp_path / file, 32, 32, "center")).all()
+        assert decoded[folder.files.index(file)].shape == (40, 40, 3)
+    plain = decode_images(scan_folder(tmp_path, SplitRule()))
+    assert plain[folder.files.index(files[0])].shape == (40, 70, 3)  # another cache
+
+
+def test_a_card_that_crops_otherwise_is_refused(tmp_path: Path) -> None:
+    card = Card("it", "net", ("a", "b"), (32, 32, 3), split=SplitRule(crop="center"))
+    save_card(card, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json").split.crop == "center"
+    text = (tmp_path / "card.json").read_text()
+    (tmp_path / "card.json").write_text(text.replace('"center"', '"left"'))
+    with pytest.raises(UserError, match="no rule"):
+        load_card(tmp_path / "card.json")
+    (tmp_path / "card.json").write_text(text.replace(',\n    "crop": "center"', ""))
+    assert load_card(tmp_path / "card.json").split.crop == ""  # of an older version

@@ -1,7 +1,7 @@
 // The page: fetch models and images, measure, answer the images, report, then classify photos.
 
 import { canRun, clockStepUs, loadModel, startRuntime, stopRuntime, timeRuns } from "./bench.js";
-import { resize } from "./resize.js";
+import { cropBox, resize } from "./resize.js";
 
 const ROUNDS = 10;
 const CLOCK_STEPS = 50; // a sample lasts this many of the clock's steps, so that they don't show
@@ -179,8 +179,9 @@ async function classify(source, width, height) {
   context.fillStyle = "#fff";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
-  const decoded = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  const pixels = resize(decoded, canvas.width, canvas.height, setup.size);
+  const { left, top, columns, rows } = cropBox(canvas.width, canvas.height, setup.crop);
+  const decoded = context.getImageData(left, top, columns, rows).data;
+  const pixels = resize(decoded, columns, rows, setup.size);
   const model = await photoModel();
   model.prepare(pixels);
   const logits = await model.run();

@@ -16,6 +16,15 @@ export function resize(rgba, width, height, size) {
   return result.bytes;
 }
 
+/** The part of a photo that becomes the square input: all of it, or the centered square. */
+export function cropBox(width, height, crop) {
+  if (crop !== "center") return { left: 0, top: 0, columns: width, rows: height };
+  const side = Math.min(width, height);
+  const left = Math.floor((width - side) / 2);
+  const top = Math.floor((height - side) / 2);
+  return { left, top, columns: side, rows: side };
+}
+
 function resizeAcross({ bytes, width, height, step }, size) {
   const positions = weights(width, size);
   const result = new Uint8Array(size * height * 3);

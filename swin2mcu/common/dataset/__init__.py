@@ -122,5 +122,7 @@ def _cut(
         how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
     labels = np.array([classes.index(name) for name in names], dtype=np.int64)
     sources = tuple(row.source for row in rows)
-    folder = ImageFolder(root, classes, files, labels, splits, sources, groups, passed, how)
+    folder = ImageFolder(
+        root, classes, files, labels, splits, sources, groups, passed, how, rule.crop
+    )
     return random_split(folder, rule.seed) if rule.kind == "random" else folder

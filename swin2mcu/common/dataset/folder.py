@@ -34,6 +34,7 @@ class ImageFolder:
     groups: tuple[str, ...]  # photos of one group belong to one side; "" = a photo by itself
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # why → files
     cut_by: str = ""  # how the splits came about, in words
+    crop: str = ""  # of photos that are no squares, as in SplitRule
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of one split's images. Raises UserError when it has none, or when train has
@@ -136,7 +137,9 @@ def load_split_pixels(
     pixels, positions, corrupt = [], [], []
     for position in folder.indices(split):
         try:
-            pixels.append(load_pixels(folder.root / folder.files[position], size, size))
+            pixels.append(
+                load_pixels(folder.root / folder.files[position], size, size, folder.crop)
+            )
             positions.append(int(position))
         except UserError as error:
             log.warning("left out: %s", error)
