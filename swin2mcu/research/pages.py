@@ -16,7 +16,7 @@ from swin2mcu.common.documents import replace_part
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import recall_section, split_lines
-from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
+from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.zoo import models_lines, published_section
 
@@ -38,13 +38,19 @@ class Figures:
 
 def parts(figures: Figures) -> dict[str, list[str]]:
     """The parts of RESULTS.md by their marker; one whose files are not here is empty."""
-    found = gains(list(figures.tables.values())) if figures.every_table else []
     return {
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
-        "gain": gain_lines(found, f"{FOLDER}/gain.svg"),
+        "gain": gain_lines(_all_gains(figures), f"{FOLDER}/gain.svg"),
         "audit": split_lines(figures.evaluated),
         "cost": cache_cost_lines(figures.runs / "speed"),
     }
+
+
+def _all_gains(figures: Figures) -> list[Gain]:
+    """The gains of all experiments; [] where a run is missing: some alone would mislead."""
+    rows = [row for table in figures.tables.values() for row in table.rows]
+    complete = figures.every_table and all(row.runs for row in rows)
+    return gains(list(figures.tables.values())) if complete else []
 
 
 def pages(figures: Figures) -> dict[str, str]:
@@ -76,7 +82,7 @@ def write(document: Path, figures: Figures) -> list[Path]:
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(folder / f"{name}.md", page)
         written.append(folder / f"{name}.md")
-    if figures.every_table and (found := gains(list(figures.tables.values()))):
+    if found := _all_gains(figures):
         draw_gains(found, folder / "gain.svg")
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)

@@ -351,4 +351,7 @@ def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
     assert parts(alone)["gain"] == []
     assert list(pages(alone)) == ["table"]
     (tmp_path / "other.toml").write_text(TABLE)
+    row = '[[rows]]\nname = "never run"\nconfig = "plain.toml"\nrun = "never run"\n'
+    table.write_text(TABLE + row)
+    assert parts(replace(shown, tables={"table": read_table(table, runs)}))["gain"] == []
     assert find_tables(tmp_path) == [tmp_path / "other.toml", table]
