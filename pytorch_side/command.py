@@ -21,11 +21,12 @@ def training_command(
     out: str,
     work: Callable[[Config, ImageFolder, Path], str],
     argv: Sequence[str] | None,
+    unlabeled: bool = False,
 ) -> int:
     """Parse `argv`, do `work(config, images, run folder)`, print the line it returns.
 
     `description` is the module's docstring, of which --help shows the first line; `out` names the
-    default run folder. Returns the exit code.
+    default run folder; `unlabeled` adds the option of that name. Returns the exit code.
     """
     parser = Parser(description=(description or "").partition("\n")[0])
     parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
@@ -34,11 +35,18 @@ def training_command(
         "--data", type=Path, help="folder of class folders (default: $SWIN2MCU_DATA)"
     )
     parser.add_argument("--out", type=Path, default=Path(out), help=f"run folder (default: {out})")
+    if unlabeled:
+        parser.add_argument(
+            "--unlabeled", metavar="FOLDER", help="photos that only the teacher answers"
+        )
     arguments = parser.parse_args(argv)
 
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        config = load_config(arguments.config, arguments.overrides)
+        overrides = arguments.overrides
+        if unlabeled and arguments.unlabeled:
+            overrides = [*overrides, f"distillation.unlabeled={arguments.unlabeled}"]
+        config = load_config(arguments.config, overrides)
         line = work(config, images_of(config, data_folder(arguments.data)), arguments.out)
         if os.environ.get("RANK", "0") == "0":  # the first process prints
             print(line)

@@ -2,7 +2,8 @@
 
     python -m pytorch_side.distill --config configs/small-96.toml --out runs/small-96
 
-With `distillation.alpha` or `beta` above 0 the teacher's outputs are cached before training.
+With `distillation.alpha` or `beta` above 0 the teacher's outputs are cached before training. Photos
+without a label then join it: those of the data set, and of `--unlabeled FOLDER`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pytorch_side.command import said_of_val, training_command
 from pytorch_side.config import Config, Pairs
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
+from pytorch_side.data.unlabeled import training_photos
 from pytorch_side.distillation.attention import energy_map
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
@@ -79,8 +81,8 @@ class StudentWithMaps(nn.Module):
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`; returns the last row of the log."""
     accelerator = make_accelerator()
-    images = decode_images(folder)
     settings = config.distillation
+    images = decode_images(training_photos(folder, config))
     outputs = None
     if settings.used:
         place = cache_folder(config, run)
@@ -136,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = distill(config, images, run)
         return f"{run}/student.safetensors: {said_of_val(float(row['val_top1']), images)}"
 
-    return training_command(__doc__, "runs/student", work, argv)
+    return training_command(__doc__, "runs/student", work, argv, unlabeled=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Show how a folder of photos is read and split, and write the split as a split.csv.
 
     swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--keep train=30]
-                     [--write | --out FILE.csv]
+                     [--rest-unlabeled] [--write | --out FILE.csv]
 
 A CSV of another name lies in the same folder, and is named as --data in the folder's place: so one
 folder of photos can be split in several ways.
@@ -9,6 +9,7 @@ folder of photos can be split in several ways.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -40,6 +41,14 @@ def kept_counts(options: Sequence[str]) -> dict[str, int]:
             raise UserError(f"--keep {text}: write it as train=30 (or val, test)")
         counts[split] = int(count)
     return counts
+
+
+def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
+    """`kept`, and the train photos that `whole` has beside it as photos without a label."""
+    pairs = zip(whole.files, whole.splits.tolist(), strict=True)
+    train = {file for file, split in pairs if split == "train"}
+    rest = sorted(train - {*kept.files})
+    return dataclasses.replace(kept, unlabeled=(*kept.unlabeled, *rest))
 
 
 def write_split(folder: ImageFolder, path: Path) -> None:
@@ -79,6 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SPLIT=N",
         help="keep N photos per class in this split, drawn by --seed",
     )
+    parser.add_argument(
+        "--rest-unlabeled",
+        action="store_true",
+        help="train photos that --keep leaves out stay in the table, without their label",
+    )
     parser.add_argument("--write", action="store_true", help=f"write DATA/{NAME}")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write this table in DATA")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -99,8 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             group_by=arguments.group_by,
             test_group=arguments.test_group,
         )
-        folder = scan_folder(data, rule, arguments.classes)
-        folder = keep_few(folder, kept_counts(arguments.keep), arguments.seed)
+        whole = scan_folder(data, rule, arguments.classes)
+        folder = keep_few(whole, kept_counts(arguments.keep), arguments.seed)
+        if arguments.rest_unlabeled:
+            folder = unlabel_rest(whole, folder)
         print(json.dumps(counts_of(folder)) if arguments.json else describe(folder))
         path = arguments.out or (folder.root / NAME if arguments.write else None)
         if path:

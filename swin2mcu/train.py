@@ -1,6 +1,7 @@
 """From a folder of photos to an int8 model with its card: student, size and steps are chosen.
 
     swin2mcu train DATA [--board BOARD] [--init imagenet | random | FILE] [--teacher FILE]
+                        [--unlabeled FOLDER]
 
 It runs the chain's own commands and prints each before it starts, so that any of them can be run
 again with other options. Interrupted, the same command goes on where it was.
@@ -89,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="imagenet (downloaded), random, or a student.safetensors to start from",
     )
     parser.add_argument("--teacher", type=Path, help="a finished Swin: RUN/teacher.safetensors")
+    parser.add_argument(
+        "--unlabeled", type=Path, metavar="FOLDER", help="photos that only the teacher answers"
+    )
     parser.add_argument("--epochs", type=int, help="default: chosen from the number of photos")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
     parser.add_argument(
@@ -111,6 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         if arguments.epochs is not None and arguments.epochs < 1:
             raise UserError("--epochs must be at least 1")
+        if arguments.unlabeled and not arguments.teacher:
+            raise UserError("photos without a label need a teacher: name one with --teacher")
         data = data_folder(arguments.data)
         rule = SplitRule(
             group_by=arguments.group_by, test_group=arguments.test_group, crop=arguments.crop
@@ -132,6 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 options += ["--set", f"data.{key}={value}"]
         if arguments.balanced:
             options += ["--set", "data.class_weights=balanced"]
+        if arguments.unlabeled:
+            options += ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
         steps = steps_of(plan, data, arguments.out, options)
         if arguments.plan:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))

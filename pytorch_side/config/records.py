@@ -89,6 +89,7 @@ class Distillation(Record):
     flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and quarter turns
     bf16: bool = False  # of the teacher's outputs; twice as fast on CPUs that have it
     cache: str = ""  # folder of cached teacher outputs; "" = teacher_cache/ in the run
+    unlabeled: str = ""  # a folder of photos without a label, beside those of the data set
 
     @property
     def used(self) -> bool:

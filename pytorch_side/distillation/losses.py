@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pytorch_side.config import Distillation
+from pytorch_side.data.unlabeled import NO_LABEL
 from pytorch_side.distillation.attention import attention_distance
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder
@@ -104,6 +105,29 @@ def class_weights_of(folder: ImageFolder, rule: str) -> Tensor | None:
     return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
 
 
+def cross_entropy(
+    logits: Tensor, labels: Tensor, label_smoothing: float, class_weights: Tensor | None = None
+) -> Tensor:
+    """Averaged over the batch; an image whose label is NO_LABEL adds nothing to the sum.
+
+    So each image weighs the same, whatever share of a batch has labels. With class weights (classes,)
+    an image weighs as much as its class.
+    """
+    if labels.dim() > 1 or not bool((labels == NO_LABEL).any()):
+        return functional.cross_entropy(
+            logits, labels, class_weights, label_smoothing=label_smoothing
+        )
+    total = functional.cross_entropy(
+        logits,
+        labels,
+        class_weights,
+        ignore_index=NO_LABEL,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+    return total / len(labels)
+
+
 LOGIT_LOSSES = {"kl": kl_loss, "dkd": dkd_loss, "dist": dist_loss}
 
 
@@ -123,9 +147,7 @@ def hybrid_loss(
     paper's equation 2 sums them: beta then means the same for any number of pairs.
     `class_weights` (classes,) are the cross-entropy's.
     """
-    hard = functional.cross_entropy(
-        logits.float(), labels, class_weights, label_smoothing=label_smoothing
-    )
+    hard = cross_entropy(logits.float(), labels, label_smoothing, class_weights)
     parts = {"cross_entropy": hard}
     loss = (1.0 - settings.alpha) * hard
     if settings.alpha > 0:

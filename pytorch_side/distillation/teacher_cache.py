@@ -30,6 +30,7 @@ from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import to_images
 from pytorch_side.data.mixup import training_image
 from pytorch_side.data.photos import photos_digest
+from pytorch_side.data.unlabeled import training_photos
 from pytorch_side.distillation.attention import averaged_maps, teacher_maps
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
@@ -301,10 +302,11 @@ def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
-        made = make_teacher_cache(decode_images(images), config, run)
+        photos = decode_images(training_photos(images, config))
+        made = make_teacher_cache(photos, config, run)
         return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} augmentations each"
 
-    return training_command(__doc__, "runs/teacher_cache", work, argv)
+    return training_command(__doc__, "runs/teacher_cache", work, argv, unlabeled=True)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from swin2mcu.common.accuracy import cautions, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder, random_split
 from swin2mcu.common.dataset.groups import original
+from swin2mcu.common.dataset.near_duplicates import NEAR_BITS
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
     """Near-duplicates between splits: of the given split, and of a random one of its photos."""
-    from pytorch_side.evaluate.audit import NEAR_BITS, audit, fingerprint
+    from pytorch_side.evaluate.audit import audit, fingerprint
 
     folder = import_folder(data)
     prints = fingerprint(folder)

@@ -13,18 +13,17 @@ from pytorch_side.evaluate import audit
 from pytorch_side.evaluate import background_probe as probe
 from pytorch_side.evaluate.__main__ import audit_report, main, probe_report
 from swin2mcu.common.dataset import random_split, scan_folder
+from swin2mcu.common.dataset.near_duplicates import GRID, cosine_matrix, hash_bits, turned
 
 
 def test_turned_hashes_are_those_of_turned_photos() -> None:
-    photo = np.asarray(leaf_photo("late_blight", 1, size=audit.GRID).convert("L"), dtype=np.float32)
-    transform = audit.cosine_matrix()
-    predicted = {
-        audit.hash_bits(c).tobytes() for c in audit.turned((transform @ photo @ transform.T)[None])
-    }
+    photo = np.asarray(leaf_photo("late_blight", 1, size=GRID).convert("L"), dtype=np.float32)
+    transform = cosine_matrix()
+    predicted = {hash_bits(c).tobytes() for c in turned((transform @ photo @ transform.T)[None])}
     assert len(predicted) == 8
     for quarter in range(4):
         for view in (np.rot90(photo, quarter), np.rot90(photo, quarter)[:, ::-1]):
-            assert audit.hash_bits((transform @ view @ transform.T)[None]).tobytes() in predicted
+            assert hash_bits((transform @ view @ transform.T)[None]).tobytes() in predicted
 
 
 def test_audit_finds_planted_duplicates_and_nothing_else(leaves: Path) -> None:

@@ -14,6 +14,7 @@ from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, scan_folder
 from swin2mcu.common.dataset.summary import crossing_groups, describe
+from swin2mcu.common.dataset.table import rows_of, write_table
 from swin2mcu.split import main as split_command
 
 Make = Callable[..., Path]
@@ -163,9 +164,17 @@ def test_layouts_that_say_nothing_are_one_line(make: Make, files: list[str], lin
 
 def test_unlabeled_photos_are_reserved(make: Make) -> None:
     make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)), "unlabeled/deep/x.png")
-    folder = scan_folder(make())
-    assert folder.classes == CLASSES
-    assert folder.passed_over == {"photo without a label": ("unlabeled/deep/x.png",)}
+    folder = scan_folder(make("Unlabelled/y.png"))
+    assert folder.classes == CLASSES and not folder.passed_over
+    assert folder.unlabeled == ("Unlabelled/y.png", "unlabeled/deep/x.png")
+    assert "without a label: 2 photos" in describe(folder)
+    table = make() / "few.csv"
+    write_table(table, rows_of(folder))
+    assert scan_folder(table).unlabeled == folder.unlabeled
+    assert scan_folder(table).files == folder.files
+    table.write_text(table.read_text().replace(",,,unlabeled", ",rust,,unlabeled"))
+    with pytest.raises(UserError, match="is unlabeled and has the class rust"):
+        scan_folder(table)
 
 
 def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from swin2mcu.common.dataset.groups import GROUPS_MIN, around_class, group_image
 from swin2mcu.common.dataset.layouts import SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
-from swin2mcu.common.dataset.table import NAME, Row, read_table
+from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, read_table
 from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found
 
 __all__ = [
@@ -81,9 +82,12 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         around = [around_class(row) for row in rows]
         if unused := sorted(set(files) - {row.file for row in rows}):
             passed[f"photo that {table.name} does not name"] = tuple(unused)
+        unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)
+        labeled = [row.split != UNLABELED for row in rows]
+        rows, around = list(compress(rows, labeled)), list(compress(around, labeled))
         how = TABLE_SPLITS if any(row.split for row in rows) else ""
     else:
-        places, more = place_images(root, files, level)
+        places, unlabeled, more = place_images(root, files, level)
         passed |= more
         named = sorted(places.items())
         rows = [Row(file, place.label, place.split, place.above) for file, place in named]
@@ -93,7 +97,8 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         how = "splits as the folders say" if any(row.split for row in rows) else ""
     if not rows:
         raise nothing_found(root, passed)
-    return _cut(root, rows, group_images(rows, around, rule.group_by), passed, rule, how)
+    folder = _cut(root, rows, group_images(rows, around, rule.group_by), passed, rule, how)
+    return replace(folder, unlabeled=unlabeled)
 
 
 def _cut(

@@ -35,6 +35,7 @@ class ImageFolder:
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # why → files
     cut_by: str = ""  # how the splits came about, in words
     crop: str = ""  # of photos that are no squares, as in SplitRule
+    unlabeled: tuple[str, ...] = ()  # photos without a label, relative to root; not in `files`
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of one split's images. Raises UserError when it has none, or when train has

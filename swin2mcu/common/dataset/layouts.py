@@ -27,8 +27,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "val_set", "validation_set"), "val"),
     **dict.fromkeys(("test", "testing", "test_set"), "test"),
 }
-UNLABELED_NAMES = ("unlabeled", "unlabeled")
-UNLABELED = "photo without a label"
+UNLABELED_NAMES = ("unlabeled", "unlabelled")
 LOOSE = "photo in no class folder"
 LEVELS = ("", "outer", "inner")  # which folders are the classes; "" where the folders tell
 CLASS_IN_NAME = re.compile(r"(?P<label>[^.]+)\.[^.]+(\..*)?\.[^.]+")
@@ -49,8 +48,8 @@ class Place:
 
 def place_images(
     root: Path, files: Sequence[str], level: str = ""
-) -> tuple[dict[str, Place], PassedOver]:
-    """File → its place, for all files that have a class, and the others with their reason.
+) -> tuple[dict[str, Place], tuple[str, ...], PassedOver]:
+    """File → its place, for all files that have a class; those without a label; others and why.
 
     `level` decides where the folders do not tell which of them are the classes. Raises UserError
     where only some photos lie in splits, or the classes cannot be told.
@@ -75,8 +74,8 @@ def place_images(
             file: Place(splits.get(file, ""), f[at], "/".join(f[:at]), "/".join(f[at + 1 :]))
             for file, f in folders.items()
         }
-    passed = {UNLABELED: unlabeled, LOOSE: [file for file in loose if file not in places]}
-    return places, {why: tuple(names) for why, names in passed.items() if names}
+    lost = tuple(file for file in loose if file not in places)
+    return places, tuple(unlabeled), {LOOSE: lost} if lost else {}
 
 
 def printable(name: str) -> str:

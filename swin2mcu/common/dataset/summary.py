@@ -41,6 +41,8 @@ def describe(folder: ImageFolder) -> str:
     if len(rows) > len(shown):
         lines.append(f"  (the {len(shown)} smallest; {len(rows) - len(shown)} more)")
     lines += warnings(folder, counts)
+    if folder.unlabeled:
+        lines.append(f"  without a label: {len(folder.unlabeled)} photos, for distillation only")
     for why, names in folder.passed_over.items():
         more = f", … ({names[0]} first)" if len(names) > 1 else f" ({names[0]})"
         lines.append(f"  passed over: {len(names)} x {why}{more}")

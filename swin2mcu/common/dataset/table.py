@@ -3,7 +3,8 @@
     file,class[,split][,group][,source]
     healthy/a.jpg,healthy,train,farm A,camera 1
 
-`file` is relative to the table's folder. Files that it does not name are not used.
+`file` is relative to the table's folder. Files that it does not name are not used. A photo without
+a label has no class and the split "unlabeled".
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from swin2mcu.common.dataset.folder import ImageFolder
 from swin2mcu.common.dataset.layouts import SPLITS, printable
 
 NAME = "split.csv"
+UNLABELED = "unlabeled"  # the split of a photo without a label
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,18 @@ def read_table(path: Path, present: Collection[str]) -> list[Row]:
             _check_text(path, raw)
             raise UserError(f"{where}: {file} is missing from {path.parent}")
         split = row.get("split") or ""
-        if "split" in columns and split not in SPLITS:
+        if "split" in columns and split not in (*SPLITS, UNLABELED):
             raise UserError(f"{where}: split {split!r} is none of {SPLITS}")
         if file in table:
             raise UserError(f"{where}: {file} is named twice")
-        if not label:
+        if not label and split != UNLABELED:
             raise UserError(f"{where}: {file} has no class")
+        if label and split == UNLABELED:
+            raise UserError(
+                f"{where}: {file} is unlabeled and has the class {label}: leave one out"
+            )
         folders = {printable(folder) for folder in file.split("/")[:-1]}
-        if label not in folders and (other := sorted(folders & classes)):
+        if label and label not in folders and (other := sorted(folders & classes)):
             raise UserError(
                 f"{where}: {file} lies in the folder of class {other[0]} and is said to be {label}"
             )
@@ -88,10 +94,11 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
 def rows_of(folder: ImageFolder) -> list[Row]:
     """A listed folder as a table that says the same."""
     columns = (folder.files, folder.labels, folder.splits.tolist(), folder.groups, folder.sources)
-    return [
+    rows = [
         Row(file, folder.classes[label], split, group, source)
         for file, label, split, group, source in zip(*columns, strict=True)
     ]
+    return [*rows, *(Row(file, "", UNLABELED) for file in folder.unlabeled)]
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,151 @@
+"""Photos without a label: the teacher answers them, and the student learns from the answers.
+
+They join the train split with the label NO_LABEL, which has no cross-entropy. A photo that looks
+like one in val or test is left out: a student would be scored on what it was trained on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from pytorch_side.config import Config
+from pytorch_side.data.cache import cache_folder
+from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.dataset import ImageFolder, check_corrupt
+from swin2mcu.common.dataset.near_duplicates import (
+    LOW,
+    NEAR_BITS,
+    Coefficients,
+    low_coefficients,
+    nearest,
+)
+from swin2mcu.common.dataset.walk import list_images, nothing_found
+from swin2mcu.common.pixels import open_upright
+
+NO_LABEL = -1
+
+log = logging.getLogger(__name__)
+
+
+def training_photos(folder: ImageFolder, config: Config) -> ImageFolder:
+    """The folder; with a teacher also the photos without a label. Raises UserError."""
+    settings = config.distillation
+    if not settings.used:
+        if settings.unlabeled:
+            raise UserError(
+                f"photos without a label ({settings.unlabeled}) need a teacher: set "
+                "distillation.alpha above 0"
+            )
+        return folder
+    whole = with_unlabeled(folder, settings.unlabeled)
+    if whole is not folder and (config.augment.mixup > 0 or settings.logit_loss == "dkd"):
+        raise UserError(
+            "photos without a label have no share of a class: set augment.mixup = 0 and "
+            "distillation.logit_loss = kl or dist"
+        )
+    return whole
+
+
+def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
+    """The folder with its photos without a label, and those below `more`, in its train split.
+
+    Says on stderr how many there are and how many were left out. Raises UserError for a `more` that
+    holds no photo, or the folder's own ones.
+    """
+    files = [*folder.unlabeled, *(_outside(folder, Path(more)) if more else ())]
+    if not files:
+        return folder
+    left_out = set(_like_scored(folder, files))
+    kept = [file for file in files if file not in left_out]
+    log.info(
+        "%d photos without a label join training; left out are %d that cannot be read or look like "
+        "one in val or test",
+        len(kept),
+        len(left_out),
+    )
+    count = len(kept)
+    return dataclasses.replace(
+        folder,
+        files=(*folder.files, *kept),
+        labels=np.concatenate([folder.labels, np.full(count, NO_LABEL, dtype=np.int64)]),
+        splits=np.concatenate([folder.splits, np.full(count, "train", dtype="<U5")]),
+        sources=(*folder.sources, *("" for _ in kept)),
+        groups=(*folder.groups, *("" for _ in kept)),
+        unlabeled=(),
+    )
+
+
+def _outside(folder: ImageFolder, place: Path) -> list[str]:
+    """Photos below another folder, as files relative to the data set's root."""
+    if not place.is_dir():
+        raise UserError(f"{place} is not a folder: name one that holds photos without a label")
+    root, place = folder.root.resolve(), place.resolve()
+    if place == root or place in root.parents:
+        raise UserError(f"{place} holds the labeled photos too: name a folder of its own")
+    found, passed = list_images(place)
+    if not found:
+        raise nothing_found(place, passed)
+    files = [Path(os.path.relpath(place / file, root)).as_posix() for file in found]
+    if own := {*folder.files} & {*files}:
+        raise UserError(f"{place} holds photos with a label, {min(own)} first: name another folder")
+    return [file for file in files if file not in set(folder.unlabeled)]
+
+
+def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
+    """Those of `files` that look like a photo of val or test, or cannot be read.
+
+    Decoding all photos takes minutes, so the answer is kept beside the decoded images.
+    """
+    scored = [
+        file
+        for file, split in zip(folder.files, folder.splits.tolist(), strict=True)
+        if split != "train"
+    ]
+    path = cache_folder() / f"unlabeled-{_key(folder.root, scored, files)}.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [str(file) for file in found]
+    own, theirs = (_coefficients(folder.root, names) for names in (files, scored))
+    unreadable = np.isnan(own[:, 0, 0])
+    if unreadable.any():
+        first = files[int(unreadable.argmax())]
+        check_corrupt("the photos without a label", int(unreadable.sum()), len(files), first)
+    near = np.zeros(len(files), dtype=bool)
+    theirs = theirs[~np.isnan(theirs[:, 0, 0])]
+    if len(theirs):
+        _, bits = nearest(own[~unreadable], theirs)
+        near[~unreadable] = bits <= NEAR_BITS
+    left_out = [files[i] for i in np.flatnonzero(near | unreadable)]
+    write_atomic(path, json.dumps(left_out))
+    return left_out
+
+
+def _coefficients(root: Path, files: Sequence[str]) -> Coefficients:
+    """(files, LOW, LOW); NaN where a photo cannot be read."""
+    found = np.full((len(files), LOW, LOW), np.nan, dtype=np.float32)
+    bar = Console(stderr=True)
+    for i, file in enumerate(track(files, "looking for duplicates", console=bar, transient=True)):
+        try:
+            found[i] = low_coefficients(open_upright(root / file))
+        except UserError as error:
+            log.warning("left out: %s", error)
+    return found
+
+
+def _key(root: Path, scored: Sequence[str], files: Sequence[str]) -> str:
+    digest = hashlib.sha256(f"{root.resolve()} {NEAR_BITS}".encode(errors="surrogateescape"))
+    for name in (*scored, "", *files):
+        stat = (root / name).stat()
+        line = f"{name} {stat.st_size} {stat.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""Photos without a label join a distilled student's training, and never what it is scored on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from pytorch_side import distill
+from pytorch_side.config import Config, with_values
+from pytorch_side.data.unlabeled import NO_LABEL, training_photos, with_unlabeled
+from pytorch_side.distillation.losses import cross_entropy, hybrid_loss
+from pytorch_side.nets.models import make_teacher
+from pytorch_side.nets.weights import read_weights, save_weights
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import scan_folder
+
+
+def smooth_photo(seed: int) -> Image.Image:
+    """A photo that has a hash of its own: big random patches."""
+    patches = np.random.default_rng(seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    return Image.fromarray(patches).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    for label in range(2):
+        for number in range(12):
+            path = root / f"class_{label}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            smooth_photo(100 * label + number).save(path)
+    return root
+
+
+def test_a_turned_copy_of_a_scored_photo_is_left_out(data: Path) -> None:
+    folder = scan_folder(data)
+    place = data / "unlabeled"
+    place.mkdir()
+    for number in range(3):
+        smooth_photo(900 + number).save(place / f"new {number}.png")
+    for split in ("val", "test", "train"):
+        file = folder.files[folder.indices(split)[0]]
+        turned = Image.open(data / file).transpose(Image.Transpose.ROTATE_90)
+        turned.resize((50, 50)).save(place / f"{split}.png")
+    whole = with_unlabeled(scan_folder(data))
+    added = whole.files[len(folder.files) :]
+    assert added == tuple(f"unlabeled/{name}.png" for name in ("new 0", "new 1", "new 2", "train"))
+    assert set(whole.labels[len(folder.files) :]) == {NO_LABEL}
+    assert len(whole.indices("train")) == len(folder.indices("train")) + 4
+    assert list(whole.indices("val")) == list(folder.indices("val"))
+    assert with_unlabeled(scan_folder(data)).files == whole.files  # from what was kept
+
+
+def test_photos_of_another_folder_are_found_from_the_root(data: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more" / "deep"
+    more.mkdir(parents=True)
+    smooth_photo(900).save(more / "x.png")
+    folder = scan_folder(data)
+    whole = with_unlabeled(folder, str(tmp_path / "more"))
+    assert whole.files[-1] == "../more/deep/x.png"
+    assert (whole.root / whole.files[-1]).is_file()
+
+
+def test_folders_that_are_no_unlabeled_photos_are_one_line(data: Path, tmp_path: Path) -> None:
+    folder = scan_folder(data)
+    with pytest.raises(UserError, match="is not a folder: name one that holds photos"):
+        with_unlabeled(folder, str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="holds the labeled photos too"):
+        with_unlabeled(folder, str(data))
+    with pytest.raises(UserError, match="holds photos with a label, class_0"):
+        with_unlabeled(folder, str(data / "class_0"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no image"):
+        with_unlabeled(folder, str(tmp_path / "empty"))
+
+
+def test_an_image_without_a_label_adds_nothing_to_the_sum() -> None:
+    logits = torch.randn(4, 3)
+    labels = torch.tensor([0, NO_LABEL, 2, NO_LABEL])
+    alone = functional.cross_entropy(logits[[0, 2]], labels[[0, 2]], label_smoothing=0.1)
+    assert torch.allclose(cross_entropy(logits, labels, 0.1), alone / 2)
+    none = torch.full((4,), NO_LABEL)
+    assert cross_entropy(logits, none, 0.1) == 0
+    whole = torch.tensor([0, 1, 2, 0])
+    assert torch.equal(
+        cross_entropy(logits, whole, 0.1),
+        functional.cross_entropy(logits, whole, label_smoothing=0.1),
+    )
+
+
+def test_what_needs_labels_or_a_teacher_is_refused(
+    data: Path, tiny_config: Callable[..., Config]
+) -> None:
+    (data / "unlabeled").mkdir()
+    smooth_photo(900).save(data / "unlabeled" / "x.png")
+    folder = scan_folder(data)
+    assert training_photos(folder, tiny_config()) is folder  # labels alone
+    with pytest.raises(UserError, match="need a teacher"):
+        training_photos(folder, tiny_config({"distillation.unlabeled": "more"}))
+    for key, value in {"augment.mixup": 0.5, "distillation.logit_loss": "dkd"}.items():
+        with pytest.raises(UserError, match="have no share of a class"):
+            training_photos(folder, tiny_config({"distillation.alpha": 0.5, key: value}))
+
+
+def test_a_student_learns_from_them(
+    data: Path, tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Other photos without a label, other weights; the teacher's answers for all are stored."""
+    config = tiny_config({"distillation.alpha": 0.5, "optimizer.epochs": 1})
+    path = tmp_path / "teacher.safetensors"
+    save_weights(make_teacher(config.teacher, 2), path, {"classes": ["class_0", "class_1"]})
+    config = with_values(config, {"teacher.init": str(path)})
+    weights = []
+    for seed in (900, 950):
+        shutil.rmtree(data / "unlabeled", ignore_errors=True)
+        (data / "unlabeled").mkdir()
+        for number in range(6):
+            smooth_photo(seed + number).save(data / "unlabeled" / f"{number}.png")
+        run = tmp_path / f"run{seed}"
+        distill.distill(config, scan_folder(data), run)
+        files = (run / "teacher_cache" / "files.json").read_text()
+        assert files.count("unlabeled/") == 6
+        weights.append(read_weights(run / "student.safetensors")[0])
+    assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_the_gradient_comes_from_the_teacher_alone(tiny_config: Callable[..., Config]) -> None:
+    settings = tiny_config({"distillation.alpha": 0.4}).distillation
+    logits = torch.randn(2, 3, requires_grad=True)
+    teacher = torch.randn(2, 3)
+    losses = hybrid_loss(logits, torch.tensor([NO_LABEL, NO_LABEL]), settings, 0.1, teacher)
+    losses["loss"].backward()
+    assert losses["cross_entropy"] == 0 and logits.grad is not None
+    assert (logits.grad.abs() > 0).all()
