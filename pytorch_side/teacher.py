@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pytorch_side.command import said_of_val, training_command
 from pytorch_side.config import Config, Pairs
-from pytorch_side.data.cache import decode_images
+from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
@@ -52,8 +52,13 @@ class TeacherWithHint(nn.Module):
         }
 
 
-def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
-    """Train the teacher that `config` describes into `run`; returns the last row of the log."""
+def train_teacher(
+    config: Config, folder: ImageFolder, run: Path, images: DecodedImages | None = None
+) -> dict[str, Any]:
+    """Train the teacher that `config` describes into `run`; returns the last row of the log.
+
+    It is trained on the train split of `images`, by default the folder's.
+    """
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
     torch.manual_seed(config.seed)
@@ -92,7 +97,7 @@ def train_teacher(config: Config, folder: ImageFolder, run: Path) -> dict[str, A
         save_weights(model.teacher, run / "teacher.safetensors", metadata)
 
     with accelerator.main_process_first():
-        images = decode_images(folder)
+        images = images or decode_images(folder)
     batches = TrainBatches(
         images,
         config,

@@ -78,19 +78,12 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
     """The description that a cache for this config and these images must have."""
     folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
-    if not config.teacher.init:
-        raise UserError("teacher.init is empty: name the teacher's .safetensors in the config")
+    teacher = _expected_teacher(config)
     # Existing caches have these keys: a new name would make them unusable.
     return {
         "split": split_digest(files),
         "classes": list(folder.classes),
-        "teacher": sha256_of(Path(config.teacher.init)),
-        "teacher views": config.distillation.flips,
-        "teacher input": {
-            "kind": config.teacher.input,
-            "size": config.teacher.size,
-            "bf16": config.distillation.bf16,
-        },
+        **teacher,
         "views": {
             "count": config.augment.cached,
             "seed": config.augment.seed,
@@ -106,12 +99,39 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
             "stages": list(stages_of(config)),
             "grid_max": config.distillation.attention_grid,
         },
-        "pixels": _pixel_sample(config, images),
+        "pixels": _pixel_sample(config, images, teacher["teacher input"]["size"]),
         "photos": photos_digest(folder, "train"),
     }
 
 
-def _pixel_sample(config: Config, images: DecodedImages) -> str:
+def _expected_teacher(config: Config) -> dict[str, Any]:
+    """What a cache says of its teacher. Without one in the config it is the cache's own choice:
+    an ensemble or cross-fitted teachers have no single file."""
+    if config.teacher.init:
+        return {
+            "teacher": sha256_of(Path(config.teacher.init)),
+            "teacher views": config.distillation.flips,
+            "teacher input": {
+                "kind": config.teacher.input,
+                "size": config.teacher.size,
+                "bf16": config.distillation.bf16,
+            },
+        }
+    about = read_about(Path(config.distillation.cache)) if config.distillation.cache else {}
+    try:
+        size = about["teacher input"]["size"]
+        known = {key: about[key] for key in ("teacher", "teacher input")}
+    except (KeyError, TypeError):
+        size = known = None
+    if not isinstance(size, int) or known is None:
+        raise UserError(
+            "teacher.init is empty: name the teacher's .safetensors in the config, or a finished "
+            "cache as distillation.cache"
+        )
+    return known
+
+
+def _pixel_sample(config: Config, images: DecodedImages, size: int) -> str:
     """A digest of one augmentation of a few images.
 
     It differs for a library that draws other pixels: cached outputs would then not belong to what a
@@ -121,7 +141,7 @@ def _pixel_sample(config: Config, images: DecodedImages) -> str:
     digest = hashlib.sha256()
     for position in positions[spread(len(positions), SAMPLED)]:
         seed = augmentation_seed(config.augment.seed, images.folder.files[position], 0)
-        settings, size = config.augment, config.teacher.size
+        settings = config.augment
         digest.update(
             training_image(images, positions, int(position), seed, settings, size).pixels.tobytes()
         )
@@ -130,6 +150,8 @@ def _pixel_sample(config: Config, images: DecodedImages) -> str:
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     """The finished teacher in eval mode. Raises UserError when it has other classes."""
+    if not config.teacher.init:
+        raise UserError(f"{config.distillation.cache} is unfinished and teacher.init is empty")
     _, metadata = read_weights(Path(config.teacher.init))
     try:
         known = parse_json(metadata["classes"])

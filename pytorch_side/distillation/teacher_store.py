@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, atomic_path, write_atomic
 from swin2mcu.common.json_file import parse_json
 
 ABOUT = "teacher_cache.json"
@@ -35,6 +37,7 @@ class TeacherCache:
     maps: dict[int, npt.NDArray[np.uint8]]
     channels: dict[int, int]  # of each stage of the teacher
     about: dict[str, Any]
+    folder: Path
 
 
 def pack_logits(logits: Tensor) -> npt.NDArray[np.float16]:
@@ -79,6 +82,7 @@ def open_teacher_cache(folder: Path, expected: dict[str, Any]) -> TeacherCache:
         maps={int(stage): arrays[f"maps-{stage}"] for stage in about["channels"]},
         channels={int(stage): count for stage, count in about["channels"].items()},
         about=about,
+        folder=folder,
     )
 
 
@@ -106,6 +110,21 @@ def open_arrays(
             raise _damaged(path, f"it holds {array.dtype}{list(array.shape)}")
         arrays[name] = array if mode == "r" else np.load(path, mmap_mode=mode)
     return arrays
+
+
+def write_teacher_cache(
+    folder: Path, about: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], files: list[str]
+) -> None:
+    """Write a finished cache. Raises UserError where `folder` exists."""
+    if about_path(folder).is_file():
+        raise UserError(f"{folder} holds a cache already: name another folder, or remove it")
+    for name, array in arrays.items():
+        with atomic_path(folder / f"{name}.npy") as temporary:
+            np.save(temporary, array)
+    write_atomic(folder / "files.json", json.dumps(files))
+    about = {**about, "split": split_digest(files), "done": len(files)}
+    # It comes last: without it the folder holds no cache.
+    write_atomic(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -148,6 +167,16 @@ def _damaged(path: Path, reason: str) -> UserError:
 
 
 WORDS = {"views": "augmentations", "teacher views": "flips of the teacher"}  # for a file's keys
+
+
+def check_alike(first: TeacherCache, other: TeacherCache, keys: Sequence[str]) -> None:
+    """Raise UserError naming the first of `keys` in which two caches differ."""
+    for key in keys:
+        if first.about[key] != other.about[key]:
+            raise UserError(
+                f"{other.folder} was made for another {WORDS.get(key, key)} than {first.folder}: make both with "
+                "the same photos, split and config"
+            )
 
 
 def check_same(folder: Path, about: dict[str, Any], expected: dict[str, Any]) -> None:

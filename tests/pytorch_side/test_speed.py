@@ -84,5 +84,6 @@ def test_an_epoch_on_cached_outputs_costs_at_most_15_percent_more(
         },
         {2: 192, 3: 384},
         {},
+        Path(),
     )
     assert teacher_cache_cost(config, images, outputs, 6) <= 1.15

@@ -1,0 +1,168 @@
+"""Train a teacher for each fold of the photos, and cache its outputs for those it did not see.
+
+    python -m pytorch_side.distillation.cross_fit --config TEACHER.toml --student STUDENT.toml
+                                                  --folds 2 --out runs/cross-fitted
+
+A teacher is right and sure of nearly all photos it was trained on, and so only repeats their labels
+(cross-fitting: Chernozhukov et al. 2018, arXiv 1608.00060; for distillation Dao et al. 2021, arXiv
+2104.09732). The student's config names OUT/teacher_cache as `distillation.cache` and leaves
+`teacher.init` empty. Interrupted, the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytorch_side.command import images_of
+from pytorch_side.config import Config, load_config, with_values
+from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.unlabeled import NO_LABEL, training_photos
+from pytorch_side.distillation.teacher_cache import expectation, make_teacher_cache
+from pytorch_side.distillation.teacher_store import (
+    TeacherCache,
+    about_path,
+    open_teacher_cache,
+    write_teacher_cache,
+)
+from pytorch_side.teacher import train_teacher
+from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.paths import data_folder
+
+FOLDS_MAX = 20
+
+
+def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """(files,) the fold of each train photo, -1 of others; groups stay together.
+
+    Every class is dealt out evenly. Raises UserError where a class has fewer photos (or groups)
+    than folds.
+    """
+    draw = np.random.default_rng(seed)
+    folds = np.full(len(folder.files), -1, dtype=np.int64)
+    positions = folder.indices("train")
+    fold_of: dict[str, int] = {}
+    for label in sorted({*folder.labels[positions].tolist()}):
+        members = [int(i) for i in positions[folder.labels[positions] == label]]
+        units = sorted({folder.groups[i] or folder.files[i] for i in members})
+        if label != NO_LABEL and len(units) < count:
+            raise UserError(
+                f"class {folder.classes[label]} has {len(units)} photos or groups to train on, too "
+                f"few for {count} folds: take fewer folds"
+            )
+        fresh = [unit for unit in units if unit not in fold_of]
+        for number, unit in enumerate(draw.permutation(fresh)):
+            fold_of[str(unit)] = number % count
+        for i in members:
+            folds[i] = fold_of[folder.groups[i] or folder.files[i]]
+    return folds
+
+
+def only(images: DecodedImages, chosen: npt.NDArray[np.bool_]) -> DecodedImages:
+    """The same images with a train split of the chosen ones; the rest of it belongs to none."""
+    splits = images.folder.splits.copy()
+    splits[(splits == "train") & ~chosen] = "other"
+    return dataclasses.replace(images, folder=dataclasses.replace(images.folder, splits=splits))
+
+
+def cross_fit(
+    teacher: Config, student: Config, folder: ImageFolder, folds: int, run: Path
+) -> TeacherCache:
+    """Train `folds` teachers and join their outputs for photos that they did not see.
+
+    `teacher` describes their training, `student` the augmentations and maps to cache. Raises
+    UserError for mixup, which mixes photos of different folds.
+    """
+    if student.augment.mixup > 0:
+        raise UserError("mixup mixes photos of different folds: set augment.mixup = 0")
+    images = decode_images(training_photos(folder, student))
+    fold_of = deal_folds(images.folder, folds, teacher.seed)
+    labeled = images.folder.labels != NO_LABEL
+    place = run / "teacher_cache"
+    caches = []
+    for fold in range(folds):
+        own = run / f"fold-{fold + 1}"
+        train_teacher(teacher, folder, own, only(images, (fold_of != fold) & labeled))
+        config = _asked(student, teacher, own / "teacher.safetensors")
+        unseen = only(images, fold_of == fold)
+        caches.append(make_teacher_cache(unseen, config, own / "teacher_cache"))
+        logging.info("fold %d: %s", fold + 1, _right(caches[-1], unseen))
+    about = expectation(_asked(student, teacher, run / "fold-1" / "teacher.safetensors"), images)
+    about |= {"teacher": [cache.about["teacher"] for cache in caches]}
+    if not about_path(place).is_file():
+        files = [images.folder.files[i] for i in images.folder.indices("train")]
+        about["channels"] = caches[0].about["channels"]
+        write_teacher_cache(place, about, _join(caches, files), files)
+    return open_teacher_cache(place, {k: v for k, v in about.items() if k != "channels"})
+
+
+def _asked(student: Config, teacher: Config, weights: Path) -> Config:
+    """The student's config with a finished teacher in place of its own."""
+    return with_values(
+        student,
+        {
+            "teacher.name": teacher.teacher.name,
+            "teacher.arguments": teacher.teacher.arguments,
+            "teacher.stem": teacher.teacher.stem,
+            "teacher.size": teacher.teacher.size,
+            "teacher.input": teacher.teacher.input,
+            "teacher.pretrained": False,
+            "teacher.init": str(weights),
+        },
+    )
+
+
+def _right(cache: TeacherCache, images: DecodedImages) -> str:
+    """How often a teacher is right on labeled photos that it was not trained on."""
+    folder = images.folder
+    positions = [i for i in folder.indices("train") if folder.labels[i] != NO_LABEL]
+    rows = [cache.row[folder.files[i]] for i in positions]
+    answers = cache.logits[rows, 0].argmax(axis=1)
+    share = float((answers == folder.labels[positions]).mean())
+    return f"right on {share:.2%} of {len(rows)} photos it was not trained on"
+
+
+def _join(caches: Sequence[TeacherCache], files: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """The outputs for `files`, each from the one cache that has it."""
+    where = {file: (cache, row) for cache in caches for file, row in cache.row.items()}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name: np.stack([getattr(where[file][0], name)[where[file][1]] for file in files])
+        for name in ("seeds", "logits")
+    }
+    for stage in caches[0].maps:
+        found = [where[file][0].maps[stage][where[file][1]] for file in files]
+        arrays[f"maps-{stage}"] = np.stack(found)
+    return arrays
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--config", type=Path, required=True, help="how a teacher is trained")
+    parser.add_argument("--student", type=Path, required=True, help="the student's config")
+    parser.add_argument("--folds", type=int, default=2, help="teachers to train (2)")
+    parser.add_argument("--data", type=Path, help="a folder or a CSV (default: $SWIN2MCU_DATA)")
+    parser.add_argument("--out", type=Path, default=Path("runs/cross-fitted"))
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        if not 2 <= arguments.folds <= FOLDS_MAX:
+            raise UserError(f"--folds must be 2 to {FOLDS_MAX}")
+        teacher, student = load_config(arguments.config), load_config(arguments.student)
+        folder = images_of(teacher, data_folder(arguments.data))
+        made = cross_fit(teacher, student, folder, arguments.folds, arguments.out)
+        count = len(made.row)
+        print(f"{made.folder}: {count} images, each answered by a teacher that did not see it")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,85 @@
+"""Average the cached outputs of several teachers: an ensemble that a student learns from.
+
+    python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR
+
+All caches answer the same augmentations of the same images. A student's config names the result as
+`distillation.cache` and leaves `teacher.init` empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytorch_side.distillation.teacher_store import (
+    TeacherCache,
+    check_alike,
+    open_teacher_cache,
+    write_teacher_cache,
+)
+from swin2mcu.common.cli import Parser, UserError, run_command
+
+
+def average(caches: Sequence[TeacherCache]) -> dict[str, npt.NDArray[Any]]:
+    """The means of logits and of maps, as a cache stores them.
+
+    Raises UserError where two caches answer different questions.
+    """
+    first = caches[0]
+    for other in caches[1:]:
+        check_alike(first, other, ("split", "classes", "views", "map"))
+        if not np.array_equal(first.seeds, other.seeds):
+            raise UserError(f"{other.folder} was made of other augmentations than {first.folder}")
+        if any(other.maps[stage].shape != maps.shape for stage, maps in first.maps.items()):
+            raise UserError(
+                f"{other.folder} has maps of another size than {first.folder}: make both without "
+                "maps, with distillation.attention_pairs = []"
+            )
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "seeds": np.asarray(first.seeds),
+        "logits": _mean([cache.logits for cache in caches]).astype(np.float16),
+    }
+    for stage in first.maps:
+        mean = _mean([cache.maps[stage] for cache in caches])
+        top = np.maximum(mean.max(axis=(2, 3), keepdims=True), 1e-6)
+        arrays[f"maps-{stage}"] = np.rint(mean / top * 255).astype(np.uint8)
+    return arrays
+
+
+def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    total = np.zeros(arrays[0].shape, dtype=np.float32)
+    for array in arrays:
+        total += array
+    return total / np.float32(len(arrays))
+
+
+def make_ensemble(folders: Sequence[Path], out: Path) -> TeacherCache:
+    """Average finished caches into a new one. Raises UserError where that has no meaning."""
+    caches = [open_teacher_cache(folder, {}) for folder in folders]
+    about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
+    write_teacher_cache(out, about, average(caches), list(caches[0].row))
+    return open_teacher_cache(out, {})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("caches", nargs="+", type=Path, metavar="CACHE", help="finished caches")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new cache")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if len(set(arguments.caches)) < 2:
+            raise UserError("an ensemble has two teachers or more: name their caches")
+        made = make_ensemble(arguments.caches, arguments.out)
+        count = len(arguments.caches)
+        print(f"{arguments.out}: the mean of {count} teachers, {len(made.row)} images")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

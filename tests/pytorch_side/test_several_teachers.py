@@ -1,0 +1,153 @@
+"""Ensembles and cross-fitted teachers leave one cache that a student learns from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytorch_side import distill
+from pytorch_side.config import Config, with_values
+from pytorch_side.data.cache import decode_images
+from pytorch_side.distillation import cross_fit, ensemble
+from pytorch_side.distillation.teacher_cache import make_teacher_cache
+from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
+from pytorch_side.nets.models import make_teacher
+from pytorch_side.nets.weights import save_weights
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import ImageFolder, scan_folder
+
+
+def answered(
+    folder: ImageFolder, config: Config, place: Path, changes: dict[str, object] | None = None
+) -> TeacherCache:
+    """The cache of a teacher of random weights in `place`/cache."""
+    place.mkdir()
+    path = place / "teacher.safetensors"
+    save_weights(make_teacher(config.teacher, 3), path, {"classes": list(folder.classes)})
+    config = with_values(config, {"teacher.init": str(path), **(changes or {})})
+    return make_teacher_cache(decode_images(folder), config, place / "cache")
+
+
+def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    config = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1})
+    made = [answered(folder, config, tmp_path / name) for name in ("one", "two")]
+    out = tmp_path / "both"
+    caches = [str(cache.folder) for cache in made]
+    assert ensemble.main([*caches, "--out", str(out)]) == 0
+    both = open_teacher_cache(out, {})
+    mean = np.mean([cache.logits.astype(np.float32) for cache in made], axis=0)
+    assert np.abs(both.logits - mean).max() <= 1e-3 * np.abs(mean).max()
+    assert not np.array_equal(both.logits, made[0].logits)
+    stage = next(iter(both.maps))
+    assert both.maps[stage].max(axis=(2, 3)).min() == 255
+    row = distill.distill(
+        with_values(config, {"distillation.cache": str(out)}), folder, tmp_path / "run"
+    )
+    assert float(row["logit"]) > 0
+    assert ensemble.main([*caches, "--out", str(out)]) == 2  # it is not overwritten
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"augment.seed": 5}, "another views"),
+        ({"augment.cached": 3}, "another views"),
+        ({"distillation.attention_grid": 2}, "another map"),
+    ],
+)
+def test_answers_to_other_questions_are_not_averaged(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    line: str,
+) -> None:
+    folder, config = scan_folder(make_folder()), tiny_config()
+    one = answered(folder, config, tmp_path / "one").folder
+    two = answered(folder, config, tmp_path / "two", changes).folder
+    assert ensemble.main([str(one), str(two), "--out", str(tmp_path / "both")]) == 2
+    assert line in capsys.readouterr().err
+    assert not (tmp_path / "both").exists()
+    assert ensemble.main([str(one), str(one), "--out", str(tmp_path / "both")]) == 2
+    assert "two teachers or more" in capsys.readouterr().err
+
+
+def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = scan_folder(make_folder(images=14))
+    teacher = tiny_config({"optimizer.epochs": 1, "augment.cached": 0})
+    student = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1})
+    seen: list[set[str]] = []
+    train = cross_fit.train_teacher
+
+    def watched(config: Config, whole: ImageFolder, run: Path, images: object) -> object:
+        own = images.folder  # type: ignore[attr-defined]
+        seen.append({own.files[i] for i in own.indices("train")})
+        return train(config, whole, run, images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cross_fit, "train_teacher", watched)
+    run = tmp_path / "folds"
+    made = cross_fit.cross_fit(teacher, student, folder, 2, run)
+    files = [folder.files[i] for i in folder.indices("train")]
+    assert list(made.row) == files
+    assert not seen[0] & seen[1] and seen[0] | seen[1] == set(files)
+    for fold in range(2):
+        own = open_teacher_cache(run / f"fold-{fold + 1}" / "teacher_cache", {})
+        assert set(own.row) == set(files) - seen[fold]
+        for file, row in own.row.items():
+            assert np.array_equal(made.logits[made.row[file]], own.logits[row])
+    again = cross_fit.cross_fit(teacher, student, folder, 2, run)  # resumed at its end
+    assert np.array_equal(again.logits, made.logits)
+    config = with_values(student, {"distillation.cache": str(run / "teacher_cache")})
+    distill.distill(config, folder, tmp_path / "student")
+    with pytest.raises(UserError, match="made for another split"):
+        other = scan_folder(make_folder(images=15, name="other"))
+        distill.distill(config, other, tmp_path / "student2")
+
+
+def test_folds_deal_every_class_and_keep_groups(make_folder: Callable[..., Path]) -> None:
+    folder = scan_folder(make_folder(images=14))
+    folds = cross_fit.deal_folds(folder, 3, seed=0)
+    train = folder.indices("train")
+    assert set(folds[train]) == {0, 1, 2} and (np.delete(folds, train) == -1).all()
+    for label in range(3):
+        counts = np.bincount(folds[train][folder.labels[train] == label], minlength=3)
+        assert counts.max() - counts.min() <= 1
+    with pytest.raises(UserError, match=r"class_0 has .* too few for 20 folds"):
+        cross_fit.deal_folds(folder, 20, seed=0)
+
+
+def test_a_cache_that_says_nothing_of_its_teacher_is_refused(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    config = tiny_config({"distillation.alpha": 0.5})
+    with pytest.raises(UserError, match=r"or a finished cache as distillation\.cache"):
+        distill.distill(config, folder, tmp_path / "run")
+    cache = answered(folder, config, tmp_path / "one").folder
+    named = with_values(config, {"distillation.cache": str(cache)})
+    distill.distill(named, folder, tmp_path / "run")
+    about = cache / "teacher_cache.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "done": 1}))
+    with pytest.raises(UserError, match=r"is unfinished and teacher\.init is empty"):
+        distill.distill(named, folder, tmp_path / "run2")
+
+
+def test_mixup_over_folds_is_refused(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    config = tiny_config({"augment.mixup": 0.5})
+    with pytest.raises(UserError, match="mixup mixes photos of different folds"):
+        cross_fit.cross_fit(config, config, scan_folder(make_folder()), 2, tmp_path)
