@@ -32,6 +32,7 @@ from pytorch_side.config import (
     with_values,
 )
 from pytorch_side.log import read_log
+from pytorch_side.nets.packaged import PREFIX
 from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.paths import data_folder
@@ -103,7 +104,7 @@ def make_foundations(
         path: str = fields[field]
         if match := TRAINED_HERE.fullmatch(path):
             make(match[1], match[2], sources, wanted_by)
-        elif path and not Path(path).is_file():
+        elif path and not path.startswith(PREFIX) and not Path(path).is_file():
             raise UserError(
                 f"{wanted_by[-1]} needs {field} = {path}, which is missing: name its folder with "
                 "--weights, or download a student's ImageNet weights with --pretrained"

@@ -54,6 +54,8 @@ class Student(Record):
     size: Pixels = 96  # 96…160 fits boards with 256 KB…512 KB of RAM
     init: str = ""  # weights to start from: 5 points better than random ones on 12,000 leaves
     pretrained: bool = False  # timm's ImageNet weights; needs the internet
+    # A wider network whose weights `init` or `pretrained` name: evenly chosen channels of them.
+    selected_from: str = ""
     dropout: Dropped = 0.2  # before the classifier
 
 
@@ -61,7 +63,7 @@ class Teacher(Record):
     name: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin" takes arguments
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)  # of timm's SwinTransformer
     stem: str = ""  # a timm network whose stages to stride 16 replace the patch embedding
-    stem_init: str = ""  # its pretrained weights
+    stem_init: str = ""  # its pretrained weights: a file, or "package:NAME" of an installed package
     size: Pixels = 224  # in pixels; the teacher's windows fit it
     init: str = ""  # weights to start from, or of the finished teacher when distilling
     input: Literal["half", "imagenet"] = "half"  # "half": (p - 127.5) / 127.5

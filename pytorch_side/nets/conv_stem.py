@@ -1,8 +1,8 @@
 """A pretrained convolutional stem under a Swin, in place of its patch embedding.
 
 "Early Convolutions Help Transformers See Better", Xiao et al. 2021 (arXiv 2106.14881): here the
-stages of a MobileNetV3 up to stride 16, with ImageNet weights. Without them a small Swin is worse
-on ten thousand images. Reports name the stem beside such a teacher's accuracy.
+stages of a MobileNet or EfficientNet up to stride 16, with ImageNet weights. Without them a small
+Swin is worse on ten thousand images. Reports name the stem beside such a teacher's accuracy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ConvStem(nn.Module):
     """timm's `embed_layer`: images (batch, 3, h, w) → tokens (batch, h / 16, w / 16, channels)."""
 
     def __init__(self, trunk: nn.Module, img_size: int, embed_dim: int, **_: Any) -> None:
-        """`trunk` is a timm MobileNetV3; of its stages those up to stride 16 are kept."""
+        """`trunk` is a timm MobileNetV3 or EfficientNet; its stages up to stride 16 are kept."""
         super().__init__()
         self.conv_stem, self.bn1 = trunk.conv_stem, trunk.bn1
         strides = [int(info["reduction"]) for info in trunk.feature_info]

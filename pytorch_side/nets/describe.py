@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytorch_side.config import Config, read_saved_config
+from pytorch_side.nets.packaged import PREFIX
 
 
 def describe_teacher(config: Config, made: Config | None) -> str:
@@ -33,6 +34,8 @@ def saved_beside(weights: Path | None) -> Config | None:
 
 
 def _of(path: str) -> str:
-    """The run that a weight file belongs to, or else the file's own name."""
+    """The run that a weight file belongs to, or else the file's or the package's own name."""
+    if path.startswith(PREFIX):
+        return path.removeprefix(PREFIX)
     file = Path(path)
     return file.parent.name if file.stem in ("student", "teacher") else file.stem

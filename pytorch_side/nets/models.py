@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from pytorch_side.config import Pairs, Student, Teacher
 from pytorch_side.nets.conv_stem import STRIDE, ConvStem
 from pytorch_side.nets.hub import hub_without_retries
-from pytorch_side.nets.weights import load_weights, read_weights, student_of
+from pytorch_side.nets.packaged import PREFIX, load_packaged
+from pytorch_side.nets.selection import select_weights
+from pytorch_side.nets.weights import CLASSIFIERS, load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
 TEACHER_INPUTS = ("half", "imagenet")  # the values of teacher.input
@@ -86,7 +88,17 @@ def make_student(
 def student_from(settings: Student, class_count: int) -> nn.Module:
     """The student that a config describes."""
     init, pretrained = settings.init, settings.pretrained
-    return make_student(settings.name, class_count, init, pretrained, settings.dropout)
+    if not settings.selected_from:
+        return make_student(settings.name, class_count, init, pretrained, settings.dropout)
+    if not init and not pretrained:
+        raise UserError(
+            f"student.selected_from takes weights of {settings.selected_from}: name them as "
+            "student.init, or set student.pretrained"
+        )
+    wide = make_student(settings.selected_from, class_count, init, pretrained)
+    narrow = make_student(settings.name, class_count, dropout=settings.dropout)
+    select_weights(wide, narrow, CLASSIFIERS)
+    return narrow
 
 
 def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
@@ -126,11 +138,25 @@ def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
 
 
 def _stem_network(settings: Teacher) -> nn.Module:
-    """The network whose first stages become the teacher's stem."""
-    if settings.init:  # a finished teacher brings the stem's weights along
-        return make_student(settings.stem, 2)
-    init, pretrained = settings.stem_init, settings.pretrained
-    return make_student(settings.stem, 2, init, pretrained, init_key="teacher.stem_init")
+    """The network whose first stages become the teacher's stem. Raises UserError.
+
+    Weights come from a file, an installed package or timm's hub; a finished teacher brings them.
+    """
+    init = "" if settings.init else settings.stem_init
+    pretrained = settings.pretrained and not settings.init and not init
+    if "mobilenetv3" in settings.stem and not init.startswith(PREFIX):
+        return make_student(settings.stem, 2, init, pretrained, init_key="teacher.stem_init")
+    trunk = _create(settings.stem, "teacher.stem_init", pretrained=pretrained, num_classes=1000)
+    if not all(hasattr(trunk, part) for part in ("conv_stem", "bn1", "blocks", "feature_info")):
+        raise UserError(
+            f"teacher.stem {settings.stem} has no MobileNet's or EfficientNet's stages: try "
+            "tf_efficientnet_lite0"
+        )
+    if init.startswith(PREFIX):
+        load_packaged(trunk, settings.stem, init)
+    elif init:
+        load_weights(trunk, Path(init))
+    return trunk
 
 
 def teacher_input(images: Tensor, kind: str) -> Tensor:
