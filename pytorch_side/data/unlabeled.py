@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from pytorch_side.config import Config
 from pytorch_side.data.cache import cache_folder
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, check_corrupt
 from swin2mcu.common.dataset.near_duplicates import (
     LOW,
@@ -133,7 +132,7 @@ def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
 def _coefficients(root: Path, files: Sequence[str]) -> Coefficients:
     """(files, LOW, LOW); NaN where a photo cannot be read."""
     found = np.full((len(files), LOW, LOW), np.nan, dtype=np.float32)
-    bar = Console(stderr=True)
+    bar = plain_console(stderr=True)
     for i, file in enumerate(track(files, "looking for duplicates", console=bar, transient=True)):
         try:
             found[i] = low_coefficients(open_upright(root / file))

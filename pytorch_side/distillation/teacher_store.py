@@ -174,8 +174,8 @@ def check_alike(first: TeacherCache, other: TeacherCache, keys: Sequence[str]) -
     for key in keys:
         if first.about[key] != other.about[key]:
             raise UserError(
-                f"{other.folder} was made for another {WORDS.get(key, key)} than {first.folder}: make both with "
-                "the same photos, split and config"
+                f"{other.folder} was made for another {WORDS.get(key, key)} than {first.folder}: "
+                "make both with the same photos, split and config"
             )
 
 

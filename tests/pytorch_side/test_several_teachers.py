@@ -57,8 +57,8 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"augment.seed": 5}, "another views"),
-        ({"augment.cached": 3}, "another views"),
+        ({"augment.seed": 5}, "another augmentations"),
+        ({"augment.cached": 3}, "another augmentations"),
         ({"distillation.attention_grid": 2}, "another map"),
     ],
 )
