@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytorch_side.config import Config, with_values
+from pytorch_side.config import Config, load_config, with_values
 from pytorch_side.nets.models import (
     make_student,
     make_teacher,
@@ -138,3 +138,10 @@ def test_a_selection_needs_weights_to_select_from() -> None:
     settings = with_values(Config(), {"student.selected_from": "tf_mobilenetv3_small_100"}).student
     with pytest.raises(UserError, match="takes weights of tf_mobilenetv3_small_100"):
         student_from(settings, 3)
+
+
+def test_the_config_of_such_a_teacher_opens_its_package(package: Path) -> None:
+    config = load_config(Path(__file__).parents[2] / "configs" / "teacher-lite.toml")
+    teacher = make_teacher(config.teacher, 10)
+    given = list(torch.load(package, weights_only=True).values())
+    assert torch.equal(teacher.patch_embed.conv_stem.weight, given[0])
