@@ -110,8 +110,8 @@ def cross_entropy(
 ) -> Tensor:
     """Averaged over the batch; an image whose label is NO_LABEL adds nothing to the sum.
 
-    So each image weighs the same, whatever share of a batch has labels. With class weights (classes,)
-    an image weighs as much as its class.
+    So each image weighs the same, whatever share of a batch has labels; with class weights
+    (classes,) as much as its class.
     """
     if labels.dim() > 1 or not bool((labels == NO_LABEL).any()):
         return functional.cross_entropy(

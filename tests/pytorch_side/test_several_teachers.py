@@ -112,7 +112,7 @@ def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
     assert np.array_equal(again.logits, made.logits)
     config = with_values(student, {"distillation.cache": str(run / "teacher_cache")})
     distill.distill(config, folder, tmp_path / "student")
-    with pytest.raises(UserError, match="made for another split"):
+    with pytest.raises(UserError, match="made with other split"):
         other = scan_folder(make_folder(images=15, name="other"))
         distill.distill(config, other, tmp_path / "student2")
 
