@@ -29,7 +29,7 @@ from swin2mcu.common.accuracy import show_accuracy, standard_error
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder, spread
 from swin2mcu.common.paths import data_folder
-from swin2mcu.common.pixels import open_upright, resize
+from swin2mcu.common.pixels import cropped, open_upright, resize
 from swin2mcu.common.tables import table_text
 from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
@@ -45,13 +45,17 @@ class Leaf:
     mask: Mask
 
 
-def cut_leaves(folder: ImageFolder, split: str, limit: int | None) -> tuple[list[Leaf], int]:
-    """The leaves of a split that can be cut out, and how many cannot."""
+def cut_leaves(
+    folder: ImageFolder, split: str, limit: int | None, shape: tuple[int, int]
+) -> tuple[list[Leaf], int]:
+    """The leaves of a split that can be cut out, and how many cannot; `shape` is the network's."""
+    height, width = shape
     positions = folder.indices(split)
     positions = positions[spread(len(positions), limit)]
     leaves, failed = [], 0
     for i in track(positions, "cutting leaves out", console=status, transient=True):
-        photo = np.asarray(open_upright(folder.root / folder.files[i]))
+        image = open_upright(folder.root / folder.files[i])
+        photo = np.asarray(cropped(image, height, width, folder.crop))
         mask = cutout.leaf_mask(photo)
         if mask is None:
             failed += 1
@@ -94,7 +98,7 @@ def answers_of(model: Model, run: Run, leaves: Sequence[Leaf], seed: int) -> dic
 def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int) -> dict[str, Any]:
     """Cut, ask, count. A look at test is logged."""
     folder = import_folder(data, card=model.card)
-    leaves, failed = cut_leaves(folder, split, limit)
+    leaves, failed = cut_leaves(folder, split, limit, model.card.input_shape[:2])
     with tempfile.TemporaryDirectory() as work:
         _, run = load_pc(model.int8, model.sha256, Path(work))
         right = answers_of(model, run, leaves, seed)

@@ -77,7 +77,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_another_classs_background_is_taken(data: Path) -> None:
     """The first pixel is always background: it is of the other photo, or of its own."""
-    leaves, failed = backgrounds.cut_leaves(scan_folder(data), "train", None)
+    leaves, failed = backgrounds.cut_leaves(scan_folder(data), "train", None, (SIZE, SIZE))
     assert failed == 0
     draw = np.random.default_rng(0)
     for leaf in leaves:
