@@ -33,6 +33,7 @@ from pytorch_side.config.records import (
 )
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.json_file import read_json
 
 __all__ = [
     "UNREADABLE",
@@ -133,8 +134,8 @@ def save_config(config: Config, path: Path) -> None:
 def read_saved_config(path: Path) -> Config:
     """Read a run's config.json, an older version's too. Raises UserError for another file."""
     try:
-        return saved_config(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError, RecursionError) as error:
+        return saved_config(read_json(path), str(path))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"cannot read {path}: {error}; name the folder of a training run"
         ) from error

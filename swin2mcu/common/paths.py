@@ -16,7 +16,8 @@ PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # its figures: the only one
 
 def refuse_published(path: Path) -> None:
     """Raises UserError for a file of a published model: only publishing writes there."""
-    if path.resolve().is_relative_to(ZOO.resolve()):
+    # Path.resolve() raises at a link to itself.
+    if Path(os.path.realpath(path)).is_relative_to(ZOO.resolve()):
         raise UserError(
             f"{path} belongs to a published model: `python host_tools/publish.py RUN NAME` alone "
             "writes there"
