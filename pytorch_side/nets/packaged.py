@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from swin2mcu.common.cli import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PREFIX = "package:"
 
@@ -39,6 +40,8 @@ def load_packaged(model: nn.Module, network: str, init: str) -> None:
     Raises UserError for an unknown package, one that is not installed, or weights of another
     network.
     """
+    import torch  # here: commands that only describe a run read PREFIX
+
     name = init.removeprefix(PREFIX)
     if name not in PACKAGES:
         raise UserError(
@@ -55,7 +58,7 @@ def load_packaged(model: nn.Module, network: str, init: str) -> None:
         # PyTorch's own words advise to load such a file unsafely.
         raise UserError(f"{path} holds no weights that can be read: install {name} anew") from error
     own = model.state_dict()
-    tensors = all(isinstance(value, Tensor) for value in given)
+    tensors = all(isinstance(value, torch.Tensor) for value in given)
     if not tensors or [v.shape for v in given] != [v.shape for v in own.values()]:
         raise UserError(f"{path} holds weights of another network than {network}")
     model.load_state_dict(dict(zip(own, given, strict=True)))
