@@ -7,6 +7,6 @@ distillation_gain.py  distilled students beside their matched controls
 teachers.py           teachers, and their cached outputs
 int8.py               float, PTQ and QAT of a run
 zoo.py                the published models, and the runs they come from
-data_audit.py         near-duplicates, background probes, recall
+data_audit.py         near-duplicates, backgrounds, recall
 cost.py               what training costs
 """

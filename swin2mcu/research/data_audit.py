@@ -1,4 +1,4 @@
-"""Data audit as Markdown: near-duplicates between splits, background probes, recall of classes."""
+"""Data audit as Markdown: near-duplicates, background probes, swapped backgrounds, recall."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ def split_lines(evaluated: Path) -> list[str]:
         "picture of the whole photo. The largest class alone gives "
         f"{probe['given'][0]['majority_top1']:.1%}.",
         *table(f"split | near-duplicates | {heads}", lines),
+    ]
+
+
+def background_lines(evaluated: Path) -> list[str]:
+    """Accuracy of each model on swapped backgrounds, from the files of `swin2mcu backgrounds`."""
+    reports = [read_json(path) for path in sorted(evaluated.glob("*-backgrounds-*.json"))]
+    if not reports:
+        return []
+    kinds = list(reports[0]["top1"])
+    lines = [
+        line(
+            f"{one['model']}, {one['images']:,} leaves of {one['split']}",
+            *(f"{one['top1'][kind]:.1%} ± {one['standard_error'][kind]:.1%}" for kind in kinds),
+        )
+        for one in reports
+    ]
+    failed = ", ".join(f"{one['not_cut']}" for one in reports)
+    return [
+        "Top-1 of the int8 models when each leaf is cut out and set on another background (could "
+        f"not be cut out: {failed}):",
+        *table(" | ".join(["model", *kinds]), lines),
     ]
 
 

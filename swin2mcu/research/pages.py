@@ -15,7 +15,7 @@ from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.documents import replace_part
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
-from swin2mcu.research.data_audit import recall_section, split_lines
+from swin2mcu.research.data_audit import background_lines, recall_section, split_lines
 from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.zoo import models_lines, published_section
@@ -33,7 +33,7 @@ class Figures:
     every_table: bool  # whether no other experiment exists
     runs: Path
     zoo: Path
-    evaluated: Path  # the files of evaluate audit and probe
+    evaluated: Path  # the files of evaluate audit and probe, and of backgrounds
 
 
 def parts(figures: Figures) -> dict[str, list[str]]:
@@ -42,6 +42,7 @@ def parts(figures: Figures) -> dict[str, list[str]]:
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
         "gain": gain_lines(_all_gains(figures), f"{FOLDER}/gain.svg"),
         "audit": split_lines(figures.evaluated),
+        "backgrounds": background_lines(figures.evaluated),
         "cost": cache_cost_lines(figures.runs / "speed"),
     }
 
@@ -90,9 +91,10 @@ def write(document: Path, figures: Figures) -> list[Path]:
 
 
 def _contents(folder: Path) -> Sequence[str]:
-    """A link to every page, by its title."""
+    """One line of links to every page, by its title."""
     titles = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
-    return [
-        f"- [{text.partition(chr(10))[0].removeprefix('# ')}]({folder.name}/{name})"
+    links = [
+        f"[{text.partition(chr(10))[0].removeprefix('# ')}]({folder.name}/{name})"
         for name, text in titles.items()
     ]
+    return ["; ".join(links) + "."]

@@ -18,6 +18,7 @@ from swin2mcu.common.test_access import log_access, read_accesses
 from swin2mcu.research import comparison
 from swin2mcu.research.__main__ import main, score_finished
 from swin2mcu.research.comparison import differences
+from swin2mcu.research.data_audit import background_lines
 from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
 from swin2mcu.research.pages import Figures, pages, parts
 from swin2mcu.research.table import ExperimentSpec, find_tables, read_table
@@ -291,7 +292,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert main(arguments) == 0
     written = page.read_text()
     assert "nothing shown" in written
-    assert "- [Gain](results/tiny.md)\n" in document.read_text()
+    assert "[Gain](results/tiny.md)" in document.read_text()
     # Nothing here is distilled, and no run of the published models is here: their parts stay.
     for part in ("gain", "cost"):
         assert part_of(document, part) == part_of(ours, part)
@@ -355,3 +356,23 @@ def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
     table.write_text(TABLE + row)
     assert parts(replace(shown, tables={"table": read_table(table, runs)}))["gain"] == []
     assert find_tables(tmp_path) == [tmp_path / "other.toml", table]
+
+
+def test_swapped_backgrounds_are_a_row_a_model(tmp_path: Path) -> None:
+    assert background_lines(tmp_path) == []
+    for name, top1 in (("a", 0.5), ("b", 0.25)):
+        report = {
+            "model": name,
+            "split": "val",
+            "images": 1000,
+            "not_cut": 3,
+            "top1": {"the photo itself": top1},
+            "standard_error": {"the photo itself": 0.01},
+        }
+        (tmp_path / f"leaves-backgrounds-{name}.json").write_text(json.dumps(report))
+    lines = background_lines(tmp_path)
+    assert lines[-2:] == [
+        "| a, 1,000 leaves of val | 50.0% ± 1.0% |",
+        "| b, 1,000 leaves of val | 25.0% ± 1.0% |",
+    ]
+    assert "could not be cut out: 3, 3" in lines[0]

@@ -63,7 +63,9 @@ const Case kCases[] = {
     // 1.8.190: one of the second register's bytes, here the fourth, for all of the first's.
     {"vsmulas", {1, -2, 3, 60}, {9, 9, 9, -3}, {-3, 6, -9, -128, 0, 0, 0, 0,  0, 0,
                                                 0,  0, 0,  0,    0, 0, 1, -2, 3, 60}},
-    // EE.VCMP: all bits of a lane where it holds. 1.8.201, EE.VSUBS.S32: saturates.
+    // EE.VCMP: all bits of a lane where it holds (Espressif's esp-dl 65799d3, PIE SIMD reference,
+    // section 7).
+    // 1.8.201, EE.VSUBS.S32: saturates.
     {"vcmp_eq_s8", {1, -1, 5}, {2, -1, -5}, {0, -1, 0, -1}},
     {"vcmp_gt_s8", {1, -1, 5}, {2, -2, -5}, {0, -1, -1, 0}},
     {"vcmp_lt_s8", {1, -1, 5}, {2, -2, -5}, {-1, 0, 0, 0}},
@@ -72,6 +74,7 @@ const Case kCases[] = {
      Words({5, INT32_MIN, INT32_MAX}),
      Words({7, 1, -1}),
      {-2, -1, -1, -1, 0, 0, 0, -128, -1, -1, -1, 127}},
+    // 1.8.214, EE.XORQ: of all 128 bits.
     {"xorq", {1, -1, 5}, {3, -128, 5}, {2, 127, 0, 0}},
     // 40 * 127 * 127 > 2^19 - 1 = 0x7ffff, and its negative; 40 * 1 * 2 = 80.
     {"packed", {127, -127, 1}, {127, 127, 2}, {-1, -1, 7, 0, -128, 80, 0, 0}},
