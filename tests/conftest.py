@@ -18,9 +18,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoded images go to the test's own folder."""
+def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images go to the test's own folder, and no command takes the user's photos.
+
+    Tests of the real photos read $SWIN2MCU_DATA when they are imported.
+    """
     monkeypatch.setenv("SWIN2MCU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
 
 
 @pytest.fixture

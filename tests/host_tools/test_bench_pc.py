@@ -148,10 +148,9 @@ def test_generated_c_answers_byte_for_byte_like_tflite_micro(
 
 
 def test_a_run_without_images_keeps_the_score_of_before(
-    measured: tuple[Path, dict[str, dict]], monkeypatch: pytest.MonkeyPatch
+    measured: tuple[Path, dict[str, dict]],
 ) -> None:
     run, before = measured
-    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
     assert main([str(run), "--threads", "1", "--runs", "5", "--only", "litert-int8"]) == 0
     after = json.loads((run / "results.json").read_text())["targets"]
     assert after["pc-litert-int8"]["accuracy"] == before["pc-litert-int8"]["accuracy"]
@@ -178,18 +177,15 @@ def test_bad_input_is_one_line(
     capfd: pytest.CaptureFixture[str],
     arguments: list[str],
     words: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)  # its images are of other classes
     assert main([str(measured[0]) if word == "RUN" else word for word in arguments]) == 2
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and words in lines[0]
 
 
 def test_results_of_another_model_are_not_overwritten(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
     run = make_run(tmp_path / "run")
     foreign = json.dumps({"schema": 1, "model_sha256": "0" * 64, "name": "x", "targets": {}})
     (run / "results.json").write_text(foreign)

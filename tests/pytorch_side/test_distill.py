@@ -151,8 +151,7 @@ def test_a_mistake_is_one_line_and_exit_2(
 
 
 def test_without_data_the_error_says_how_to_name_some(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
     assert distill.main([]) == 2
     assert "SWIN2MCU_DATA" in capsys.readouterr().err
