@@ -102,14 +102,9 @@ class Device:
         while self.stats.reloads < last_reload:
             if not self.load(image):
                 continue
-            answer = self.request(
-                Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
-            )
-            if answer.type == Type.RESULT:
-                result = parse_result(answer.payload)
-                if result.input_crc == crc:
-                    self.stats.payload_bytes += len(image)
-                    return result
+            if (result := self._run(runs)) and result.input_crc == crc:
+                self.stats.payload_bytes += len(image)
+                return result
             self.stats.reloads += 1  # reset between Load and Run
         raise UserError(f"the board lost an image {MAX_RELOADS} times: does it keep resetting?")
 
@@ -128,11 +123,7 @@ class Device:
             self.request(Type.FRAME, kind)
             if not self.load(frame, Type.PART):
                 continue
-            answer = self.request(
-                Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
-            )
-            if answer.type == Type.RESULT:
-                result = parse_result(answer.payload)
+            if result := self._run(runs):
                 if result.input_crc == crc:
                     self.stats.payload_bytes += len(frame)
                     return result
@@ -144,6 +135,13 @@ class Device:
                     )
             self.stats.reloads += 1
         raise UserError(f"the board lost a frame {MAX_RELOADS} times: does it keep resetting?")
+
+    def _run(self, runs: int) -> Result | None:
+        """Run what was loaded; None where the board lost it, by a reset."""
+        answer = self.request(
+            Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
+        )
+        return parse_result(answer.payload) if answer.type == Type.RESULT else None
 
     def profile(self) -> list[StepCost]:
         """Run the model once and say what each step of it cost."""
