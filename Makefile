@@ -58,6 +58,7 @@ check: setup-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	git ls-files -z | xargs -0 $(PY) -m codespell_lib
 	git ls-files '*.c' '*.cc' '*.h' | xargs clang-format --dry-run -Werror
 
 format: setup-dev
@@ -90,7 +91,7 @@ board-table: setup
 bench-mcu: setup-dev
 	$(PY) host_tools/bench_mcu.py
 
-# Fails when the published models cost more instructions or modelled cycles than firmware/counts.json says.
+# Fails when the published models cost more instructions or modeled cycles than firmware/counts.json says.
 bench-check: setup-dev
 	$(PY) host_tools/bench_mcu.py --check
 

@@ -1,10 +1,10 @@
-"""Count the instructions, modelled cycles, RAM and flash of generated C on emulated Cortex-M.
+"""Count the instructions, modeled cycles, RAM and flash of generated C on emulated Cortex-M.
 
     python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa esp32s3] [--check]
     python host_tools/bench_mcu.py --fusions
 
 TFLite Micro's figures stand beside them. Counts are deterministic: they compare, and regress, to
-the instruction. They are not times, and neither are modelled cycles (host_tools/mcu/cycles.py).
+the instruction. They are not times, and neither are modeled cycles (host_tools/mcu/cycles.py).
 Every count is taken with the logits compared to those of TFLite Micro's interpreter. A network that
 the zoo does not hold yet (small-160) is counted with random weights, which cost the same, and says
 so.
@@ -60,7 +60,7 @@ PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they a
 ALLOWED_GROWTH = 1.02
 ESP32S3 = "esp32s3"  # counted by the interpreter of its assembly
 XTENSA = "xtensa"  # counted by the firmware of the board qemu-xtensa
-GUARDED = ("instructions", "modelled_cycles", "ram_bytes", "flash_bytes")
+GUARDED = ("instructions", "modeled_cycles", "ram_bytes", "flash_bytes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

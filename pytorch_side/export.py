@@ -22,6 +22,7 @@ from pytorch_side.int8.qparams import integer_weights
 from pytorch_side.qat import load_quantized
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, atomic_path, run_command
+from swin2mcu.common.lock import lock_folder
 
 OPSET = 17  # what onnx2tf 1.28 is tested with
 
@@ -118,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        print(export(arguments.run))
+        with lock_folder(arguments.run):
+            print(export(arguments.run))
         print(f"next: python -m tinyml.convert {arguments.run}", file=sys.stderr)
 
     return run_command(command)

@@ -41,7 +41,7 @@ from swin2mcu.common.accuracy import qat_caution, say_accuracy
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.lock import locked
+from swin2mcu.common.lock import lock_folder, locked
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import resize
 
@@ -228,7 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe.check()
         saved = read_saved_config(arguments.run / "config.json")
         folder = images_of(saved, data_folder(arguments.data))
-        card = quantize(arguments.run, folder, recipe, line)
+        with lock_folder(arguments.run):
+            card = quantize(arguments.run, folder, recipe, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]

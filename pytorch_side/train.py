@@ -6,6 +6,7 @@ its number. So a run that is killed at any moment and resumed ends with the same
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -30,6 +31,7 @@ from pytorch_side.log import write_log
 from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
+from swin2mcu.common.lock import lock_folder
 
 Losses = dict[str, Tensor]
 
@@ -53,10 +55,27 @@ def train_loop(
     checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. Ends with `model`
     holding the averaged weights.
 
-    Raises UserError when a loss or a gradient is not finite, before it reaches the weights, and
-    when the checkpoint is of another config, network or images, or not seen by every process.
+    Raises UserError when a loss or a gradient is not finite, before it reaches the weights, when
+    the checkpoint is of another config, network or images, or not seen by every process, and when
+    another command trains into `run`.
     """
     accelerator = accelerator or make_accelerator()
+    alone = lock_folder(run) if accelerator.is_main_process else contextlib.nullcontext()
+    with alone:
+        return _epochs(model, batches, loss_of_batch, score, save, config, run, accelerator)
+
+
+def _epochs(
+    model: nn.Module,
+    batches: TrainBatches,
+    loss_of_batch: Callable[[nn.Module, Batch], Losses],
+    score: Callable[[nn.Module], dict[str, float]],
+    save: Callable[[nn.Module], None],
+    config: Config,
+    run: Path,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """train_loop() while it holds the lock of `run`."""
     settings = config.optimizer
     main = accelerator.is_main_process
     groups = _groups(model, settings.weight_decay)

@@ -21,7 +21,7 @@ from host_tools.mcu.bare_metal import (
     section_bytes,
 )
 from host_tools.mcu.blocks import disassemble, edges_of
-from host_tools.mcu.cycles import modelled_cycles
+from host_tools.mcu.cycles import modeled_cycles
 from host_tools.mcu.profile import Interval, profile
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError
@@ -40,7 +40,7 @@ class CountedStep:
     step: str
     operators: str
     instructions: int
-    modelled_cycles: int
+    modeled_cycles: int
     macs: int
 
 
@@ -54,7 +54,7 @@ class Count:
     engine: str
     compiler: str
     instructions: int
-    modelled_cycles: int  # see cycles.py
+    modeled_cycles: int  # see cycles.py
     macs: int
     ram_bytes: int  # arena, with input and output in it, and stack
     arena_bytes: int
@@ -111,7 +111,7 @@ def count_model(
         build(core, program, engine, [COUNTER / "count_model.c"], [WEIGHTS])
         status, text, intervals = profile(core, program)
         sizes = section_bytes(program)
-        cycles = _modelled_cycles(core, program, intervals)
+        cycles = _modeled_cycles(core, program, intervals)
     if status:
         raise UserError(f"{name} on {core_name}: the program ended with {status}: {text.strip()}")
     lines = [line.split("\t") for line in text.splitlines()]
@@ -134,7 +134,7 @@ def count_model(
         engine="aot",
         compiler=f"gcc {compiler_version()}",
         instructions=figures["total"],
-        modelled_cycles=sum(cycles),
+        modeled_cycles=sum(cycles),
         macs=compiled.macs,
         ram_bytes=figures["arena_bytes"] + figures["stack_bytes"],
         arena_bytes=figures["arena_bytes"],
@@ -147,11 +147,11 @@ def count_model(
     )
 
 
-def _modelled_cycles(core: Core, program: Path, intervals: Sequence[Interval]) -> list[int]:
+def _modeled_cycles(core: Core, program: Path, intervals: Sequence[Interval]) -> list[int]:
     mcpu = next(f.removeprefix("-mcpu=") for f in core.flags if f.startswith("-mcpu="))
     instructions = disassemble(program, mcpu)
     edges = [edges_of(instructions, interval) for interval in intervals]
-    return [round(cycles) for cycles in modelled_cycles(mcpu, edges)]
+    return [round(cycles) for cycles in modeled_cycles(mcpu, edges)]
 
 
 def baseline_for(count: Count, baseline: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
-"""Modelled cycles: what a processor's documented timing gives for the blocks that ran.
+"""Modeled cycles: what a processor's documented timing gives for the blocks that ran.
 
-Cortex-M7 and M55 are modelled by LLVM's scheduling models (llvm-mca of a pinned version), the
-Cortex-M4 by Arm's table. A block is modelled behind the block that ran before it, so that
+Cortex-M7 and M55 are modeled by LLVM's scheduling models (llvm-mca of a pinned version), the
+Cortex-M4 by Arm's table. A block is modeled behind the block that ran before it, so that
 instructions pair up and wait across the border of two blocks. Nothing here knows of caches, wait
-states, refills after a wrongly predicted branch, or the interconnect: what is modelled stands
+states, refills after a wrongly predicted branch, or the interconnect: what is modeled stands
 beside measured cycles and is not one of them.
 """
 
@@ -26,7 +26,7 @@ from swin2mcu.common.cli import UserError, write_atomic
 REPEATED, SETTLED = 8, 4
 
 
-def modelled_cycles(mcpu: str, intervals: Sequence[Counter[Edge]]) -> list[float]:
+def modeled_cycles(mcpu: str, intervals: Sequence[Counter[Edge]]) -> list[float]:
     """Of everything that ran in each interval (see blocks.edges_of), on the processor that LLVM
     calls `mcpu`."""
     edges = list(dict.fromkeys(edge for interval in intervals for edge in interval))
@@ -57,24 +57,24 @@ def _load(store: Path) -> dict[str, list[int]]:
 
 
 def _piece(before: Block, block: Block) -> str:
-    """The instructions to be modelled for a block behind another one."""
+    """The instructions to be modeled for a block behind another one."""
     blocks = [block] * REPEATED if before == block else [before, block]
     return "\n".join(i.text for b in blocks for i in b)
 
 
 def _cost(mcpu: str, before: Block, block: Block, issued: list[int]) -> float:
-    count = _modelled(mcpu, block)
+    count = _modeled(mcpu, block)
     if not count:
         return 0
     if before == block:
         return (issued[-1] - issued[SETTLED * count - 1]) / (REPEATED - SETTLED)
-    ahead = _modelled(mcpu, before) if before else 0
+    ahead = _modeled(mcpu, before) if before else 0
     if len(issued) != ahead + count:
         raise RuntimeError(f"llvm-mca models another number of instructions of {block} on {mcpu}")
     return issued[-1] - (issued[ahead - 1] if ahead else -1)
 
 
-def _modelled(mcpu: str, block: Block) -> int:
+def _modeled(mcpu: str, block: Block) -> int:
     """LLVM's models leave out what they have no timing for. The Cortex-M7's leaves IT out, as a
     processor that folds it into the instruction before it; the M55's the low-overhead loops."""
     left_out = "[dw]ls(tp)?$|le(tp)?$" if mcpu == "cortex-m55" else "it[te]*$"

@@ -63,7 +63,7 @@ def _goals(counts: Sequence[Count], goals: Sequence[Goal], baseline: Any) -> lis
 
 def _limits(counts: Sequence[Count]) -> list[str]:
     lines = [
-        _row("model", "core", "MACs", "limit", "here", "per MAC", "modelled cycles", "per MAC"),
+        _row("model", "core", "MACs", "limit", "here", "per MAC", "modeled cycles", "per MAC"),
         "|---|---|---|---|---|---|---|---|",
     ]
     for count in counts:
@@ -76,8 +76,8 @@ def _limits(counts: Sequence[Count]) -> list[str]:
                 f"{limit / 1e6:.2f} M",
                 f"{count.instructions / 1e6:.2f} M",
                 f"{count.instructions / count.macs:.2f}",
-                f"{count.modelled_cycles / 1e6:.2f} M",
-                f"{count.modelled_cycles / count.macs:.2f}",
+                f"{count.modeled_cycles / 1e6:.2f} M",
+                f"{count.modeled_cycles / count.macs:.2f}",
             )
         )
     return lines
@@ -86,16 +86,16 @@ def _limits(counts: Sequence[Count]) -> list[str]:
 def _steps(counts: Sequence[Count]) -> list[str]:
     """Shares of the kinds of steps, and how many times their limit they take; a step that streams
     several kernels is named after all of them."""
-    lines = [_row("model", "core", "share of the modelled cycles"), "|---|---|---|"]
+    lines = [_row("model", "core", "share of the modeled cycles"), "|---|---|---|"]
     for count in counts:
         kinds: Counter[str] = Counter()
         limits: Counter[str] = Counter()
         for step in count.per_operator:
             kind = re.sub(r"^step\d+_", "", step.step).replace("_", " + ")
-            kinds[kind] += step.modelled_cycles
+            kinds[kind] += step.modeled_cycles
             limits[kind] += step.macs // MACS_PER_CYCLE[count.core]
         shares = ", ".join(
-            f"{kind} {cycles / count.modelled_cycles:.0%}"
+            f"{kind} {cycles / count.modeled_cycles:.0%}"
             + (f" ({cycles / limits[kind]:.1f} x)" if limits[kind] else "")
             for kind, cycles in kinds.most_common(5)
         )

@@ -30,8 +30,8 @@ def fusion_jobs() -> list[tuple[tuple[str, ...], str]]:
 def fusions_table(counts: Sequence[Count]) -> list[str]:
     """Lines of Markdown; `counts` are those of fusion_jobs()."""
     lines = [
-        "| without | M7 instructions | modelled cycles | arena "
-        "| M55 instructions | modelled cycles | arena |",
+        "| without | M7 instructions | modeled cycles | arena "
+        "| M55 instructions | modeled cycles | arena |",
         "|---|---|---|---|---|---|---|",
     ]
     for left, m7, m55 in zip(WITHOUT, counts[::2], counts[1::2], strict=True):
@@ -40,7 +40,7 @@ def fusions_table(counts: Sequence[Count]) -> list[str]:
         for count in (m7, m55):
             cells += [
                 f"{count.instructions / 1e6:.2f} M",
-                f"{count.modelled_cycles / 1e6:.2f} M",
+                f"{count.modeled_cycles / 1e6:.2f} M",
                 f"{count.arena_bytes:,}",
             ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,4 +1,4 @@
-"""Others' measured cycles of MLPerf Tiny's vision networks, beside ours modelled.
+"""Others' measured cycles of MLPerf Tiny's vision networks, beside ours modeled.
 
 firmware/mlperf_measured.json holds what was published and where: milliseconds, or inferences in a
 second, at a clock. The two kinds of figures stand in one table and are never compared: a model
@@ -49,7 +49,7 @@ def _measured(entry: dict[str, Any]) -> Measured:
 
 
 def measured_table(counts: Sequence[Count]) -> list[str]:
-    """Lines of Markdown: by network and core, ours modelled first."""
+    """Lines of Markdown: by network and core, ours modeled first."""
     lines = [
         "| network | core | engine | cycles per MAC | | source |",
         "|---|---|---|---|---|---|",
@@ -59,8 +59,8 @@ def measured_table(counts: Sequence[Count]) -> list[str]:
     for model, core in sorted(key for key in keys if key[0] in MACS):
         for count in counts:
             if (count.model, count.core) == (model, core):
-                each = count.modelled_cycles / count.macs
-                cells = "this project", f"{each:.2f}", "modelled", "`make bench-mcu`"
+                each = count.modeled_cycles / count.macs
+                cells = "this project", f"{each:.2f}", "modeled", "`make bench-mcu`"
                 lines.append(_row(model, core, *cells))
         for other in others:
             if (other.model, other.core) == (model, core):

@@ -21,7 +21,7 @@ class Goal:
 
     model: str
     core: str
-    field: str  # of Count: instructions, modelled_cycles, ram_bytes or beyond_weights_bytes
+    field: str  # of Count: instructions, modeled_cycles, ram_bytes or beyond_weights_bytes
     required: int
     aim: int
 
@@ -64,7 +64,7 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
         "core",
         "instructions",
         "per MAC",
-        "modelled cycles",
+        "modeled cycles",
         "per MAC",
         "TFLM *",
         "ratio",
@@ -81,8 +81,8 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
             count.core,
             f"{count.instructions:,}",
             f"{count.instructions / count.macs:.2f}",
-            f"{count.modelled_cycles:,}",
-            f"{count.modelled_cycles / count.macs:.2f}",
+            f"{count.modeled_cycles:,}",
+            f"{count.modeled_cycles / count.macs:.2f}",
             f"{other['instructions'] / 1e6:.1f} M" if other else "-",
             f"{other['instructions'] / count.instructions:.1f}x" if other else "-",
             f"{count.ram_bytes:,} ({count.arena_bytes:,} + {count.stack_bytes:,})",
@@ -94,7 +94,7 @@ def print_counts(counts: Sequence[Count], baseline: dict[str, Any]) -> None:
     console = _console()
     console.print(table)
     console.print(f"* not reproduced here: {versions}. Instructions are counts, not times.")
-    console.print("Modelled cycles know of no caches, wait states or wrongly predicted branches.")
+    console.print("Modeled cycles know of no caches, wait states or wrongly predicted branches.")
 
 
 def print_steps(counts: Sequence[Count]) -> None:
@@ -105,18 +105,18 @@ def print_steps(counts: Sequence[Count]) -> None:
             "step",
             "operators",
             "instructions",
-            "modelled cycles",
+            "modeled cycles",
             "share",
             "limit",
             "of the limit",
         )
         for step in count.per_operator:
-            share = step.modelled_cycles / count.modelled_cycles
+            share = step.modeled_cycles / count.modeled_cycles
             table.add_row(
                 step.step,
                 step.operators,
                 f"{step.instructions:,}",
-                f"{step.modelled_cycles:,}",
+                f"{step.modeled_cycles:,}",
                 f"{share:.1%}",
                 *_limit(count.core, step),
             )
@@ -129,7 +129,7 @@ def _limit(core: str, step: CountedStep) -> tuple[str, str]:
     if not step.macs:
         return "-", "-"
     limit = step.macs / MACS_PER_CYCLE[core]
-    return f"{limit:,.0f}", f"{step.modelled_cycles / limit:.2f} x"
+    return f"{limit:,.0f}", f"{step.modeled_cycles / limit:.2f} x"
 
 
 _WORDS = ("model", "weights", "core", "figure", "step", "operators", "standing")

@@ -54,6 +54,7 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, spread
 from swin2mcu.common.json_file import parse_json
+from swin2mcu.common.lock import lock_folder
 
 SHARD = 64  # images between two saves
 SAMPLED = 16  # images whose pixels are checked when a cache is opened
@@ -205,22 +206,33 @@ def ask(
 def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> TeacherCache:
     """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
-    A part that is in `out` already is kept. Raises UserError when `out` has another description.
+    A part that is in `out` already is kept. Raises UserError when `out` has another description,
+    or another command fills it.
     """
     if config.augment.cached < 1:
         raise UserError(
             "augment.cached is 0: set how many augmentations of an image to cache, for example 10"
         )
     cv2.setNumThreads(1)
-    folder, settings = images.folder, config.augment
-    positions = folder.indices("train")
-    files = [folder.files[i] for i in positions]
+    folder = images.folder
+    files = [folder.files[i] for i in folder.indices("train")]
     expected = expectation(config, images)
     about = read_about(out)
     if about:
         check_same(out, about, expected)
         if about["done"] >= len(files):
             return open_teacher_cache(out, expected)
+    with lock_folder(out):
+        _fill(images, config, out, expected)
+    return open_teacher_cache(out, expected)
+
+
+def _fill(images: DecodedImages, config: Config, out: Path, expected: dict[str, Any]) -> None:
+    """Compute the outputs that `out` lacks, SHARD images at a time."""
+    folder, settings = images.folder, config.augment
+    positions = folder.indices("train")
+    files = [folder.files[i] for i in positions]
+    about = read_about(out)
     teacher = load_teacher(config, folder.classes)
     teacher.to("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -261,7 +273,6 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
             now = {**about, "done": start + len(seeds)}
             write_atomic(about_path(out), json.dumps(now, indent=2) + "\n")
             bar.advance(task, len(seeds))
-    return open_teacher_cache(out, expected)
 
 
 def _ask_all(

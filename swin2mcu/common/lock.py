@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from swin2mcu.common.cli import UserError
@@ -36,3 +37,12 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator
         yield
     finally:
         lock.release()
+
+
+def lock_folder(folder: Path) -> AbstractContextManager[None]:
+    """For as long as a command makes the files of `folder`. Raises UserError when another one does.
+
+    It is not waited for: what it makes would be made a second time.
+    """
+    busy = f"another command is writing {folder}: wait for it, or end it"
+    return locked(folder / "making", timeout_s=0, busy=busy)

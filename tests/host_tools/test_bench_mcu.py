@@ -23,7 +23,7 @@ COUNT = Count(
     engine="aot",
     compiler="gcc 12.2.1",
     instructions=20_000_000,
-    modelled_cycles=19_000_000,
+    modeled_cycles=19_000_000,
     macs=11_057_600,
     ram_bytes=32_000,
     arena_bytes=31_500,
@@ -41,7 +41,7 @@ def test_growth_beyond_two_percent_is_refused(capsys: pytest.CaptureFixture[str]
     assert bench_mcu.check([COUNT], committed) == 0
     assert bench_mcu.check([replace(COUNT, instructions=20_400_000)], committed) == 0
     assert bench_mcu.check([replace(COUNT, instructions=20_400_001)], committed) == 1
-    assert bench_mcu.check([replace(COUNT, modelled_cycles=19_400_000)], committed) == 1
+    assert bench_mcu.check([replace(COUNT, modeled_cycles=19_400_000)], committed) == 1
     assert bench_mcu.check([replace(COUNT, ram_bytes=40_000)], committed) == 1
     assert bench_mcu.check([replace(COUNT, flash_bytes=1_700_000)], committed) == 1
     assert bench_mcu.check([replace(COUNT, instructions=10_000_000)], committed) == 0
@@ -72,7 +72,7 @@ def test_committed_counts_name_what_they_count() -> None:
     assert counts, "run `make bench-mcu` and commit what it writes"
     for entry in counts:
         assert entry["instructions"] == sum(s["instructions"] for s in entry["per_operator"])
-        assert entry["modelled_cycles"] == sum(s["modelled_cycles"] for s in entry["per_operator"])
+        assert entry["modeled_cycles"] == sum(s["modeled_cycles"] for s in entry["per_operator"])
         assert entry["macs"] == sum(s["macs"] for s in entry["per_operator"])
         assert entry["ram_bytes"] == entry["arena_bytes"] + entry["stack_bytes"]
 

@@ -30,10 +30,10 @@ def test_each_has_its_source_and_the_networks_size() -> None:
         assert one.model in MACS and one.source.startswith("mlcommons/tiny_results_v1.")
 
 
-def test_ours_is_called_modelled_and_theirs_measured() -> None:
-    ours = replace(COUNT, model="mlperf-vww", core="m7", macs=1000, modelled_cycles=900)
+def test_ours_is_called_modeled_and_theirs_measured() -> None:
+    ours = replace(COUNT, model="mlperf-vww", core="m7", macs=1000, modeled_cycles=900)
     lines = measured_table([ours, COUNT])
-    assert "| mlperf-vww | M7 | this project | 0.90 | modelled | `make bench-mcu` |" in lines
+    assert "| mlperf-vww | M7 | this project | 0.90 | modeled | `make bench-mcu` |" in lines
     assert sum("this project" in line for line in lines) == 1
     assert all(("measured" in line) != ("this project" in line) for line in lines[2:])
     assert len(lines) == 2 + 1 + len(load_measured())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import re
 import shutil
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from pytorch_side.reproduce import Sources, compare, foundations, main, make, wi
 from swin2mcu.common.card import Card, save_card
 from swin2mcu.common.cli import UserError
 
+ROOT = Path(__file__).parents[2]
 COMMON = """student.name = "tf_mobilenetv3_small_minimal_100"
 student.size = 32
 teacher.name = "swin"
@@ -140,12 +144,26 @@ def measured(top1: float, split: str = "val", images: int = 100) -> dict[str, ob
     return {"split": split, "images": images, "top1": top1}
 
 
-def test_half_a_point_below_is_near_and_more_is_not() -> None:
+def test_another_draw_of_the_published_model_reproduces_it() -> None:
+    """The three seeds that were trained pass, whichever of them is the published one."""
+    text = (ROOT / "docs/results/small-96.md").read_text()
+    seeds = [
+        float(value)
+        for value in re.findall(r"^\| small-96\S* \|.*\| ([\d.]+)% ±[^|]*\| [+-]", text, re.M)
+    ]
+    assert len(seeds) == 3
+    assert round(statistics.stdev(seeds), 2) == reproduce.SEED_SD
+    for one, other in itertools.permutations(seeds, 2):
+        line = compare({"int8": measured(one / 100)}, {"int8": measured(other / 100)})
+        assert list(line.values()) == [True]
+
+
+def test_a_model_below_what_seeds_give_does_not() -> None:
     published = {"float": measured(0.97), "int8": measured(0.96, "test")}
-    assert list(compare({"float": measured(0.9749)}, published).values()) == [True]
-    lines = compare({"float": measured(0.97), "int8": measured(0.954, "test")}, published)
+    assert list(compare({"float": measured(0.947)}, published).values()) == [True]
+    lines = compare({"float": measured(0.97), "int8": measured(0.935, "test")}, published)
     assert list(lines.values()) == [True, False]
-    assert "int8 on test: 95.40%, published 96.00%, -0.60 points" in lines
+    assert "int8 on test: 93.50%, published 96.00%, -2.50 points" in lines
     better = compare({"float": measured(0.99)}, published)  # reproduces it as well
     assert list(better.items()) == [("float on val: 99.00%, published 97.00%, +2.00 points", True)]
     for other in (measured(0.97, "test"), measured(0.97, images=99)):
@@ -161,10 +179,10 @@ def test_the_check_reads_both_cards(place: Path, capsys: pytest.CaptureFixture[s
     save_card(card, place / "tinyml/zoo/aim/card.json")
     assert main(["aim", "--check"]) == 0
     values = json.loads((place / "tinyml/zoo/aim/card.json").read_text())
-    values["accuracy"]["qat"]["top1"] = 0.91
+    values["accuracy"]["qat"]["top1"] = 0.93
     (place / "tinyml/zoo/aim/card.json").write_text(json.dumps(values))
     assert main(["aim", "--check"]) == 1
-    assert "more than 0.5 points below" in capsys.readouterr().err
+    assert "more than 2.4 points below" in capsys.readouterr().err
 
 
 def test_the_projects_chains_have_no_gap() -> None:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.json_file import read_json
+from swin2mcu.common.lock import lock_folder
 from tinyml.format.facts import count_macs, count_parameters
 from tinyml.format.tflite import Graph, parse
 
@@ -170,7 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        card = convert(arguments.run, lambda text: print(text, file=sys.stderr, flush=True))
+        with lock_folder(arguments.run):
+            card = convert(arguments.run, lambda text: print(text, file=sys.stderr, flush=True))
         if arguments.json:
             print(json.dumps(dataclasses.asdict(card)))
             return

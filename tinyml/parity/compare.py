@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from tinyml.parity.record import misses
-from tinyml.parity.stages import ROUNDED, Stage
+from tinyml.parity.stages import ALL_ROUNDED, Stage
 
 BATCH = 16  # images between two moves of the progress bar
 DECIDED = 1.0
@@ -50,7 +50,7 @@ def compare_stages(
         other = logits[stage.against] if stage.against else None
         records.append(record_of(stage, logits[stage.name], other, labels, output_scale))
     first, last = stages[0], stages[-1]
-    whole = Stage("end-to-end", first.name, "lsb", last.run, ROUNDED)
+    whole = Stage("end-to-end", first.name, "lsb", last.run, ALL_ROUNDED)
     own, other = logits[last.name], logits[first.name]
     return [*records, record_of(whole, own, other, labels, output_scale)]
 

@@ -29,6 +29,9 @@ SAME_BYTES: Limits = {"max_difference": 0}
 SAME_FUNCTION: Limits = {"relative_max": 1e-4}  # float32 rounds differently in another order
 # Rounding to int8 changes the function a little.
 ROUNDED: Limits = {"relative_rms": 0.5, "decided_agreement": 0.9}
+# Three roundings in a row: independent errors of 0.5 each have an rms of 0.5 x sqrt(3) = 0.87, and
+# 0.9 of 0.9 of 0.9 of the images, 0.73, keep their class. A stricter bound fails right models.
+ALL_ROUNDED: Limits = {"relative_rms": 0.87, "decided_agreement": 0.7}
 # Another implementation, whose single steps of rounding grow on the way: no bound on its logits.
 # operators.py bounds it operator by operator.
 OTHER_KERNELS: Limits = {"decided_agreement": 0.9}

@@ -19,7 +19,7 @@ typedef struct {
 } Channels;
 
 // Rows that do not exist are replaced by the first; their lanes are not stored. (Written out: a
-// loop over four lanes is vectorised into more than this.)
+// loop over four lanes is vectorized into more than this.)
 static inline Channels channels_from(int32_t c, int32_t k, int32_t cout, const int8_t* weights,
                                      const Requant* requant) {
   const mve_pred16_t lanes = vctp32q((uint32_t)(cout - c));

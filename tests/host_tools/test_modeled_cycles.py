@@ -1,4 +1,4 @@
-"""Modelled cycles: what is counted, how blocks are made of it, what a block is said to take."""
+"""Modeled cycles: what is counted, how blocks are made of it, what a block is said to take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from host_tools.mcu import cortex_m4
 from host_tools.mcu.bare_metal import CORES, build
 from host_tools.mcu.blocks import Block, Instruction, disassemble, edges_of
-from host_tools.mcu.cycles import modelled_cycles, schedule
+from host_tools.mcu.cycles import modeled_cycles, schedule
 from host_tools.mcu.profile import Interval, parse, profile
 
 # Two intervals: rounds of a loop with a branch that is taken every second time, and a function that
@@ -103,7 +103,7 @@ def test_the_m7_pairs_loads_with_products_but_no_multiple_loads() -> None:
     assert schedule("cortex-m7", loops) == [8.0, 6.0]
 
 
-def test_a_kept_schedule_is_not_modelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_schedule_is_not_modeled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first = schedule("cortex-m7", [(PAIRED, PAIRED)])
     monkeypatch.setattr("host_tools.mcu.cycles._issue_cycles", None)
     assert schedule("cortex-m7", [(PAIRED, PAIRED)]) == first
@@ -136,4 +136,4 @@ def test_a_taken_branch_of_the_m4_refills_the_pipeline() -> None:
 def test_cycles_are_counts_times_costs() -> None:
     product, load = block("smlad r0, r8, r10, r0"), block("ldr r0, [r1]", at=0x104)
     once, often = Counter({(product, load): 1}), Counter({(product, load): 10})
-    assert modelled_cycles("cortex-m4", [once, often]) == [2, 20]
+    assert modeled_cycles("cortex-m4", [once, often]) == [2, 20]

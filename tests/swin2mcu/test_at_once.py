@@ -1,0 +1,101 @@
+"""Two commands that make the same files: one of them does it, the other says so in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytorch_side import distill, export, qat, teacher
+from pytorch_side.distillation import teacher_cache
+from pytorch_side.log import read_log
+from pytorch_side.nets.models import load_student
+from swin2mcu.common.lock import lock_folder
+from tinyml.convert import __main__ as convert
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+student.name = "tf_mobilenetv3_small_minimal_100"
+student.size = 32
+teacher.name = "swin"
+teacher.size = 32
+teacher.arguments = { window_size = 2, embed_dim = 8, depths = [1, 1], num_heads = [1, 2] }
+distillation.attention_pairs = [[3, 0], [5, 1]]
+optimizer = { epochs = 2, batch = 6 }
+augment.cached = 1
+"""
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def trained(leaves: Path, config: Path, tmp_path: Path) -> Path:
+    """A student's run, and a teacher's in the same folder."""
+    run = tmp_path / "run"
+    common = ["--config", str(config), "--data", str(leaves), "--out", str(run)]
+    assert teacher.main([*common[:-1], str(tmp_path / "teacher")]) == 0
+    assert distill.main([*common, "--set", "distillation.alpha=0"]) == 0
+    return run
+
+
+@pytest.mark.parametrize(
+    "name", ["teacher", "distill", "teacher_cache", "qat", "export", "convert"]
+)
+def test_a_folder_that_another_command_writes_is_left_alone(
+    name: str, trained: Path, leaves: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained
+    training = ["--config", str(config), "--data", str(leaves), "--out", str(run)]
+    init = f"teacher.init={run.parent / 'teacher/teacher.safetensors'}"
+    commands: dict[str, tuple[Callable[[Any], int], list[str]]] = {
+        "teacher": (teacher.main, [*training, "--set", "seed=1"]),
+        "distill": (distill.main, [*training, "--set", "seed=1", "--set", "distillation.alpha=0"]),
+        "teacher_cache": (teacher_cache.main, [*training, "--set", init]),
+        "qat": (qat.main, [str(run), "--data", str(leaves)]),
+        "export": (export.main, [str(run)]),
+        "convert": (convert.main, [str(run)]),
+    }
+    main, arguments = commands[name]
+    before = files_of(run)
+    capsys.readouterr()
+    with lock_folder(run):
+        assert main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].endswith(f"another command is writing {run}: wait for it, or end it")
+    assert files_of(run) == before
+
+
+def test_two_trainings_into_one_folder_lose_nothing(
+    leaves: Path, config: Path, tmp_path: Path
+) -> None:
+    """The second one either finds the first at work, or a finished run."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "pytorch_side.distill", "--config", str(config),
+               "--data", str(leaves), "--out", str(run), "--set", "distillation.alpha=0",
+               "--set", "optimizer.epochs=6"]  # fmt: skip
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 0], [0, 2]), said
+    assert codes == [0, 0] or any("another command is writing" in text for text in said)
+    assert [row["epoch"] for row in read_log(run)] == [str(n) for n in range(1, 7)]
+    assert load_student(run / "student.safetensors")[2] == ("healthy", "late_blight")
