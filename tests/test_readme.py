@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from host_tools.report.__main__ import main as report
 from swin2mcu.__main__ import MODULES
 from swin2mcu.research.data_audit import background_lines, recall_section, split_lines
+from swin2mcu.research.draws import sentence
 from swin2mcu.research.zoo import models_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,3 +107,13 @@ def test_make_targets_and_scripts_that_are_named_exist() -> None:
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
     verbs = re.findall(r"(?:^    |`)swin2mcu ([a-z-]+)", README, re.MULTILINE)
     assert len(verbs) > 5 and set(verbs) <= set(MODULES)
+
+
+def test_the_demos_spread_is_what_the_draws_gave() -> None:
+    draws = json.loads((ROOT / "docs/data/demo.json").read_text(encoding="utf-8"))
+    shown = README.partition("<!-- demo-draws -->\n")[2].partition("\n<!-- end -->")[0]
+    assert shown == sentence(draws)
+    assert {d["threads"] for d in draws} == {1, 2}
+    # A budget at which one demo says what another one would.
+    assert statistics.stdev(d["val_top1"] for d in draws) <= 0.015
+    assert all(d["board_identical"] == d["board_images"] for d in draws)

@@ -22,6 +22,7 @@ from host_tools.report.plots import distributions
 from host_tools.report.render import Markup, Table, render
 from host_tools.report.scores import cautions_of
 from host_tools.report.tags import anchor, bar, dot, place_class, short, words
+from swin2mcu.common.card import Card
 
 NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
@@ -41,6 +42,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
         anchor=anchor(entry),
         name=entry.name,
         about=about,
+        calibration=_calibration(card) if card else "",
         targets=_targets(rows),
         remarks=[*cautions_of(entry), *remarks(entry)],
         latencies=_latencies(rows),
@@ -50,6 +52,21 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
         attention=attention,
         pictures=pictures,
         how=_how(rows),
+    )
+
+
+def _calibration(card: Card) -> str:
+    """What *not sure* means for this model, by the two numbers that every target uses."""
+    fitted = card.calibration
+    if fitted is None:
+        return (
+            "Not calibrated: it never answers “not sure”, and its probabilities are the softmax's. "
+            f"Fit both with swin2mcu calibrate {card.name}."
+        )
+    return (
+        f"It answers “not sure” where the evidence is below {fitted.threshold:.2f}; that leaves "
+        f"{fitted.coverage:.1%} of {fitted.images:,} val photos answered. Its probabilities are "
+        f"fitted on the same photos (temperature {fitted.temperature:.3f})."
     )
 
 

@@ -1,0 +1,86 @@
+"""How far demos of several seeds and numbers of threads lie apart.
+
+    python -m swin2mcu.research.draws runs/demo-0 runs/demo-1 …
+
+Each folder is a copy of what `make demo` left in runs/demo. Writes docs/data/demo.json and the
+sentence of README.md that says what a demo may be expected to give.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_side.config import read_saved_config
+from swin2mcu.common.card import load_card
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.documents import replace_part
+from swin2mcu.common.json_file import read_json
+
+FIGURES, DOCUMENT = Path("docs/data/demo.json"), Path("README.md")
+BOARD = "qemu-m7-aot"
+
+
+def read_draw(run: Path) -> dict[str, Any]:
+    """What one demo gave. Raises UserError for a folder that lacks a part of it."""
+    try:
+        machine = read_json(run / "machine.json")
+        board = read_json(run / "results.json")["targets"][BOARD]
+        card = load_card(run / "card.json")
+        return {
+            "seed": read_saved_config(run / "config.json").seed,
+            "threads": machine["threads"],
+            "hardware": machine["hardware"],
+            "torch": machine["torch"],
+            "val_images": card.accuracy["float"]["images"],
+            "val_top1": card.accuracy["float"]["top1"],
+            "val_top1_int8": card.accuracy["qat"]["top1"],
+            "board_images": board["accuracy"]["images"],
+            "board_top1": board["accuracy"]["top1"],
+            "board_identical": board["parity"]["identical"],
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run} is not what a whole `make demo` leaves: {error}") from error
+
+
+def sentence(draws: list[dict[str, Any]]) -> str:
+    """What the draws gave, for a reader of the README. Shares are shown in percent."""
+    seeds = sorted({draw["seed"] for draw in draws})
+    threads = " and ".join(str(n) for n in sorted({draw["threads"] for draw in draws}))
+    val = [draw["val_top1"] for draw in draws]
+    board = [draw["board_top1"] for draw in draws]
+    same = all(draw["board_identical"] == draw["board_images"] for draw in draws)
+    identical = "every answer" if same else "not every answer"
+    return (
+        f"{len(draws)} demos ({len(seeds)} seeds, {threads} threads) ended between "
+        f"{min(board):.1%} and {max(board):.1%} on the board. On {draws[0]['val_images']} val "
+        f"photos the student had {statistics.mean(val):.1%} ± {statistics.stdev(val):.1%} "
+        f"(standard deviation of the demos). In all of them {identical} of the board was the "
+        "PC's, byte for byte."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("runs", nargs="+", type=Path, help="copies of runs/demo")
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        draws = sorted(
+            (read_draw(run) for run in arguments.runs), key=lambda d: (d["seed"], d["threads"])
+        )
+        if len(draws) < 2:
+            raise UserError("one demo has no spread: name at least two folders")
+        text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "demo-draws", [sentence(draws)])
+        write_atomic(FIGURES, json.dumps(draws, indent=1) + "\n")
+        write_atomic(DOCUMENT, text)
+        print(sentence(draws))
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
