@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from test_report import target
+from report_zoo import target
 from tiny_run import make_images, make_run
 
 from host_tools.inputs import load_model
