@@ -12,6 +12,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 
 INTERPRETER = ROOT / "tests" / "firmware" / "xtensa"
+INTERPRETER_SOURCES = ("assembler", "scalar_instructions", "vector_instructions")
 VARIANT = "pie"
 # The machine's addresses are 32 bits wide, so the program has to lie below 4 GB.
 _LOW = ("-fno-pie", "-no-pie")
@@ -25,7 +26,7 @@ def build_interpreted(program: Path, sources: Sequence[Path], flags: Sequence[st
     compile_cxx = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-g", "-O1"]
     compile_cxx += ["-fsanitize=address", _LOW[0], f'-DPIE_FOLDER="{KERNELS / VARIANT}"', *include]
     objects = []
-    for name in ("assembler", "instructions", "stubs"):
+    for name in (*INTERPRETER_SOURCES, "stubs"):
         objects.append(str(program.parent / f"xtensa_{name}.o"))
         _run([*compile_cxx, "-c", str(INTERPRETER / f"{name}.cc"), "-o", objects[-1]])
     compiled = [path for path in kernel_sources(VARIANT) if path.suffix == ".c"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.mcu.interpreted import INTERPRETER
+from host_tools.mcu.interpreted import INTERPRETER, INTERPRETER_SOURCES
 
 LOW = ["-fno-pie", "-no-pie"]
 
@@ -15,7 +15,7 @@ LOW = ["-fno-pie", "-no-pie"]
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("xtensa") / "semantics"
-    sources = [INTERPRETER / f"{n}.cc" for n in ("assembler", "instructions", "semantics_main")]
+    sources = [INTERPRETER / f"{n}.cc" for n in (*INTERPRETER_SOURCES, "semantics_main")]
     flags = ["-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", *LOW, f"-I{INTERPRETER}"]
     subprocess.run(["g++", *flags, *map(str, sources), "-o", str(program)], check=True)
     return program

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "instructions.h"
 #include "machine.h"
 
 namespace xtensa {
@@ -46,6 +47,17 @@ std::string Replaced(std::string text, const std::string& what, const std::strin
     text.replace(at, what.size(), with);
   }
   return text;
+}
+
+const Form* FindForm(const std::string& name) {
+  static const std::map<std::string, Form> forms = [] {
+    std::map<std::string, Form> made;
+    for (const Form& form : ScalarForms()) made[form.name] = form;
+    for (const Form& form : VectorForms()) made[form.name] = form;
+    return made;
+  }();
+  const auto found = forms.find(name);
+  return found == forms.end() ? nullptr : &found->second;
 }
 
 }  // namespace

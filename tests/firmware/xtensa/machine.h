@@ -65,17 +65,6 @@ class Program {
   std::map<std::string, uint32_t> functions_;
 };
 
-// What an instruction is in the text: its operands (a, q: registers; i: number; t: label) and the
-// numbers that the assembler accepts.
-struct Form {
-  const char* name;
-  const char* operands;
-  int low, high, step;  // of the number
-  int bytes;
-  void (*run)(Machine& m, const Instruction& i);
-};
-const Form* FindForm(const std::string& name);
-
 [[noreturn]] void Fail(const std::string& message);
 
 }  // namespace xtensa

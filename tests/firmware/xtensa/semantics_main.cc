@@ -1,5 +1,6 @@
 // The machine against values that were measured on an ESP32-S3, where somebody has published them,
-// and against the manuals elsewhere. Prints "ok"; with "misaligned" or "beyond" does that.
+// and against the manuals elsewhere. Prints "ok"; with "misaligned" or "beyond" it makes that
+// access.
 #include <cstdio>
 #include <cstring>
 
@@ -36,17 +37,15 @@ const Bytes kFurther = {16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 
 const Case kCases[] = {
     // espressif/qemu issue 161, the three sums it names.
     {"vadds_s8", {-1, -128, 120}, {-127, -1, 20}, {-128, -128, 127, 0}},
-    // Read off the silicon by the authors of rusty_esp (crate rusty-esp-dsp, PIE kernels): even
-    // bytes
-    // of the pair go to the first register, odd ones to the second; rur.accx_1 is bits 32 to 39 of
-    // the sum, zero-extended.
+    // Measured on the chip by the authors of rusty_esp (crate rusty-esp-dsp, PIE kernels): even
+    // bytes of the pair go to the first register, odd ones to the second; rur.accx_1 is bits 32 to
+    // 39 of the sum, zero-extended.
     {"vunzip_8", kCounting, kFurther, {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
                                        1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31}},
     {"negative_accx", {1}, {-1}, {-1, -1, -1, -1, -1, 0, 0, 0}},
     // Measured for esp32s3-hw-mcp (device experiment ex09): a readout saturates to 16 bits, and
-    // leaves
-    // the shifted values in the accumulator. 3000 * 1000 >> 5 = 93750, 320 >> 5 = 10, -33 >> 5 =
-    // -2.
+    // leaves the shifted values in the accumulator.
+    // 3000 * 1000 >> 5 = 93750, 320 >> 5 = 10, -33 >> 5 = -2.
     {"srcmb_twice", Halves({3000, 320, -33}), Halves({1000, 1, 1}), {-1, 127, 10, 0, -2, -1, 0, 0,
                                                                      0,  0,   0,  0, 0,  0,  0, 0,
                                                                      -1, 127, 10, 0, -2, -1}},
@@ -54,9 +53,9 @@ const Case kCases[] = {
     {"accx", {2, 3}, kCounting, {13, 0, 0, 0, 0, 0, 0, 0, 8, 9}},
     {"unaligned", kCounting, kFurther, {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}},
     // Technical Reference Manual, 1.8.55: a readout writes the shifted lane back, and saturates
-    // what
-    // it reads to -128 .. 127. 5 + 5 * 100 = 505 >> 3 = 63, >> 2 = 15; -2 - 200 = -202 >> 3 = -26,
-    // >> 2 = -7; 127 + 12700 = 12827 >> 3 = 1603, >> 2 = 400; -128 - 12800 = -12928 >> 5 = -404.
+    // what it reads to -128 .. 127.
+    // 5 + 5 * 100 = 505 >> 3 = 63, >> 2 = 15; -2 - 200 = -202 >> 3 = -26, >> 2 = -7;
+    // 127 + 12700 = 12827 >> 3 = 1603, >> 2 = 400; -128 - 12800 = -12928 >> 5 = -404.
     {"lanes_twice", {5, -2, 127, -128}, {100, 100, 100, 100}, {63, -26, 127, -128, 0,   0,   0,
                                                                0,  0,   0,   0,    0,   0,   0,
                                                                0,  0,   15,  -7,   127, -128}},
@@ -64,8 +63,7 @@ const Case kCases[] = {
     {"vsmulas", {1, -2, 3, 60}, {9, 9, 9, -3}, {-3, 6, -9, -128, 0, 0, 0, 0,  0, 0,
                                                 0,  0, 0,  0,    0, 0, 1, -2, 3, 60}},
     // EE.VCMP: all bits of a lane where it holds (Espressif's esp-dl 65799d3, PIE SIMD reference,
-    // section 7).
-    // 1.8.201, EE.VSUBS.S32: saturates.
+    // section 7). 1.8.201, EE.VSUBS.S32: saturates.
     {"vcmp_eq_s8", {1, -1, 5}, {2, -1, -5}, {0, -1, 0, -1}},
     {"vcmp_gt_s8", {1, -1, 5}, {2, -2, -5}, {0, -1, -1, 0}},
     {"vcmp_lt_s8", {1, -1, 5}, {2, -2, -5}, {-1, 0, 0, 0}},
