@@ -19,13 +19,8 @@
 .macro next_input to, x, y
   ee.vmulas.s8.qacc \x, \y
 .endm
-.macro next_weight to, x, y
-  ee.vmulas.s8.qacc.ld.ip \to, a8, 16, \x, \y
-.endm
-.macro next_weight_alone to
-  ee.vld.128.ip \to, a8, 16
-.endm
 
+#include "next_weight.inc"
 #include "rounding.S"
 
 .macro four_inputs first, second, third, fourth

@@ -20,13 +20,8 @@
 .macro next_input to, x, y
   ee.vmulas.s8.qacc.ld.ip \to, a3, 16, \x, \y
 .endm
-.macro next_weight to, x, y
-  ee.vmulas.s8.qacc.ld.ip \to, a8, 16, \x, \y
-.endm
-.macro next_weight_alone to
-  ee.vld.128.ip \to, a8, 16
-.endm
 
+#include "next_weight.inc"
 #include "rounding.S"
 
 .macro tap in, weight, next_in, next_weight
