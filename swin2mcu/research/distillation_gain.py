@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from pytorch_side.config import Config, differing
+from pytorch_side.config import Config, differing, load_config
 from swin2mcu.common.paths import PAPER
 from swin2mcu.common.svg import save_svg
 from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
@@ -26,6 +26,15 @@ class Gain:
     sd: float | None  # pooled, within rows; None for one seed
     seeds: int
     epochs: int
+
+
+def start_of(table: ExperimentSpec) -> str:
+    """What weights its students start from: "random", "pretrained", or "" for teachers."""
+    if table.kind != "student":
+        return ""
+    base = next(row for row in table.rows if row.name == table.baseline)
+    student = load_config(base.config, list(base.overrides)).student
+    return "pretrained" if student.init or student.pretrained else "random"
 
 
 def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:

@@ -16,13 +16,15 @@ from swin2mcu.common.documents import replace_part
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import background_lines, recall_section, split_lines
-from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains
+from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains, start_of
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.zoo import models_lines, published_section
 
 log = logging.getLogger(__name__)
 
 FOLDER = "results"  # beside RESULTS.md
+# Part of RESULTS.md → the weights that its students start from.
+GAINS = {"gain": "pretrained", "gain-random": "random"}
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,28 @@ def parts(figures: Figures) -> dict[str, list[str]]:
     """The parts of RESULTS.md by their marker; one whose files are not here is empty."""
     return {
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
-        "gain": gain_lines(_all_gains(figures), f"{FOLDER}/gain.svg"),
+        **{
+            name: gain_lines(gains_from(figures, start), f"{FOLDER}/{name}.svg")
+            for name, start in GAINS.items()
+        },
         "audit": split_lines(figures.evaluated),
         "backgrounds": background_lines(figures.evaluated),
         "cost": cache_cost_lines(figures.runs / "speed"),
     }
 
 
-def _all_gains(figures: Figures) -> list[Gain]:
-    """The gains of all experiments; [] where a run is missing: some alone would mislead."""
-    rows = [row for table in figures.tables.values() for row in table.rows]
-    complete = figures.every_table and all(row.runs for row in rows)
-    return gains(list(figures.tables.values())) if complete else []
+def gains_from(figures: Figures, start: str) -> list[Gain]:
+    """The gains of all experiments whose students start from such weights.
+
+    [] where another experiment may exist. Those from pretrained weights are complete, so they are
+    written only where all of their runs are here; the others are written as far as they were run.
+    """
+    tables = [table for table in figures.tables.values() if start_of(table) == start]
+    if not (figures.every_table and tables):
+        return []
+    if start == "pretrained" and not all(row.runs for table in tables for row in table.rows):
+        return []
+    return gains(tables)
 
 
 def pages(figures: Figures) -> dict[str, str]:
@@ -83,8 +95,9 @@ def write(document: Path, figures: Figures) -> list[Path]:
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(folder / f"{name}.md", page)
         written.append(folder / f"{name}.md")
-    if found := _all_gains(figures):
-        draw_gains(found, folder / "gain.svg")
+    for name, start in GAINS.items():
+        if found := gains_from(figures, start):
+            draw_gains(found, folder / f"{name}.svg")
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]

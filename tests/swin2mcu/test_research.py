@@ -294,7 +294,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     assert "nothing shown" in written
     assert "[Gain](results/tiny.md)" in document.read_text()
     # Nothing here is distilled, and no run of the published models is here: their parts stay.
-    for part in ("gain", "cost"):
+    for part in ("gain", "gain-random", "cost"):
         assert part_of(document, part) == part_of(ours, part)
     assert not (tmp_path / "docs/results/published.md").exists()
     seeds = [
@@ -338,23 +338,30 @@ def test_the_projects_tables_name_their_configs() -> None:
             load_config(row.config, row.overrides)
 
 
+@pytest.mark.parametrize(
+    ("part", "start"), [("gain", "student.pretrained = true\n"), ("gain-random", "")]
+)
 def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
-    table: Path, tmp_path: Path
+    part: str, start: str, table: Path, tmp_path: Path
 ) -> None:
     """Its own page is written; the gains of other experiments are not known here."""
     runs = tmp_path / "runs"
+    (tmp_path / "plain.toml").write_text(f"optimizer.epochs = 2\n{start}")
     for name, alpha in (("plain", 0.0), ("distilled", 0.5)):
         changes = {"optimizer.epochs": 1, "distillation.alpha": alpha}
         write_run(runs / name, with_values(Config(), changes), [0.9])
     shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
-    assert "1 ways to distill" in "\n".join(parts(shown)["gain"])
+    assert "1 ways to distill" in "\n".join(parts(shown)[part])
+    (other,) = {"gain", "gain-random"} - {part}
+    assert parts(shown)[other] == [], "students that start otherwise"
     alone = replace(shown, every_table=False)
-    assert parts(alone)["gain"] == []
+    assert parts(alone)[part] == []
     assert list(pages(alone)) == ["table"]
     (tmp_path / "other.toml").write_text(TABLE)
     row = '[[rows]]\nname = "never run"\nconfig = "plain.toml"\nrun = "never run"\n'
     table.write_text(TABLE + row)
-    assert parts(replace(shown, tables={"table": read_table(table, runs)}))["gain"] == []
+    written = parts(replace(shown, tables={"table": read_table(table, runs)}))[part]
+    assert bool(written) == (part == "gain-random"), "the others were run to their end"
     assert find_tables(tmp_path) == [tmp_path / "other.toml", table]
 
 
