@@ -37,7 +37,9 @@ def training_command(
     parser.add_argument("--out", type=Path, default=Path(out), help=f"run folder (default: {out})")
     if unlabeled:
         parser.add_argument(
-            "--unlabeled", metavar="FOLDER", help="photos that only the teacher answers"
+            "--unlabeled",
+            metavar="FOLDER",
+            help="train also on unlabeled photos, with the teacher's outputs",
         )
     arguments = parser.parse_args(argv)
 

@@ -1,9 +1,9 @@
-"""Train a MobileNetV3 student: on labels alone, or also on a Swin's logits and attention maps.
+"""Train a MobileNetV3 student on labels, or also on a Swin's logits and attention maps.
 
     python -m pytorch_side.distill --config configs/small-96.toml --out runs/small-96
 
-With `distillation.alpha` or `beta` above 0 the teacher's outputs are cached before training. Photos
-without a label then join it: those of the data set, and of `--unlabeled FOLDER`.
+With `distillation.alpha` or `beta` above 0 the teacher's outputs are cached before training. Then
+photos without a label are trained on too: those of the data set, and of `--unlabeled FOLDER`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class StudentWithMaps(nn.Module):
         hint_pairs: Pairs = (),
         hint_channels: dict[int, int] | None = None,
     ) -> None:
-        """`channels` holds the width of each teacher stage; empty means no alignment.
+        """`channels` holds the number of channels of each teacher stage; empty: no alignment.
 
         Raises UserError for a stage that the student does not have.
         """
@@ -61,7 +61,7 @@ class StudentWithMaps(nn.Module):
         self.regressors = projections(width, hint_pairs, hint_channels or {})
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[tuple[int, int], Tensor], Hinted]:
-        """Images → logits, a map (batch, h, w) for each pair, and what the hint loss compares."""
+        """Images → logits, a map (batch, h, w) for each pair, and features for the hint loss."""
         stages = tuple(own for own, _ in (*self.pairs, *self.hint_pairs))
         logits, features = student_features(self.student, images, stages)
         maps = {}
@@ -91,7 +91,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
                 outputs = make_teacher_cache(images, config, place)
             else:
                 outputs = open_teacher_cache(place, expectation(config, images))
-    torch.manual_seed(config.seed)  # after the teacher, whose construction draws numbers too
+    torch.manual_seed(config.seed)  # after the teacher, whose construction uses random numbers too
     student = student_from(config.student, len(folder.classes))
     pairs = settings.attention_pairs if settings.beta > 0 else ()
     channels = outputs.channels if outputs and settings.alignment else {}

@@ -1,8 +1,8 @@
 """Write the legalized network with QAT's weights as ONNX: `python -m pytorch_side.export RUN`.
 
 The graph is written node by node from the steps, so each tensor has its step's name and no exporter
-rewrites the graph. Weights have the int8 model's values (integer times scale). Biases are in float,
-before they are rounded.
+changes the graph. Weights have the int8 model's values (integer times scale). Biases are in float,
+not rounded.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _CLAMP = {"zero": 0.0, "six": 6.0}
 
 
 def _nodes(step: NetStep) -> list[onnx.NodeProto]:
-    """A step as ONNX; its clamp and the flattening before a linear layer are nodes of their own."""
+    """A step as ONNX nodes. Its clamp, and the flattening before a linear layer, are own nodes."""
     before = f"{step.name}.unclamped" if step.activation != "none" else step.name
     inputs = list(step.inputs)
     nodes = []

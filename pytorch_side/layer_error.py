@@ -1,9 +1,8 @@
 """Quantization error of each tensor: `python -m pytorch_side.layer_error RUN`.
 
-For each tensor, worst first: the signal-to-quantization-noise ratio in dB, once with the error of
-all tensors before it and once of its own rounding alone, and the part of its range that 99.8 % of
-the values use.
-Writes RUN/layer_error.json and RUN/layer_error.png.
+For each tensor, worst first: the signal-to-quantization-noise ratio in dB, with the errors of all
+tensors before it and with the error of its own rounding alone; and the share of its range that
+99.8 % of the values use. Writes RUN/layer_error.json and RUN/layer_error.png.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from swin2mcu.common.cli import (
 from swin2mcu.common.dataset import load_split_pixels
 from swin2mcu.common.paths import data_folder
 
-USED_QUANTILE = 0.001  # share of values left out at each end for the range use
-SAMPLES = 1 << 20  # at most so many values of a tensor give its quantiles
-DRAWN_DB = 70.0  # with the 200 dB of exact tensors the others would be one line
+USED_QUANTILE = 0.001  # share of values ignored at each end when the used range is measured
+SAMPLES = 1 << 20  # quantiles are computed from at most this many values of a tensor
+DRAWN_DB = 70.0  # upper limit of the plot: exact tensors have 200 dB, far above the others
 
 
 @torch.no_grad()
@@ -106,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with qat.safetensors")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
-    parser.add_argument("--images", type=int, default=32, help="so many of val, spread evenly")
+    parser.add_argument("--images", type=int, default=32, help="val images, spread evenly")
     parser.add_argument("--json", action="store_true", help="print the records instead of a table")
     arguments = parser.parse_args(argv)
 

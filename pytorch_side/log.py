@@ -22,7 +22,7 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_log(run: Path) -> list[dict[str, str]]:
-    """The rows of a run's log, none before its first epoch. Raises UserError for another file."""
+    """The rows of a run's log; none before its first epoch. Raises UserError for other files."""
     path = run / "log.csv"
     if not path.is_file():
         return []

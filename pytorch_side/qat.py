@@ -45,37 +45,38 @@ from swin2mcu.common.lock import lock_folder, locked
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import resize
 
-CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images settle the ranges
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give stable ranges
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The choices of a QAT run."""
+    """The settings of a QAT run."""
 
-    epochs: int = 1  # 0: PTQ, ranges alone
+    epochs: int = 1  # 0: PTQ, only ranges are measured
     learning_rate: float = 1.5e-5  # 6e-5 loses a point on val in its first epoch
     float_epochs: int = 0  # first epochs, simulated in float: faster, but not the board's numbers
-    follow_epochs: int = 0  # ranges are updated from augmentations, wider than photos'
-    images: int | None = None  # in an epoch, instead of the config's int8.qat_images
+    follow_epochs: int = 0  # first epochs that update ranges; augmented images have wider ones
+    images: int | None = None  # per epoch, instead of the config's int8.qat_images
 
     def check(self) -> None:
-        """Raise UserError for what cannot be trained."""
+        """Raise UserError for impossible settings."""
         if not 0 <= self.follow_epochs <= self.float_epochs <= self.epochs:
             raise UserError(
-                f"{self.epochs} epochs, {self.float_epochs} of them in float, ranges following in "
-                f"{self.follow_epochs} of those: none may be below 0, or more than the one before"
+                f"{self.epochs} epochs, {self.float_epochs} of them in float, "
+                f"{self.follow_epochs} of those update ranges: none may be below 0, or more than "
+                "the one before"
             )
         if not 0 < self.learning_rate < 1:
-            raise UserError(f"learning rate {self.learning_rate}: it lies between 0 and 1")
+            raise UserError(f"learning rate {self.learning_rate}: it must be between 0 and 1")
         if self.images is not None and self.images < 0:
-            raise UserError(f"{self.images} images: 0 for all, or so many")
+            raise UserError(f"{self.images} images: give a positive number, or 0 for all")
 
 
 def qat_config(config: Config, recipe: Recipe) -> Config:
     """The float run's config, changed for a short fine-tuning on labels at a low learning rate.
 
-    No dropout: the network now fits the int8 grid. No teacher: the legalized network has no stages
-    to compare. Fresh augmentations.
+    No dropout: the network only has to adapt to the int8 grid. No teacher: the legalized network
+    has no stages to compare. Augmentations are new in each epoch.
     """
     images = config.int8.qat_images if recipe.images is None else recipe.images
     return with_values(
@@ -204,13 +205,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--float-epochs",
         type=int,
         default=Recipe.float_epochs,
-        help="so many of the epochs, the first, simulate int8 in float: twice as fast, less exact",
+        help="number of first epochs that simulate int8 in float: twice as fast, less exact",
     )
     parser.add_argument(
         "--follow-epochs",
         type=int,
         default=Recipe.follow_epochs,
-        help="so many of the float epochs, the first, update the ranges",
+        help="number of first float epochs that update the ranges",
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     arguments = parser.parse_args(argv)

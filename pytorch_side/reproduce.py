@@ -7,8 +7,8 @@ configs/NAME.toml is trained into runs/NAME. If it names runs/OTHER/student.safe
 runs/OTHER/teacher.safetensors and that run is missing or not finished, configs/OTHER.toml is
 trained first, and so on. A killed run resumes.
 
-The same kind of processor with the same number of threads gives the same weights. Another one gives
-other weights, as another seed would.
+The same kind of processor with the same number of threads gives the same weights. Another processor
+gives other weights, as another seed does.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from swin2mcu.common.paths import data_folder
 
 CONFIGS, RUNS, ZOO = Path("configs"), Path("runs"), Path("tinyml/zoo")
 TRAINED_HERE = re.compile(r"runs/([^/]+)/(student|teacher)\.safetensors")
-DOWNLOADED = "weights/"  # how configs name files that are not made here
-# A model trained again may score lower than the published one by this: three standard deviations of
-# the difference of two seeds. One seed's, in points, is that of small-96 on test.
-SEED_SD = 0.56  # docs/results/small-96.md
+DOWNLOADED = "weights/"  # the folder of downloaded files, as configs name it
+# A model that is trained again may score POINTS_MAX lower than the published one: three standard
+# deviations of the difference of two seeds.
+SEED_SD = 0.56  # of one seed of small-96 on test, in points: docs/results/small-96.md
 POINTS_MAX = round(3 * math.sqrt(2) * SEED_SD, 1)
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sources:
-    """What training needs beside the configs."""
+    """What training needs in addition to the configs."""
 
     data: Path
     weights: Path | None = None  # the folder that configs call weights/
-    pretrained: bool = False  # timm's ImageNet weights in place of a student's weights/ file
+    pretrained: bool = False  # timm's ImageNet weights instead of a student's weights/ file
 
 
 def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()) -> Path:
@@ -70,16 +70,16 @@ def make(name: str, kind: str, sources: Sources, wanted_by: tuple[str, ...] = ()
         return run
     if name in wanted_by:
         raise UserError(
-            f"configs stand on each other in a circle: {' → '.join([*wanted_by, name])}; one of "
+            f"configs need each other in a circle: {' → '.join([*wanted_by, name])}; one of "
             "them must start from other weights"
         )
     if not path.is_file():
-        reason = f"{wanted_by[-1]} stands on {run}, and " if wanted_by else ""
+        reason = f"{wanted_by[-1]} needs {run}, and " if wanted_by else ""
         raise UserError(f"{reason}{path} is missing: write it, or put the finished run at {run}")
     config = with_weights(load_config(path), sources)
     make_foundations(config, kind, sources, (*wanted_by, name))
     log.info("%s: training the %s of %s%s", run, kind, path,
-             f", which {wanted_by[-1]} stands on" if wanted_by else "")  # fmt: skip
+             f", which {wanted_by[-1]} needs" if wanted_by else "")  # fmt: skip
     train(config, kind, sources.data, run)
     return run
 
@@ -115,7 +115,7 @@ def make_foundations(
 
 
 def foundations(config: Config, kind: str) -> list[str]:
-    """The fields that name weights that a config needs; a baseline needs no teacher."""
+    """The fields that name the weights that a config needs; a baseline needs no teacher."""
     hint = ["hint.init"] if config.hint.init else []
     if kind == "student":
         teacher = ["teacher.init"] if config.distillation.used else []
@@ -142,7 +142,7 @@ def with_weights(config: Config, sources: Sources) -> Config:
 
 
 def finished(run: Path, kind: str) -> bool:
-    """Whether a run is trained to its last epoch, or its weights were put there without a log."""
+    """Whether a run is trained to its last epoch, or has weights but no log (copied there)."""
     if not (run / f"{kind}.safetensors").is_file():
         return False
     if not (run / "log.csv").is_file():
@@ -151,7 +151,7 @@ def finished(run: Path, kind: str) -> bool:
 
 
 def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
-    """Names of the fields in which a run's config differs from its file of today."""
+    """Names of the fields in which a run's saved config differs from the present TOML file."""
     if not (path.is_file() and (run / "config.json").is_file()):
         return []
     wanted = with_weights(load_config(path), sources)
@@ -161,10 +161,10 @@ def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
 def compare(
     own: dict[str, dict[str, Any]], published: dict[str, dict[str, Any]]
 ) -> dict[str, bool]:
-    """A line for each stage that both measured on the same images → whether it is good enough.
+    """{a line for each stage that both measured on the same images: whether it is good enough}.
 
-    A run that scores above the published model reproduces it as well. Raises UserError when there
-    is no such stage.
+    A run that scores above the published model counts as reproduced. Raises UserError when there is
+    no such stage.
     """
     lines = {}
     for stage, theirs in published.items():
@@ -182,16 +182,14 @@ def compare(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", help="name of a config, and of the published model to compare")
+    parser.add_argument("model", help="name of the config and of the published model")
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
-    parser.add_argument(
-        "--weights", type=Path, help="folder of the files that configs call weights/"
-    )
+    parser.add_argument("--weights", type=Path, help="folder that configs call weights/")
     parser.add_argument(
         "--pretrained", action="store_true", help="download a student's ImageNet weights instead"
     )
     parser.add_argument(
-        "--check", action="store_true", help="train nothing, compare the finished run's card"
+        "--check", action="store_true", help="do not train; compare the card of the finished run"
     )
     arguments = parser.parse_args(argv)
 

@@ -1,9 +1,9 @@
 """Measure training speed on this machine: `python -m pytorch_side.speed --config FILE.toml`.
 
 Times training steps on random images, without data loading, with and without bfloat16 and channels
-last: which is faster depends on the network and the machine. With --cached: epochs on cached
-teacher outputs, and epochs without a teacher. Every run's log.csv has the share of time that
-training waits for data, as waiting_share.
+last: which is faster depends on the network and the machine. With --cached, times epochs with
+cached teacher outputs and epochs without a teacher. The share of time that training waits for data
+is in every run's log.csv, as waiting_share.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 CLASSES = 10  # of the random images
-EPOCH_IMAGES = 960  # in an epoch with or without a teacher
+EPOCH_IMAGES = 960  # per timed epoch, with and without a teacher
 
 
 def step_speeds(config: Config, teacher: bool, steps: int) -> list[dict[str, Any]]:
-    """Images per second with each combination; they take turns, so other load hits all alike."""
+    """Images per second with each combination. They take turns, so other load slows all equally."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = config.teacher.size if teacher else config.student.size
     images = torch.randn(config.optimizer.batch, 3, size, size, device=device)
@@ -97,8 +97,8 @@ def teacher_cache_cost(
 ) -> float:
     """Processor time of an epoch on cached outputs, as a multiple of one without a teacher.
 
-    Augmentation, forward, loss, backward and step of some hundred images on a CPU. The two kinds
-    take turns, and the fastest of each counts.
+    Includes augmentation, forward, loss, backward and step for some hundred images on a CPU. The
+    two kinds of epochs take turns, and the fastest of each kind counts.
     """
     alone = with_values(config, {"distillation.alpha": 0.0, "distillation.beta": 0.0})
     student = student_from(config.student, len(images.folder.classes))
@@ -118,7 +118,7 @@ def teacher_cache_cost(
 
 
 def _epoch(model: StudentWithMaps, batches: TrainBatches, config: Config, epoch: int) -> float:
-    """Seconds of processor time."""
+    """Seconds of processor time for one epoch."""
     model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters())
     started = time.process_time()

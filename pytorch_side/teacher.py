@@ -1,4 +1,4 @@
-"""Train a Swin teacher on labels, from random or given weights, with hints or without.
+"""Train a Swin teacher on labels, from random or given weights, with or without hints.
 
     python -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
@@ -35,10 +35,10 @@ from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
 class TeacherWithHint(nn.Module):
-    """A teacher that also returns what the hint loss compares."""
+    """A teacher that also returns its features for the hint loss."""
 
     def __init__(self, teacher: nn.Module, pairs: Pairs, channels: dict[int, int]) -> None:
-        """`channels` holds the width of each hint stage. Raises UserError for a missing stage."""
+        """`channels`: of each hint stage. Raises UserError for a stage that does not exist."""
         super().__init__()
         self.teacher, self.pairs = teacher, pairs
         self.regressors = projections(partial(teacher_width, teacher), pairs, channels)
@@ -57,7 +57,7 @@ def train_teacher(
 ) -> dict[str, Any]:
     """Train the teacher that `config` describes into `run`; returns the last row of the log.
 
-    It is trained on the train split of `images`, by default the folder's.
+    It is trained on the train split of `images`, or of the folder if that is None.
     """
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")

@@ -55,9 +55,11 @@ def train_loop(
     checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. Ends with `model`
     holding the averaged weights.
 
-    Raises UserError when a loss or a gradient is not finite, before it reaches the weights, when
-    the checkpoint is of another config, network or images, or not seen by every process, and when
-    another command trains into `run`.
+    Raises UserError
+    - when a loss or a gradient is not finite, before the weights are changed;
+    - when the checkpoint belongs to another config, network or images;
+    - when not every process sees the checkpoint;
+    - when another command is training into `run`.
     """
     accelerator = accelerator or make_accelerator()
     alone = lock_folder(run) if accelerator.is_main_process else contextlib.nullcontext()
@@ -79,7 +81,7 @@ def _epochs(
     settings = config.optimizer
     main = accelerator.is_main_process
     groups = _groups(model, settings.weight_decay)
-    # One pass over all weights: a fifth of a small network's step on a CPU otherwise.
+    # Fused is one pass over all weights: unfused takes a fifth of a small network's step on a CPU.
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
@@ -124,7 +126,7 @@ def _epochs(
                 norm = accelerator.clip_grad_norm_(
                     model.parameters(), settings.clip_norm or math.inf
                 )
-                # A finite loss may have a gradient that is not, and one step ruins the weights.
+                # A finite loss may have a gradient that is not finite: one step ruins the weights.
                 if not math.isfinite(norm):
                     gradient = {**values, "gradient norm": float(norm)}
                     raise _not_finite(gradient, step, epoch, batch, rate, run)
@@ -144,7 +146,7 @@ def _epochs(
             rows.append(row)
             if main:
                 save(averaged)
-                # The checkpoint comes last: after a kill before it the whole epoch is repeated.
+                # The checkpoint is written last: if the run is killed before, it repeats the epoch.
                 write_log(run / "log.csv", rows)
                 write_checkpoint(checkpoint, config, batches, parts, rows)
                 bar.console.print(
@@ -175,7 +177,7 @@ def top1(
 
 
 def machine(accelerator: Accelerator) -> dict[str, Any]:
-    """The machine that trains: a run's times mean nothing without it."""
+    """The machine that trains. Without it, a run's times cannot be interpreted."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -192,15 +194,16 @@ def machine(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def make_accelerator() -> Accelerator:
-    """An Accelerator whose processes wait for each other while one caches a teacher's outputs."""
+    """An Accelerator whose processes wait while one of them caches a teacher's outputs."""
     return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=2))])
 
 
 def epoch_seed(seed: int, epoch: int, process: int) -> int:
     """The seed of an epoch's dropout and drop path on a GPU or in one of several processes.
 
-    Processes must drop different units, and a resumed run the same ones as an undisturbed run. One
-    process on a CPU continues from its generator's state instead, which the checkpoint holds.
+    Each process must drop different units, and a resumed run must drop the same units as a run that
+    was not interrupted. A single process on a CPU needs no such seed: the checkpoint holds the
+    state of its generator.
     """
     return int(np.random.SeedSequence([seed, epoch, process]).generate_state(1)[0])
 
@@ -215,7 +218,7 @@ def learning_rate(step: int, steps_per_epoch: int, settings: Optimizer) -> float
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels; norms and biases go without it."""
+    """Parameter groups: weight decay for matrices and kernels, none for norms and biases."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -225,7 +228,7 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """EMA of weights and batch-norm statistics; young averages follow faster."""
+    """EMA of weights and batch-norm statistics; in the first steps the decay is smaller."""
     decay = min(decay, (1.0 + step) / (10.0 + step)) if decay else 0.0
     new, old = model.state_dict(), averaged.state_dict()
     floats = [name for name, value in old.items() if value.is_floating_point()]
@@ -236,7 +239,7 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> 
 
 
 def _mean_over_processes(losses: Losses, accelerator: Accelerator) -> dict[str, float]:
-    """Means over all processes, so that all of them stop when one value is not finite."""
+    """Means over all processes, so that all processes stop when one value is not finite."""
     stacked = torch.stack([value.detach().float() for value in losses.values()])
     mean = accelerator.reduce(stacked, "mean") if accelerator.num_processes > 1 else stacked
     return dict(zip(losses, mean.tolist(), strict=True))

@@ -1,9 +1,9 @@
-"""Every choice of a run, as frozen records by concern; a TOML file holds differences from them.
+"""All settings of a run, as one frozen record per concern. A TOML file overrides the defaults.
 
     base = "small-96.toml"     # optional: start from that file (a path relative to this one)
     seed = 1
 
-    [distillation]             # a table for each record, with any of its fields
+    [distillation]             # one table per record, with any of its fields
     beta = 0.0
 
 `--set distillation.beta=0.0` on the command line is applied last.
@@ -81,10 +81,11 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
 def config_from(values: Any, source: str) -> Config:
     """A Config of nested `values`, checked.
 
-    Raises UserError naming `source` and what is wrong; a key of older versions names the new one.
+    Raises UserError, which names `source` and the fault. For a key of older versions it names the
+    new key.
     """
     if not isinstance(values, dict):
-        raise UserError(f"{source} is no config: it holds {type(values).__name__}")
+        raise UserError(f"{source} is not a config: it holds {type(values).__name__}")
     for key, value in values.items():
         if key in SECTIONS and isinstance(value, dict):
             continue
@@ -98,7 +99,7 @@ def config_from(values: Any, source: str) -> Config:
 
 
 def with_values(config: Config, changes: Mapping[str, Any]) -> Config:
-    """`config` with other values, by name as in a file: {"student.init": "", "seed": 1}."""
+    """A copy of `config` with `changes`, named as in a file: {"student.init": "", "seed": 1}."""
     values = to_dict(config)
     for key, value in changes.items():
         _put(values, key, value, "a change")
@@ -106,13 +107,13 @@ def with_values(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Nested plain values, as JSON has them."""
+    """The config as nested dicts of plain values, ready for JSON."""
     values: dict[str, Any] = msgspec.to_builtins(config)
     return values
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """{"seed": 0, "student.name": …}: every field by its name in a file."""
+    """The config as one flat dict, {"seed": 0, "student.name": …}, with the names as in a file."""
     values = to_dict(config)
     found: dict[str, Any] = {"seed": values["seed"]}
     for section in SECTIONS:
@@ -132,7 +133,7 @@ def save_config(config: Config, path: Path) -> None:
 
 
 def read_saved_config(path: Path) -> Config:
-    """Read a run's config.json, an older version's too. Raises UserError for another file."""
+    """Read a run's config.json, also one of an older version. Raises UserError for other files."""
     try:
         return saved_config(read_json(path), str(path))
     except (OSError, ValueError) as error:
@@ -142,7 +143,7 @@ def read_saved_config(path: Path) -> Config:
 
 
 def saved_config(values: Any, source: str) -> Config:
-    """A Config of what a run saved; the flat record of an older version is translated."""
+    """The Config from a run's saved values. The flat record of an older version is translated."""
     is_old = isinstance(values, dict) and any(map(moved, values)) and not _has_sections(values)
     return config_from(nested(values) if is_old else values, source)
 
@@ -166,7 +167,7 @@ def _has_sections(values: dict[str, Any]) -> bool:
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The values of a file and its bases; `above` are the files that it is a base of."""
+    """The values of a file, merged with its bases. `above` lists the files that extend this one."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
@@ -221,14 +222,14 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 
 def _check_numbers(values: Mapping[str, Any], source: str) -> None:
-    """Refuse nan, inf, and integers beyond 64 bits, which pass the bounds or overflow."""
+    """Refuse nan, inf and integers above 64 bits: they pass the checks of bounds, or overflow."""
     for key, value in _leaves(values):
         if isinstance(value, int) and abs(value) >= 2**63:
             raise UserError(
-                f"{source}: {key} is a number of {value.bit_length()} bits: 64 are known"
+                f"{source}: {key} is a number of {value.bit_length()} bits: the most is 64"
             )
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{source}: {key} is {value}, which is no finite number")
+            raise UserError(f"{source}: {key} is {value}, which is not a finite number")
 
 
 def _in_words(message: str, values: Any) -> str:

@@ -1,4 +1,4 @@
-"""Configs of older versions were one flat record: the new name of each of its keys."""
+"""Translation of older configs, which were one flat record: the new name of each key."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def moved(key: str) -> str:
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """A flat record's values in today's tables; unknown keys stay, to be refused later."""
+    """Sort a flat record's values into today's tables. Unknown keys are kept and refused later."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if key not in MOVED:

@@ -1,4 +1,4 @@
-"""The records of a config, one for each concern; comments say why a default has its value."""
+"""The records of a config, one per concern. Comments say why a default has its value."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Pixels = Annotated[int, Meta(ge=32, le=1024)]  # both networks shrink an image 32 times
+Pixels = Annotated[int, Meta(ge=32, le=1024)]  # both networks reduce an image's side by 32
 Share = Annotated[float, Meta(ge=0, le=1)]
 Dropped = Annotated[float, Meta(ge=0, le=0.99)]
-Pairs = tuple[tuple[int, int], ...]  # (stage of the network that learns, stage of the other)
+Pairs = tuple[tuple[int, int], ...]  # (stage of the trained network, stage of its teacher)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,32 +21,32 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Data(Record):
     """How the images are split, where the folder has no split.csv."""
 
-    split: Literal["given", "random"] = "given"  # random: drawn again, to measure a leak
-    split_seed: Seed = 0  # apart from `seed`, so that all seeds are scored on the same images
+    split: Literal["given", "random"] = "given"  # random: a new split, to measure leakage
+    split_seed: Seed = 0  # not `seed`: runs with different seeds are scored on the same images
     val_share: Annotated[float, Meta(ge=0, le=0.9)] = 0.12  # of each class
     test_share: Annotated[float, Meta(ge=0, le=0.9)] = 0.12
-    group_by: str = ""  # photos that stay on one side: "folder", a regular expression, "none"
-    test_group: str = ""  # a group that is test; "" = by the draw
-    crop: Literal["", "center"] = ""  # of photos that are no squares; "" squashes them
-    # In the loss: "balanced" makes each class count as much, whatever the number of its photos.
-    # It raises balanced accuracy, and often lowers top-1.
+    group_by: str = ""  # photos that stay in one split: "folder", a regular expression, "none"
+    test_group: str = ""  # the group that becomes the test split; "" = drawn at random
+    crop: Literal["", "center"] = ""  # of photos that are not square; "" squashes them
+    # In the loss: "balanced" gives each class the same weight, however many photos it has.
+    # It raises balanced accuracy and often lowers top-1.
     class_weights: Literal["", "balanced"] = ""
 
 
 class Augment(Record):
     """How training images are augmented."""
 
-    seed: Seed = 0  # apart from `seed`, so that all seeds can share cached teacher outputs
+    seed: Seed = 0  # not `seed`: runs with different seeds can share cached teacher outputs
     cached: Annotated[int, Meta(ge=0, le=10_000)] = (
-        0  # augmentations of an image; 0 = a new one every epoch
+        0  # augmentations per image; 0 = a new one every epoch
     )
     area_min: Annotated[float, Meta(ge=0.01, le=1)] = 0.5  # smaller crops lose the lesion
     aspect: Annotated[float, Meta(ge=0, le=0.9)] = (
-        0.2  # ± share of the ratio of width to height: slanted views
+        0.2  # ± share of the ratio of width to height: imitates slanted cameras
     )
-    color: Share = 0.3  # ± share of brightness, contrast and saturation: other cameras
-    any_angle: Share = 0.5  # share rotated by any angle; the others by quarter turns
-    mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0  # at most this share is of another image
+    color: Share = 0.3  # ± share of brightness, contrast and saturation: imitates other cameras
+    any_angle: Share = 0.5  # share rotated by any angle; the others turn by multiples of 90°
+    mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0  # largest share of another image
 
 
 class Student(Record):
@@ -54,18 +54,19 @@ class Student(Record):
     size: Pixels = 96  # 96…160 fits boards with 256 KB…512 KB of RAM
     init: str = ""  # weights to start from: 5 points better than random ones on 12,000 leaves
     pretrained: bool = False  # timm's ImageNet weights; needs the internet
-    # A wider network whose weights `init` or `pretrained` name: evenly chosen channels of them.
+    # A wider network, whose weights `init` or `pretrained` name. The student starts from evenly
+    # chosen channels of it.
     selected_from: str = ""
     dropout: Dropped = 0.2  # before the classifier
 
 
 class Teacher(Record):
-    name: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin" takes arguments
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)  # of timm's SwinTransformer
-    stem: str = ""  # a timm network whose stages to stride 16 replace the patch embedding
+    name: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin": see `arguments`
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)  # for timm's SwinTransformer
+    stem: str = ""  # a timm network; its stages up to stride 16 replace the patch embedding
     stem_init: str = ""  # its pretrained weights: a file, or "package:NAME" of an installed package
-    size: Pixels = 224  # in pixels; the teacher's windows fit it
-    init: str = ""  # weights to start from, or of the finished teacher when distilling
+    size: Pixels = 224  # in pixels; 224 suits windows of 7
+    init: str = ""  # training: weights to start from; distillation: the finished teacher
     input: Literal["half", "imagenet"] = "half"  # "half": (p - 127.5) / 127.5
     pretrained: bool = False  # timm's weights; needs the internet
     drop_path: Dropped = 0.0
@@ -79,19 +80,19 @@ class Distillation(Record):
     logit_loss: Literal["kl", "dkd", "dist"] = "kl"
     beta: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     attention_map: Literal["self", "energy"] = (
-        "self"  # the teacher's; self: attention that a place receives
+        "self"  # of the teacher; self: the self-attention that each position receives
     )
-    attention_formula: Literal["paper", "code"] = "paper"  # Zagoruyko & Komodakis differ in the two
+    attention_formula: Literal["paper", "code"] = "paper"  # of Zagoruyko & Komodakis, who use both
     # [student stage, teacher stage] whose maps are compared; stages count from 0
     attention_pairs: Pairs = ((3, 2), (5, 3))
     alignment: bool = True  # a learned 1x1 projection of the student's features
     attention_grid: Annotated[int, Meta(ge=1, le=14)] = (
-        14  # side of a cached map, at most: 196 bytes
+        14  # largest side of a cached map: 196 bytes
     )
-    flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and quarter turns
-    bf16: bool = False  # of the teacher's outputs; twice as fast on CPUs that have it
+    flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and rotations by 90°
+    bf16: bool = False  # for the teacher's outputs; twice as fast on CPUs that have it
     cache: str = ""  # folder of cached teacher outputs; "" = teacher_cache/ in the run
-    unlabeled: str = ""  # a folder of photos without a label, beside those of the data set
+    unlabeled: str = ""  # a folder of more photos without a label
 
     @property
     def used(self) -> bool:
@@ -114,23 +115,23 @@ class Optimizer(Record):
     learning_rate: Annotated[float, Meta(ge=0, le=10)] = 1.5e-3
     # AdamW's second moments are noise in the first hundred steps.
     warmup_epochs: Annotated[float, Meta(ge=0, le=100_000)] = 2.0
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.03  # convolution and linear weights alone
+    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.03  # only convolution and linear weights
     clip_norm: Annotated[float, Meta(ge=0)] = 5.0  # one unusual batch must not ruin a Swin; 0 = off
     label_smoothing: Dropped = 0.1
-    # The averaged weights score about a point above the last ones; 0 = off.
+    # Decay of the averaged weights, which score about a point above the last ones; 0 = off.
     ema: Annotated[float, Meta(ge=0, le=0.999999)] = 0.9995
     bf16: bool = False  # 2.5 times faster for a Swin on CPUs that have it, not for CNNs
 
 
 class Int8(Record):
-    # Of an epoch of QAT, spread over train; 0 = all. Exact integers are slow.
+    # Images per epoch of QAT, spread over train; 0 = all. Exact integers are slow.
     qat_images: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
 class Config(Record):
-    """Every choice of a run."""
+    """All settings of a run."""
 
-    seed: Seed = 0  # of the weights, the order and dropout
+    seed: Seed = 0  # of initial weights, order of images and dropout
     data: Data = Data()
     augment: Augment = Augment()
     student: Student = Student()

@@ -2,7 +2,7 @@
 
 Augmentations are re-created from their seed, so a teacher's outputs for them can be cached without
 their pixels. Crops are cut at the source's resolution and resized by the antialiased Pillow resize
-that evaluation uses: with another one, training would show the network other frequencies.
+that evaluation uses: another resize would give training images other spatial frequencies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def augmentation_seed(run_seed: int, file: str, number: int) -> int:
     """The 64-bit seed of an image's `number`-th augmentation.
 
-    The file's name decides, not its position: a photo added later changes no other's seed.
+    It depends on the file's name, not its position: a photo added later changes no other seed.
     """
     digest = hashlib.blake2b(
         f"{run_seed} {file} {number}".encode(errors="surrogateescape"), digest_size=8
@@ -35,9 +35,9 @@ def augmentation_seed(run_seed: int, file: str, number: int) -> int:
 def augment_image(
     image: Pixels, seed: int, settings: Augment, sizes: tuple[int, ...]
 ) -> tuple[Pixels, ...]:
-    """The augmentation `seed` of an image (height, width, 3), as (size, size, 3) of each size.
+    """Augment an image (height, width, 3) with `seed`: one (size, size, 3) array for each size.
 
-    All sizes show the same crop, rotation and colors, so a teacher and a student see the same.
+    All sizes have the same crop, rotation and colors, so teacher and student see the same image.
     """
     draw = np.random.Generator(np.random.PCG64(seed)).random(10)
     height, width = image.shape[:2]
@@ -72,7 +72,7 @@ def augment_image(
 def _turned_crop(
     image: Pixels, center: tuple[float, float], width: float, height: float, angle: float
 ) -> Pixels:
-    """Cut a rotated rectangle at unit scale; beyond the border the image is mirrored."""
+    """Cut out a rotated rectangle, not scaled. Beyond its border the image is mirrored."""
     columns, rows = max(1, round(width)), max(1, round(height))
     cos, sin = math.cos(angle), math.sin(angle)
     middle_x, middle_y = (columns - 1) / 2, (rows - 1) / 2

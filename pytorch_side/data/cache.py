@@ -26,7 +26,7 @@ from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import cropped, open_upright
 
-SIDE_MAX = 384  # shorter side kept; a 224 px network could see no more of a larger photo
+SIDE_MAX = 384  # of the shorter side; a 224 px network gains nothing from more pixels
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def cache_folder() -> Path:
 def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     """Decode one split's images, or open the cache that an earlier run made.
 
-    Corrupt images are named in the log, counted and left out; UserError above 5 % of the folder.
+    Corrupt images are logged, counted and left out. Raises UserError above 5 % of the folder.
     """
     names = [folder.files[i] for i in folder.indices(split)]
     key = files_key(folder.root, names, folder.crop)

@@ -1,9 +1,9 @@
-"""Cut a leaf out of its photo and set it on another background.
+"""Cut a leaf out of its photo and put it on another background.
 
-GrabCut (Rother et al. 2004, OpenCV's) separates the two colors' mixtures. It is seeded by color:
-pixels that are greener, yellower or more saturated than the frame of the photo are probably leaf,
-the frame itself is probably background. A cut that leaves almost nothing, or almost everything, has
-failed, and is counted and left out.
+OpenCV's GrabCut (Rother et al. 2004) separates leaf and background by their mixtures of colors.
+Its start is a guess by color: pixels that are greener, yellower or more saturated than the photo's
+border are probably leaf, the border itself is probably background. A mask that covers almost
+nothing or almost everything is a failure; such photos are counted and left out.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-SIDE = 128  # pixels a photo is cut at; the mask is enlarged
-FRAME = 6  # pixels of the frame that are probably background
+SIDE = 128  # pixels; the mask is computed at this size and then enlarged
+FRAME = 6  # pixels; the width of the border that is probably background
 ROUNDS = 4  # of GrabCut
-AREA_MIN, AREA_MAX = 0.08, 0.92  # of the photo: a leaf that can be cut out
-FEATHER = 1.5  # standard deviation of the edge's blur, in pixels of SIDE
-GROWN = 9  # pixels of SIDE around a leaf where its shadow lies, which is filled too
+AREA_MIN, AREA_MAX = 0.08, 0.92  # share of the photo: limits of a plausible leaf
+FEATHER = 1.5  # standard deviation of the edge's blur, in pixels at size SIDE
+GROWN = 9  # pixels at size SIDE around the leaf, replaced too: its shadow lies there
 
 Photo = npt.NDArray[np.uint8]  # (h, w, 3) RGB
 Mask = npt.NDArray[np.float32]  # (h, w), 1 where the leaf is
 
 
 def leaf_mask(photo: Photo) -> Mask | None:
-    """Where the leaf is, or None where it cannot be told from its background."""
+    """The leaf's mask, or None if the leaf cannot be separated from its background."""
     small = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     frame = np.ones((SIDE, SIDE), dtype=bool)
     frame[FRAME:-FRAME, FRAME:-FRAME] = False
     middle = np.median(lab[frame], axis=0)
-    # Colors alone: a leaf's shadow on the table is as dark as the leaf.
+    # Color only, no lightness: a leaf's shadow on the table is as dark as the leaf.
     distance = np.linalg.norm((lab - middle)[..., 1:], axis=2)
     threshold, _ = cv2.threshold(
         np.clip(distance * 2, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU
@@ -41,7 +41,7 @@ def leaf_mask(photo: Photo) -> Mask | None:
     if not _plausible(likely):
         return None
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)  # its mixtures begin with a random clustering
+    cv2.setRNGSeed(0)  # GrabCut starts from a random clustering
     cv2.grabCut(small, state, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     leaf = _largest((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD))
     if not _plausible(leaf):
@@ -56,7 +56,7 @@ def _plausible(leaf: npt.NDArray[np.bool_]) -> bool:
 
 
 def _largest(leaf: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The largest connected piece, its holes filled: a leaf has lesions of the table's color."""
+    """The largest connected piece, with its holes filled: lesions can have the table's color."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(leaf.astype(np.uint8))
     if count < 2:
         return leaf
@@ -68,7 +68,7 @@ def _largest(leaf: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def background_of(photo: Photo, mask: Mask) -> Photo:
-    """The photo without its leaf: what lies around it is continued inwards."""
+    """The photo without its leaf, which is inpainted from the pixels around it."""
     small = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     hole = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0.02
     hole = cv2.dilate(hole.astype(np.uint8), np.ones((GROWN, GROWN), dtype=np.uint8))
@@ -78,7 +78,7 @@ def background_of(photo: Photo, mask: Mask) -> Photo:
 
 
 def on_background(photo: Photo, mask: Mask, background: Photo) -> Photo:
-    """The leaf of `photo` on `background`, which is resized to the photo."""
+    """The leaf of `photo` on `background`, resized to the photo's size."""
     size = (photo.shape[1], photo.shape[0])
     behind = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     share = mask[..., None]
@@ -86,5 +86,5 @@ def on_background(photo: Photo, mask: Mask, background: Photo) -> Photo:
 
 
 def plain_background(draw: np.random.Generator) -> Photo:
-    """(1, 1, 3) one gray that is neither black nor white."""
+    """One gray pixel, (1, 1, 3), neither black nor white."""
     return np.full((1, 1, 3), draw.integers(40, 216), dtype=np.uint8)

@@ -44,8 +44,9 @@ class Batch:
 class TrainBatches:
     """The augmented train split; an epoch's batches depend only on its number.
 
-    With `outputs` an epoch shows each image's next cached augmentation with the teacher's outputs;
-    without, `augment.cached` augmentations in turn, or a fresh one each epoch when that is 0.
+    With `outputs`, each epoch uses the next cached augmentation of every image, with the teacher's
+    outputs. Without, it cycles through `augment.cached` augmentations, or makes a new one each
+    epoch if that is 0.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class TrainBatches:
         processes: int = 1,
         limit: int | None = None,
     ) -> None:
-        """`limit`: at most so many images of the train split, evenly spread over the classes.
+        """`limit`: use at most this many images of the train split, evenly spread over the classes.
 
-        Raises UserError for a batch that cannot be shared out evenly among the processes.
+        Raises UserError for a batch that cannot be divided evenly among the processes.
         """
         cv2.setNumThreads(1)  # its threads would compete with the network's
         self.images, self.size, self.outputs = images, size, outputs

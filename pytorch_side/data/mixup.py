@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018, arXiv 1710.09412) of augmentations, re-created from their seed.
+"""Mixup (Zhang et al. 2018, arXiv 1710.09412) of augmented images, re-created from their seed.
 
 The other image and its share are drawn from the seed too, so a teacher's outputs for the mixed
 image can be cached. They describe it better than labels do (Beyer et al. 2022, arXiv 2106.05237).
@@ -22,12 +22,12 @@ from pytorch_side.data.cache import DecodedImages
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An augmentation of a training image, with mixup mixed with one of another image."""
+    """An augmented training image; with mixup, it is blended with another augmented image."""
 
     pixels: Pixels  # (size, size, 3)
     position: int  # of its image in the folder
-    other: int  # of the image mixed in; the same where none is
-    share: float  # of the other, 0 to Augment.mixup
+    other: int  # position of the image mixed in; the same position if there is none
+    share: float  # of the other image, 0 to Augment.mixup
 
 
 def training_image(
@@ -38,9 +38,10 @@ def training_image(
     settings: Augment,
     size: int,
 ) -> TrainingImage:
-    """The augmentation `seed` of the image at `position`, mixed with one of those at `train`.
+    """Augment the image at `position` with `seed`, and mix in one of the images at `train`.
 
-    The other's share is drawn evenly from 0 to `settings.mixup`; 0.5 is mixup with beta(1, 1).
+    The share of the other image is uniform from 0 to `settings.mixup`; 0.5 is mixup with
+    beta(1, 1).
     """
     (augmentation,) = augment_image(images[position], seed, settings, (size,))
     if settings.mixup == 0:
@@ -56,7 +57,7 @@ def training_image(
 def labels_of(
     images: list[TrainingImage], labels: npt.NDArray[np.int64], classes: int, mixed: bool
 ) -> Tensor:
-    """(batch,) int64; with mixup (batch, classes), each class's share of an image."""
+    """Labels, (batch,) int64; with mixup (batch, classes), the share of each class in an image."""
     own = torch.from_numpy(labels[[image.position for image in images]])
     if not mixed:
         return own

@@ -1,8 +1,8 @@
-"""A digest of the photos that a training reads, so that it is never resumed on others.
+"""A digest of the photos that a training run reads, so that it never resumes on other photos.
 
-    <cache>/photos-<key>.txt     the digest, for files of the names, sizes and times in the key
+    <cache>/photos-<key>.txt     the digest; the key covers the files' names, sizes and times
 
-The key is that of the cache of decoded images: photos are read again only after they changed.
+The cache of decoded images has the same key. Photos are read again only after they changed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from swin2mcu.common.dataset import ImageFolder
 def photos_digest(folder: ImageFolder, split: str) -> str:
     """SHA-256 of the names and bytes of one split's files, in their order: 64 hex digits.
 
-    It is of the files and not of their pixels, so it is the same wherever the photos lie and
-    whatever library decodes them.
+    It covers the files, not the decoded pixels. So it depends neither on the folder's place nor on
+    the library that decodes the photos.
     """
     names = [folder.files[i] for i in folder.indices(split)]
     kept = cache_folder() / f"photos-{files_key(folder.root, names)}.txt"

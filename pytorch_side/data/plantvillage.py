@@ -5,9 +5,9 @@
 The release's folders (`Tomato___Bacterial_spot` and the spellings of other copies) become class
 folders, its `uuid___GCREC_Bact.Sp 3110.JPG` becomes `uuid___GCREC_Bact.Sp_3110.jpg`, and split.csv
 gets the blocked split: the photos of one source, ordered by their numbers, are cut into contiguous
-blocks, so that two photos of one leaf are never in two splits. plantvillage_split.json holds that
-split as 4-byte hashes of the photos' names. Some photos are in no split on purpose: exact
-duplicates, and neighbors of another split's block.
+blocks, so that two photos of one leaf are never in different splits. plantvillage_split.json holds
+that split as 4-byte hashes of the photos' names. Some photos are in no split on purpose: exact
+duplicates, and photos next to a block of another split.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from swin2mcu.common.dataset.table import NAME, Row, write_table
 SPLIT_FILE = Path(__file__).with_name("plantvillage_split.json")
 HASH_BYTES = 4  # a test checks that no two photos of a class share a hash
 SUFFIXES = (".jpg", ".jpeg")
-DEPTH_MAX = 3  # of the tomato folders below --from
+DEPTH_MAX = 3  # levels below --from at which the tomato folders are looked for
 
 Split = dict[str, dict[bytes, str]]  # class → hash of a photo's name → split
 
 
 def our_name(release_name: str) -> str:
-    """A photo's file name in our data set: no blanks, one spelling of the suffix."""
+    """A photo's file name in our data set: no spaces, and one spelling of the suffix."""
     stem, dot, suffix = release_name.rpartition(".")
     if not dot or f".{suffix.lower()}" not in SUFFIXES:
         raise ValueError(f"{release_name} is no .jpg")
@@ -88,7 +88,8 @@ def read_split() -> Split:
 def class_of_folder(folder_name: str, classes: Iterable[str]) -> str | None:
     """Our class for a release's folder, or None: `Tomato__Target_Spot` → `target_spot`.
 
-    Copies of the release differ in underscores, capitals and a doubled "Tomato"; letters decide.
+    Copies of the release differ in underscores, capitals and a doubled "Tomato". So only letters
+    are compared, in lower case.
     """
     letters = re.sub(r"[^a-z]", "", folder_name.lower())
     bare = letters.removeprefix("tomato").removeprefix("tomato")
@@ -101,7 +102,8 @@ def class_of_folder(folder_name: str, classes: Iterable[str]) -> str | None:
 def find_release(root: Path, classes: Sequence[str]) -> dict[str, Path]:
     """The release's folder of every class, in `root` or a few folders below it.
 
-    Raises UserError when there is none, more than one set of them, or a class lacks its folder.
+    Raises UserError when there are none, when there are several sets of them, or when a class has
+    no folder.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: unpack the PlantVillage release and name it")
@@ -115,7 +117,7 @@ def find_release(root: Path, classes: Sequence[str]) -> dict[str, Path]:
                 if class_name in found:
                     raise UserError(f"{found[class_name]} and {path} are both {class_name}")
                 found[class_name] = path
-        if candidates:  # what lies deeper is a copy of it
+        if candidates:  # deeper folders are copies of it
             break
         level = below
     if not candidates:
@@ -134,9 +136,9 @@ def find_release(root: Path, classes: Sequence[str]) -> dict[str, Path]:
 def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
     """Copy (or link) the release's tomato photos into `out` and write its split.csv.
 
-    Photos that exist already are kept, so an interrupted run can be continued. Returns
-    counts: "used", each split, "left_out" (in no split on purpose), "foreign" (no .jpg) and
-    "missing" (in the split, not in the release). Raises UserError when no photo is the release's.
+    Photos that exist already are kept, so an interrupted run can be continued. Returns counts:
+    "used", each split, "left_out" (in no split on purpose), "foreign" (not a .jpg) and "missing"
+    (in the split, not in the release). Raises UserError when no photo is part of the release.
     """
     split = read_split()
     folders = find_release(release, sorted(split))
@@ -158,7 +160,7 @@ def lay_out(release: Path, out: Path, link: bool = False) -> dict[str, int]:
                 counts["left_out"] += 1
         counts["missing"] += len(wanted)
     if not plan:
-        raise UserError(f"no photo in {release} bears a name of the PlantVillage release")
+        raise UserError(f"no photo in {release} has a name of the PlantVillage release")
     for path, file, _, part in track(
         plan, "laying out", console=plain_console(stderr=True), transient=True
     ):
@@ -189,7 +191,7 @@ def _place(path: Path, target: Path, link: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
-        description="Lay PlantVillage's tomato photos out with the blocked split.",
+        description="Copy PlantVillage's tomato photos into a data set with the blocked split.",
     )
     parser.add_argument("--from", type=Path, required=True, dest="release", help="release folder")
     parser.add_argument("--out", type=Path, required=True, help="folder to fill")
@@ -209,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         if counts["missing"]:
-            print("warning: scores on an incomplete release compare with no other", file=sys.stderr)
+            print("warning: the release is incomplete: do not compare scores", file=sys.stderr)
 
     return run_command(command)
 

@@ -1,7 +1,8 @@
-"""Photos without a label: the teacher answers them, and the student learns from the answers.
+"""Photos without a label: the student learns from the teacher's outputs for them.
 
 They join the train split with the label NO_LABEL, which has no cross-entropy. A photo that looks
-like one in val or test is left out: a student would be scored on what it was trained on.
+like one in val or test is left out, or the student would be scored on a photo that it was trained
+on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def training_photos(folder: ImageFolder, config: Config) -> ImageFolder:
-    """The folder; with a teacher also the photos without a label. Raises UserError."""
+    """The folder, with the photos without a label if there is a teacher. Raises UserError."""
     settings = config.distillation
     if not settings.used:
         if settings.unlabeled:
@@ -56,10 +57,10 @@ def training_photos(folder: ImageFolder, config: Config) -> ImageFolder:
 
 
 def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
-    """The folder with its photos without a label, and those below `more`, in its train split.
+    """Add the folder's photos without a label, and those below `more`, to the train split.
 
-    Says on stderr how many there are and how many were left out. Raises UserError for a `more` that
-    holds no photo, or the folder's own ones.
+    Logs how many there are and how many were left out. Raises UserError if `more` holds no photo,
+    or photos of the data set itself.
     """
     files = [*folder.unlabeled, *(_outside(folder, Path(more)) if more else ())]
     if not files:
@@ -103,7 +104,7 @@ def _outside(folder: ImageFolder, place: Path) -> list[str]:
 def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
     """Those of `files` that look like a photo of val or test, or cannot be read.
 
-    Decoding all photos takes minutes, so the answer is kept beside the decoded images.
+    Decoding all photos takes minutes, so the result is cached beside the decoded images.
     """
     scored = [
         file

@@ -1,6 +1,6 @@
 """Attention maps of a Swin and of a CNN, and the distance between two of them.
 
-A map is (batch, height, width), ≥ 0; only its shape counts, never its scale.
+A map is (batch, height, width), ≥ 0. Only its relative values matter, never its scale.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from swin2mcu.common.cli import UserError
 def energy_map(features: Tensor) -> Tensor:
     """Feature energy, mean over channels of squares: (batch, channels, h, w) → (batch, h, w).
 
-    F_sum^2 of Zagoruyko & Komodakis 2017 (arXiv 1612.03928), equation 1; the mean in place of the
-    sum is a constant that every use divides out.
+    F_sum^2 of Zagoruyko & Komodakis 2017 (arXiv 1612.03928), equation 1. They take the sum; the
+    mean differs by a constant factor, which normalization removes.
     """
     return features.square().mean(dim=1)
 
@@ -28,8 +28,8 @@ def energy_map(features: Tensor) -> Tensor:
 def received_attention(attention: nn.Module, windows: Tensor, mask: Tensor | None) -> Tensor:
     """Self-attention each token of a window receives, averaged over heads and queries.
 
-    `attention` is a timm WindowAttention; `windows` (batch · windows, tokens, channels) its input
-    and `mask` (windows, tokens, tokens) the one of shifted windows. → (batch · windows, tokens);
+    `attention` is a timm WindowAttention, `windows` (batch · windows, tokens, channels) its input,
+    and `mask` (windows, tokens, tokens) the mask of shifted windows. → (batch · windows, tokens);
     a window's values add up to 1. softmax(q·kᵀ·scale + bias + mask) as in Liu et al. 2021
     (arXiv 2103.14030), equation 4.
     """
@@ -47,10 +47,10 @@ def received_attention(attention: nn.Module, windows: Tensor, mask: Tensor | Non
 def undo_windows(
     tokens: Tensor, window: tuple[int, int], grid: tuple[int, int], shift: tuple[int, int]
 ) -> Tensor:
-    """Put windows back in their places and turn the cyclic shift back.
+    """Put windows back in their places and undo the cyclic shift.
 
-    `tokens` (batch · windows, window tokens) → (batch, *grid). A grid that the window does not
-    divide was padded at its right and lower edge before; the padding is dropped.
+    `tokens` (batch · windows, window tokens) → (batch, *grid). If windows do not divide the grid,
+    Swin padded it at the right and lower edge; that padding is dropped.
     """
     rows, columns = -(-grid[0] // window[0]), -(-grid[1] // window[1])
     x = tokens.view(-1, rows, columns, window[0], window[1])
@@ -63,9 +63,9 @@ def teacher_maps(
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Logits and one map per chosen stage of a timm Swin, from one forward pass.
 
-    `kind` "self": attention received, averaged over the stage's blocks; "energy": of the stage's
-    output. Images are (batch, 3, h, w) as the teacher expects them. Raises UserError for a stage
-    that the teacher has not.
+    `kind` "self": received attention, averaged over the stage's blocks; "energy": energy of the
+    stage's output. Images are (batch, 3, h, w), normalized for the teacher. Raises UserError for a
+    stage that the teacher does not have.
     """
     if kind not in ("self", "energy"):
         raise UserError(f"attention_map {kind!r}: known are 'self' and 'energy'")
@@ -94,7 +94,7 @@ def teacher_maps(
             keep(weights.float().mean(dim=(1, 2)))
 
         hooks.append(block.register_forward_pre_hook(before_block))
-        if hasattr(block.attn, "fused_attn"):  # then the weights may never be in memory
+        if hasattr(block.attn, "fused_attn"):  # a fused kernel keeps no attention weights in memory
             hooks.append(block.attn.register_forward_pre_hook(before_attention, with_kwargs=True))
         else:  # Swin V2, whose weights come from cosines
             hooks.append(block.attn.attn_drop.register_forward_hook(after_weights))
@@ -122,9 +122,9 @@ def teacher_maps(
 def averaged_maps(
     swin: nn.Module, images: Tensor, stages: Sequence[int], kind: str
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """teacher_maps' answers, averaged over the 8 flips and quarter turns of square images.
+    """The outputs of teacher_maps, averaged over 8 flips and rotations by 90° of square images.
 
-    Maps are turned back first. So a turned image has the same logits and the turned map.
+    Maps are turned back first. So a rotated image has the same logits, and the rotated map.
     """
     answers = []
     for turns in range(4):
@@ -142,7 +142,7 @@ def averaged_maps(
 
 
 def match_grids(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Dynamic resolution matching: average both maps onto the coarser of their two grids.
+    """Dynamic resolution matching: average both maps to the coarser of their two grids.
 
     (batch, h₁, w₁) and (batch, h₂, w₂) → both (batch, min(h₁, h₂), min(w₁, w₂)).
     """
@@ -156,12 +156,12 @@ def attention_distance(student: Tensor, teacher: Tensor, formula: str = "paper")
     Maps (batch, h, w) on any two grids → a scalar. With Q the flattened map and q = Q / ‖Q‖₂, both
     on the coarser grid:
     "paper": ½ ‖q_S - q_T‖₂, averaged over the batch (their equation 2);
-    "code":  mean over batch and positions of (q_S - q_T)² (their published program).
+    "code":  mean over batch and positions of (q_S - q_T)² (their published code).
     """
     student, teacher = match_grids(student.float(), teacher.float())
     difference = functional.normalize(student.flatten(1)) - functional.normalize(teacher.flatten(1))
     if formula == "paper":
-        # The small constant keeps the root's gradient finite where both maps agree.
+        # The small constant keeps the gradient of the square root finite where both maps agree.
         return 0.5 * (difference.square().sum(dim=1) + 1e-12).sqrt().mean()
     if formula == "code":
         return difference.square().mean()

@@ -3,10 +3,11 @@
     python -m pytorch_side.distillation.cross_fit --config TEACHER.toml --student STUDENT.toml
                                                   --folds 2 --out runs/cross-fitted
 
-A teacher is right and sure of nearly all photos it was trained on, and so only repeats their labels
-(cross-fitting: Chernozhukov et al. 2018, arXiv 1608.00060; for distillation Dao et al. 2021, arXiv
-2104.09732). The student's config names OUT/teacher_cache as `distillation.cache` and leaves
-`teacher.init` empty. Interrupted, the same command goes on where it was.
+On photos that it was trained on, a teacher is nearly always right and very confident, so its
+outputs only repeat the labels. Cross-fitting avoids this (Chernozhukov et al. 2018, arXiv
+1608.00060; for distillation Dao et al. 2021, arXiv 2104.09732). The student's config names
+OUT/teacher_cache as `distillation.cache` and leaves `teacher.init` empty. The same command resumes
+an interrupted run.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ FOLDS_MAX = 20
 
 
 def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """(files,) the fold of each train photo, -1 of others; groups stay together.
+    """The fold of each train photo, -1 for other photos: (files,). Groups stay together.
 
-    Every class is dealt out evenly. Raises UserError where a class has fewer photos (or groups)
-    than folds.
+    The photos of each class are spread evenly over the folds. Raises UserError where a class has
+    fewer photos (or groups) than folds.
     """
     draw = np.random.default_rng(seed)
     folds = np.full(len(folder.files), -1, dtype=np.int64)
@@ -66,7 +67,7 @@ def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int
 
 
 def only(images: DecodedImages, chosen: npt.NDArray[np.bool_]) -> DecodedImages:
-    """The same images with a train split of the chosen ones; the rest of it belongs to none."""
+    """The same images, but only the chosen ones stay in the train split."""
     splits = images.folder.splits.copy()
     splits[(splits == "train") & ~chosen] = "other"
     return dataclasses.replace(images, folder=dataclasses.replace(images.folder, splits=splits))
@@ -104,7 +105,7 @@ def cross_fit(
 
 
 def _asked(student: Config, teacher: Config, weights: Path) -> Config:
-    """The student's config with a finished teacher in place of its own."""
+    """The student's config with a finished teacher instead of its own."""
     return with_values(
         student,
         {
@@ -120,7 +121,7 @@ def _asked(student: Config, teacher: Config, weights: Path) -> Config:
 
 
 def _right(cache: TeacherCache, images: DecodedImages) -> str:
-    """How often a teacher is right on labeled photos that it was not trained on."""
+    """A teacher's accuracy on labeled photos that it was not trained on, as text."""
     folder = images.folder
     positions = [i for i in folder.indices("train") if folder.labels[i] != NO_LABEL]
     rows = [cache.row[folder.files[i]] for i in positions]
@@ -130,7 +131,7 @@ def _right(cache: TeacherCache, images: DecodedImages) -> str:
 
 
 def _join(caches: Sequence[TeacherCache], files: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """The outputs for `files`, each from the one cache that has it."""
+    """The outputs for `files`; each file is in exactly one of the caches."""
     where = {file: (cache, row) for cache in caches for file, row in cache.row.items()}
     arrays: dict[str, npt.NDArray[Any]] = {
         name: np.stack([getattr(where[file][0], name)[where[file][1]] for file in files])
@@ -144,7 +145,7 @@ def _join(caches: Sequence[TeacherCache], files: Sequence[str]) -> dict[str, npt
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", type=Path, required=True, help="how a teacher is trained")
+    parser.add_argument("--config", type=Path, required=True, help="the config of the teachers")
     parser.add_argument("--student", type=Path, required=True, help="the student's config")
     parser.add_argument("--folds", type=int, default=2, help="teachers to train (2)")
     parser.add_argument("--data", type=Path, help="a folder or a CSV (default: $SWIN2MCU_DATA)")
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = images_of(teacher, data_folder(arguments.data))
         made = cross_fit(teacher, student, folder, arguments.folds, arguments.out)
         count = len(made.row)
-        print(f"{made.folder}: {count} images, each answered by a teacher that did not see it")
+        print(f"{made.folder}: {count} images, each from a teacher that was not trained on it")
 
     return run_command(command)
 

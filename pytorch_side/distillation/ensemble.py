@@ -1,9 +1,9 @@
-"""Average the cached outputs of several teachers: an ensemble that a student learns from.
+"""Average the cached outputs of several teachers, so that a student learns from an ensemble.
 
     python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR
 
-All caches answer the same augmentations of the same images. A student's config names the result as
-`distillation.cache` and leaves `teacher.init` empty.
+All caches must hold the same augmentations of the same images. A student's config names the result
+as `distillation.cache` and leaves `teacher.init` empty.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command
 def average(caches: Sequence[TeacherCache]) -> dict[str, npt.NDArray[Any]]:
     """The means of logits and of maps, as a cache stores them.
 
-    Raises UserError where two caches answer different questions.
+    Raises UserError where two caches were made for different images, augmentations or maps.
     """
     first = caches[0]
     for other in caches[1:]:
@@ -58,7 +58,7 @@ def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
 
 
 def make_ensemble(folders: Sequence[Path], out: Path) -> TeacherCache:
-    """Average finished caches into a new one. Raises UserError where that has no meaning."""
+    """Average finished caches into a new one. Raises UserError where they do not match."""
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
     write_teacher_cache(out, about, average(caches), list(caches[0].row))

@@ -1,8 +1,8 @@
-"""Hints (feature distillation): the features of a small trained CNN teach another network's.
+"""Hints (feature distillation): a network learns to match the features of a small trained CNN.
 
 FitNets (Romero et al. 2015, arXiv 1412.6550) for CNNs; for transformers on few images the idea is
 Locality Guidance (Li et al. 2022, arXiv 2207.10026). A network that starts from random weights
-gains most: a feature map has a target for every position of an image, a label only one.
+gains most: a feature map gives a target for every position of an image, a label only one target.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HintNetwork:
     """A finished student, frozen. It gets the same images at the same size."""
 
     def __init__(self, path: Path, pairs: Pairs) -> None:
-        """Raises UserError when `path` is no finished student."""
+        """Raises UserError when `path` is not a finished student."""
         self.network = load_student(path)[0].requires_grad_(False)
         self.pairs = pairs
         self.stages = tuple(sorted({theirs for _, theirs in pairs}))
@@ -50,7 +50,7 @@ def with_hint(
     images: Tensor,
     weight: float,
 ) -> dict[str, Tensor]:
-    """`losses` with the hint loss of `images`, added to "loss" times `weight`."""
+    """`losses` with the hint loss of `images`; `weight` times it is added to "loss"."""
     if not network:
         return losses
     cost = hint_loss(hinted, network.features(images))
@@ -62,9 +62,9 @@ def hint_loss(hinted: Hinted, features: Mapping[int, Tensor]) -> Tensor:
 
     `hinted` holds P s, (batch, channels of g, h, w), by (own stage, hint stage). The hint's
     features g are averaged to this grid, then each channel is normalized to mean 0 and variance 1
-    over the batch. The paper does not normalize, but raw features are far larger than a fresh
-    projection's output, which would take much of the training to grow. 0: P s equals g; 1: no
-    better than zeros.
+    over the batch. The paper does not normalize. But raw features are far larger than the output of
+    a new projection, which would need much of the training to grow to that size. A loss of 0 means
+    that P s equals g; 1 means that it is no better than zeros.
     """
     distances = []
     for (_, stage), own in hinted.items():

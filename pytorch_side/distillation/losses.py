@@ -43,14 +43,12 @@ def dkd_loss(
     `student` and `teacher` are logits (batch, classes), `labels` (batch,) classes. Of
     softmax(logits / temperature):
     TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
-    NCKD = the same of the distributions over the other classes alone.
-    Weights 1 and 8 are the authors' for CIFAR-100. The caller multiplies by T². Raises UserError
-    with mixup.
+    NCKD = the same for the distributions over the other classes only.
+    Weights 1 and 8 are the authors' values for CIFAR-100. The caller multiplies by T². Raises
+    UserError with mixup.
     """
     if labels.dim() > 1:
-        raise UserError(
-            "logit_loss 'dkd' parts one true class from the others: set augment.mixup = 0"
-        )
+        raise UserError("logit_loss 'dkd' needs one true class per image: set augment.mixup = 0")
     true = functional.one_hot(labels, student.shape[1]).bool()
 
     def binary(logits: Tensor) -> Tensor:
@@ -95,7 +93,7 @@ def dist_loss(
 
 
 def class_weights_of(folder: ImageFolder, rule: str) -> Tensor | None:
-    """Weights of the classes in the loss, (classes,) with the mean 1 over the train photos.
+    """Weights of the classes in the loss, (classes,); their mean over the train photos is 1.
 
     "balanced": photos / (classes * photos of the class), as in scikit-learn. "": None.
     """
@@ -108,10 +106,10 @@ def class_weights_of(folder: ImageFolder, rule: str) -> Tensor | None:
 def cross_entropy(
     logits: Tensor, labels: Tensor, label_smoothing: float, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Averaged over the batch; an image whose label is NO_LABEL adds nothing to the sum.
+    """Averaged over the whole batch; an image whose label is NO_LABEL adds nothing to the sum.
 
-    So each image weighs the same, whatever share of a batch has labels; with class weights
-    (classes,) as much as its class.
+    So each labeled image has the same weight, however many images of a batch have labels. With
+    class weights (classes,) it has the weight of its class.
     """
     if labels.dim() > 1 or not bool((labels == NO_LABEL).any()):
         return functional.cross_entropy(
@@ -143,9 +141,9 @@ def hybrid_loss(
     """(1 - alpha)·CE + alpha·T²·logit + beta·attention, as {"loss": …, each part unweighted}.
 
     `labels` are (batch,) classes or (batch, classes) shares. `maps` holds (student map, teacher
-    map), (batch, h, w) each, for each pair of stages; their distances are averaged, where the
-    paper's equation 2 sums them: beta then means the same for any number of pairs.
-    `class_weights` (classes,) are the cross-entropy's.
+    map), (batch, h, w) each, for each pair of stages. Their distances are averaged, so that beta
+    means the same for any number of pairs; the paper's equation 2 sums them. `class_weights`
+    (classes,) are for the cross-entropy.
     """
     hard = cross_entropy(logits.float(), labels, label_smoothing, class_weights)
     parts = {"cross_entropy": hard}

@@ -2,7 +2,7 @@
 
     python -m pytorch_side.distillation.teacher_cache --config configs/small-96.toml --out DIR
 
-An interrupted run is resumed; a finished cache is opened at once.
+An interrupted run is resumed. A finished cache is opened and not computed again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from swin2mcu.common.lock import lock_folder
 
 SHARD = 64  # images between two saves
 SAMPLED = 16  # images whose pixels are checked when a cache is opened
-GPU_BATCH = 64  # images of 224 px that a Swin-L computes in a few GB
+GPU_BATCH = 64  # a Swin-L needs a few GB for so many images of 224 px
 CPU_BATCH = 16  # a Swin copies its windows often: batches that fit the CPU cache are faster
 
 
@@ -106,8 +106,11 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
 
 
 def _expected_teacher(config: Config) -> dict[str, Any]:
-    """What a cache says of its teacher. Without one in the config it is the cache's own choice:
-    an ensemble or cross-fitted teachers have no single file."""
+    """What a cache must say about its teacher.
+
+    If the config names no teacher, whatever the cache says is accepted: an ensemble or cross-fitted
+    teachers have no single weight file.
+    """
     if config.teacher.init:
         return {
             "teacher": sha256_of(Path(config.teacher.init)),
@@ -135,8 +138,8 @@ def _expected_teacher(config: Config) -> dict[str, Any]:
 def _pixel_sample(config: Config, images: DecodedImages, size: int) -> str:
     """A digest of one augmentation of a few images.
 
-    It differs for a library that draws other pixels: cached outputs would then not belong to what a
-    student sees. "photos" tells other photos.
+    It changes if a library computes other pixels: then cached outputs would not belong to the
+    images that the student sees. Changed photos are detected by "photos".
     """
     positions = images.folder.indices("train")
     digest = hashlib.sha256()
@@ -150,7 +153,7 @@ def _pixel_sample(config: Config, images: DecodedImages, size: int) -> str:
 
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
-    """The finished teacher in eval mode. Raises UserError when it has other classes."""
+    """The finished teacher in eval mode. Raises UserError when its classes are not `classes`."""
     if not config.teacher.init:
         raise UserError(f"{config.distillation.cache} is unfinished and teacher.init is empty")
     _, metadata = read_weights(Path(config.teacher.init))
@@ -158,10 +161,10 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
         known = parse_json(metadata["classes"])
     except (KeyError, ValueError):
         known = None
-    # A file of another program may lack them: then its classifier's size is checked.
+    # A file of another program may not name its classes: then its classifier's size is checked.
     if isinstance(known, list) and known != list(classes):
         raise UserError(
-            f"{config.teacher.init} tells {', '.join(map(str, known))} apart, the images are "
+            f"{config.teacher.init} knows {', '.join(map(str, known))}, the images are "
             f"{', '.join(classes)}: train a teacher on these images"
         )
     said = {
@@ -206,8 +209,8 @@ def ask(
 def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> TeacherCache:
     """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
-    A part that is in `out` already is kept. Raises UserError when `out` has another description,
-    or another command fills it.
+    Outputs that are in `out` already are kept. Raises UserError when `out` was made for something
+    else, or when another command is writing to it.
     """
     if config.augment.cached < 1:
         raise UserError(
@@ -269,7 +272,7 @@ def _fill(images: DecodedImages, config: Config, out: Path, expected: dict[str, 
                 arrays[name][rows] = answers
             for array in arrays.values():
                 array.flush()
-            # Counted after the outputs are on disk: after a kill they are computed again.
+            # "done" grows after the outputs are on disk. A run killed before computes them again.
             now = {**about, "done": start + len(seeds)}
             write_atomic(about_path(out), json.dumps(now, indent=2) + "\n")
             bar.advance(task, len(seeds))
@@ -278,7 +281,7 @@ def _fill(images: DecodedImages, config: Config, out: Path, expected: dict[str, 
 def _ask_all(
     teacher: nn.Module, pixels: npt.NDArray[np.uint8], config: Config
 ) -> dict[str, npt.NDArray[Any]]:
-    """Outputs for (images, augmentations, h, w, 3), by the name of their array."""
+    """Outputs for pixels (images, augmentations, h, w, 3), as {name of the array: values}."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else GPU_BATCH
     parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
@@ -298,7 +301,7 @@ def _open_arrays(
     config: Config,
     count: int,
 ) -> dict[str, Any]:
-    """The arrays on disk: opened where a part is done, else created to fit one output's shapes."""
+    """Open the arrays if a part of them is done, else create them with the teacher's shapes."""
     if about:
         return open_arrays(out, about, count, "r+")
     out.mkdir(parents=True, exist_ok=True)
@@ -317,7 +320,8 @@ def _open_arrays(
 def _create(path: Path, shape: tuple[int, ...], kind: type) -> Any:
     """An array on disk with all its bytes reserved.
 
-    Otherwise writing to the mapped file on a full disk ends the process with a bus error.
+    Without the reserved bytes, a write to the mapped file on a full disk would end the process with
+    a bus error.
     """
     try:
         array = open_memmap(path, mode="w+", dtype=kind, shape=shape)

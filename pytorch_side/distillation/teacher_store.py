@@ -41,7 +41,7 @@ class TeacherCache:
 
 
 def pack_logits(logits: Tensor) -> npt.NDArray[np.float16]:
-    """(batch, classes) → float16: 3 decimal digits, finer than a teacher's accuracy."""
+    """(batch, classes) → float16: 3 decimal digits, which is more precise than a teacher is."""
     return logits.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)
 
 
@@ -89,9 +89,9 @@ def open_teacher_cache(folder: Path, expected: dict[str, Any]) -> TeacherCache:
 def open_arrays(
     folder: Path, about: dict[str, Any], images: int, mode: Literal["r", "r+"]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The mapped arrays of a folder, by name. Raises UserError unless they are as `about` says."""
+    """The mapped arrays of a folder, by name. Raises UserError unless they match `about`."""
     if set(about["channels"]) != {str(stage) for stage in about["map"]["stages"]}:
-        raise _damaged(about_path(folder), "it lacks the width of a stage")
+        raise _damaged(about_path(folder), "it lacks the number of channels of a stage")
     shape = (images, about["views"]["count"])
     wanted: dict[str, tuple[type, tuple[int, ...]]] = {
         "seeds": (np.uint64, shape),
@@ -123,7 +123,7 @@ def write_teacher_cache(
             np.save(temporary, array)
     write_atomic(folder / "files.json", json.dumps(files))
     about = {**about, "split": split_digest(files), "done": len(files)}
-    # It comes last: without it the folder holds no cache.
+    # This file is written last: a folder without it is not a cache.
     write_atomic(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 

@@ -6,6 +6,6 @@
     python -m pytorch_side.evaluate score RUN --split test    accuracy, calibration, confusion
     python -m pytorch_side.evaluate attention RUN --out FILE.png    attention maps
 
-The data audits compare the given split with a random one: the difference shows how much a leaking
-split raises accuracy.
+`audit` and `probe` compare the given split with a random one. The difference shows how much leakage
+between splits raises accuracy.
 """

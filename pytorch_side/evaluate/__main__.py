@@ -20,7 +20,7 @@ from swin2mcu.common.tables import table_text
 
 
 def audit_report(data: Path, seed: int) -> dict[str, Any]:
-    """Near-duplicates between splits: of the given split, and of a random one of its photos."""
+    """Near-duplicates between splits, for the given split and for a random one of its photos."""
     from pytorch_side.evaluate.audit import audit, fingerprint
 
     folder = import_folder(data)
@@ -36,20 +36,20 @@ def audit_report(data: Path, seed: int) -> dict[str, Any]:
 
 
 def roboflow_copies(folder: ImageFolder) -> dict[str, int]:
-    """How many photos are augmented copies, of how many, and how many of those a split tears."""
+    """Counts of augmented copies, of their originals, and of originals found in several splits."""
     splits: dict[str, set[str]] = {}
     copies = 0
     for file, split in zip(folder.files, folder.splits.tolist(), strict=True):
         if first := original(file):
             copies += 1
-            # Trees of splits hold copies of one photo under different folders.
+            # If each split has its own folders, copies of one photo lie in different folders.
             splits.setdefault(first.rpartition("/")[2], set()).add(split)
     torn = sum(len(found) > 1 for found in splits.values())
     return {"copies": copies, "originals": len(splits), "torn": torn}
 
 
 def probe_report(data: Path, seed: int) -> dict[str, Any]:
-    """Background probes on the given split, and on a random one of the same photos."""
+    """Background probes on the given split, and on a random split of the same photos."""
     from pytorch_side.evaluate.background_probe import REGIONS, probe, read_pixels
 
     folder = import_folder(data)
@@ -117,10 +117,10 @@ def score_text(report: dict[str, Any]) -> str:
             )
         ),
         f"expected calibration error {plain['error']:.2%}; {tempered['error']:.2%} at the "
-        f"temperature {tempered['temperature']:.2f} that val chooses",
+        f"temperature {tempered['temperature']:.2f} that was fitted on val",
         f"scores of {report['split']} in the access log: {report['accesses']}",
         "",
-        "answers, columns in the order of rows:",
+        "confusion matrix, columns in the order of the rows:",
     ]
     rows = []
     for name, row in zip(report["classes"], report["confusion"], strict=True):
@@ -145,16 +145,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for word, text in (
         ("audit", "duplicates and near-duplicates between splits"),
         ("probe", "background probe: accuracy from the background alone"),
-        ("resplit", "the same photos in a random split, as links"),
+        ("resplit", "make a data set of links to the same photos, with a random split"),
     ):
         sub = add(word, text)
         sub.add_argument("data", type=Path, nargs="?", help="data set (default: $SWIN2MCU_DATA)")
-        sub.add_argument("--seed", type=int, default=0, help="of the random split")
+        sub.add_argument("--seed", type=int, default=0, help="seed of the random split")
         if word == "resplit":
             sub.add_argument("--out", type=Path, required=True)
     for word, text in (
         ("score", "accuracy, calibration and confusion of a run; each score is logged"),
-        ("attention", "teacher's and student's attention over the same leaves, as a PNG"),
+        ("attention", "draw the attention of teacher and student over the same leaves, as a PNG"),
     ):
         sub = add(word, text)
         sub.add_argument("run", type=Path, help="folder of a training run")
@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub.add_argument("--split", choices=SPLITS, default="val")
         if word == "score":
             sub.add_argument(
-                "--averaged", action="store_true", help="answers over 8 flips and turns"
+                "--averaged", action="store_true", help="average logits over 8 flips and rotations"
             )
         if word == "attention":
             sub.add_argument("--out", type=Path, required=True, help="PNG file to write")

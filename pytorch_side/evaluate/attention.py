@@ -25,14 +25,14 @@ from swin2mcu.common.pixels import load_pixels
 
 TILE = 160  # side of one drawing in pixels
 TITLE = 22
-# Dark violet, red, orange, pale yellow: brightness rises with attention, also in gray print.
+# Dark violet, red, orange, pale yellow: brightness rises with attention, so a gray print works too.
 HEAT = np.array(
     [[20, 8, 60], [120, 28, 109], [214, 69, 70], [251, 155, 41], [252, 250, 180]], dtype=np.float64
 )
 
 
 def overlay(photo: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32]) -> Image.Image:
-    """A (h, w, 3) photo at TILE pixels, veiled by a (rows, columns) map scaled to its own range."""
+    """A (h, w, 3) photo at TILE pixels under a heat map of (rows, columns), scaled to its range."""
     low, high = float(attention.min()), float(attention.max())
     level = (attention - low) / (high - low) if high > low else np.zeros_like(attention)
     fine = Image.fromarray(level.astype(np.float32)).resize((TILE, TILE), Image.Resampling.BICUBIC)
@@ -53,19 +53,18 @@ def choose(folder: ImageFolder, split: str, count: int) -> list[str]:
 
 
 def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10) -> Image.Image:
-    """One row a leaf: the photo, then for each compared pair of stages the teacher's map and the
-    student's. Each network sees the leaf at its own input size.
+    """One row per leaf: the photo, then both networks' maps for each compared pair of stages.
 
-    The student's map is the energy of its own features. With alignment, training compared the
-    energy of their projection instead, which is not saved. Raises UserError when the student had no
-    teacher.
+    Each network gets the leaf at its own input size. The student's map is the energy of its own
+    features. With alignment, training compared the energy of their projection, which is not saved.
+    Raises UserError when the student had no teacher.
     """
     config = read_saved_config(run / "config.json")
     folder = folder_of_run(run, data)
     student = load_network(run, folder.classes)
     teacher = load_teacher_network(run, folder.classes)
     if student.weights.name != "student.safetensors":
-        raise UserError(f"{run} is a teacher's run: name a student's, which knows both")
+        raise UserError(f"{run} is a teacher's run: name the run of a student")
     pairs = config.distillation.attention_pairs
     files = choose(folder, split, count)
     pixels = [

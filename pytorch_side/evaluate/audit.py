@@ -1,4 +1,4 @@
-"""Photos that are in two splits at once: the same pixels, or another photo of the same leaf."""
+"""Find photos that are in two splits: the same pixels, or another photo of the same leaf."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NearDuplicates:
 
 
 def fingerprint(folder: ImageFolder) -> Fingerprints:
-    """Decode every photo once. Corrupt photos are left out, an error above 5 % of the folder."""
+    """Decode every photo once. Corrupt photos are left out. Raises UserError above 5 % of them."""
     coefficients = np.full((len(folder.files), LOW, LOW), np.nan, dtype=np.float32)
     digests = [""] * len(folder.files)
     bar = plain_console(stderr=True)
@@ -58,7 +58,7 @@ def fingerprint(folder: ImageFolder) -> Fingerprints:
 def near_duplicates(
     folder: ImageFolder, prints: Fingerprints, first: str, second: str
 ) -> NearDuplicates:
-    """Compare two splits of a folder, in all eight turns."""
+    """Compare two splits of a folder, in all eight orientations (flips and rotations by 90°)."""
     readable = np.array([bool(digest) for digest in prints.digests])
     a = np.flatnonzero((folder.splits == first) & readable)
     b = np.flatnonzero((folder.splits == second) & readable)
@@ -75,7 +75,7 @@ def near_duplicates(
 
 
 def audit(folder: ImageFolder, prints: Fingerprints) -> list[dict[str, Any]]:
-    """Near-duplicates between every two splits; the smaller split's photos are counted."""
+    """Near-duplicates for each pair of splits, counted in photos of the smaller split."""
     present = [split for split in SPLITS if (folder.splits == split).any()]
     pairs = [sorted(pair, key=SPLITS.index, reverse=True) for pair in combinations(present, 2)]
     return [asdict(near_duplicates(folder, prints, first, second)) for first, second in pairs]

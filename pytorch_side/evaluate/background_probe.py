@@ -1,7 +1,7 @@
 """Background probe: the accuracy of a linear classifier that sees only background pixels.
 
-On PlantVillage, eight background pixels give half of the photos their right class of 38
-(arXiv 2206.04374). Compare a network's accuracy with this before you trust it.
+On PlantVillage, eight background pixels are enough to classify half of the photos correctly, among
+38 classes (arXiv 2206.04374). Compare a network's accuracy with this before you trust it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
-SIZE = 64  # side the photos are read at
+SIZE = 64  # side of the photos, in pixels
 FRAME = 4  # pixels of the border that the frame probe sees
 EPOCHS = 40
 BATCH = 256
@@ -55,10 +55,10 @@ def read_pixels(folder: ImageFolder) -> dict[str, Split]:
 
 
 def probe(data: dict[str, Split], region: str, seed: int = 0) -> dict[str, Any]:
-    """Fit multinomial logistic regression on one region; val picks decay and epoch.
+    """Fit multinomial logistic regression on one region; decay and epoch are chosen on val.
 
-    Returns its test accuracy with the standard error, beside that of always naming the class that
-    is most frequent in train.
+    Returns its test accuracy with the standard error, and the accuracy of always choosing the class
+    that is most frequent in train.
     """
     select = REGIONS[region]
     tensors = {
@@ -86,14 +86,14 @@ def probe(data: dict[str, Split], region: str, seed: int = 0) -> dict[str, Any]:
 def _fit(
     inputs: dict[str, Tensor], labels: dict[str, Tensor], decay: float, seed: int
 ) -> tuple[float, float, float]:
-    """One fit → accuracy on val, test and train at the epoch that is best on val."""
+    """One fit → accuracy on val, test and train, after the epoch that is best on val."""
     generator = torch.Generator().manual_seed(seed)
     count, width = inputs["train"].shape
     classes = int(max(known.max() for known in labels.values())) + 1
     layer = torch.nn.Linear(width, classes)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
-    # Neighboring pixels agree, so their weights add up: the step shrinks as their number grows.
+    # Neighboring pixels are alike, so changes of their weights add up: more pixels, smaller steps.
     rate = 0.03 / max(1.0, width / 24) ** 0.5
     optimizer = torch.optim.Adam(layer.parameters(), lr=rate, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)

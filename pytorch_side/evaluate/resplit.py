@@ -1,4 +1,4 @@
-"""A split of the same photos as a data set of its own, made of links."""
+"""Make another split of the same photos a data set, which consists of links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swin2mcu.common.dataset.table import NAME, rows_of, write_table
 
 
 def write_linked(folder: ImageFolder, out: Path) -> None:
-    """Make `out` a data set of its own: links to the class folders, and the folder's split.
+    """Make `out` a data set: links to the class folders, and the folder's split.
 
     Raises UserError when `out` holds anything but such links.
     """

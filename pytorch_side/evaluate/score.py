@@ -37,21 +37,21 @@ class Network:
 
     model: nn.Module  # eval mode
     size: int
-    prepare: Callable[[Tensor], Tensor]  # from the input contract to what it expects
+    prepare: Callable[[Tensor], Tensor]  # from the input contract to the model's normalization
     weights: Path
 
 
 def load_network(run: Path, classes: tuple[str, ...]) -> Network:
-    """The student or teacher that a training run made, to tell `classes` apart.
+    """The student or teacher of a training run.
 
-    Raises UserError when the run holds neither, or its network knows other classes.
+    Raises UserError when the run holds neither, or when its network's classes are not `classes`.
     """
     weights = run / "student.safetensors"
     if weights.is_file():
         model, size, known = load_student(weights)
         if known != classes:
             raise UserError(
-                f"{weights} tells {', '.join(known)} apart, the images are {', '.join(classes)}: "
+                f"{weights} knows {', '.join(known)}, the images are {', '.join(classes)}: "
                 "name the data set it was trained on"
             )
         return Network(model, size, lambda images: images, weights)
@@ -66,7 +66,7 @@ def load_network(run: Path, classes: tuple[str, ...]) -> Network:
 def folder_of_run(run: Path, data: Path) -> ImageFolder:
     """The data set with the run's own split.
 
-    Another seed would score the network on photos that it was trained on.
+    With another seed, the network would be scored on photos that it was trained on.
     """
     return images_of(read_saved_config(run / "config.json"), data)
 
@@ -98,7 +98,7 @@ def logits_of(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
 
 
 def averaged_logits(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
-    """logits_of, averaged over the 8 flips and quarter turns of square images."""
+    """logits_of, averaged over 8 flips and rotations by 90° of square images."""
     turned = (
         np.rot90(given, turns, (1, 2))
         for given in (pixels, pixels[:, :, ::-1])
@@ -152,9 +152,9 @@ def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[s
 def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str, Any]:
     """Score a run's network on one split of `data`, and log it.
 
-    `averaged`: the mean of its logits over the 8 flips and quarter turns of an image.
-    The temperature of the second calibration error is fitted on val, never on the split scored.
-    Raises UserError when the network's classes are not the data's.
+    `averaged`: use the mean of the logits over 8 flips and rotations by 90° of an image. The
+    temperature of the second calibration error is fitted on val, even if another split is scored.
+    Raises UserError when the network's classes are not those of the data.
     """
     folder = folder_of_run(run, data)
     network = load_network(run, folder.classes)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from pytorch_side.int8.legalize import INPUT, LegalNet, NetStep, compute, walk
 from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_scales
 
-# TFLite Micro refuses a HARD_SWISH whose output scale is not above 1/128 of its input's. The least
-# span of an output's range, in input scales, with a thousandth for float32's roundings.
+# TFLite Micro refuses a HARD_SWISH unless its output scale is above 1/128 of its input scale. So
+# this is the smallest output range, in input scales; a thousandth is added for float32 rounding.
 SWISH_SPAN = 255 / 128 * 1.001
 INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
 
@@ -26,8 +26,8 @@ INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero
 class QuantNet(nn.Module):
     """`legal` under fake quantization.
 
-    `low` and `high` hold the ranges of the tensors called `names`. `calibrate` sets them first;
-    in training they follow each batch's minimum and maximum for the first `freeze_after` batches.
+    `low` and `high` hold the ranges of the tensors in `names`. `calibrate` sets them first. During
+    the first `freeze_after` batches of training they follow each batch's minimum and maximum.
     """
 
     low: Tensor
@@ -56,7 +56,7 @@ class QuantNet(nn.Module):
             if observing:
                 self.follow(step.name, y, self.momentum)
                 if step.operator == "mean" and y.shape == inputs[0].shape:
-                    # A mean over one pixel equals its input; the converter drops it.
+                    # A mean over one pixel equals its input, so the converter removes it.
                     self.share_range(step.name, step.inputs[0])
             return self.rounded(step.name, y)
 
@@ -66,7 +66,7 @@ class QuantNet(nn.Module):
         return logits
 
     def with_rounded_weights(self, images: Tensor) -> Tensor:
-        """Logits with weights on their grids, biases and activations in float: what ONNX holds."""
+        """Logits with weights on their int8 grids, biases and activations in float, as in ONNX."""
 
         def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             if not step.has_weights:
@@ -111,8 +111,8 @@ class QuantNet(nn.Module):
         scales = torch.from_numpy(self.weight_scales_of(step)).to(layer.weight.device)
         with torch.no_grad():
             wide = scales.view(-1, *[1] * (layer.weight.ndim - 1))
-            # The division of qparams.integer_weights, bit by bit: torch's own fake quantization
-            # multiplies by 1/scale, which rounds some weights to the other side.
+            # A division, as in qparams.integer_weights: torch's own fake quantization multiplies by
+            # 1/scale, which rounds some weights to a different integer.
             steps = (layer.weight / wide).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
             weight_error = steps * wide - layer.weight
             unit = scales * float(self.parameters_of(step.inputs[0])[0])
@@ -121,7 +121,7 @@ class QuantNet(nn.Module):
 
     @torch.no_grad()
     def follow(self, name: str, y: Tensor, weight: float) -> None:
-        """Move the range of tensor `name` by `weight` towards that of `y`."""
+        """Move the range of tensor `name` towards the range of `y`, by the share `weight`."""
         i = self.index[name]
         self.low[i] = torch.lerp(self.low[i], y.amin(), weight)
         self.high[i] = torch.lerp(self.high[i], y.amax(), weight)
@@ -146,7 +146,7 @@ class QuantNet(nn.Module):
 
 
 def ranges_record(net: QuantNet) -> dict[str, Any]:
-    """What ranges.json holds: every activation's range, scale and zero point, all weight scales."""
+    """The content of ranges.json: each activation's range, scale and zero point; weight scales."""
     activations = {}
     for name, low, high in zip(net.names, net.low.tolist(), net.high.tolist(), strict=True):
         scale, zero_point = net.parameters_of(name)

@@ -2,8 +2,8 @@
 
 Tensors between the steps are float32 and hold integers, q - zero_point. A float32 convolution of
 them is exact while Σ|q - zero_point|·|w| < 2^24, so fast float kernels compute the accumulators;
-only requantization needs 64-bit integers. If a layer breaks the bound, its weights are split in two
-halves that keep it. The results differ from TFLite's only where its 32-bit accumulator overflows
+only requantization needs 64-bit integers. If a layer exceeds this bound, its weights are split into
+two halves that do not. The results differ from TFLite's only where its 32-bit accumulator overflows
 (activations of hundreds of thousands, never seen in a trained network).
 """
 
@@ -36,7 +36,7 @@ CHUNK = 8  # images at once: their 64-bit accumulators stay in the cache
 
 
 class IntegerNet(nn.Module):
-    """`net`, its weights and ranges as they are now, in integers. No gradients."""
+    """`net` in integers, with its present weights and ranges. No gradients."""
 
     def __init__(self, net: QuantNet) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class IntegerNet(nn.Module):
         return self._steps[name](inputs)
 
     def run(self, images: Tensor, visit: Callable[[str, Tensor], None] | None = None) -> Tensor:
-        """The last tensor; `visit(name, q - zero_point)` sees each on its way."""
+        """The last tensor. `visit(name, q - zero_point)` is called for every tensor."""
         start = (images * 128).round().clamp(-128, 127)  # the input contract
 
         def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
@@ -80,7 +80,7 @@ class IntegerNet(nn.Module):
 class ExactNet(QuantNet):
     """A QuantNet that scores in exact integers, and after `exact_after` batches trains on them.
 
-    Then each tensor has the board's value and the gradient of its fake-quantized value.
+    From then on each tensor has the board's value, with the gradient of its fake-quantized value.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ def _requantizer(
 ) -> Callable[[Tensor], Tensor]:
     """int64 accumulators, changed in place → clamped q - zero_point as float32.
 
-    MultiplyByQuantizedMultiplier (see fixed_point.multiply) with as few passes as it takes; arrays
-    are one value a channel, for images or for vectors.
+    MultiplyByQuantizedMultiplier (see fixed_point.multiply) with few passes over the data. Arrays
+    hold one value per channel. Works for images and for vectors.
     """
     multipliers, shifts = np.atleast_1d(multiplier), np.atleast_1d(shift)
     left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
@@ -134,7 +134,7 @@ def _requantizer(
         acc *= shaped(multipliers, acc)
         acc += 1 << 30
         acc >>= 31
-        # Halves go away from zero: one less for negative values, where anything is shifted out.
+        # Halves are rounded away from zero: one less for negative values, if bits are shifted out.
         sign = acc >> 63
         if not half.all():
             sign &= shaped(-(half > 0).astype(np.int64), acc)

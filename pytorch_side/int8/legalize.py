@@ -25,7 +25,7 @@ from swin2mcu.common.cli import UserError
 Operator = Literal["conv", "depthwise", "linear", "add", "mul", "mean", "hard_swish"]
 Activation = Literal["none", "relu", "relu6"]
 T = TypeVar("T")
-INPUT = "image"  # the name of the tensor that goes in
+INPUT = "image"  # the name of the input tensor
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NetStep:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's SAME along one axis: (before, after), the odd one after."""
+    """TensorFlow's SAME padding along one axis: (before, after); an odd pixel goes after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -100,7 +100,7 @@ class LegalNet(nn.Module):
     def run(
         self, images: Tensor, visit: Callable[[str, Tensor], Tensor] = lambda name, x: x
     ) -> Tensor:
-        """Logits; every tensor, the input too, goes on as what `visit(name, tensor)` returns."""
+        """Logits. `visit(name, tensor)` returns a replacement for each tensor and the input."""
 
         def step_output(step: NetStep, inputs: list[Tensor]) -> Tensor:
             layer = self.layers[step.name] if step.has_weights else None
@@ -111,7 +111,7 @@ class LegalNet(nn.Module):
 
 
 def walk(steps: tuple[NetStep, ...], start: T, compute_step: Callable[[NetStep, list[T]], T]) -> T:
-    """Run `compute_step` over the steps in order, forgetting each tensor after its last reader."""
+    """Run `compute_step` over the steps in order. Each tensor is freed after its last reader."""
     last_reader = {name: step.name for step in steps for name in step.inputs}
     values = {INPUT: start}
     for step in steps:
@@ -123,7 +123,7 @@ def walk(steps: tuple[NetStep, ...], start: T, compute_step: Callable[[NetStep, 
 
 
 def legalize(student: nn.Module) -> LegalNet:
-    """A trained timm MobileNetV3 → the same function in legal steps. Does not touch `student`.
+    """A trained timm MobileNetV3 → the same function in legal steps. `student` is not changed.
 
     Raises UserError naming the part that has no legal form.
     """
@@ -187,7 +187,7 @@ class _Builder:
     def conv_norm(
         self, x: str, name: str, conv: nn.Module, norm: nn.Module, scale: float = 1.0
     ) -> str:
-        """One convolution for inputs times `scale`, with the batch norm after it folded in."""
+        """One convolution that multiplies its inputs by `scale`, with the batch norm folded in."""
         if not isinstance(norm, nn.BatchNorm2d):
             raise UserError(f"{name}: the norm {type(norm).__name__} cannot be folded")
         # In float64: the only error is the rounding to float32 at the end.

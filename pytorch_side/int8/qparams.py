@@ -16,9 +16,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 WEIGHT_MAX = 127
-BIAS_MAX = 2.0**30  # half of int32, so that the bias alone cannot overflow the accumulator
-FLOAT32_MARGIN = 1 + 2.0**-22  # scales are rounded to float32, perhaps down
-SCALE_MIN = 1e-12  # a channel without any weight still needs a scale above zero
+BIAS_MAX = 2.0**30  # half of int32's range, so that the bias alone cannot overflow the accumulator
+FLOAT32_MARGIN = 1 + 2.0**-22  # because rounding to float32 may make a scale smaller
+SCALE_MIN = 1e-12  # a channel whose weights are all zero still needs a scale above zero
 
 
 def activation_parameters(low: Floats, high: Floats) -> tuple[Floats, npt.NDArray[np.int32]]:
@@ -32,8 +32,8 @@ def activation_parameters(low: Floats, high: Floats) -> tuple[Floats, npt.NDArra
 def weight_scales(weight: Floats, bias: Floats, input_scale: float, per_channel: bool) -> Floats:
     """One scale for each of `weight.shape[0]` channels (all equal unless `per_channel`).
 
-    Weight decay can shrink a channel's weights to 1e-9. The scale that fits them would saturate the
-    bias, so a scale is never so small that |bias| > 2^30 · input scale · scale.
+    Weight decay can shrink a channel's weights to 1e-9. With a scale that small, the bias would
+    saturate. So each scale is large enough that |bias| ≤ 2^30 · input scale · scale.
     """
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1).astype(np.float64) / WEIGHT_MAX
     floor = np.abs(bias).astype(np.float64) / (BIAS_MAX * input_scale) * FLOAT32_MARGIN

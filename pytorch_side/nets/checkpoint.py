@@ -1,4 +1,4 @@
-"""checkpoint.pt: everything that a training needs to go on after a kill."""
+"""checkpoint.pt: everything that training needs to resume after it was killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytorch_side.config import Config, differing, saved_config, to_dict
 from pytorch_side.nets.weights import library_path
 from swin2mcu.common.cli import UserError
 
-ADAMW = {"lr", "betas", "eps", "weight_decay"}  # what a group of weights must say
+ADAMW = {"lr", "betas", "eps", "weight_decay"}  # keys that each parameter group must have
 
 
 class Digests(Protocol):
-    """What a training's batches say of the photos that they are made of."""
+    """Training batches, which know digests of their photos."""
 
     @property
     def train_data_digest(self) -> str: ...
@@ -50,9 +50,9 @@ def read_checkpoint(
 ) -> list[dict[str, Any]]:
     """Fill `parts` from a checkpoint and return the rows of its log.
 
-    Raises UserError when it is damaged, or of another config, network or photos. Checkpoints of
-    older versions hold no digest of the photos. What those were trained on cannot be found out any
-    more, so they are resumed by the names and labels alone.
+    Raises UserError when it is damaged, or belongs to another config, network or photos.
+    Checkpoints of older versions hold no digest of the photos' bytes; for these only the photos'
+    names and labels are compared.
     """
     state = _load(path, ("config", "rows", "random", *parts))
     names = differing(config, saved_config(state["config"], str(path)))
@@ -73,7 +73,7 @@ def read_checkpoint(
             part.load_state_dict({_new_name(key): value for key, value in state[name].items()})
         torch.set_rng_state(state["random"])
         rows = [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
-    except Exception as error:  # a teacher's, and this is a student; or parts of other kinds
+    except Exception as error:  # for example a teacher's checkpoint for a student
         raise UserError(
             f"{path} is of another network: use another --out, or remove the folder to start again"
         ) from error
@@ -83,7 +83,7 @@ def read_checkpoint(
 
 
 def _damage(parts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """What is wrong with loaded parts that torch does not look at before it computes; or ""."""
+    """What is wrong with the loaded parts, or "". Finds what torch does not check on loading."""
     if any(row.keys() != rows[0].keys() or "epoch" not in row for row in rows):
         return "its log has rows of different columns"
     for name in ("model", "averaged"):
@@ -111,12 +111,12 @@ def _new_name(key: str) -> str:
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch comments on files that are not its own
+            warnings.simplefilter("ignore")  # torch warns about files that it did not write
             state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        if isinstance(error, OSError) and error.filename:  # missing rights, say
+        if isinstance(error, OSError) and error.filename:  # for example missing rights
             raise
-        # PyTorch's own words advise to load such a file unsafely.
+        # PyTorch's own message advises to load such a file in an unsafe way.
         unsafe = "weights_only" in str(error)
         reason = (
             "it holds more than numbers" if unsafe else "it is not a whole file of this project"

@@ -1,8 +1,9 @@
 """A pretrained convolutional stem under a Swin, in place of its patch embedding.
 
-"Early Convolutions Help Transformers See Better", Xiao et al. 2021 (arXiv 2106.14881): here the
-stages of a MobileNet or EfficientNet up to stride 16, with ImageNet weights. Without them a small
-Swin is worse on ten thousand images. Reports name the stem beside such a teacher's accuracy.
+"Early Convolutions Help Transformers See Better", Xiao et al. 2021 (arXiv 2106.14881). Here the
+stem is the stages of a MobileNet or EfficientNet up to stride 16, with ImageNet weights. A small
+Swin trained on ten thousand images is worse without it. Reports name the stem beside such a
+teacher's accuracy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A teacher in a few words, to stand beside its accuracy."""
+"""A short description of a teacher, which reports show beside its accuracy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pytorch_side.nets.packaged import PREFIX
 
 
 def describe_teacher(config: Config, made: Config | None) -> str:
-    """A config's teacher, and the pretrained networks that its stem and hints come from.
+    """Describe a config's teacher, and the pretrained networks of its stem and its hints.
 
-    Those are named in `made`, the config that the teacher was trained with, if it is known.
+    `made`, if known, is the config that the teacher was trained with; it names those networks.
     """
     made = made or Config()
     sizes = config.teacher.arguments
@@ -34,7 +34,7 @@ def saved_beside(weights: Path | None) -> Config | None:
 
 
 def _of(path: str) -> str:
-    """The run that a weight file belongs to, or else the file's or the package's own name."""
+    """The name of the run that a weight file belongs to, or else of the file or the package."""
     if path.startswith(PREFIX):
         return path.removeprefix(PREFIX)
     file = Path(path)

@@ -1,4 +1,4 @@
-"""Downloads by timm from the Hugging Face Hub, without minutes of retries where no network is."""
+"""timm's downloads from the Hugging Face Hub, without minutes of retries if there is no network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")  # these look names up themselves
+PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")  # proxies resolve names
 
 
 @contextlib.contextmanager
 def hub_without_retries() -> Iterator[None]:
-    """Within, the Hub's library reads its cache alone where its server's name is not known.
+    """A context in which the Hub's library reads only its cache if its server cannot be resolved.
 
-    It would try five times, wait up to 8 seconds after each, and log every one twice.
+    Otherwise it would try five times, wait up to 8 seconds after each try, and log each try twice.
     """
     from huggingface_hub import constants
 

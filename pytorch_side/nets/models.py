@@ -34,9 +34,10 @@ TORCHVISION_SCHEMAS = (
 def timm_package() -> ModuleType:
     """Import timm beside any build of torchvision.
 
-    A torchvision that matches torch registers its own operators. Another one (PyPI's is compiled
-    for CUDA, and its library does not load beside a CPU torch) fails to import because two schemas
-    are missing. Only then they are declared here: declaring one twice ends the process.
+    A torchvision that matches torch registers its own operators. One that does not match (PyPI's is
+    compiled for CUDA, and its library does not load with a CPU build of torch) fails to import,
+    because two schemas are missing. Only in that case they are declared here: declaring a schema
+    twice ends the process.
     """
     try:
         import torchvision  # noqa: F401
@@ -47,7 +48,7 @@ def timm_package() -> ModuleType:
         for schema in TORCHVISION_SCHEMAS:
             if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
                 library.define(schema)
-        timm_package.library = library  # type: ignore[attr-defined]  # dropped, it undefines them
+        timm_package.library = library  # type: ignore[attr-defined]  # else undefined again
     import timm
 
     return timm
@@ -63,8 +64,9 @@ def make_student(
 ) -> nn.Module:
     """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator.
 
-    `init` is a .safetensors file to start from; without one `pretrained` downloads timm's weights,
-    and without that they are random. `init_key` is the config's name for `init`, for errors.
+    `init` is a .safetensors file to start from. If it is empty, `pretrained` downloads timm's
+    weights; otherwise weights are random. `init_key` is the config's name for `init`, used in
+    errors.
     """
     if "mobilenetv3" not in name:
         raise UserError(f"student {name} is no MobileNetV3: try tf_mobilenetv3_small_100")
@@ -77,8 +79,8 @@ def make_student(
         drop_rate=dropout,
         **same,
     )
-    # timm scales a classifier by its outputs: for ten classes logits begin at ±3, for two at more,
-    # and learning starts late. The standard deviation is torchvision's for the same network.
+    # timm scales a new classifier by its number of outputs: with ten classes logits start at ±3,
+    # with two classes even larger, which delays learning. This standard deviation is torchvision's.
     torch.nn.init.normal_(model.classifier.weight, std=0.01)
     if init:
         load_weights(model, Path(init))
@@ -92,7 +94,7 @@ def student_from(settings: Student, class_count: int) -> nn.Module:
         return make_student(settings.name, class_count, init, pretrained, settings.dropout)
     if not init and not pretrained:
         raise UserError(
-            f"student.selected_from takes weights of {settings.selected_from}: name them as "
+            f"student.selected_from needs weights of {settings.selected_from}: name them as "
             "student.init, or set student.pretrained"
         )
     wide = make_student(settings.selected_from, class_count, init, pretrained)
@@ -140,7 +142,8 @@ def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
 def _stem_network(settings: Teacher) -> nn.Module:
     """The network whose first stages become the teacher's stem. Raises UserError.
 
-    Weights come from a file, an installed package or timm's hub; a finished teacher brings them.
+    Weights come from a file, an installed package or the Hugging Face Hub. A finished teacher needs
+    none: its own file holds them.
     """
     init = "" if settings.init else settings.stem_init
     pretrained = settings.pretrained and not settings.init and not init
@@ -149,7 +152,7 @@ def _stem_network(settings: Teacher) -> nn.Module:
     trunk = _create(settings.stem, "teacher.stem_init", pretrained=pretrained, num_classes=1000)
     if not all(hasattr(trunk, part) for part in ("conv_stem", "bn1", "blocks", "feature_info")):
         raise UserError(
-            f"teacher.stem {settings.stem} has no MobileNet's or EfficientNet's stages: try "
+            f"teacher.stem {settings.stem} is not a MobileNet or EfficientNet: try "
             "tf_efficientnet_lite0"
         )
     if init.startswith(PREFIX):
@@ -217,8 +220,8 @@ def projections(
 ) -> nn.ModuleDict:
     """A learned 1x1 projection for each pair, from `width(own stage)` to the other's `channels`.
 
-    (batch, width, h, w) → (batch, channels, h, w), P·x at every place, as FitNets' regressor does
-    (Romero et al. 2015, arXiv 1412.6550). Only training needs them; they are not saved.
+    (batch, width, h, w) → (batch, channels, h, w), P·x at every position, like the regressor of
+    FitNets (Romero et al. 2015, arXiv 1412.6550). Only training needs them; they are not saved.
     """
     return nn.ModuleDict(
         {
@@ -231,8 +234,8 @@ def projections(
 def synchronized(model: nn.Module) -> nn.Module:
     """`model` with batch norms that share their statistics among processes, weights kept.
 
-    timm's conversion, not torch's: a MobileNetV3's batch norms also hold its activations, and
-    torch's drops them.
+    timm's conversion, not torch's: a MobileNetV3's batch norms also hold its activations, which
+    torch's conversion drops.
     """
     timm_package()
     from timm.layers import convert_sync_batchnorm
@@ -246,7 +249,7 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     weights, metadata = read_weights(path)
     name, size, classes = student_of(metadata, path)
     bias = weights.get("classifier.bias")
-    if bias is None or bias.shape != (len(classes),):  # load_weights would leave a fresh one
+    if bias is None or bias.shape != (len(classes),):  # load_weights would keep random ones
         raise UserError(f"{path} has no classifier for the {len(classes)} classes that it names")
     return make_student(name, len(classes), str(path)).eval(), size, classes
 
@@ -259,7 +262,7 @@ def _create(name: str, init_key: str, **arguments: Any) -> nn.Module:
         with hub_without_retries() if arguments["pretrained"] else nullcontext():
             model: nn.Module = timm.create_model(name, **arguments)
     except Exception as error:  # timm checks little: depths = [] is an IndexError there
-        # huggingface_hub's without internet; timm's where it has no weights
+        # OSError: huggingface_hub without internet; RuntimeError: timm has no weights
         if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
             source = getattr(timm.models.get_pretrained_cfg(name), "hf_hub_id", None)
             file = f"model.safetensors of {source} on the Hugging Face Hub" if source else "a file"

@@ -1,7 +1,7 @@
-"""ImageNet weights that an installed package brings: `package:NAME` in place of a file's path.
+"""ImageNet weights from an installed package: `package:NAME` instead of a file's path.
 
-Such a package holds one file of tensors. Their names are its own, their order is the network's, so
-they are assigned in order, each after its shape was compared.
+Such a package holds one file of tensors. Their names differ from timm's, but their order is the
+network's. So they are assigned in order, after a check of each shape.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PREFIX = "package:"
 
 @dataclass(frozen=True)
 class Package:
-    module: str  # that importing would load; it is only looked up
+    module: str  # the module's name; it is located, but never imported
     network: str  # timm's name of the network that the weights belong to
 
 
@@ -40,7 +40,7 @@ def load_packaged(model: nn.Module, network: str, init: str) -> None:
     Raises UserError for an unknown package, one that is not installed, or weights of another
     network.
     """
-    import torch  # here: commands that only describe a run read PREFIX
+    import torch  # here, because commands that only describe a run import this module for PREFIX
 
     name = init.removeprefix(PREFIX)
     if name not in PACKAGES:
@@ -55,8 +55,8 @@ def load_packaged(model: nn.Module, network: str, init: str) -> None:
         weights = torch.load(path, weights_only=True, map_location="cpu")
         given = list(weights.values())
     except Exception as error:
-        # PyTorch's own words advise to load such a file unsafely.
-        raise UserError(f"{path} holds no weights that can be read: install {name} anew") from error
+        # PyTorch's own message advises to load such a file in an unsafe way.
+        raise UserError(f"{path} holds no weights that can be read: reinstall {name}") from error
     own = model.state_dict()
     tensors = all(isinstance(value, torch.Tensor) for value in given)
     if not tensors or [v.shape for v in given] != [v.shape for v in own.values()]:

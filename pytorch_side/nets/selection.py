@@ -1,9 +1,9 @@
-"""Weight selection: a narrower network begins with evenly chosen channels of a wider one.
+"""Weight selection: a narrower network starts from evenly spaced channels of a wider one.
 
 Xu et al. 2024, "Initializing Models with Larger Ones" (arXiv 2311.18823): uniform element
-selection. Both networks have the same layers; of each axis of a weight as many indices are taken,
-evenly spaced, as the narrow network has. Neighboring layers choose the same channels, since the
-choice depends on both widths alone.
+selection. Both networks have the same layers. On each axis of a weight, evenly spaced indices are
+taken, as many as the narrow network has. Neighboring layers choose the same channels, since the
+choice depends only on the two widths.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from swin2mcu.common.cli import UserError
 
 
 def select_weights(wide: nn.Module, narrow: nn.Module, fresh: tuple[str, ...]) -> None:
-    """Fill `narrow` in place; weights whose names begin with one of `fresh` keep their values.
+    """Fill `narrow` in place. Weights whose names start with one of `fresh` keep their values.
 
     Raises UserError where the networks differ in more than width.
     """

@@ -27,8 +27,8 @@ CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on t
 def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     """Fill `model` from a .safetensors file and return the file's metadata.
 
-    A classifier that is missing or made for other classes keeps its fresh weights; anything else
-    that does not fit raises UserError naming it.
+    If the file's classifier is missing or made for other classes, the model keeps its own random
+    one. Raises UserError, which names them, for other weights that do not fit.
     """
     weights, metadata = read_weights(path)
     own = model.state_dict()
@@ -41,10 +41,10 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     shapes = [n for n in fitting if weights[n].shape != own[n].shape]
     kinds = [n for n in fitting if weights[n].is_floating_point() != own[n].is_floating_point()]
     for wrong, text in (
-        (unknown, "holds weights the network has not"),
+        (unknown, "holds weights that the network does not have"),
         (missing, "lacks weights of the network"),
         (shapes, "holds weights of another shape"),
-        (kinds, "holds whole numbers for fractions, or the other way round"),
+        (kinds, "holds integers instead of floats, or floats instead of integers"),
     ):
         if wrong:
             raise UserError(
@@ -58,8 +58,8 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors and the metadata of a .safetensors file. Raises UserError if it is none."""
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+    """All tensors and the metadata of a .safetensors file. Raises UserError for other files."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait forever
         raise UserError(f"cannot read weights {path}: it is not a plain file")
     try:
         with safe_open(path, "pt") as file:
@@ -70,7 +70,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for name, value in weights.items():
         if value.dtype not in NUMBERS:
             raise UserError(f"{path}: {name!r} is of {value.dtype}, which no network here has")
-        # A network with one such weight answers every image alike, and nothing else would say why.
+        # A network with one such weight gives the same output for every image, without any error.
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(f"{path}: {name!r} holds numbers that are not finite: train it again")
     return weights, metadata
@@ -88,7 +88,7 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None
 
 
 def _canonical(file: bytes) -> bytes:
-    """A .safetensors file with its header's keys sorted: the library orders them at random."""
+    """A .safetensors file with the keys of its header sorted: the library's order is random."""
     size = int.from_bytes(file[:8], "little")
     header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
     text = header.encode()
@@ -111,7 +111,7 @@ def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[st
     """timm's name, input size and classes from a file's metadata. Raises UserError."""
     if missing := sorted({"student", "size", "classes"} - set(metadata)):
         raise UserError(
-            f"{path} is no student of this project: its metadata lacks {', '.join(missing)}"
+            f"{path} is not a student of this project: its metadata lacks {', '.join(missing)}"
         )
     try:
         size = msgspec.convert(int(metadata["size"]), Pixels)
@@ -119,5 +119,5 @@ def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[st
     except ValueError as error:
         raise UserError(f"{path} has a size or classes that cannot be read: {error}") from error
     if not are_class_names(classes):
-        raise UserError(f"{path} has classes that are no list of at least two different names")
+        raise UserError(f"{path} has classes that are not a list of at least two different names")
     return metadata["student"], size, tuple(classes)

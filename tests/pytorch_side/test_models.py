@@ -276,7 +276,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
         load_weights(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), tmp_path / "model.safetensors"
         )
-    with pytest.raises(UserError, match="has not"):
+    with pytest.raises(UserError, match="does not have"):
         load_weights(nn.Linear(3, 4), tmp_path / "model.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(UserError, match="cannot read weights"):

@@ -107,7 +107,7 @@ def test_a_circle_and_a_missing_config_are_named(place: Path) -> None:
     with pytest.raises(UserError, match="aim → big → stem → first → stem"):
         make("aim", "student", Sources(place))
     (place / "configs/first.toml").unlink()
-    with pytest.raises(UserError, match=r"stem stands on runs/first, and configs/first\.toml is"):
+    with pytest.raises(UserError, match=r"stem needs runs/first, and configs/first\.toml is"):
         make("aim", "student", Sources(place))
 
 

@@ -136,7 +136,7 @@ def test_networks_of_other_layers_are_named(wide: str, narrow: str, line: str) -
 
 def test_a_selection_needs_weights_to_select_from() -> None:
     settings = with_values(Config(), {"student.selected_from": "tf_mobilenetv3_small_100"}).student
-    with pytest.raises(UserError, match="takes weights of tf_mobilenetv3_small_100"):
+    with pytest.raises(UserError, match="needs weights of tf_mobilenetv3_small_100"):
         student_from(settings, 3)
 
 

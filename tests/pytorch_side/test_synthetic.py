@@ -105,7 +105,7 @@ def test_contact_sheet_has_a_row_for_each_class() -> None:
         (["--out", "new", "--per-class", "3"], "at least 10"),
         (["--out", "new", "--size", "8"], "choose 48 to 1024"),
         (["--out", "used"], "other files"),
-        (["--out", "grown", "--size", "64"], "leaves made otherwise"),
+        (["--out", "grown", "--size", "64"], "leaves with other settings"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -291,7 +291,7 @@ def test_a_teacher_of_other_classes_is_refused(
     cached: tuple[DecodedImages, Config], tmp_path: Path
 ) -> None:
     _, config = cached
-    with pytest.raises(UserError, match=r"tells class_0, class_1, class_2 apart.*x, y, z"):
+    with pytest.raises(UserError, match=r"knows class_0, class_1, class_2,.*x, y, z"):
         load_teacher(config, ("x", "y", "z"))
     with pytest.raises(UserError, match=r"teacher\.init is empty"):
         make_teacher_cache(cached[0], with_values(config, {"teacher.init": ""}), tmp_path / "k")

@@ -28,7 +28,7 @@ JPEG_QUALITY = 92
 
 
 def leaf_photo(class_name: str, number: int, seed: int = 0, size: int = 128) -> Image.Image:
-    """Photo `number` of a class: the same pixels whenever and wherever it is asked for."""
+    """Photo `number` of a class; equal arguments always give equal pixels."""
     return photograph(class_name, (seed, CLASSES.index(class_name), number), size)
 
 
@@ -37,17 +37,17 @@ def write_leaves(
 ) -> None:
     """Fill `out` with class folders and split.csv; photos that exist already are kept.
 
-    Raises UserError for a folder that holds something else or sizes that make no data set.
+    Raises UserError for a folder that holds other files, and for too few or too small photos.
     """
     if per_class < PER_CLASS_MIN:
-        raise UserError(f"--per-class {per_class}: at least {PER_CLASS_MIN}, or no split is left")
+        raise UserError(f"--per-class {per_class}: at least {PER_CLASS_MIN}, or a split is empty")
     if not SIZE_MIN <= size <= SIZE_MAX:
         raise UserError(f"--size {size}: choose {SIZE_MIN} to {SIZE_MAX} pixels")
     recipe = out / "recipe.txt"
     wanted = f"pytorch_side.data.synthetic size {size} seed {seed}\n"
     found = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
     if found != wanted and out.is_dir() and any(out.iterdir()):
-        what = f"leaves made otherwise ({found.strip()})" if found else "other files"
+        what = f"leaves with other settings ({found.strip()})" if found else "other files"
         raise UserError(f"{out} holds {what}: name another folder or remove it")
     write_atomic(recipe, wanted)
     jobs = [(name, number) for number in range(per_class) for name in CLASSES]
@@ -61,7 +61,7 @@ def write_leaves(
 
 
 def contact_sheet(columns: int = 8, size: int = 128, seed: int = 0) -> Image.Image:
-    """One row of photos a class, in the order of CLASSES."""
+    """An overview picture with one row of photos per class, in the order of CLASSES."""
     sheet = Image.new("RGB", (columns * size, len(CLASSES) * size))
     for row, name in enumerate(CLASSES):
         for column in range(columns):
@@ -82,7 +82,7 @@ def _write_photo(out: Path, size: int, seed: int, job: tuple[str, int]) -> None:
 
 
 def _split_rows(per_class: int) -> Iterator[Row]:
-    """Every photo is drawn independently, so the numbers themselves may be cut."""
+    """Rows of split.csv. Photos are independent, so each split is a range of their numbers."""
     test = max(1, round(SHARES["test"] * per_class))
     val = max(1, round(SHARES["val"] * per_class))
     for name in CLASSES:

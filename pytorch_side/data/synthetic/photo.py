@@ -1,7 +1,7 @@
-"""The photograph: a leaf with one class's symptoms on a table, under a lamp, through a camera.
+"""The photo: a leaf with the symptoms of one class, on a table, with a lamp and a camera.
 
-Table, lamp, camera, the leaf's own green, its age and small harms are drawn alike for all classes,
-so none of them gives the class away.
+Table, lamp, camera, the leaf's green, its age and small damage are drawn from the same
+distributions for all classes, so none of them reveals the class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TABLES = (  # gray card, beige cloth, lilac cloth, white paper, slate, kraft pap
 
 
 def photograph(class_name: str, seed: tuple[int, ...], size: int) -> Image.Image:
-    """The picture that `seed` names: the same one at any time, in any order, in any process."""
+    """The picture for `seed`. It depends on nothing else, such as the order or the process."""
     rng = np.random.default_rng(seed)
     surface = grow(rng, class_name, size)
     picture = table(rng, size)
@@ -37,7 +37,7 @@ def photograph(class_name: str, seed: tuple[int, ...], size: int) -> Image.Image
 
 
 def grow(rng: np.random.Generator, class_name: str, size: int) -> Surface:
-    """A leaf with the symptoms of its class, and with what befalls leaves of any class."""
+    """A leaf with the symptoms of its class, and with the damage that any leaf can have."""
     narrow, rough = rng.random() ** 3, rng.random() ** 3
     if class_name == "yellow_leaf_curl_virus":
         narrow = 0.4 + 0.6 * rng.random()
@@ -65,7 +65,7 @@ def grow(rng: np.random.Generator, class_name: str, size: int) -> Surface:
 
 
 def age(rng: np.random.Generator, surface: Surface) -> None:
-    """Leaves of every class may be yellow from one side, or have a dry tip."""
+    """Leaves of every class may turn yellow from one side, or have a dry tip."""
     size = surface.leaf.size
     if rng.random() < 0.25:
         side = rng.uniform(0.0, 2.0 * np.pi)
@@ -80,7 +80,7 @@ def age(rng: np.random.Generator, surface: Surface) -> None:
 
 
 def nibble(rng: np.random.Generator, surface: Surface) -> None:
-    """A beetle's hole or two: the table shows through."""
+    """One or two holes, as beetles make them; the table is seen through them."""
     holes = Sketch(surface.leaf.size)
     for _ in range(int(rng.integers(1, 3))):
         where = surface.leaf.place(rng.uniform(0.2, 0.8), rng.uniform(-0.9, 0.9))
@@ -101,14 +101,14 @@ def table(rng: np.random.Generator, size: int) -> Field:
         texture = texture + np.float32(rng.uniform(0.01, 0.035)) * np.sin(u * thread) * np.sin(
             v * thread
         )
-    elif kind < 0.6:  # grained wood: stripes bent by slow noise
+    elif kind < 0.6:  # wood grain: stripes bent by smooth noise
         wave = u * (thread / 2) + 2.5 * noise(rng, size, 3)
         texture = texture + np.float32(rng.uniform(0.02, 0.05)) * np.sin(wave)
     return base * (1.0 + texture * 1.6)[..., None]
 
 
 def shadow(rng: np.random.Generator, mask: Field, toward: npt.NDArray[np.float32]) -> Field:
-    """What is left of the light on the table beside the leaf, away from the lamp."""
+    """The leaf's shadow: the share of light on the table, lower on the side away from the lamp."""
     size = mask.shape[0]
     shift = np.rint(-toward * size * rng.uniform(0.01, 0.05)).astype(int)
     soft = blur(mask, size * rng.uniform(0.01, 0.04))
@@ -116,7 +116,7 @@ def shadow(rng: np.random.Generator, mask: Field, toward: npt.NDArray[np.float32
 
 
 def lit(rng: np.random.Generator, surface: Surface, toward: npt.NDArray[np.float32]) -> Field:
-    """The leaf's colors under the lamp: relief shades them, wax shines."""
+    """The leaf's colors under the lamp: shaded by its relief, with reflections of its wax."""
     rows, columns = np.gradient(surface.relief)
     scale = np.float32(surface.leaf.size / 128.0 * rng.uniform(0.35, 0.75))
     slope = scale * (columns * toward[0] + rows * toward[1])

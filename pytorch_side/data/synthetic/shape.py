@@ -1,8 +1,8 @@
-"""A leaf's geometry: an outline with lobes and teeth, its veins, and where on it a point lies.
+"""A leaf's geometry: its outline with lobes and teeth, its veins, and its coordinates.
 
 Leaf coordinates are (along, across): along runs from 0 at the stalk to 1 at the tip, across from -1
-to 1 between the two margins. Everything is drawn through them, so lesions stay on the leaf however
-it is bent and turned.
+to 1 between the two margins. All shapes are drawn in them, so lesions stay on the leaf when it is
+bent or rotated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Leaf:
     angle: float  # of the stalk-to-tip direction, radians
     length: float
     width: float  # of one half
-    bend: float  # sideways bow of the midrib, share of the length
+    bend: float  # sideways curve of the midrib, share of the length
     lobes: int  # on each side
     lobe_depth: float
     tooth_depth: float
@@ -45,11 +45,11 @@ class Leaf:
         return self.width * np.sin(np.pi * t**0.72) ** 0.85 * (1.0 - 0.35 * t**3)
 
     def outline(self) -> Points:
-        """The margin as a closed polygon, up the left side and down the right one."""
+        """The margin as a closed polygon: the left side up to the tip, the right side back."""
         t = np.linspace(0.0, 1.0, 72)
         sides = []
         for side, phase in zip((-1.0, 1.0), self.phases, strict=True):
-            # Lobes rise slowly towards the tip and end abruptly, as saw teeth do.
+            # Lobes rise slowly towards the tip and end abruptly, like a sawtooth.
             lobe = (t * self.lobes + phase) % 1.0
             tooth = (t * self.lobes * 3 + 2 * phase) % 1.0
             swell = np.sin(np.pi * t) ** 0.5
@@ -90,7 +90,7 @@ class Leaf:
         y = (t - 0.5) * self.length
         bow = self.bend * self.length
         x = across + bow * (4.0 * (t - 0.5) ** 2 - 0.5)
-        # The halves stand at right angles to the bowed midrib, not to the straight one.
+        # The halves are perpendicular to the curved midrib, not to the straight one.
         slope = 8.0 * self.bend * (t - 0.5)
         y = y - across * slope
         cos, sin = math.cos(self.angle), math.sin(self.angle)

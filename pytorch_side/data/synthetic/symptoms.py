@@ -1,8 +1,8 @@
-"""Ten ways a tomato leaf can look: what each disease paints on the surface of a leaf.
+"""The ten classes of tomato leaves: one function per class draws its symptoms on a leaf.
 
-Every recipe draws its number of lesions, their sizes and their colors anew, and overlaps the
-others in all of them: what tells a class is the lesions' build (rings, pale centers, halos, soft or
-hard edges), not the leaf's mean color.
+Each function draws the number, sizes and colors of its lesions at random, from ranges that overlap
+those of the other classes. So the structure of lesions (rings, pale centers, halos, soft or hard
+edges) identifies a class, and the leaf's mean color does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRAY: Rgb = (0.74, 0.71, 0.63)
 
 @dataclass
 class Surface:
-    """A leaf before it is lit: symptoms repaint its color and raise or sink its relief."""
+    """A leaf before it is lit: symptoms change its color, and raise or lower its relief."""
 
     leaf: Leaf
     mask: Field  # (size, size) 1 on the leaf
@@ -48,7 +48,7 @@ def tint(rng: np.random.Generator, color: Rgb, spread: float = 0.06) -> Rgb:
 def scatter(
     rng: np.random.Generator, leaf: Leaf, count: int, reach: float = 0.9
 ) -> tuple[Points, npt.NDArray[np.float64]]:
-    """Random places on the leaf, a few of them crowded together; also their `across`."""
+    """Random positions on the leaf, some of them in clusters, and their `across` coordinates."""
     along = rng.uniform(0.08, 0.92, count)
     across = rng.uniform(-reach, reach, count)
     crowd = rng.random(count) < 0.35
@@ -127,13 +127,13 @@ def late_blight(surface: Surface, rng: np.random.Generator) -> None:
     surface.paint(tint(rng, (0.31, 0.24, 0.17)), ragged * 0.92)
     mold = pale * ramp(noise(rng, size, 40), 0.1, 1.2)
     surface.paint((0.86, 0.87, 0.84), mold * rng.uniform(0.5, 0.9))
-    # Soaked tissue is flat and lets the veins show dark.
+    # Soaked tissue is flat, and its veins look dark.
     surface.paint(DARK, ragged * surface.veins * 0.5)
     surface.relief *= 1.0 - 0.7 * ragged
 
 
 def leaf_mold(surface: Surface, rng: np.random.Generator) -> None:
-    """Soft pale-yellow patches without an edge, olive velvet in the middle of some."""
+    """Pale yellow patches with soft edges, some with olive mold in the middle."""
     size = surface.leaf.size
     centers, _ = scatter(rng, surface.leaf, int(rng.integers(4, 11)), reach=0.8)
     patches = Sketch(size)
@@ -147,7 +147,7 @@ def leaf_mold(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def mosaic_virus(surface: Surface, rng: np.random.Generator) -> None:
-    """A patchwork of light and dark green, the dark parts raised as blisters."""
+    """A mosaic of light and dark green; the dark parts are raised like blisters."""
     size = surface.leaf.size
     cells = int(rng.integers(9, 15))
     pattern = noise(rng, size, cells) + 0.5 * noise(rng, size, 2 * cells)
@@ -158,7 +158,7 @@ def mosaic_virus(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def septoria_leaf_spot(surface: Surface, rng: np.random.Generator) -> None:
-    """Many small round spots: gray-white center, dark rim, a black grain or two inside."""
+    """Many small round spots: gray-white center, dark rim, one or two black dots inside."""
     size = surface.leaf.size
     centers, _ = scatter(rng, surface.leaf, int(rng.integers(12, 38)), reach=0.95)
     radii = size * rng.uniform(0.014, 0.027, len(centers))
@@ -174,7 +174,7 @@ def septoria_leaf_spot(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def spider_mites(surface: Surface, rng: np.random.Generator) -> None:
-    """Hundreds of pale pinpricks, densest along the midrib, bronze where they merge; webs."""
+    """Hundreds of pale dots, densest along the midrib, bronze where they merge; also webs."""
     size, leaf = surface.leaf.size, surface.leaf
     count = int(rng.integers(350, 900))
     along = rng.beta(1.3, 1.6, count)
@@ -193,7 +193,7 @@ def spider_mites(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def target_spot(surface: Surface, rng: np.random.Generator) -> None:
-    """Middling brown spots with a dark rim, one pale ring and a dark eye; hardly any halo."""
+    """Brown spots of medium size with a dark rim, one pale ring, a dark center and a faint halo."""
     size = surface.leaf.size
     centers, _ = scatter(rng, surface.leaf, int(rng.integers(4, 10)), reach=0.9)
     rim, ring, eye = Sketch(size), Sketch(size), Sketch(size)
@@ -219,7 +219,7 @@ def yellow_leaf_curl_virus(surface: Surface, rng: np.random.Generator) -> None:
     yellow = np.clip(rng.uniform(0.25, 0.7) + margin, 0.0, 1.0) * (1.0 - 0.9 * beside)
     surface.paint(tint(rng, (0.80, 0.75, 0.32)), yellow * rng.uniform(0.6, 0.9))
     surface.paint(tint(rng, (0.24, 0.38, 0.16)), beside * (1.0 - margin) * rng.uniform(0.3, 0.7))
-    # The rolled rim stands up like a wall, and the blade puffs up between the veins.
+    # The rolled margin is high, and the leaf bulges between the veins.
     surface.relief += rng.uniform(3.0, 6.0) * margin + 2.2 * (1.0 - beside)
 
 
