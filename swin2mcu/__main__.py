@@ -1,4 +1,4 @@
-"""The one command: `swin2mcu VERB …` runs what `python -m …` runs, with the same words."""
+"""The one command: `swin2mcu VERB …` runs the modules that `python -m …` runs, same options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from swin2mcu.common.cli import accept_any_text, plain_console, run_command
 from swin2mcu.common.paths import ROOT
 
-# Heading → verb → the module that has its `main`, along the chain from photos to a board.
+# Heading → verb → the module with its `main`, in the order of the chain from photos to a board.
 VERBS: dict[str, dict[str, str]] = {
     "photos": {
         "split": "swin2mcu.split",

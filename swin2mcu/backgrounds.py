@@ -1,10 +1,10 @@
-"""Accuracy when a leaf lies on another background: does the model read the leaf or the table?
+"""Accuracy when a leaf is on another background: does the model use the leaf or the background?
 
     swin2mcu backgrounds RUN --data DATA [--split val] [--limit N]
 
-Each photo's leaf is cut out (pytorch_side/data/cutout.py) and set on four backgrounds: its own with
-the leaf painted over, which tells what cutting alone costs; that of a photo of another class; the
-same, blurred to one color; a plain gray. A photo whose leaf cannot be cut out is counted and left
+Each photo's leaf is cut out (pytorch_side/data/cutout.py) and put on four backgrounds: its own,
+which shows how much accuracy the cutting itself costs; the background of a photo of another class;
+that background's mean color; a plain gray. Photos whose leaf cannot be cut out are counted and left
 out of every column.
 """
 
@@ -48,7 +48,7 @@ class Leaf:
 def cut_leaves(
     folder: ImageFolder, split: str, limit: int | None, shape: tuple[int, int]
 ) -> tuple[list[Leaf], int]:
-    """The leaves of a split that can be cut out, and how many cannot; `shape` is the network's."""
+    """The leaves of a split that can be cut out, and how many cannot. `shape`: of the input."""
     height, width = shape
     positions = folder.indices(split)
     positions = positions[spread(len(positions), limit)]
@@ -67,7 +67,7 @@ def cut_leaves(
 
 
 def variants(leaf: Leaf, leaves: Sequence[Leaf], draw: np.random.Generator) -> dict[str, Photo]:
-    """The leaf as KINDS say; the other photo is drawn evenly among the other classes' leaves."""
+    """The leaf on each of KINDS. The other photo is drawn uniformly from the other classes."""
     others = [other for other in leaves if other.label != leaf.label]
     other = others[int(draw.integers(len(others)))]
     behind = cutout.background_of(other.photo, other.mask)
@@ -96,7 +96,7 @@ def answers_of(model: Model, run: Run, leaves: Sequence[Leaf], seed: int) -> dic
 
 
 def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int) -> dict[str, Any]:
-    """Cut, ask, count. A look at test is logged."""
+    """Cut out the leaves, run the model, count. Scores on test are logged."""
     folder = import_folder(data, card=model.card)
     leaves, failed = cut_leaves(folder, split, limit, model.card.input_shape[:2])
     with tempfile.TemporaryDirectory() as work:
@@ -139,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
     parser.add_argument("--split", choices=SPLITS, default="val")
-    parser.add_argument("--limit", type=int, metavar="N", help="of N images, spread evenly")
-    parser.add_argument("--seed", type=int, default=0, help="of the backgrounds")
+    parser.add_argument("--limit", type=int, metavar="N", help="use N images, spread evenly")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the backgrounds")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     arguments = parser.parse_args(argv)
 

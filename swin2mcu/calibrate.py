@@ -1,9 +1,10 @@
-"""Fit on val what a model's probabilities mean and when it says *not sure*: into its card.
+"""Calibrate a model on val: its probabilities, and when it answers *not sure*. Updates its card.
 
     swin2mcu calibrate RUN --data DATA [--coverage 0.92] [--unknown PHOTO_OR_FOLDER ...] [--test]
 
-Temperature and threshold are fitted to the int8 model's own logits. `--unknown` may stand several
-times; each is reported apart, and with --unknown-answered the first decides the threshold.
+Temperature and threshold are fitted to the logits of the int8 model. `--unknown` may be given
+several times and each is reported separately. With --unknown-answered the first one sets the
+threshold.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from swin2mcu.common.pixels import load_pixels
 from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
 
-COVERAGE = 0.92  # of val's photos that are answered
-IMAGES_MIN = 20  # fewer say nothing about a share of them
+COVERAGE = 0.92  # share of val's photos that get an answer
+IMAGES_MIN = 20  # with fewer photos a share of them means nothing
 
 Reals = npt.NDArray[np.float64]
 Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
@@ -41,7 +42,7 @@ console = plain_console(stderr=True)
 
 
 def photos_in(paths: Sequence[Path]) -> list[Path]:
-    """Photos, and those below folders. Raises UserError where there are none."""
+    """The photos among `paths`, and those below its folders. Raises UserError if there are none."""
     found: list[Path] = []
     for path in paths:
         found += [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
@@ -51,7 +52,7 @@ def photos_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tuple[Reals, list[int]]:
-    """Real logits (photos, classes) of the int8 model, and the positions that could be read."""
+    """Real logits (photos, classes) of the int8 model, and positions of the readable photos."""
     height, width, _ = model.card.input_shape
     logits, positions = [], []
     for i, path in enumerate(track(photos, what, console=console, transient=True)):
@@ -92,7 +93,7 @@ def fit(
     unknown: Reals | None,
     most: float,
 ) -> Calibration:
-    """Temperature and threshold. With unknown logits, at most `most` of them are answered."""
+    """Fit temperature and threshold. At most the share `most` of unknown photos gets an answer."""
     if len(labels) < IMAGES_MIN:
         raise UserError(f"val has {len(labels)} photos, at least {IMAGES_MIN} are needed")
     temperature = best_temperature(logits, labels)
@@ -109,7 +110,7 @@ def fit(
 
 
 def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration) -> dict[str, Any]:
-    """What the calibration does to photos of a split."""
+    """The effect of a calibration on the photos of a split."""
     sure = evidence(logits, fitted.temperature) >= fitted.threshold
     right = logits.argmax(axis=1) == labels
     return {
@@ -216,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--unknown-answered",
         type=float,
         metavar="SHARE",
-        help="choose the threshold so that at most this share of the first --unknown is answered",
+        help="set the threshold so that at most this share of the first --unknown gets an answer",
     )
     parser.add_argument("--test", action="store_true", help="report test too; the access is logged")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -1,4 +1,4 @@
-"""Write docs/CLI.md, what every verb's --help says: `python -m swin2mcu.cli_page`."""
+"""Write docs/CLI.md from the --help of every verb: `python -m swin2mcu.cli_page`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from swin2mcu.common.paths import ROOT
 PAGE = ROOT / "docs" / "CLI.md"
 START = """# Commands
 
-`swin2mcu VERB …` runs any of them; `.venv/bin/swin2mcu` is its place after the set-up.
-Each block below is what `--help` says. This page is written by `python -m swin2mcu.cli_page`.
+`swin2mcu VERB …` runs any of them. After the set-up it is installed as `.venv/bin/swin2mcu`.
+Each block below is the output of `--help`. `python -m swin2mcu.cli_page` writes this page.
 """
 
 

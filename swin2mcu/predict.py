@@ -1,9 +1,9 @@
-"""What does my leaf have? The likeliest classes of photos, or *not sure*.
+"""Classify photos with a trained model: the most likely classes, or *not sure*.
 
     swin2mcu predict RUN PHOTO_OR_FOLDER ... [--board BOARD | --port PORT] [--json]
 
 Runs the int8 model on this PC, or on a board that already holds it. `-` reads one photo from
-standard input. What the probabilities mean is fitted by `swin2mcu calibrate`.
+standard input. `swin2mcu calibrate` makes the probabilities meaningful.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Run = Callable[[npt.NDArray[np.int8]], Outcome]
 
 
 def on_pc(model: Model, stack: ExitStack) -> tuple[str, Run]:
-    """This PC's engine, timed by the clock."""
+    """The name of this PC's engine, and a function that runs it and measures the time."""
     work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     engine, run = load_pc(model.int8, model.sha256, work)
 
@@ -59,7 +59,10 @@ def on_pc(model: Model, stack: ExitStack) -> tuple[str, Run]:
 def on_board(
     model: Model, board: str | None, port: str | None, stack: ExitStack
 ) -> tuple[str, Run]:
-    """A board that holds the model. Raises UserError where none runs or it holds another."""
+    """The name of a board that holds the model, and a function that runs it there.
+
+    Raises UserError if no board answers or if it holds another model.
+    """
     from host_tools.boards.open import open_boards
     from host_tools.boards.table import get_board
 
@@ -83,7 +86,7 @@ def _unit(unit: str) -> str:
 
 
 def open_photos(names: Sequence[str]) -> Iterator[tuple[str, Path | io.BytesIO]]:
-    """(name, file or stream) of photos, of those below folders, and of standard input."""
+    """(name, file or stream) of each photo: named photos, photos in folders, standard input."""
     for name in names:
         if name == STANDARD_INPUT:
             yield "standard input", io.BytesIO(sys.stdin.buffer.read())
@@ -109,7 +112,7 @@ def record_of(name: str, answer: Answer, outcome: Outcome, where: str) -> dict[s
 
 
 def predict(model: Model, arguments: argparse.Namespace) -> int:
-    """Print an answer for each photo; 2 where one cannot be read, after all others."""
+    """Print an answer for each photo. Returns 2 if a photo could not be read, after all others."""
     height, width, _ = model.card.input_shape
     unread = 0
     with ExitStack() as stack:

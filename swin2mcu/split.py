@@ -3,8 +3,8 @@
     swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--keep train=30]
                      [--rest-unlabeled] [--write | --out FILE.csv]
 
-A CSV of another name lies in the same folder, and is named as --data in the folder's place: so one
-folder of photos can be split in several ways.
+A folder of photos can be split in several ways: write each split to a CSV of another name in that
+folder, and give the CSV instead of the folder as --data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def counts_of(folder: ImageFolder) -> dict[str, dict[str, int]]:
 
 
 def kept_counts(options: Sequence[str]) -> dict[str, int]:
-    """Split → photos a class of `--keep train=30 --keep val=20`. Raises UserError."""
+    """Split → photos per class, from `--keep train=30 --keep val=20`. Raises UserError."""
     counts = {}
     for text in options:
         split, _, count = text.partition("=")
@@ -44,7 +44,7 @@ def kept_counts(options: Sequence[str]) -> dict[str, int]:
 
 
 def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
-    """`kept`, and the train photos that `whole` has beside it as photos without a label."""
+    """`kept`, and the other train photos of `whole` as photos without a label."""
     pairs = zip(whole.files, whole.splits.tolist(), strict=True)
     train = {file for file, split in pairs if split == "train"}
     rest = sorted(train - {*kept.files})
@@ -54,7 +54,7 @@ def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
 def write_split(folder: ImageFolder, path: Path) -> None:
     """Write a folder's split beside its photos.
 
-    Raises UserError where a table exists already: a model may have been trained by it.
+    Raises UserError if the table exists already: a model may have been trained with it.
     """
     if path.resolve().parent != folder.root.resolve():
         raise UserError(f"{path} must lie in {folder.root}: its files are relative to its folder")
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--classes", choices=LEVELS[1:], default="", help="which level of folders names the classes"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random split")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random split")
     parser.add_argument("--val", type=float, default=0.12, help="share of the photos (0.12)")
     parser.add_argument("--test", type=float, default=0.12, help="share of the photos (0.12)")
     parser.add_argument(

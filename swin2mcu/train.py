@@ -1,10 +1,10 @@
-"""From a folder of photos to an int8 model with its card: student, size and steps are chosen.
+"""Train an int8 model with its card from a folder of photos; settings are chosen automatically.
 
     swin2mcu train DATA [--board BOARD] [--init imagenet | random | FILE] [--teacher FILE]
                         [--unlabeled FOLDER]
 
-It runs the chain's own commands and prints each before it starts, so that any of them can be run
-again with other options. Interrupted, the same command goes on where it was.
+It runs the commands of the chain and prints each before it starts, so that any of them can be run
+again with other options. The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def steps_of(plan: Plan, data: Path, run: Path, options: list[str]) -> list[tupl
 
 
 def mains() -> dict[str, Main]:
-    """The commands' functions; imported late, since they load torch and tensorflow."""
+    """The main functions of the commands; imported late, since they load torch and tensorflow."""
     from pytorch_side import distill, export, qat
     from swin2mcu import calibrate
     from tinyml.convert import __main__ as convert
@@ -55,7 +55,7 @@ def mains() -> dict[str, Main]:
 
 
 def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main]) -> int:
-    """Run each command; the exit code of the first that fails, which has said why itself."""
+    """Run each command until one fails. Returns its exit code; it has printed the reason itself."""
     for name, arguments in steps:
         status.print(f"\npython -m {name} {shlex.join(arguments)}")
         code = commands[name](arguments)
@@ -65,9 +65,9 @@ def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main])
 
 
 def moved_by_qat(run: Path) -> bool:
-    """Whether all that parity finds is that int8's fine-tuning trained the network further.
+    """Whether parity's only finding is that QAT changed the network.
 
-    Every stage equals the one that it is made from; the last is merely far from the first.
+    Then every stage equals the one that it was made from, and only the last differs from the first.
     """
     record = run / "parity.json"
     if not record.is_file():
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/mine"), help="run folder (default: runs/mine)"
     )
-    parser.add_argument("--board", help="take the largest image that this board has room for")
+    parser.add_argument("--board", help="use the largest image size that fits this board")
     parser.add_argument(
         "--init",
         default="imagenet",
@@ -91,7 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--teacher", type=Path, help="a finished Swin: RUN/teacher.safetensors")
     parser.add_argument(
-        "--unlabeled", type=Path, metavar="FOLDER", help="photos that only the teacher answers"
+        "--unlabeled",
+        type=Path,
+        metavar="FOLDER",
+        help="train also on unlabeled photos, with the teacher's outputs",
     )
     parser.add_argument("--epochs", type=int, help="default: chosen from the number of photos")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
@@ -102,11 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--crop",
         choices=[crop for crop in CROPS if crop],
         default="",
-        help="take the centered square of each photo, here and wherever the model is used "
+        help="use the centered square of each photo, in training and whenever the model is used "
         "(default: the whole photo, squashed)",
     )
     parser.add_argument(
-        "--balanced", action="store_true", help="each class counts as much, however few its photos"
+        "--balanced", action="store_true", help="give each class the same weight in the loss"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
@@ -148,11 +151,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if code and moved_by_qat(arguments.out):
             code = 0
             print(
-                "The int8 model answers otherwise than the float one: fine-tuning moved it, which "
-                "few photos allow. Judge it by its own accuracy."
+                "The int8 model differs from the float model, because fine-tuning changed it: this "
+                "happens with few photos. Judge it by its own accuracy."
             )
         if code == 0:
-            print(f"{arguments.out} is ready. Ask it: swin2mcu predict {arguments.out} leaf.jpg")
+            print(f"{arguments.out} is ready. Try it: swin2mcu predict {arguments.out} leaf.jpg")
         return code
 
     return run_command(command)

@@ -1,4 +1,4 @@
-"""What `swin2mcu train` chooses, from the number of photos, the board and the weights at hand."""
+"""The settings of `swin2mcu train`, chosen by number of photos, board and available weights."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import parse
 
-SIZES = (160, 128, 96)  # pixels; the published small students' and one between
-# Fewer steps leave a student from ImageNet weights behind, however few the photos: seven a class
-# still gain on val between 20 and 60 epochs of nine steps.
+SIZES = (160, 128, 96)  # pixels; the sizes of the published small students, and one between
+# A student from ImageNet weights needs this many steps, however few photos there are: with seven
+# photos per class it still gains on val between 20 and 60 epochs of nine steps.
 STEPS_MIN, EPOCHS_MIN, EPOCHS_MAX = 900, 15, 120
-STEPS_RANDOM = 3  # times as many where weights are drawn
+STEPS_RANDOM = 3  # times as many steps if the weights start random
 BATCH_MIN, BATCH_MAX = 8, 64
-RATE, RATE_BATCH = 1.5e-3, 96  # of AdamW; the rate goes with the root of the batch
+RATE, RATE_BATCH = 1.5e-3, 96  # of AdamW; the rate is proportional to the root of the batch
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings of `pytorch_side.distill` that differ from its defaults, and why, a line each."""
+    """Settings of `pytorch_side.distill` that differ from its defaults, with a reason for each."""
 
     settings: dict[str, object]
     reasons: list[str]
@@ -59,7 +59,7 @@ def plan_training(
 
 
 def batch_for(images: int) -> int:
-    """A power of two near a tenth of the photos: small sets need many steps an epoch."""
+    """A power of two near a tenth of the photos: small sets need many steps per epoch."""
     batch = BATCH_MIN
     while batch < BATCH_MAX and batch * 2 * 10 <= images:
         batch *= 2
@@ -75,7 +75,7 @@ def _start(init: str, reasons: list[str]) -> dict[str, object]:
         return {}
     if not Path(init).is_file():
         raise UserError(f"--init {init} is neither imagenet, random nor a file")
-    reasons.append(f"start: {init}; layers whose shapes differ begin anew")
+    reasons.append(f"start: {init}; layers whose shapes differ start random")
     return {"student.init": init}
 
 
@@ -86,7 +86,7 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
         return {}
     config = teacher.parent / "config.json"
     if not teacher.is_file() or not config.is_file():
-        raise UserError(f"--teacher {teacher} is no teacher.safetensors of a run with config.json")
+        raise UserError(f"--teacher {teacher} is not the teacher.safetensors of a run")
     from pytorch_side.config import flat, saved_config  # msgspec comes with the training packages
 
     saved = flat(saved_config(config))
@@ -108,9 +108,10 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
 
 
 def size_for(board_name: str | None, classes: int) -> int:
-    """The largest of SIZES whose network fits the board; 96 px, which fits most, without one.
+    """The largest of SIZES whose network fits the board; without a board 96 px, which fits most.
 
-    Raises UserError where none fits. `classes` change a classifier of 1,024 inputs: little.
+    Raises UserError where none fits. `classes` matters little: it only changes the size of the
+    classifier, which has 1,024 inputs.
     """
     if board_name is None:
         return SIZES[-1]

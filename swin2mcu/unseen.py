@@ -1,10 +1,10 @@
-"""Accuracy on each group of photos (a farm, a day, a plant) that training did not see.
+"""Accuracy on each group of photos (a farm, a day, a plant) when training did not see it.
 
     swin2mcu unseen DATA [--init imagenet | random | FILE]
 
-Trains one student for each group, on the photos of all others, and scores it on that group: what a
-new farm may expect. The students are float and are kept below --out; `swin2mcu train` makes the
-model to use. Interrupted, the same command goes on where it was.
+Trains one student for each group, on the photos of all other groups, and scores it on that group.
+This is the accuracy to expect on a new farm. The students are float and are kept below --out;
+`swin2mcu train` makes the model to use. The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.train import run_steps, steps_of
 from swin2mcu.train_plan import SIZES, plan_training
 
-GROUPS_MAX = 20  # trainings: more is a matter of days
+GROUPS_MAX = 20  # more trainings would take days
 
 
 def groups_of(data: Path, group_by: str) -> list[str]:
@@ -44,12 +44,13 @@ def groups_of(data: Path, group_by: str) -> list[str]:
 
 
 def folder_name(group: str, number: int) -> str:
-    """A run folder's name for a group of any name."""
+    """The name of a group's run folder; the group may have any name."""
     return f"{number}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', group)[:40]}"
 
 
 def report_of(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """All groups together: each photo was scored once, by a student that saw none of its group."""
+    """The result over all groups: each photo is scored once, by a student that saw none of its
+    group."""
     images = sum(score["images"] for score in scores.values())
     right = sum(score["top1"] * score["images"] for score in scores.values())
     confusion = np.sum([score["confusion"] for score in scores.values()], axis=0).tolist()
@@ -73,7 +74,7 @@ def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
     print(f"all groups, each unseen: {say_accuracy(report['top1'], report['images'])}")
     for line in cautions(report["top1"], report["images"], confusion, classes, "unseen"):
         print(f"  {line}")
-    print("± is one standard error of that group's photos. Between groups figures differ by more.")
+    print("± is one standard error within a group. The groups themselves may differ by more.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--init",
         default="imagenet",
-        help="imagenet (downloaded), random, or a file of weights to begin with",
+        help="imagenet (downloaded), random, or a file of weights to start from",
     )
-    parser.add_argument("--epochs", type=int, help="instead of the number that is chosen")
+    parser.add_argument("--epochs", type=int, help="default: chosen from the number of photos")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
     parser.add_argument(
-        "--balanced", action="store_true", help="each class counts as much, however few its photos"
+        "--balanced", action="store_true", help="give each class the same weight in the loss"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.balanced:
                 options += ["--set", "data.class_weights=balanced"]
             run = arguments.out / folder_name(group, number)
-            status.print(f"\n{group} is kept unseen")
+            status.print(f"\n{group} is left out of training")
             code = run_steps(
                 steps_of(plan, data, run, options)[:1], {"pytorch_side.distill": distill.main}
             )

@@ -1,6 +1,6 @@
-"""How an accuracy is said everywhere: ± one standard error, of how many, beside the largest class.
+"""How every command shows an accuracy: ± one standard error, number of images, largest class.
 
-75.6 % of 90 photos may be 71 or 80 %, and is little beside 51 % for always naming one class.
+75.6 % of 90 photos may be 71 or 80 %, and is not much if the largest class alone gives 51 %.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-UNSURE_POINTS = 3.0  # a standard error above this decides nothing
-CLASS_IMAGES_MIN = 10  # fewer and one photo moves a class's recall by more than 10 points
+UNSURE_POINTS = 3.0  # with a larger standard error, a caution is shown
+CLASS_IMAGES_MIN = 10  # with fewer, one photo changes a class's recall by more than 10 points
 
 Confusion = Sequence[Sequence[int]]  # row: true class, column: answer
 
 
 def standard_error(top1: float, images: int) -> float:
-    """Of a binomial share. All or none right do not mean ± 0: half a photo is taken as wrong."""
+    """Of a binomial share. If all or no images are right, half an image is counted otherwise."""
     edge = 0.5 / (images + 1)
     share = min(max(top1, edge), 1 - edge)
     return float((share * (1 - share) / images) ** 0.5)
 
 
 def largest_share(confusion: Confusion) -> float:
-    """What always naming the commonest class would get."""
+    """The accuracy of always choosing the most frequent class."""
     sizes = [sum(row) for row in confusion]
     return max(sizes) / max(1, sum(sizes))
 
@@ -34,12 +34,12 @@ def balanced_accuracy(confusion: Confusion) -> float:
 
 
 def show_accuracy(top1: float, images: int, digits: int = 2) -> str:
-    """97.95 ± 0.33 %, for a table whose column or caption says of how many."""
+    """97.95 ± 0.33 %, for tables that give the number of images elsewhere."""
     return f"{top1:.{digits}%} ± {standard_error(top1, images):.{digits}%}"
 
 
 def say_accuracy(top1: float, images: int, largest: float | None = None) -> str:
-    """The whole sentence, for a terminal."""
+    """The accuracy with the number of images and the share of the largest class, for a terminal."""
     beside = "" if largest is None else f" (the largest class is {largest:.1%} of them)"
     return f"{show_accuracy(top1, images)} of {images:,} images{beside}"
 
@@ -51,7 +51,7 @@ def cautions(
     classes: Sequence[str] = (),
     split: str = "test",
 ) -> list[str]:
-    """Plain words beside a figure that could be believed too much."""
+    """Warnings for an accuracy that is less certain or less good than it seems."""
     said = []
     error = 100 * standard_error(top1, images)
     if error > UNSURE_POINTS:
@@ -69,12 +69,12 @@ def cautions(
     few = [i for i, row in enumerate(confusion) if 0 < sum(row) < CLASS_IMAGES_MIN]
     if few:
         names = ", ".join(_name(classes, i) for i in few[:5]) + (", …" if len(few) > 5 else "")
-        said.append(f"fewer than {CLASS_IMAGES_MIN} {split} images of {names}: no word on these")
+        said.append(f"fewer than {CLASS_IMAGES_MIN} {split} images of {names}: too few to judge")
     return said
 
 
 def qat_caution(accuracy: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Where a card's val says that fine-tuning in int8 did harm."""
+    """A warning if QAT lowered the accuracy on val, by the card's figures."""
     stages = [accuracy.get(stage) for stage in ("ptq", "qat")]
     if any(one is None or one.get("split") != "val" for one in stages):
         return []

@@ -1,10 +1,10 @@
-"""What a model says of a photo: calibrated probabilities, or *not sure*.
+"""A model's answer to a photo: calibrated probabilities, or *not sure*.
 
-Probabilities are the softmax of the logits over a temperature (Guo et al. 2017, arXiv 1706.04599).
-*Not sure* looks at the evidence, log(sum(exp(logit / temperature))): the negative free energy of
-Liu et al. 2020 (arXiv 2010.03759). A photo of something else may give one class nearly all of a
-small evidence, which the probability hides. A device needs no logarithm: it sums the entries of a
-table of exp(logit / temperature) over its 256 possible logits, and compares with one number.
+Probabilities are softmax(logits / temperature) (Guo et al. 2017, arXiv 1706.04599). *Not sure*
+depends on the evidence, log(sum(exp(logit / temperature))): the negative free energy of Liu et al.
+2020 (arXiv 2010.03759). For a photo of something else all logits may be small, and one class can
+still get a probability near 1; its evidence is low. A device needs no logarithm: it sums entries of
+a table of exp(logit / temperature) for the 256 possible logits, and compares with one number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from swin2mcu.common.card import Card
 
-SHOWN = 3  # classes of an answer
+SHOWN = 3  # classes that an answer names
 NOT_SURE = "not sure"
 
 Logits = npt.NDArray[Any]  # (images, classes), real or int8 as each function says
@@ -40,7 +40,7 @@ def evidence(logits: Logits, temperature: float) -> npt.NDArray[np.float64]:
 
 
 def best_temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
-    """The softmax temperature of least cross-entropy (Guo et al. 2017), to about 1 %."""
+    """The softmax temperature with the lowest cross-entropy (Guo et al. 2017), to about 1 %."""
     rows = np.arange(len(labels))
 
     def cross_entropy(temperature: float) -> float:
@@ -51,7 +51,7 @@ def best_temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
 
 
 def auroc(known: npt.NDArray[np.float64], unknown: npt.NDArray[np.float64]) -> float:
-    """How often a known photo has more evidence than an unknown one; 0.5 is chance."""
+    """The share of pairs in which the known photo has more evidence; 0.5 is chance."""
     above = (known[:, None] > unknown[None]).mean() + (known[:, None] == unknown[None]).mean() / 2
     return float(above)
 
@@ -66,12 +66,12 @@ def real_logits(logits: Logits, card: Card) -> npt.NDArray[np.float64]:
 class Answer:
     """One photo's answer."""
 
-    ranked: tuple[tuple[str, float], ...]  # the likeliest classes and their probabilities
+    ranked: tuple[tuple[str, float], ...]  # the most likely classes and their probabilities
     evidence: float
     sure: bool | None  # None: the card has no calibration
 
     def words(self) -> str:
-        """As terminal and phone say it."""
+        """The answer as terminal and phone show it."""
         classes = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in self.ranked)
         return f"{NOT_SURE} ({classes})" if self.sure is False else classes
 

@@ -22,36 +22,37 @@ CLASS_NAME_MAX = 250  # a folder's name
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How a folder of images is cut: a score is worth nothing where it saw training images."""
+    """How a folder of images is split. Later stages need it, to score no training images."""
 
-    kind: str = "given"  # by split.csv, or a seeded draw where there is none; or "random"
-    seed: int = 0  # of the draw
-    val_share: float = 0.12  # of each class, where there is no split.csv
+    kind: str = "given"  # by split.csv, or drawn at random if there is none; or "random"
+    seed: int = 0  # of the random draw
+    val_share: float = 0.12  # of each class, if there is no split.csv
     test_share: float = 0.12
-    # Which photos stay on one side: "folder", a regular expression on file names, "none", or ""
-    # for what split.csv or folders around the classes say
+    # Which photos stay in one split: "folder", a regular expression on file names, "none", or "":
+    # the groups of split.csv or of the folders around the classes.
     group_by: str = ""
-    test_group: str = ""  # this group is test, whatever was drawn
-    # Of a photo that is no square: "" squashes all of it, "center" takes the centered part of the
-    # input's shape. It says how photos are read, and travels with how they are cut.
+    test_group: str = ""  # this group is the test split
+    # For photos whose shape is not the input's: "" squashes them, "center" takes the centered part
+    # of the input's shape. This says how photos are read, and is kept with how they are split.
     crop: str = ""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """From int8 logits to a probability, and to *not sure*: fitted on val (common/answer.py)."""
+    """Turns int8 logits into probabilities or *not sure*; fitted on val (common/answer.py)."""
 
     temperature: float  # logits are divided by it before the softmax
-    threshold: float  # an answer whose evidence is below is "not sure"
-    coverage: float  # share of val's photos that are answered
-    images: int  # of val
+    threshold: float  # with less evidence than this, the answer is "not sure"
+    coverage: float  # share of val's photos that get an answer
+    images: int  # number of val images
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a later stage may know about a model without asking the stage that made it.
+    """What later stages need to know about a model.
 
-    A stage fills in what it learns and leaves the rest alone; None means "no stage has said yet".
+    Each stage fills in what it measures and keeps the other fields. None means that no stage has
+    filled in this field yet.
     """
 
     name: str  # the run's or the zoo entry's name
@@ -60,19 +61,19 @@ class Card:
     input_shape: tuple[int, int, int]  # height, width, channels; NHWC on every target
     input_scale: float = 1 / 128
     input_zero_point: int = 0
-    # The real input is (pixel - mean) / std: one number, or one a channel.
+    # The real input is (pixel - mean) / std: one number, or one per channel.
     input_mean: tuple[float, ...] = (128.0,)
     input_std: tuple[float, ...] = (128.0,)
     output_scale: float | None = None
     output_zero_point: int | None = None
-    ops: dict[str, int] = field(default_factory=dict)  # TFLite operator → how often
+    ops: dict[str, int] = field(default_factory=dict)  # TFLite operator → number of occurrences
     macs: int | None = None  # multiply-accumulates of one inference
     parameters: int | None = None  # weights and biases of the int8 model
-    arena_bytes: int | None = None  # what TFLite Micro's interpreter uses on the PC
+    arena_bytes: int | None = None  # used by TFLite Micro's interpreter on the PC
     sha256: str | None = None  # of model_int8.tflite
     # stage ("float", "qat", "ptq", "int8", ...) → {"split", "images", "top1", "data", "command"}
     accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
-    split: SplitRule = SplitRule()  # that the model was trained on
+    split: SplitRule = SplitRule()  # the split that the model was trained with
     calibration: Calibration | None = None
     schema: int = SCHEMA
 
@@ -82,11 +83,11 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**48  # to isinstance a bool is an int
+    return type(value) is int and 0 <= value < 2**48  # isinstance would accept a bool as an int
 
 
 def _is_scale(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < 2**127  # nor nan; TFLite has it as a float32
+    return type(value) in (int, float) and 0 < value < 2**127  # not nan; a float32 in TFLite
 
 
 def _is_zero_point(value: Any) -> bool:
@@ -106,11 +107,11 @@ def _are_deviations(value: Any) -> bool:
 
 
 def _is_arena(value: Any) -> bool:
-    return _is_count(value) and value < 2**31  # more has no board, and no 32-bit size_t
+    return _is_count(value) and value < 2**31  # no board has more, nor a 32-bit size_t
 
 
 def are_class_names(value: Any) -> bool:
-    """Whether `value` can be a network's classes: different names, without control characters."""
+    """Whether `value` is a valid list of classes: different names, without control characters."""
     return (
         isinstance(value, list)
         and 2 <= len(value) <= CLASSES_MAX
@@ -149,8 +150,8 @@ def _are_scores(value: Any) -> bool:
     )
 
 
-# What a file may say in each field but "split" and "schema", as a test and in words. A field whose
-# default is None may say null as well.
+# Valid values of each field except "split" and "schema": a check, and a text for errors. A field
+# whose default is None may also be null.
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_text, "a text"),
     "student": (_is_text, "a text"),
@@ -176,7 +177,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def load_card(path: Path) -> Card:
-    """Read a card.json. Raises UserError for a missing, malformed or foreign file."""
+    """Read a card.json. Raises UserError for a missing or malformed file."""
     try:
         values = read_json(path)
     except FileNotFoundError as error:
@@ -228,7 +229,7 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
         or rule.seed < 0
         or not all(0 < s < 1 for s in shares)
     ):
-        raise UserError(f"{path}: 'split' is no rule that deals images: {values}")
+        raise UserError(f"{path}: 'split' is not a valid rule: {values}")
     return rule
 
 
@@ -238,9 +239,9 @@ def save_card(card: Card, path: Path) -> None:
 
 
 def update_card(path: Path, change: Callable[[Card], Card]) -> Card:
-    """Replace the card at `path` by `change` of it, and return that.
+    """Replace the card at `path` by `change(card)`, and return the new card.
 
-    What another command writes into the same card at the same time is kept. Raises UserError as
+    Other commands may update the same card at the same time; nothing is lost. Raises UserError as
     `load_card` does.
     """
     with locked(path):

@@ -1,4 +1,4 @@
-"""What all commands share: one-line errors, exit code 2, outputs that are never half-written."""
+"""Shared by all commands: one-line errors, exit code 2, and output files written atomically."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from typing import IO, Any, NoReturn
 
 from rich.console import Console
 
-# Opening a file names it in the error, reading and writing do not; these are still no bugs here.
+# An OSError from opening a file names the file; one from reading or writing does not. These codes
+# mean a disk error and not a bug, although no file is named.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PIPED_WIDTH = 200
-READER_GONE = 141  # as a shell counts a program that SIGPIPE ends
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal obeys these
-LINE_MAX = 6000  # characters of an error: what is foreign may have any length
+READER_GONE = 141  # the exit code of a shell for a program that SIGPIPE ended
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # control characters of a terminal
+LINE_MAX = 6000  # characters of an error: text of libraries or files may have any length
 
 
 class _PlainConsole(Console):
     def on_broken_pipe(self) -> None:
-        """Leave to run_command what rich would do by itself: exit with 1."""
+        """Do nothing: run_command handles it. rich would exit with 1."""
         raise BrokenPipeError
 
 
 def plain_console(**options: Any) -> Console:
     """A rich console that prints text as it is.
 
-    Rich would take `[x]` in a path or in a phone's name for a style, and `:cat:` for a picture. It
-    would also cut tables to 80 columns in a pipe or a log, which have no width to respect.
+    By default rich takes `[x]` in a path or a phone's name for a style, and `:cat:` for an emoji.
+    In a pipe or a log it cuts tables to 80 columns, although these have no width.
     """
     console = _PlainConsole(highlight=False, markup=False, emoji=False, **options)
     if not console.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
@@ -43,7 +44,7 @@ def plain_console(**options: Any) -> Console:
     return console
 
 
-# Where every command says what it does; results go to stdout.
+# For progress and status messages of every command, on stderr; results go to stdout.
 status = plain_console(stderr=True, soft_wrap=True)
 
 
@@ -52,10 +53,10 @@ class UserError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line too: argparse puts the usage before them."""
+    """An argument parser with one-line errors: argparse alone would print the usage first."""
 
     def __init__(self, prog: str | None = None, **options: Any) -> None:
-        module = getattr(sys.modules["__main__"], "__spec__", None)  # with `python -m` alone
+        module = getattr(sys.modules["__main__"], "__spec__", None)  # only with `python -m`
         if prog is None and module and module.origin == sys.argv[0]:
             prog = f"python -m {module.name.removesuffix('.__main__')}"
         super().__init__(prog=prog, **options)
@@ -71,15 +72,15 @@ class Parser(argparse.ArgumentParser):
 def run_command(command: Callable[[], int | None]) -> int:
     """Run `command`, turning bad input into one line on stderr and exit code 2.
 
-    Bad input is a `UserError`, or an OSError that names its file or tells of a disk: a name too
-    long, missing rights, no space. Anything else that is raised, an OSError of a socket or a closed
-    file too, is a bug here and keeps its traceback. Ctrl-C exits with 130; a reader of the
-    output that has hung up, as in `… | head -3`, ends the command with 141 and without a word.
+    Bad input is a `UserError`, or an OSError that names its file or reports a disk error: a name
+    too long, missing rights, no space. Every other exception, also an OSError of a socket or of a
+    closed file, is a bug and keeps its traceback. Ctrl-C exits with 130. If the reader of the
+    output has closed it, as in `… | head -3`, the command ends with 141 and no message.
     """
     accept_any_text()
     try:
         status = command() or 0
-        print(end="", flush=True)  # after the return nobody would catch what the output says
+        print(end="", flush=True)  # here, because errors of this flush are still caught
         return status
     except UserError as error:
         print(f"error: {_one_line(str(error))}", file=sys.stderr)
@@ -102,9 +103,9 @@ def run_command(command: Callable[[], int | None]) -> int:
 
 
 def accept_any_text() -> None:
-    """Print what the output's encoding lacks as an escape.
+    """Print characters that the output's encoding lacks as escapes.
 
-    A terminal may know ASCII alone, and a file's name may be bytes that are no text at all.
+    A terminal may support only ASCII, and a file name may contain bytes that are not valid text.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -112,22 +113,22 @@ def accept_any_text() -> None:
 
 
 def _one_line(text: str) -> str:
-    """A library's words, or a file's name, may have line ends and control characters."""
+    """Make a text one line: messages of libraries and file names may contain control characters."""
     line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.splitlines()))
     half = LINE_MAX // 2
     return line if len(line) <= LINE_MAX else f"{line[:half]} … {line[-half:]}"
 
 
 def _reader_gone() -> bool:
-    """Whether stdout or stderr has lost its reader; pipes to workers and boards break as well."""
+    """Whether the reader of stdout or stderr is gone; the broken pipe may also be another one."""
     poll = select.poll()
     for stream in (1, 2):
-        poll.register(stream, 0)  # a hang-up is told whatever is asked
+        poll.register(stream, 0)  # POLLHUP and POLLERR are always reported
     return bool(poll.poll(0))
 
 
 def _drop_output() -> None:
-    """Python writes what is left of stdout at its end, and would complain once more."""
+    """Discard buffered output: Python would flush it at exit and report the error again."""
     with contextlib.suppress(OSError):
         print(end="", flush=True)
         return
@@ -138,7 +139,7 @@ def _drop_output() -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` on success, else remove it.
 
-    A reader sees the old file or the new one, never a part of it. Raises UserError when the folder
+    A reader sees the old file or the complete new one. Raises UserError when the folder
     cannot be written (missing rights, no space).
     """
     try:
@@ -152,8 +153,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # Temporary files, mkstemp's and those of libraries that rename their own, may be read by
-        # their owner alone; outputs get the usual rights.
+        # Temporary files, of mkstemp and of libraries that rename their own, can be read only by
+        # their owner. Outputs get the usual rights.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -165,7 +166,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` in one step: text as UTF-8, and escapes for bytes that are none."""
+    """Write `content` to `path` atomically: text as UTF-8, with escapes for invalid characters."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Parts of a document that a command writes, between <!-- NAME --> and <!-- end -->."""
+"""Replace parts of a document that a command writes, between <!-- NAME --> and <!-- end -->."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this PC is, in a few words that stand beside its numbers."""
+"""A short description of this PC, which is shown beside its measurements."""
 
 from __future__ import annotations
 

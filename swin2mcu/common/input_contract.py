@@ -1,10 +1,10 @@
-"""From pixels to the bytes a model takes: what its input stands for, and how that is stored.
+"""From pixels to the bytes of a model's input: normalization, then quantization.
 
-    real value    = (pixel - mean) / std                 mean and std: one number, or one a channel
-    int8 value    = round(real / scale) + zero point     scale and zero point are the file's
+    real value    = (pixel - mean) / std               mean and std: one number, or one per channel
+    int8 value    = round(real / scale) + zero point   scale and zero point are from the file
 
-A .tflite says the second line and not the first. Networks of this project have mean 128 and std
-128 and the file scale 1/128 and zero point 0, so their int8 value is exactly pixel - 128.
+A .tflite holds scale and zero point, but not mean and std. Networks of this project have mean 128,
+std 128, scale 1/128 and zero point 0, so their int8 value is exactly pixel - 128.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swin2mcu.common.cli import UserError
 Pixels = npt.NDArray[np.uint8]
 Reals = npt.NDArray[np.float64]
 
-# What networks are usually fed: name → (mean, std).
+# Usual normalizations: name → (mean, std).
 USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "(p-128)/128": ((128.0,), (128.0,)),
     "p/127.5-1": ((127.5,), (127.5,)),
@@ -32,7 +32,7 @@ USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 OURS = USUAL["(p-128)/128"]
 OUR_SCALE, OUR_ZERO_POINT = 1 / 128, 0
-# A range that was measured on photos misses the ends of what pixels could give by a little.
+# A range that was measured on photos is a little smaller than the range of all possible pixels.
 RANGE_TOLERANCE = 0.03
 LUMA = np.array([19595, 38470, 7471], np.int64)  # ITU-R 601 in 1/65536, as Pillow's "L"
 
@@ -44,7 +44,7 @@ class InputContract:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float
-    zero_point: int  # of an int8 input; of a uint8 one less 128
+    zero_point: int  # of an int8 input; for a uint8 input, its zero point minus 128
     channels: int
 
     @property
@@ -84,14 +84,14 @@ class InputContract:
         return real
 
     def prepared(self, pixels: Pixels) -> Pixels:
-        """The pixels with the model's number of channels; one is gray, by Pillow's weights."""
+        """The pixels with the model's number of channels; one channel is gray, as Pillow has it."""
         if self.channels == 3:
             return pixels
         gray = (pixels.astype(np.int64) @ LUMA + 32768) >> 16
         return gray[..., None].astype(np.uint8)
 
 
-OUR_CONTRACT = InputContract(*OURS, OUR_SCALE, OUR_ZERO_POINT, 3)  # of this project's networks
+OUR_CONTRACT = InputContract(*OURS, OUR_SCALE, OUR_ZERO_POINT, 3)  # of our own networks
 
 
 def _through(tables: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
@@ -100,7 +100,7 @@ def _through(tables: npt.NDArray[Any], pixels: Pixels) -> npt.NDArray[Any]:
 
 
 def guess(scale: float, zero_point: int, channels: int) -> tuple[tuple[float, ...], ...] | None:
-    """The usual (mean, std) whose real values fill this quantization's range, if one does."""
+    """The usual (mean, std) whose real values have the range of this quantization, or None."""
     if (scale, zero_point) == (OUR_SCALE, OUR_ZERO_POINT):
         return OURS
     low, high = scale * (-128 - zero_point), scale * (127 - zero_point)
@@ -130,7 +130,7 @@ def parse_contract(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    """One or three finite numbers; none where the text is anything else."""
+    """One or three finite numbers, or () for any other text."""
     try:
         numbers = tuple(float(word) for word in text.split(","))
     except ValueError:

@@ -1,4 +1,4 @@
-"""One command at a time on a file that several commands change."""
+"""A lock for files that several commands change, so that they do so one at a time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TIMEOUT_S = 60.0  # reading, changing and renaming a file takes milliseconds
 
 @contextlib.contextmanager
 def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator[None]:
-    """Hold the lock of `path`: the file `.NAME.lock` beside it, which stays.
+    """Hold the lock of `path`: the file `.NAME.lock` beside it, which is never removed.
 
-    The system ends the lock with the process that holds it, so a killed command leaves none.
-    Threads of one process exclude each other too; do not nest. Raises UserError when the lock is
-    not free within `timeout_s` (saying `busy`, where it is given), the folder cannot be written or
-    is a published model's.
+    The system releases the lock when the process that holds it ends, even if it is killed. Threads
+    of one process exclude each other too; do not nest. Raises UserError when the lock is not free
+    within `timeout_s` (with the message `busy`, if given), when the folder cannot be written, and
+    when it belongs to a published model.
     """
     refuse_published(path)
     from filelock import FileLock, Timeout
@@ -40,9 +40,9 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator
 
 
 def lock_folder(folder: Path) -> AbstractContextManager[None]:
-    """For as long as a command makes the files of `folder`. Raises UserError when another one does.
+    """A lock to hold while a command writes `folder`. Raises UserError if another command has it.
 
-    It is not waited for: what it makes would be made a second time.
+    There is no waiting: the other command is already writing the same files.
     """
-    busy = f"another command is writing {folder}: wait for it, or end it"
+    busy = f"another command is writing {folder}: wait for it, or stop it"
     return locked(folder / "making", timeout_s=0, busy=busy)

@@ -1,4 +1,4 @@
-"""Where things lie: the project, its published models, the images that a command works on."""
+"""Paths of the project, of its published models, and of the images that a command uses."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 FIRMWARE = ROOT / "firmware"
 ZOO = ROOT / "tinyml" / "zoo"  # of published models
-PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # its figures: the only ones not measured here
+PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # the only figures not measured here
 
 
 def refuse_published(path: Path) -> None:
     """Raises UserError for a file of a published model: only publishing writes there."""
-    # Path.resolve() raises at a link to itself.
+    # Path.resolve() raises for a link to itself.
     if Path(os.path.realpath(path)).is_relative_to(ZOO.resolve()):
         raise UserError(
-            f"{path} belongs to a published model: `python host_tools/publish.py RUN NAME` alone "
+            f"{path} belongs to a published model: only `python host_tools/publish.py RUN NAME` "
             "writes there"
         )
 

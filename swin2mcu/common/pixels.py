@@ -1,7 +1,7 @@
-"""Image file → the network's pixels. Every stage and every target goes through this one function.
+"""Image file → the network's pixels. Every stage and every target uses these functions.
 
-Another resize costs a point of accuracy: the antialiased BILINEAR of Pillow in *one* step is what
-the students are trained and scored with.
+Another resize costs a point of accuracy. The students are trained and scored with *one* step of
+Pillow's antialiased BILINEAR resize.
 
     real value fed to a float network   = (pixel - 128) / 128
     int8 value fed to an int8 network   = pixel - 128            (scale 1/128, zero point 0)
@@ -24,7 +24,7 @@ from swin2mcu.common.cli import UserError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 )
-# Read only where the library is there; else the line that says what to install.
+# Formats that need an optional library, and what to install if it is missing.
 PLUGIN_SUFFIXES = {
     ".heic": "pip install 'swin2mcu[heic]' reads them",
     ".heif": "pip install 'swin2mcu[heic]' reads them",
@@ -33,8 +33,8 @@ PLUGIN_SUFFIXES = {
 # No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "HEIF")
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # formats of which one file may be many pictures
-DEEP_MIN = 1 << 12  # a 16-bit photo whose brightest pixel is below holds 12 bits or a depth map
+MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # one file of these may hold several pictures
+DEEP_MIN = 1 << 12  # 16-bit pixels that are all below this hold 12 bits, or a depth map
 
 
 @functools.cache
@@ -58,12 +58,12 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
     """Decode an image file, or a stream called `name`, to upright 8-bit RGB at its own size.
 
     Grayscale, palette, RGBA (over white), CMYK and 16-bit gray photos are converted; EXIF
-    orientation is applied. Raises UserError naming the file when it cannot be read, is cut short,
-    moves, or holds measurements (float, 32-bit, 12 of 16 bits) rather than a photo.
+    orientation is applied. Raises UserError naming the file when it cannot be read, is truncated,
+    is animated, or holds measurements (float, 32-bit, 12 of 16 bits) and not a photo.
     """
     shown = name or source
     try:
-        # Opening a pipe would wait for ever.
+        # Opening a pipe would wait forever.
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
             raise UserError(f"cannot read image {shown}: it is not a plain file")
         with Image.open(source, formats=formats()) as image:
@@ -88,10 +88,10 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
 
 
 def _never_ends(source: Path | BinaryIO) -> bool:
-    """Whether a JPEG's pixels are not followed by its end marker.
+    """Whether a JPEG lacks the end marker after its pixels.
 
-    A copy that broke off may have all its bytes, the last ones zero. Pillow then fills the picture
-    with gray and says nothing.
+    An interrupted copy may have its full length, with zeros at the end. Pillow then fills the
+    picture with gray and reports no error.
     """
     if isinstance(source, Path):
         data = source.read_bytes()
@@ -137,7 +137,7 @@ def resize(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]
 
 
 def center_box(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the largest centered part with the other size's shape."""
+    """Left, top, right, bottom of the largest centered part with the shape of the other size."""
     columns, rows = width, height
     if width * to_height > height * to_width:
         columns = max(1, height * to_width // to_height)
@@ -148,8 +148,10 @@ def center_box(width: int, height: int, to_width: int, to_height: int) -> tuple[
 
 
 def cropped(image: Image.Image, height: int, width: int, crop: str) -> Image.Image:
-    """The part of an image that becomes the input: all of it, or with "center" the centered part
-    of the input's shape."""
+    """The part of an image that becomes the input.
+
+    This is all of it, or with "center" the largest centered part with the input's shape.
+    """
     if crop != "center":
         return image
     box = center_box(*image.size, width, height)
@@ -157,7 +159,7 @@ def cropped(image: Image.Image, height: int, width: int, crop: str) -> Image.Ima
 
 
 def load_pixels(path: Path, height: int, width: int, crop: str = "") -> npt.NDArray[np.uint8]:
-    """Image file → (height, width, 3) uint8 pixels; `crop` is the card's (SplitRule).
+    """Image file → (height, width, 3) uint8 pixels; `crop` is the one of the card (SplitRule).
 
     Raises UserError if it cannot be read.
     """

@@ -11,15 +11,15 @@ from swin2mcu.common.cli import write_atomic
 
 NUMBER = re.compile(r"-?\d+\.\d+")
 GLYPH = re.compile(r'(?<=id=")DejaVu[\w-]+')
-DIGITS = 2  # of a length in points or in a glyph's units, where a point is 1/72 inch
+DIGITS = 2  # after the decimal point, of a length in points (1/72 inch) or in a glyph's units
 
 
 def save_svg(figure: Any, path: Path) -> None:
-    """Write `figure` to `path`, whole or not at all."""
+    """Write `figure` to `path` atomically."""
     import matplotlib
 
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "swin2mcu"}):  # else every id is a new one
+    with matplotlib.rc_context({"svg.hashsalt": "swin2mcu"}):  # without it, ids are random
         figure.savefig(text, format="svg", metadata={"Date": None})
     write_atomic(path, simplify(text.getvalue()))
 

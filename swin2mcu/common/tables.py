@@ -9,13 +9,13 @@ from rich.table import Table
 
 from swin2mcu.common.cli import plain_console
 
-WIDTH_MAX = 10_000  # far more than any line has
+WIDTH_MAX = 10_000  # columns, more than any line has
 
 
 def table_text(
     head: Sequence[str], rows: Iterable[Sequence[object]], texts: int = 1, indent: int = 0
 ) -> str:
-    """Lines of aligned columns: the first `texts` ones from the left, the others from the right.
+    """Lines of aligned columns: the first `texts` columns to the left, the others to the right.
 
     A head of empty strings is left out. `indent` is the number of spaces before each line.
     """

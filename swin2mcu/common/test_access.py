@@ -1,7 +1,8 @@
 """The test access log: every score of a split, one JSON line each in RUN/test_access.jsonl.
 
-A test split answers honestly once. Further scores cannot be forbidden, but they can be counted:
-every tool that scores a split logs it here before it shows the score.
+A test split gives an unbiased score only once, because later choices depend on it. Further scores
+cannot be forbidden, but they can be counted: every tool that scores a split logs it here before it
+shows the score.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from swin2mcu.common.lock import locked
 
 FILE = "test_access.jsonl"
 OLD_FILE = "looks.jsonl"  # its name in older runs; still read, never written
-AVERAGED = "8 flips and turns"  # a target: PyTorch's answers, averaged over them
-# The digest is empty where an old log does not know the file that was scored.
+AVERAGED = "8 flips and turns"  # a target: PyTorch's logits, averaged over them
+# The digest is empty for entries of old logs, which do not name the scored file.
 KINDS = {"split": str, "images": int, "top1": float, "weights_sha256": str}
 
 
@@ -33,11 +34,11 @@ def log_access(
     data: str,
     target: str = "",
 ) -> int:
-    """Log that `weights` got `top1` of so many images right; returns the split's count of scores.
+    """Log a score: `weights` has accuracy `top1`. Returns how often this split was scored.
 
-    `weights` is the name of the file that was scored, `target` the place where it ran, as in
-    results.json; empty where that is PyTorch. Raises UserError when the log cannot be written: a
-    score that is not logged must not be shown.
+    `weights` is the name of the file that was scored. `target` is where it ran, as in results.json,
+    or "" for PyTorch. Raises UserError when the log cannot be written: a score that is not logged
+    must not be shown.
     """
     access = {
         "split": split,
@@ -59,7 +60,7 @@ def log_access(
 
 
 def _append(path: Path, line: str) -> None:
-    """Add a line. A command that was killed may have left a part of one, which was never shown."""
+    """Add a line. A killed command may have left a part of a line; its score was never shown."""
     with path.open("a+b") as stream:
         stream.seek(0)
         whole = stream.read().rpartition(b"\n")
@@ -70,7 +71,7 @@ def _append(path: Path, line: str) -> None:
 
 
 def read_accesses(run: Path) -> list[dict[str, Any]]:
-    """All logged scores, oldest first. Raises UserError for a line that is none."""
+    """All logged scores, oldest first. Raises UserError for a line that is not a logged score."""
     found = []
     for path in (run / OLD_FILE, run / FILE):
         if not path.is_file():
@@ -82,7 +83,7 @@ def read_accesses(run: Path) -> list[dict[str, Any]]:
                     raise ValueError
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UserError(
-                    f"line {number} of {path} is no logged score: correct it, or remove it"
+                    f"line {number} of {path} is not a logged score: correct it, or remove it"
                 ) from error
             found.append(access)
     return found
@@ -91,7 +92,7 @@ def read_accesses(run: Path) -> list[dict[str, Any]]:
 def last_access(
     run: Path, split: str, weights_sha256: str, target: str = ""
 ) -> dict[str, Any] | None:
-    """A target's (PyTorch's) last score with these very weights on the most images of a split."""
+    """A target's last score with exactly these weights, on the most images of a split."""
     found = [
         access
         for access in read_accesses(run)

@@ -1,1 +1,1 @@
-"""A trained model as a C library for somebody's own firmware."""
+"""Export a trained model as a C library for other firmware."""

@@ -1,4 +1,4 @@
-"""Write a trained model as a C library that builds by itself in somebody's own firmware.
+"""Write a trained model as a self-contained C library for your own firmware.
 
 swin2mcu export-library RUN --as arduino|esp-idf|platformio|cmake [--out FOLDER] [--core dsp]
 """
@@ -20,7 +20,7 @@ from swin2mcu.export_library.forms import NAME, form_files
 from swin2mcu.export_library.sources import VARIANTS, library_sources
 
 FORMS = ("arduino", "esp-idf", "platformio", "cmake")
-STAMP = (1980, 1, 1, 0, 0, 0)  # in the zip, so that the same model gives the same file
+STAMP = (1980, 1, 1, 0, 0, 0)  # a fixed time in the zip: the same model gives the same file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--center-crop",
         action="store_true",
-        help="crop frames to the center; default: as the model's photos were in training",
+        help="crop frames to the center; default: crop them as training cropped photos",
     )
     return run_command(lambda: _export(parser.parse_args(argv)))
 
@@ -56,7 +56,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def write_folder(out: Path, files: dict[str, str]) -> None:
-    """All files or none of them."""
+    """Write all files or none."""
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -72,7 +72,7 @@ def write_folder(out: Path, files: dict[str, str]) -> None:
 
 
 def write_zip(path: Path, files: dict[str, str]) -> None:
-    """The same files below one folder, as the Arduino IDE takes them."""
+    """Write the same files as a zip with one top folder, as the Arduino IDE needs it."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, text in sorted(files.items()):
             entry = zipfile.ZipInfo(f"{NAME}/{name}", STAMP)

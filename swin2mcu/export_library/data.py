@@ -1,4 +1,4 @@
-"""The generated C of one library: facts, the table of *not sure*, the self-test's picture."""
+"""The generated C file of a library: facts, the table for *not sure*, the self-test's picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinyml.runtimes.generated import GeneratedC
 
 
 def embedded_picture(shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
-    """A made-up picture (height, width, channels) with flat parts, edges and noise."""
+    """A generated picture (height, width, channels) with smooth parts, edges and noise."""
     height, width, channels = shape
     y, x, c = np.mgrid[0:height, 0:width, 0:channels]
     smooth = (3 * x + 2 * y + 40 * c) // 4 % 256

@@ -1,4 +1,4 @@
-"""What each build system wants around the same sources."""
+"""The files that each build system needs in addition to the sources."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ void loop() {
 
 
 def readme(card: Card) -> str:
-    """What somebody who finds the folder needs to know."""
+    """The text of the library's README.md."""
     height, width, channels = card.input_shape
     sure = (
         "`sure` is false where the picture may show something else (fitted on validation photos)."
@@ -66,20 +66,20 @@ def readme(card: Card) -> str:
 
 Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".join(card.classes)}.
 
-    swin2mcu_self_test()   once: is every logit of the embedded picture the PC's?
-    swin2mcu_input()       fill it before each answer
-    swin2mcu_classify()    class, label, probability, sure
-    swin2mcu_logits()      the int8 logits behind it
+    swin2mcu_self_test()   call it once: are the logits of an embedded picture those of the PC?
+    swin2mcu_input()       the input buffer: fill it before each answer
+    swin2mcu_classify()    the answer: class, label, probability, sure
+    swin2mcu_logits()      the int8 logits of the last answer
 
 {sure}
 A camera's frame (RGB565, RGB888, gray, YUV422) becomes the input row by row with `vision/vision.h`,
-with the resize that the model was trained with. License: see LICENSE. One such library fits into
-a program.
+with the resize that the model was trained with. License: see LICENSE. A program can link only one
+such library.
 """
 
 
 def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
-    """Path → text of what `form` adds to src/ (`sources`, paths below it)."""
+    """Path → text of the files that `form` needs beside src/, whose files are `sources`."""
     compiled = sorted(f"src/{path}" for path in sources if path.endswith((".c", ".S")))
     listed = "\n".join(f"  {path}" for path in compiled)
     files = {"README.md": readme(card)}

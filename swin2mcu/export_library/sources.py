@@ -1,4 +1,4 @@
-"""Which C files a library holds: the model, the kernels that it calls, vision, the interface."""
+"""The C files of a library: the model, the kernels that it calls, vision, the interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinyml.format.tflite import read
 
 LIB = ROOT / "firmware" / "lib"
 INTERFACE = ("library/swin2mcu.h", "library/swin2mcu.c", "library/library_data.h", "engine/model.h")
-# The folders of each variant of the kernels: a file replaces one of the same name before it.
+# Folders of each variant of the kernels. A file replaces one of the same name in earlier folders.
 SUFFIXES = (".c", ".h", ".S", ".inc")
 VARIANTS = {
     "portable": ("portable",),
@@ -43,7 +43,7 @@ def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str
 
 
 def _kernels(core: str, model_c: str) -> dict[str, str]:
-    """The variant's files and headers, and of the shared files those that the model calls."""
+    """The variant's files, all headers, and those shared files whose functions the model calls."""
     kernels = LIB / "kernels"
     called = set(re.findall(r"\bkernel_\w+", model_c))
     chosen = sorted(kernels.glob("*.h"))

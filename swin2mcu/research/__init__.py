@@ -1,4 +1,4 @@
-"""Experiments: train the runs that are missing, and report from the runs' own files.
+"""Experiments: train missing runs, and write reports from the files of the runs.
 
 table.py              an experiment's file, and the files of its runs
 pages.py              RESULTS.md and the pages it links to

@@ -1,12 +1,12 @@
-"""Train the configs and seeds of experiments, and write their pages from the runs' own files.
+"""Train the configs and seeds of experiments, and write pages from the files of their runs.
 
     python -m swin2mcu.research configs/research/small-96.toml --write docs/RESULTS.md
 
-Finished runs are not run again; `--report` runs nothing. `--score-test` scores finished runs on
-test that were not yet scored with these weights. An experiment's page is docs/results/NAME.md.
-The tables of RESULTS.md and the pages of published models, recall and speed (runs/speed, by
-pytorch_side.speed) are written too where their files are here. The gain of distillation is taken
-from all experiments at once: name none to have them all.
+Finished runs are not trained again; `--report` trains nothing. `--score-test` scores finished runs
+on test, if they were not yet scored with these weights. An experiment's page is
+docs/results/NAME.md. The tables of RESULTS.md, and the pages of published models, recall and speed
+(runs/speed, made by pytorch_side.speed), are also written if their source files exist. The gain of
+distillation is computed over all experiments, and only if no experiment is named.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
-    parser.add_argument(
-        "--weights", type=Path, help="folder of the files that configs call weights/"
-    )
+    parser.add_argument("--weights", type=Path, help="folder that configs call weights/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument(
         "--write",
@@ -77,16 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="docs/RESULTS.md; pages go into results/ beside it. Default: standard output",
     )
     parser.add_argument(
-        "--score-test", action="store_true", help="score finished runs on test, once"
+        "--score-test", action="store_true", help="score each finished run on test, once"
     )
     parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"))
     parser.add_argument(
         "--evaluated",
         type=Path,
         default=Path("docs/data"),
-        help="folder of the files of evaluate audit and probe",
+        help="folder of the results of evaluate audit and probe",
     )
-    parser.add_argument("--report", action="store_true", help="run nothing, report what there is")
+    parser.add_argument("--report", action="store_true", help="train nothing, only write reports")
     arguments = parser.parse_args(argv)
 
     def command() -> None:

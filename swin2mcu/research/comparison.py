@@ -15,15 +15,15 @@ from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import line, table
 
 STYLES = ("-", "--", ":", "-.")  # of lines, after ten colors
-SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # in columns of their own
+SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # these have their own columns
 # Fields about the teacher, which have no effect without distillation.
 OF_A_TEACHER = ("teacher.", "distillation.")
-# Fields that the run of the teacher's weights decides.
+# Fields that follow from the run of the teacher.
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
 def section(experiment: ExperimentSpec, plot: str) -> list[str]:
-    """The experiment's page: a line for each row, its verdict, and a line for each run."""
+    """The experiment's page: a line per row, its comparison with the baseline, a line per run."""
     found = {row.name: row.runs for row in experiment.rows}
     base = found[experiment.baseline]
     lines = [f"# {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
@@ -76,12 +76,12 @@ def differences(config: Config, baseline: Config, kind: str = "student") -> str:
 
 
 def _short(name: str) -> str:
-    """Names of the distillation table need no prefix, but for `cache`."""
+    """A field's name without "distillation.", except for `cache`, which would be unclear."""
     return name.removeprefix("distillation.") if name != "distillation.cache" else name
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):  # a run's name, or a file's, is enough of a path
+    if isinstance(value, str):  # of a path, show only the name of the run or the file
         path = Path(value)
         return path.parent.name if path.stem in ("teacher", "student") else path.stem
     if isinstance(value, dict):
@@ -103,7 +103,7 @@ def _percent(values: Sequence[float]) -> str:
 
 
 def _tests(values: Sequence[float | None]) -> str:
-    """Scores on test; the number of scored seeds where it is not all."""
+    """Scores on test; with the number of scored seeds if some are missing."""
     seen = [value for value in values if value is not None]
     if not seen:
         return "not scored"
@@ -111,7 +111,7 @@ def _tests(values: Sequence[float | None]) -> str:
 
 
 def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[str]:
-    """Each row against the baseline; with one seed no claim is made."""
+    """Each row compared with the baseline. With one seed, no claim is made."""
     base = [run.val for run in found[experiment.baseline] if run.finished]
     lines = []
     for name, runs in found.items():
@@ -141,7 +141,7 @@ def pooled_sd(*groups: Sequence[float]) -> float:
 
 
 def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
-    """Plot validation accuracy over epochs, a line for each run; equal logs give equal bytes."""
+    """Plot validation accuracy over epochs, one line per run. Equal logs give equal bytes."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -157,7 +157,7 @@ def draw_curves(experiment: ExperimentSpec, path: Path) -> None:
                 epochs, values, f"C{number % 10}", ls=STYLES[number // 10], label=label, lw=1.2
             )
             lasts += values[len(values) // 3 :]
-    if lasts:  # the first epochs are much lower, and alike
+    if lasts:  # leave out the first epochs, which are much lower and similar
         axes.set_ylim(bottom=min(lasts) - 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

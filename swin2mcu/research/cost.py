@@ -11,9 +11,9 @@ from swin2mcu.research.text import line, table, threads
 
 
 def cache_cost_lines(folder: Path) -> list[str]:
-    """What an epoch on cached teacher outputs costs; [] without a measurement.
+    """The cost of an epoch with cached teacher outputs, as text; [] without a measurement.
 
-    Raises UserError for a file that is no measurement.
+    Raises UserError for a file that is not a measurement.
     """
     return [
         f"An epoch of {f['config']} on cached teacher outputs costs {_cache_cost(f):.2f} of one "
@@ -26,7 +26,7 @@ def cache_cost_lines(folder: Path) -> list[str]:
 def speed_section(folder: Path) -> list[str]:
     """A line for each timed network; [] without a measurement.
 
-    Raises UserError for a file that is no measurement.
+    Raises UserError for a file that is not a measurement.
     """
     timed = [f for f in _measured(folder) if "ways" in f]
     if not timed:
@@ -57,7 +57,7 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def _cache_cost(found: dict[str, Any]) -> float:
-    """0.0 in a file about steps; older versions called it "knowledge_cost"."""
+    """The measured cost, or 0.0 in a file about steps. Its old name is "knowledge_cost"."""
     return float(found.get("teacher_cache_cost", found.get("knowledge_cost", 0.0)))
 
 
@@ -72,5 +72,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     if not known:
-        raise UserError(f"{path} is no measurement of python -m pytorch_side.speed")
+        raise UserError(f"{path} is not a measurement of python -m pytorch_side.speed")
     return dict(found)

@@ -12,9 +12,9 @@ EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
 
 
 def split_lines(evaluated: Path) -> list[str]:
-    """Both splits beside each other, from the files of `evaluate audit` and `probe`; [] without.
+    """Compare the given split with a random one: near-duplicates, and accuracy from the background.
 
-    Near-duplicates between splits, and accuracy from the background alone.
+    Reads the files of `evaluate audit` and `probe`; [] without them.
     """
     audit, probe = (
         next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})

@@ -19,7 +19,10 @@ IGNORED = ("seed", "augment.cached", *OF_A_TEACHER)
 
 @dataclass(frozen=True)
 class Gain:
-    """Points on val of a row over labels alone with the same start, images and epochs."""
+    """A row's val accuracy minus that of its matched control, in points.
+
+    The control is trained on labels alone, with the same start, images and epochs.
+    """
 
     name: str
     points: float
@@ -38,8 +41,8 @@ def start_of(table: ExperimentSpec) -> str:
 
 
 def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
-    """The gain of every finished distilled row that has a matched control in its table."""
-    found: dict[Path, Gain] = {}  # by the first run: some rows stand in two tables
+    """The gain of each finished distilled row that has a matched control in its table."""
+    found: dict[Path, Gain] = {}  # by the first run, because some rows are in two tables
     for table in tables:
         rows = [(row, _finished(row)) for row in table.rows if row.kind == "student"]
         for row, runs in rows:
@@ -96,7 +99,7 @@ def _finished(row: Row) -> list[Run]:
 
 
 def _is_control(labels: Config, distilled: Config) -> bool:
-    """Whether the only difference is that the second is distilled."""
+    """Whether distillation is the only difference between the two configs."""
     if labels.distillation.used or not distilled.distillation.used:
         return False
     hints = labels.hint.init or distilled.hint.init

@@ -1,9 +1,9 @@
-"""How far demos of several seeds and numbers of threads lie apart.
+"""The spread of the demo's results over several seeds and numbers of threads.
 
     python -m swin2mcu.research.draws runs/demo-0 runs/demo-1 …
 
-Each folder is a copy of what `make demo` left in runs/demo. Writes docs/data/demo.json and the
-sentence of README.md that says what a demo may be expected to give.
+Each folder is a copy of runs/demo after `make demo`. Writes docs/data/demo.json, and the sentence
+of README.md about the results to expect of a demo.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BOARD = "qemu-m7-aot"
 
 
 def read_draw(run: Path) -> dict[str, Any]:
-    """What one demo gave. Raises UserError for a folder that lacks a part of it."""
+    """The results of one demo. Raises UserError for a folder without a complete demo."""
     try:
         machine = read_json(run / "machine.json")
         board = read_json(run / "results.json")["targets"][BOARD]
@@ -43,11 +43,11 @@ def read_draw(run: Path) -> dict[str, Any]:
             "board_identical": board["parity"]["identical"],
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run} is not what a whole `make demo` leaves: {error}") from error
+        raise UserError(f"{run} is not the folder of a complete `make demo`: {error}") from error
 
 
 def sentence(draws: list[dict[str, Any]]) -> str:
-    """What the draws gave, for a reader of the README. Shares are shown in percent."""
+    """The results of all demos as a sentence of the README. Shares are shown in percent."""
     seeds = sorted({draw["seed"] for draw in draws})
     threads = " and ".join(str(n) for n in sorted({draw["threads"] for draw in draws}))
     val = [draw["val_top1"] for draw in draws]

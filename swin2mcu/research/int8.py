@@ -33,7 +33,7 @@ class Int8:
 
 
 def int8_section(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """Accuracy before and after int8 of quantized runs; a group is one experiment's seeds."""
+    """Accuracy of runs before and after int8; a group is the seeds of one experiment."""
     lines = []
     for group in groups:
         found = {folder: one for folder in group if (one := of_run(folder))}
@@ -69,7 +69,7 @@ def int8_line(one: Int8) -> str:
 
 
 def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
-    """Mean ± standard deviation of the seeds' scores on test, where all have one."""
+    """Mean ± standard deviation of the seeds' scores on test, if all of them were scored."""
     ends = [
         (o.float_test["top1"], o.int8_test["top1"]) for o in group if o.float_test and o.int8_test
     ]
@@ -82,7 +82,7 @@ def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
 
 
 def last_test_score(folder: Path, weights: str) -> dict[str, Any] | None:
-    """The last logged score on test of one of a run's weight files as it is now."""
+    """The last logged test score of a run's weight file, with exactly its present bytes."""
     path = folder / weights
     return last_access(folder, "test", sha256_of(path)) if path.is_file() else None
 

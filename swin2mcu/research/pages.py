@@ -1,7 +1,7 @@
-"""The pages of results: docs/RESULTS.md, and what it links to in docs/results/.
+"""The pages of results: docs/RESULTS.md, and the pages in docs/results/ that it links to.
 
-RESULTS.md is written by hand, but for the parts between its markers. Every page in results/ is
-written whole. What needs runs that are not on this machine stays as it is.
+RESULTS.md is written by hand, except for the parts between its markers. Every page in results/ is
+generated completely. Pages and parts that need runs of another machine are not changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GAINS = {"gain": "pretrained", "gain-random": "random"}
 
 @dataclass(frozen=True)
 class Figures:
-    """Where the figures lie."""
+    """Where the figures are read from."""
 
     tables: Mapping[str, ExperimentSpec]  # by the page's name
     every_table: bool  # whether no other experiment exists
@@ -39,7 +39,7 @@ class Figures:
 
 
 def parts(figures: Figures) -> dict[str, list[str]]:
-    """The parts of RESULTS.md by their marker; one whose files are not here is empty."""
+    """The parts of RESULTS.md by their marker; a part is empty if its files are missing."""
     return {
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
         **{
@@ -53,10 +53,10 @@ def parts(figures: Figures) -> dict[str, list[str]]:
 
 
 def gains_from(figures: Figures, start: str) -> list[Gain]:
-    """The gains of all experiments whose students start from such weights.
+    """The gains of all experiments whose students start from `start` weights.
 
-    [] where another experiment may exist. Those from pretrained weights are complete, so they are
-    written only where all of their runs are here; the others are written as far as they were run.
+    [] if not all experiments are given. The experiments from pretrained weights are finished, so
+    they are written only if all of their runs exist; the others are written as far as they ran.
     """
     tables = [table for table in figures.tables.values() if start_of(table) == start]
     if not (figures.every_table and tables):
@@ -67,7 +67,7 @@ def gains_from(figures: Figures, start: str) -> list[Gain]:
 
 
 def pages(figures: Figures) -> dict[str, str]:
-    """The pages of results/ by their name; those whose files are not here are left out."""
+    """The pages of results/ by their name; pages whose files are missing are left out."""
     every = list(figures.tables.values())
     found = {
         "published": published_section(figures.zoo, figures.runs, every),
@@ -81,7 +81,10 @@ def pages(figures: Figures) -> dict[str, str]:
 
 
 def write(document: Path, figures: Figures) -> list[Path]:
-    """Write everything whose files are here; the paths written. Raises UserError for markers."""
+    """Write everything whose source files exist, and return the paths of the written files.
+
+    Raises UserError when the document lacks a marker.
+    """
     folder = document.parent / FOLDER
     text = document.read_text(encoding="utf-8")
     for name, lines in parts(figures).items():

@@ -3,12 +3,12 @@
 title = "…"                       # of the section in the document
 note = "…"                        # optional: a paragraph under the title
 kind = "student"                  # optional: or "teacher", what the rows train
-seeds = [0, 1, 2]                 # each row is run with each
+seeds = [0, 1, 2]                 # every row is trained with every seed
 baseline = "cross-entropy alone"  # the row that the others are compared with
 [[rows]]
 name = "cross-entropy alone"
 config = "../small-96-baseline.toml" # a path beside this file
-set = ["optimizer.epochs=10"]     # optional: small differences, without a file of their own
+set = ["optimizer.epochs=10"]     # optional: small differences that need no file
 run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
 [[teachers]]                      # optional: teachers whose logged scores are shown
 name = "small Swin"
@@ -117,18 +117,18 @@ def read_table(path: Path, runs: Path) -> ExperimentSpec:
     if kind not in KINDS:
         raise UserError(f"table {path}: kind {kind!r}; known are {', '.join(KINDS)}")
     if table.baseline not in {row.name for row in rows}:
-        raise UserError(f"table {path}: baseline {table.baseline!r} is the name of no row")
+        raise UserError(f"table {path}: baseline {table.baseline!r} is not the name of a row")
     return table
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The files of experiments in a folder; the configs of their rows lie beside them."""
+    """The files of experiments in a folder, without the configs of their rows beside them."""
     paths = sorted(folder.glob("*.toml"))
     return [path for path in paths if "[[rows]]" in path.read_text(encoding="utf-8")]
 
 
 def _get(values: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
-    """A value of the file. Raises KeyError where it has none, TypeError unless it is a `kind`."""
+    """A value of the file. Raises KeyError if it is missing, TypeError if it is not a `kind`."""
     value = values[key] if default is None else values.get(key, default)
     if type(value) is not kind:  # isinstance would take a bool for an int
         raise TypeError(f"{key} must be {NOUNS[kind]}, not {value!r}")

@@ -1,4 +1,4 @@
-"""Teachers as Markdown: their scores, and how much their cached outputs add to labels."""
+"""Teachers as Markdown: their scores, and how much their cached outputs tell beyond labels."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
 
 
 def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
-    """How much cached outputs add to labels: a line for each folder.
+    """How much cached outputs tell beyond labels: a line for each folder.
 
-    An output that is right and confident only repeats its label.
+    An output that is right and very confident only repeats its label.
     """
     lines = []
     for folder in dict.fromkeys(folders):

@@ -14,7 +14,7 @@ def line(*cells: object) -> str:
 
 
 def table(head: str, lines: list[str]) -> list[str]:
-    """A whole table under its head, "a | b | c"; [] without lines."""
+    """A table with the head "a | b | c"; [] without lines."""
     return ["", f"| {head} |", "|---" * (head.count(" | ") + 1) + "|", *lines] if lines else []
 
 

@@ -26,11 +26,11 @@ RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
 def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
-    """Cost and accuracy of the published models, with the paper's figures below.
+    """Cost and accuracy of the published models, followed by the paper's figures.
 
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
-    results.json, its teacher from the config.json of the run and of the teacher's run or, where a
-    run is not here, from configs/<name>.toml.
+    results.json. Its teacher comes from the config.json of the run and of the teacher's run, or
+    from configs/<name>.toml if a run is missing.
     """
     rows, hardware = [], set()
     for card, folder in _entries(zoo):
@@ -93,7 +93,7 @@ def published_section(zoo: Path, runs: Path, tables: Sequence[ExperimentSpec]) -
 
 
 def _entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:
-    """Each published model's card and folder, by multiply-accumulates."""
+    """Each published model's card and folder, sorted by multiply-accumulates."""
     cards = [(read_json(path), path.parent) for path in zoo.glob("*/card.json")]
     return sorted(cards, key=lambda pair: pair[0]["macs"])
 
@@ -108,7 +108,7 @@ def _scores(
 
 
 def _config(name: str, runs: Path, configs: Path) -> Config | None:
-    """A run's config or, where the run is not here, the config it is trained with."""
+    """A run's config or, if the run is missing, the config file that it is trained with."""
     saved, given = runs / name / "config.json", configs / f"{name}.toml"
     if saved.is_file():
         return read_saved_config(saved)
@@ -144,7 +144,7 @@ def _teacher(name: str, runs: Path, configs: Path) -> str:
 
 
 def _starts_from(names: Sequence[str], runs: Path) -> list[str]:
-    """A line for each published run and for every run that it starts from."""
+    """A line for each published run, and for every run that it starts from."""
     lines: dict[str, str] = {}
 
     def follow(name: str, kind: str) -> None:

@@ -1,1 +1,1 @@
-"""The soak: many small trainings, each through the whole chain to a board; the worst figures."""
+"""The soak test: many small trainings, each through the whole chain to a board; worst figures."""

@@ -1,7 +1,7 @@
 """Run many small trainings through the whole chain and keep the worst figures: `make soak`.
 
-Finished cases are kept in build/soak and not run again; remove the folder to start again. The
-figures go into docs/data/soak.json, and from there into docs/PARITY.md.
+Finished cases are kept in build/soak and not run again; remove that folder to start again. The
+figures are written to docs/data/soak.json, and from there to docs/PARITY.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--short", action="store_true", help="two cases, and no documents")
     parser.add_argument("--build", type=Path, default=BUILD, help=f"default: {BUILD}")
-    parser.add_argument("--limit", type=int, help="run so many more cases now, and stop")
+    parser.add_argument("--limit", type=int, help="run at most this many cases, then stop")
     arguments = parser.parse_args(argv)
 
     def command() -> int:

@@ -1,4 +1,4 @@
-"""What the soak trains: sizes, students, class counts and threads in many combinations."""
+"""The cases of the soak test: combinations of sizes, students, class counts and threads."""
 
 from __future__ import annotations
 

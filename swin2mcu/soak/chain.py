@@ -23,8 +23,8 @@ from PIL import Image
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.soak.cases import CASES, Case
 
-TRAIN, VAL, TEST = 10, 4, 2  # photos of a class
-TRAIN_MANY, VAL_MANY = 4, 1  # of each of many classes
+TRAIN, VAL, TEST = 10, 4, 2  # photos per class
+TRAIN_MANY, VAL_MANY = 4, 1  # photos per class if there are many classes
 MANY = 20
 DEAD = 1e-9  # the factor by which weight decay shrinks a dead channel's weights
 
@@ -54,7 +54,7 @@ def make_photos(case: Case, folder: Path) -> None:
 
 
 def kill_channels(run: Path) -> None:
-    """Shrink the weights of some channels of a student, as weight decay does to unused ones."""
+    """Shrink the weights of some channels of a student, as weight decay does to unused channels."""
     from pytorch_side.nets.models import load_student
     from pytorch_side.nets.weights import read_weights, save_weights
 

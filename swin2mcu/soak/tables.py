@@ -12,7 +12,7 @@ FIGURES = ("max_difference", "relative_max", "relative_rms", "decided_agreement"
 
 
 def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    """The worst of each figure of each stage, and of each operator, over all cases."""
+    """The worst value of each figure of each stage and each operator, over all cases."""
     stages: dict[str, dict[str, Any]] = {}
     for case in cases:
         for stage in case["stages"]:
@@ -82,6 +82,6 @@ def tables(record: dict[str, Any]) -> str:
 
 
 def write_document(path: Path, record: dict[str, Any]) -> None:
-    """Put the tables between the document's marks. Raises UserError where it has none."""
+    """Put the tables between the document's markers. Raises UserError if it has none."""
     text = path.read_text(encoding="utf-8")
     write_atomic(path, replace_part(text, "soak", tables(record).splitlines()))

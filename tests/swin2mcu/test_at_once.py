@@ -78,7 +78,7 @@ def test_a_folder_that_another_command_writes_is_left_alone(
     with lock_folder(run):
         assert main(arguments) == 2
     lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].endswith(f"another command is writing {run}: wait for it, or end it")
+    assert lines[-1].endswith(f"another command is writing {run}: wait for it, or stop it")
     assert files_of(run) == before
 
 

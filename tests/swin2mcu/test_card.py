@@ -70,9 +70,9 @@ def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Pat
         ({"accuracy": {"int8": SCORE | {"top1": 97.9}}}, "'accuracy' must be an object"),
         ({"accuracy": {"int8": SCORE | {"images": None}}}, "'accuracy' must be an object"),
         ({"accuracy": {"int8": SCORE | {"data": 3}}}, "'accuracy' must be an object"),
-        ({"split": {"seed": -1}}, "no rule"),
-        ({"split": {"kind": "lucky"}}, "no rule"),
-        ({"split": {"test_share": 1.5}}, "no rule"),
+        ({"split": {"seed": -1}}, "not a valid rule"),
+        ({"split": {"kind": "lucky"}}, "not a valid rule"),
+        ({"split": {"test_share": 1.5}}, "not a valid rule"),
     ],
 )
 def test_a_card_that_is_wrong_says_where(

@@ -195,7 +195,7 @@ def test_a_card_that_crops_otherwise_is_refused(tmp_path: Path) -> None:
     assert load_card(tmp_path / "card.json").split.crop == "center"
     text = (tmp_path / "card.json").read_text()
     (tmp_path / "card.json").write_text(text.replace('"center"', '"left"'))
-    with pytest.raises(UserError, match="no rule"):
+    with pytest.raises(UserError, match="not a valid rule"):
         load_card(tmp_path / "card.json")
     (tmp_path / "card.json").write_text(text.replace(',\n    "crop": "center"', ""))
     assert load_card(tmp_path / "card.json").split.crop == ""  # of an older version

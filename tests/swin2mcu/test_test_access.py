@@ -40,7 +40,7 @@ def test_a_line_that_is_no_look_is_named(tmp_path: Path, line: str) -> None:
     with (tmp_path / FILE).open("a") as stream:
         stream.write(line + "\n")
     look_again = pytest.raises(
-        UserError, match=r"line 2 of .*test_access\.jsonl is no logged score"
+        UserError, match=r"line 2 of .*test_access\.jsonl is not a logged score"
     )
     with look_again:
         read_accesses(tmp_path)

@@ -39,7 +39,7 @@ def test_batches_grow_with_the_set() -> None:
 def test_a_start_that_is_not_there_is_one_line() -> None:
     with pytest.raises(UserError, match="neither imagenet, random nor a file"):
         plan(10, "weights.safetensors")
-    with pytest.raises(UserError, match=r"no teacher\.safetensors"):
+    with pytest.raises(UserError, match=r"not the teacher\.safetensors"):
         plan(10, teacher=Path("teacher.safetensors"))
 
 

@@ -1,7 +1,7 @@
 """One importer for every command: a folder of photos, or a CSV, → files, labels, splits, groups.
 
-`layouts` reads the folders, `table` the CSV, `groups` says what belongs together, `draw` cuts,
-`summary` says what was taken. Needs no torch.
+`layouts` reads the folders, `table` the CSV; `groups` finds groups of photos, `draw` makes the
+splits, `summary` prints what was read. Needs no torch.
 """
 
 from __future__ import annotations
@@ -44,14 +44,15 @@ __all__ = [
 ]
 
 GIVEN = SplitRule()
-TABLE_SPLITS = "splits as the table says"  # all of them: a test that it lacks is not drawn
+TABLE_SPLITS = "splits as the table says"  # all of them: a missing test split is not drawn
 
 
 def import_folder(data: Path, rule: SplitRule = GIVEN, card: Card | None = None) -> ImageFolder:
-    """What every command calls: list a data set, say on stderr what was taken, check its classes.
+    """List a data set, print a summary on stderr, and check the classes. Every command calls this.
 
-    With a model's `card` the set is cut as that model's training cut it: nothing it was trained on
-    is its test. Raises UserError as scan_folder does, and where the classes are not the model's.
+    With a model's `card` the set is split as in that model's training, so that test has no photo
+    that it was trained on. Raises UserError as scan_folder does, and if the classes are not the
+    model's.
     """
     folder = scan_folder(data, card.split if card else rule)
     if card and folder.classes != card.classes:
@@ -64,10 +65,10 @@ def import_folder(data: Path, rule: SplitRule = GIVEN, card: Card | None = None)
 
 
 def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFolder:
-    """List a folder (or a CSV beside its photos), cut as `rule` says, without decoding anything.
+    """List a folder (or a CSV beside its photos), split by `rule`, without decoding any image.
 
-    A split.csv decides over the folders. `level` says which folders are classes where the folders
-    do not tell. Raises UserError for a missing folder, one without images, fewer than two classes,
+    A split.csv has priority over the folders. `level` says which folders are classes if this is
+    ambiguous. Raises UserError for a missing folder, one without images, fewer than two classes,
     a layout or a CSV that is not understood, or the same photo under two classes.
     """
     table, root = (data, data.parent) if data.suffix.lower() == ".csv" else (data / NAME, data)
@@ -76,7 +77,7 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
     files, passed = list_images(root)
     if not files:
         raise nothing_found(root, passed)
-    # A link to nowhere and a folder of that name are refused: a draw in their stead would leak.
+    # A dangling link and a folder of that name raise an error: a random split instead would leak.
     if table.exists() or table.is_symlink() or table is data:
         rows = read_table(table, files)
         around = [around_class(row) for row in rows]

@@ -1,7 +1,7 @@
-"""Cutting a data set: a seeded draw for each photo, or for each group of photos, and no state.
+"""Random splits: a seeded draw for each photo, or for each group of photos, without state.
 
-A name's draw does not depend on what else is there: photos that are added later never move one from
-train to test, and a model trained before is still scored on what it never saw.
+The draw depends only on the seed and the name. So photos that are added later never move another
+one from train to test, and a model trained before is still scored on photos that it never saw.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 
 Splits = npt.NDArray[np.str_]
-OTHERS_MIN = 3  # groups besides the one held out, for a val of whole groups
+OTHERS_MIN = 3  # other groups that are needed to draw val as whole groups
 
 
 def draw_splits(
@@ -29,9 +29,9 @@ def draw_splits(
 ) -> Splits:
     """The split, train, val or test, for each file.
 
-    `given` is what the folders or the table say of a file, "" where nothing. Splits that are given
-    stand; a val or test that is missing is drawn out of train, unless they are the `whole`. Small
-    classes reach each split, which groups that span classes cannot promise.
+    `given` holds the splits that the folders or the table give, "" for none. They are kept. A val
+    or test that is missing is drawn out of train, unless `whole`: then the given splits are
+    complete. Even a small class gets photos in each split, unless groups contain several classes.
     """
     if rule.val_share + rule.test_share >= 1:
         raise UserError(
@@ -62,7 +62,7 @@ def draw_splits(
 
 
 def few_others(groups: Sequence[str], held: str) -> bool:
-    """Whether too few groups are left for a val of whole groups: it would take half of train."""
+    """Whether too few groups are left to draw val as whole groups: one group would be too large."""
     return 0 < len(set(groups) - {held, ""}) < OTHERS_MIN
 
 
@@ -81,12 +81,12 @@ def _hold_out(splits: Splits, groups: Sequence[str], name: str) -> None:
 def _deal(
     units: set[str], whose: str, shares: Mapping[str, float], rule: SplitRule
 ) -> dict[str, str]:
-    """Unit → split; every split gets one, and shares hold for many."""
+    """Unit → split. Every split gets at least one unit; with many units the shares are met."""
     if len(units) < len(shares) + 1:
         wanted = ("train", *shares)
         raise UserError(
             f"{whose} has {len(units)} images or groups, too few for {', '.join(wanted[:-1])} and "
-            f"{wanted[-1]}: add images or a split.csv, or group otherwise"
+            f"{wanted[-1]}: add images or a split.csv, or group in another way"
         )
     draws = {unit: _draw(rule.seed, unit) for unit in units}
     order = sorted(units, key=lambda unit: (draws[unit], unit))
@@ -102,7 +102,7 @@ def _deal(
 
 
 def _draw(seed: int, name: str) -> float:
-    """A number in [0, 1) that looks random and is the same for a name at any time."""
+    """A pseudo-random number in [0, 1), which depends only on the seed and the name."""
     text = f"{seed} {name}".encode(errors="surrogateescape")
     digest = hashlib.blake2b(text, digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64

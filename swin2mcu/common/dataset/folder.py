@@ -16,45 +16,48 @@ import numpy.typing as npt
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import load_pixels
 
-CORRUPT_SHARE_MAX = 0.05  # more than this and it is the folder that is wrong, not a few files
+CORRUPT_SHARE_MAX = 0.05  # above this the folder is wrong, not just a few files
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What is where. Arrays run over the images in the order of `files`."""
+    """The images of a data set. Arrays have one entry per image, in the order of `files`."""
 
     root: Path
     classes: tuple[str, ...]  # sorted names = the order of the network's outputs
     files: tuple[str, ...]  # relative to root, with forward slashes, sorted
     labels: npt.NDArray[np.int64]
     splits: npt.NDArray[np.str_]  # "train", "val" or "test"
-    sources: tuple[str, ...]  # the photo's origin where split.csv tells, else ""
-    groups: tuple[str, ...]  # photos of one group belong to one side; "" = a photo by itself
-    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # why → files
-    cut_by: str = ""  # how the splits came about, in words
-    crop: str = ""  # of photos that are no squares, as in SplitRule
+    sources: tuple[str, ...]  # the photo's origin, if split.csv gives it, else ""
+    groups: tuple[str, ...]  # photos of one group belong to one split; "" = no group
+    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # reason → files
+    cut_by: str = ""  # how the splits were made, as a text
+    crop: str = ""  # of photos that are not square, as in SplitRule
     unlabeled: tuple[str, ...] = ()  # photos without a label, relative to root; not in `files`
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
-        """Positions of one split's images. Raises UserError when it has none, or when train has
-        none of a class."""
+        """Positions of one split's images.
+
+        Raises UserError when it has no image, or when train has no image of a class.
+        """
         found = np.flatnonzero(self.splits == split)
         if not len(found):
             raise UserError(f"{self.root} has no {split} images: check its split.csv")
         if split == "train" and (missing := set(range(len(self.classes))) - {*self.labels[found]}):
             names = ", ".join(self.classes[i] for i in sorted(missing))
             raise UserError(
-                f"{self.root} has no train image of {names}: name its folder alike in every split, "
-                "or cut the photos otherwise"
+                f"{self.root} has no train image of {names}: give its folder the same name in "
+                "every split, or split the photos in another way"
             )
         return found.astype(np.int64)
 
     def train_data_digest(self) -> str:
-        """A digest of the classes and of the names and labels of what training reads: train, val.
+        """A digest of the classes, and of the names and labels of the photos of train and val.
 
-        Without a split.csv a photo's name decides its split, so a new photo changes it, mostly.
+        Without a split.csv the name of a photo decides its split; only a new photo that goes to
+        test does not change the digest.
         """
         rows = zip(self.splits, self.files, self.labels, strict=True)
         lines = [f"{split} {label} {file}" for split, file, label in rows if split != "test"]
@@ -62,9 +65,9 @@ class ImageFolder:
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
     def without(self, positions: set[int]) -> ImageFolder:
-        """The same folder with some images left out; an error above 5 % of it.
+        """The same folder without some images.
 
-        Raises UserError also when nothing is left of a class.
+        Raises UserError for more than 5 % of the images, and when a class loses all its images.
         """
         if not positions:
             return self
@@ -72,11 +75,11 @@ class ImageFolder:
         kept = self.at([i for i in range(len(self.files)) if i not in positions])
         for number, name in enumerate(self.classes):
             if not (kept.labels == number).any():
-                raise UserError(f"{self.root}/{name} holds no readable image: mend or remove it")
+                raise UserError(f"{self.root}/{name} holds no readable image: repair or remove it")
         return kept
 
     def at(self, positions: Sequence[int]) -> ImageFolder:
-        """The same folder with the images at these positions alone, in their order."""
+        """The same folder with only the images at these positions, in this order."""
         keep = np.array(positions, dtype=np.int64)
         return dataclasses.replace(
             self,
@@ -93,14 +96,14 @@ def check_corrupt(where: Path | str, corrupt: int, images: int, first: str) -> N
     if corrupt > CORRUPT_SHARE_MAX * images:
         raise UserError(
             f"{corrupt} of {images} images in {where} cannot be read (first: {first}): more than "
-            f"{CORRUPT_SHARE_MAX:.0%}, so mend the folder first"
+            f"{CORRUPT_SHARE_MAX:.0%}, so repair the folder first"
         )
 
 
 def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
-    """The folder with each class's photos dealt out anew; every split keeps its size per class.
+    """The folder with a new random split of each class; every split keeps its size per class.
 
-    It is what most papers report: neighboring photos of one leaf land on both sides.
+    Most papers report such splits, in which photos of one leaf are both in train and in test.
     """
     rng = np.random.default_rng(seed)
     splits = folder.splits.copy()
@@ -111,9 +114,9 @@ def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:
 
 
 def keep_few(folder: ImageFolder, counts: Mapping[str, int], seed: int = 0) -> ImageFolder:
-    """At most `counts[split]` photos of each class, drawn by the seed; other splits stay whole.
+    """At most `counts[split]` photos of each class, drawn with the seed; other splits stay whole.
 
-    A larger count keeps what a smaller one kept: the drawn order is the same.
+    A larger count keeps all photos that a smaller count keeps: the drawn order is the same.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(folder.files))
@@ -132,8 +135,8 @@ def load_split_pixels(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
     """Evaluation pixels of one split: (N, size, size, 3) uint8, labels, files, corrupt files.
 
-    The pixels are swin2mcu.common.pixels' and no other. Corrupt images are named in the log and
-    left out, and are an error above 5 % of the folder.
+    Pixels are read by swin2mcu.common.pixels. Corrupt images are logged and left out. Raises
+    UserError above 5 % of the folder.
     """
     pixels, positions, corrupt = [], [], []
     for position in folder.indices(split):
@@ -157,9 +160,9 @@ def load_split_pixels(
 
 
 def spread(count: int, limit: int | None) -> list[int]:
-    """Positions of `limit` of `count` images, evenly spaced: images lie in the order of classes.
+    """Positions of `limit` of `count` images, evenly spaced, since images are sorted by class.
 
-    Every tool that scores a part of a split takes these, or their figures would be of other images.
+    Every tool that scores a part of a split uses this, so that all tools score the same images.
     """
     if limit is None or limit >= count:
         return list(range(count))

@@ -1,4 +1,4 @@
-"""Which photos must stay on one side of a split: of one farm, one day, one plant, one original."""
+"""Groups of photos that must stay in one split: of one farm, day, plant, or original photo."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ GROUPS_MIN = 3  # one for each split
 
 
 def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> tuple[str, ...]:
-    """A name of each row's group, "" for a photo that is alone.
+    """The name of each row's group, "" for a photo without a group.
 
-    `around` is each photo's folders but split and class. `group_by` is "folder" (`around`), a
-    regular expression that is searched in the file's name (its first parenthesis, else all of it,
-    names the group), "none", or "": the row's own. Roboflow's copies of one photo are a group by
-    themselves where nothing else groups them. Raises UserError for an expression that is none or a
-    rule that groups nothing.
+    `around` holds the folders of each photo except those of its split and its class. `group_by` is
+    "folder" (use `around`), a regular expression that is searched in the file's name (its first
+    parenthesis, or else the whole match, is the group's name), "none", or "" (use the row's group).
+    Roboflow's copies of one photo are a group if nothing else groups them. Raises UserError for an
+    invalid expression, and for a rule that finds no group.
     """
     if group_by == AUTO:
         groups = [row.group for row in rows]
@@ -37,7 +37,7 @@ def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> t
 
 
 def around_class(row: Row) -> str:
-    """A photo's folders but its split's and its class's, where a table says what the class is."""
+    """A photo's folders except those of its split and of its class, which is from a table."""
     folders = row.file.split("/")[:-1]
     return "/".join(
         f for f in folders if printable(f) != row.label and f.lower() not in SPLIT_NAMES

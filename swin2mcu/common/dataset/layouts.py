@@ -1,4 +1,4 @@
-"""What the folders around a photo say of it: its split, its class, its group.
+"""Read a photo's split, class and group from the folders around it.
 
     healthy/a.jpg                    a class                      (also healthy/day 1/a.jpg)
     train/healthy/a.jpg              a split and a class          (valid, val, test, training, ...)
@@ -6,8 +6,8 @@
     farm A/healthy/a.jpg             a group and a class
     training/healthy.a.jpg           a split, and the class in the file's name (Edge Impulse)
 
-A folder that is named like a split is never a class, and `unlabeled` is reserved for photos that
-have none.
+A folder that is named like a split is never a class, and `unlabeled` is reserved for photos without
+a class.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPLIT_NAMES = {
 }
 UNLABELED_NAMES = ("unlabeled", "unlabelled")
 LOOSE = "photo in no class folder"
-LEVELS = ("", "outer", "inner")  # which folders are the classes; "" where the folders tell
+LEVELS = ("", "outer", "inner")  # which folders are the classes; "" = found from the folders
 CLASS_IN_NAME = re.compile(r"(?P<label>[^.]+)\.[^.]+(\..*)?\.[^.]+")
 ROBOFLOW_COPY = re.compile(r"(?P<photo>.+)\.rf\.[0-9A-Za-z]{16,}\.[^.]+")
 
@@ -38,7 +38,7 @@ Folders = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """What a file's path says of it; "" where it says nothing."""
+    """The information in a file's path; "" for what it does not contain."""
 
     split: str
     label: str
@@ -49,10 +49,10 @@ class Place:
 def place_images(
     root: Path, files: Sequence[str], level: str = ""
 ) -> tuple[dict[str, Place], tuple[str, ...], PassedOver]:
-    """File → its place, for all files that have a class; those without a label; others and why.
+    """Returns file → place for files with a class, files without a label, and files passed over.
 
-    `level` decides where the folders do not tell which of them are the classes. Raises UserError
-    where only some photos lie in splits, or the classes cannot be told.
+    `level` says which folders are the classes, for layouts where this is ambiguous. Raises
+    UserError where only some photos are in folders of splits, or if the classes stay ambiguous.
     """
     folders = {file: tuple(file.split("/")[:-1]) for file in files}
     unlabeled = [file for file in files if _is_unlabeled(folders[file])]
@@ -79,7 +79,7 @@ def place_images(
 
 
 def printable(name: str) -> str:
-    """A folder's name as a class's: a class stands in JSON and in C, where bytes must be UTF-8."""
+    """A folder's name as a class name. Class names are written to JSON and C, as valid UTF-8."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -88,7 +88,7 @@ def _is_unlabeled(folders: Folders) -> bool:
 
 
 def _take_splits(root: Path, folders: dict[str, Folders]) -> dict[str, str]:
-    """File → split, its folder taken out of the path. Nothing where no folder is a split's."""
+    """File → split, and remove the split's folder from the paths. {} if no folder is a split's."""
     splits = {}
     for file, names in folders.items():
         found = {SPLIT_NAMES[n.lower()] for n in names if n.lower() in SPLIT_NAMES}
@@ -109,7 +109,7 @@ def _take_splits(root: Path, folders: dict[str, Folders]) -> dict[str, str]:
 
 
 def _labels_in_names(folders: dict[str, Folders]) -> dict[str, str]:
-    """File → label before its first dot, where every file has one and few folders tell more."""
+    """File → the label before the first dot of its name, if all files have one; else {}."""
     if len(set(folders.values())) > 1:
         return {}
     labels = {}
@@ -119,12 +119,12 @@ def _labels_in_names(folders: dict[str, Folders]) -> dict[str, str]:
         if found is None or ROBOFLOW_COPY.fullmatch(name):
             return {}
         labels[file] = found["label"]
-    # As many labels as photos are names with dots in them and no labels.
+    # If there are more than half as many labels as photos, they are just names with dots.
     return labels if 2 <= len(set(labels.values())) <= len(labels) / 2 else {}
 
 
 def _drop_common(folders: dict[str, Folders], keep: int) -> None:
-    """Take away folders around everything, such as the one that unzipping made."""
+    """Remove folders around all files, such as one that unzipping made."""
     while (
         len({names[:1] for names in folders.values() if names}) == 1
         and min(len(names) for names in folders.values() if names) > keep
@@ -149,7 +149,7 @@ def _class_level(root: Path, paths: Sequence[Folders], level: str) -> int:
             parents[path[i]].add(path[:i])
         repeated = [name for name, where in parents.items() if len(where) > 1]
         if len(repeated) == len(names[i]) or (repeated and _numbered(names[0])):
-            return i  # the same folders again in each: classes in groups
+            return i  # the same names in several folders: classes inside groups
         if repeated:
             raise UserError(
                 f"{root}: the classes may be {_few(names[0])} or {_few(names[i])}: say which "
@@ -159,7 +159,7 @@ def _class_level(root: Path, paths: Sequence[Folders], level: str) -> int:
 
 
 def _numbered(names: set[str]) -> bool:
-    """Whether names differ in a number, a date or a last letter only: day 1, day 2; plot A."""
+    """Whether names differ only in a number, a date or a last letter: day 1, day 2; plot A."""
     stems = {re.sub(r"\d+|[ _-][A-Za-z]$|(?<=[a-z])[A-Z]$", "", n).strip(" _-.") for n in names}
     return len(names) > 1 and len(stems) == 1
 

@@ -1,9 +1,9 @@
-"""Near-duplicates by perceptual hashes: another photo of the same leaf, or the same one again.
+"""Near-duplicates by perceptual hashes: another photo of the same leaf, or the same photo twice.
 
 A photo's hash has 256 bits: whether each of its lowest 16 x 16 cosine coefficients is above their
 median. Unrelated photos differ in more than a quarter of the bits; two photos of one leaf often
-differ in less. A flip or a quarter turn changes the signs of coefficients or swaps their axes, so
-all eight orientations of a photo are compared without decoding it again.
+differ in fewer. A flip or a rotation by 90° only changes signs of coefficients or swaps their axes.
+So all eight orientations of a photo are compared without decoding it again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-GRID = 64  # photos are shrunk to this before the transform
+GRID = 64  # pixels a side; photos are reduced to this before the transform
 LOW = 16  # coefficients kept along each axis
-NEAR_BITS = 56  # of 256: closer than any two of 3,000 leaves that were drawn independently
+NEAR_BITS = 56  # of 256; any two of 3,000 independently drawn leaves differ in more
 ROWS_AT_ONCE = 128  # a block of the distance matrix: 128 x 12,000 x 4 words are 50 MB
 
 Coefficients = npt.NDArray[np.float32]  # (photos, LOW, LOW)
@@ -35,7 +35,7 @@ def low_coefficients(image: Image.Image) -> npt.NDArray[np.float32]:
 
 
 def hash_bits(coefficients: Coefficients) -> Hashes:
-    """(n, LOW, LOW) coefficients → (n, 4) words; the first, the mean brightness, says nothing."""
+    """(n, LOW, LOW) coefficients → (n, 4) words; the first, mean brightness, is not used."""
     flat = coefficients.reshape(len(coefficients), -1)
     bits = flat > np.median(flat[:, 1:], axis=1, keepdims=True)
     bits[:, 0] = False
@@ -43,7 +43,7 @@ def hash_bits(coefficients: Coefficients) -> Hashes:
 
 
 def turned(coefficients: Coefficients) -> list[Coefficients]:
-    """The coefficients of the eight flips and quarter turns of the photos."""
+    """The coefficients of the photos in eight orientations (flips and rotations by 90°)."""
     sign = np.where(np.arange(LOW) % 2, -1.0, 1.0).astype(np.float32)
     found = []
     for same in (coefficients, coefficients.transpose(0, 2, 1)):
@@ -54,7 +54,7 @@ def turned(coefficients: Coefficients) -> list[Coefficients]:
 
 
 def closest(first: Hashes, second: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each of `first`: the position in `second` that differs least, and in how many bits."""
+    """For each of `first`: the position of the closest of `second`, and how many bits differ."""
     where = np.zeros(len(first), dtype=np.int64)
     bits = np.zeros(len(first), dtype=np.int64)
     for start in range(0, len(first), ROWS_AT_ONCE):
@@ -68,8 +68,10 @@ def closest(first: Hashes, second: Hashes) -> tuple[npt.NDArray[np.int64], npt.N
 def nearest(
     first: Coefficients, second: Coefficients
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each photo of `first`, in any of its eight turns: the closest of `second`, and the bits
-    in which they differ. Neither may be empty."""
+    """For each photo of `first`: the position of the closest of `second`, and how many bits differ.
+
+    All eight orientations of the photo are compared. Neither array may be empty.
+    """
     hashes = hash_bits(second)
     where, bits = np.zeros(len(first), dtype=np.int64), np.full(len(first), 1 << 30)
     for image in turned(first):

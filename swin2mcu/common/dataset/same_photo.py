@@ -1,4 +1,4 @@
-"""The same file under two classes: one of the two labels is wrong, and nobody can tell which."""
+"""Find the same file under two classes: one of the labels is wrong, but which is unknown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HEAD_BYTES = 4096  # most photos of one size differ in these
 def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) -> None:
     """Raise UserError naming both where two files of the same bytes have different labels.
 
-    Only files of equal size are opened. A photo that was saved again has other bytes: the audit
-    compares what photos look like.
+    Only files of equal size are opened. A photo that was saved again has other bytes; `evaluate
+    audit` finds such copies by their pixels.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
     paths = [f"{root}/{file}" for file in files]  # Path objects would cost half of the time
@@ -29,7 +29,7 @@ def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) ->
             if len({labels[i] for i in members}) > 1:
                 for i in members:
                     by_digest[_digest(paths[i], size, head)].append(i)
-        by_size = dict(enumerate(by_digest.values()))  # the same candidates, told apart further
+        by_size = dict(enumerate(by_digest.values()))  # only those with equal digests remain
     pairs = []
     for members in by_size.values():
         first = members[0]
@@ -48,5 +48,5 @@ def _digest(path: str, size: int, head: bool) -> bytes:
         with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
             data = stream.read(HEAD_BYTES) if head else stream.read()
     except OSError:
-        data = os.fsencode(path)  # decoding it will say why it cannot be read
+        data = os.fsencode(path)  # the decoder will report why it cannot be read
     return hashlib.blake2b(data, digest_size=16, salt=size.to_bytes(8, "little")).digest()

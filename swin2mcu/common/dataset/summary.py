@@ -1,4 +1,4 @@
-"""What a command says of its images before it works on them: a short table, and what is odd."""
+"""What a command prints about its images before it uses them: a short table and warnings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from swin2mcu.common.dataset.layouts import SPLITS
 from swin2mcu.common.tables import table_text
 
 ROWS_MAX = 20
-TEST_PHOTOS_MIN = 10  # fewer and one photo moves a class's recall by more than 10 points
+TEST_PHOTOS_MIN = 10  # with fewer, one photo changes a class's recall by more than 10 points
 
 _said: set[str] = set()
 
 
 def announce(folder: ImageFolder) -> None:
-    """Print the table on stderr, once for each list of images and process."""
+    """Print the table on stderr, once per list of images and process."""
     text = describe(folder)
     if text not in _said and os.environ.get("RANK", "0") == "0":
         _said.add(text)
@@ -27,7 +27,7 @@ def announce(folder: ImageFolder) -> None:
 
 
 def describe(folder: ImageFolder) -> str:
-    """Class, train, val and test photos; how they were cut; warnings; what was passed over."""
+    """Photos per class and split, how they were split, warnings, and files passed over."""
     counts = Counter(zip(folder.labels.tolist(), folder.splits.tolist(), strict=True))
     rows = [
         (name, [counts[number, split] for split in SPLITS])

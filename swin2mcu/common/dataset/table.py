@@ -1,4 +1,4 @@
-"""split.csv: the one table that says what every photo is, and its one writer.
+"""split.csv: the table with the class and the split of every photo; its reader and its writer.
 
     file,class[,split][,group][,source]
     healthy/a.jpg,healthy,train,farm A,camera 1
@@ -25,7 +25,7 @@ UNLABELED = "unlabeled"  # the split of a photo without a label
 
 @dataclass(frozen=True)
 class Row:
-    """One photo; "" where the table has no such column."""
+    """One photo; "" for a column that the table does not have."""
 
     file: str
     label: str
@@ -37,12 +37,12 @@ class Row:
 def read_table(path: Path, present: Collection[str]) -> list[Row]:
     """The rows of a table in the order of their files, each of a file that is `present`.
 
-    Raises UserError, with the line, for a file that is missing or named twice, an unknown split, or
-    a class other than the folder's; and for a file that is no such table.
+    Raises UserError, which names the line, for a file that is missing or named twice, an unknown
+    split, or a class other than the folder's; and UserError for a file that is not such a table.
     """
     known = set(present)
     raw = _read(path)
-    # The bytes of a file's name need not be UTF-8, and are found again as they are.
+    # File names need not be UTF-8: other bytes become surrogates, which open the same file.
     text = raw.decode("utf-8-sig", "surrogateescape")
     columns, rows = _parse(path, text)
     table: dict[str, Row] = {}
@@ -79,7 +79,7 @@ def read_table(path: Path, present: Collection[str]) -> list[Row]:
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
-    """Write split.csv in one step. The group's column is there where a row has a group."""
+    """Write split.csv atomically. It has a group column if any row has a group."""
     rows = list(rows)
     grouped = any(row.group for row in rows)
     stream = io.StringIO()
@@ -92,7 +92,7 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
 
 
 def rows_of(folder: ImageFolder) -> list[Row]:
-    """A listed folder as a table that says the same."""
+    """A listed folder as rows of a table."""
     columns = (folder.files, folder.labels, folder.splits.tolist(), folder.groups, folder.sources)
     rows = [
         Row(file, folder.classes[label], split, group, source)
@@ -110,16 +110,16 @@ def _read(path: Path) -> bytes:
 
 def _check_text(path: Path, raw: bytes) -> None:
     try:
-        raw.decode("utf-8-sig")  # Excel's "CSV UTF-8" begins with a byte order mark
+        raw.decode("utf-8-sig")  # Excel's "CSV UTF-8" starts with a byte order mark
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 ({error}): save it as CSV UTF-8") from error
 
 
 def _parse(path: Path, text: str) -> tuple[set[str], list[tuple[int, dict[str, str]]]]:
-    """Columns, and line numbers with rows."""
+    """The names of the columns, and pairs of line number and row."""
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))
         columns = set(reader.fieldnames or ())
         return columns, [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise UserError(f"{path} is no table ({error}): mend or remove it") from error
+        raise UserError(f"{path} is not a table ({error}): repair or remove it") from error

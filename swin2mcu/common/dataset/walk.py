@@ -1,4 +1,4 @@
-"""Every image file below a folder, and what was passed over: counted, named, never opened."""
+"""List every image file below a folder, and the files passed over, with reasons; open none."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import IMAGE_SUFFIXES, PLUGIN_SUFFIXES, readable_suffixes
 
-# Why it was passed over → files, relative to the root.
+# Reason → files that were passed over, relative to the root.
 PassedOver = dict[str, tuple[str, ...]]
 
-DOT = "dot file"  # macOS's ._leaf.jpg is no photo, and .git no class
+DOT = "dot file"  # macOS's ._leaf.jpg is not a photo, and .git is not a class
 BROKEN = "broken link"
-SPECIAL = "pipe, socket or device"  # opening one may wait for ever
+SPECIAL = "pipe, socket or device"  # opening one may wait forever
 EMPTY = "folder without a photo"
 UNREADABLE = "no right to read"
 
 
 def list_images(root: Path) -> tuple[list[str], PassedOver]:
-    """Image files at any depth, sorted, with forward slashes, and the rest with its reason.
+    """Image files at any depth, sorted, with forward slashes; and other files with the reason.
 
-    Links are followed, and a link to a folder above itself is not. A name that is not UTF-8 keeps
-    its bytes as Python's surrogates. Raises UserError where the root cannot be listed.
+    Links are followed, except links to a folder above themselves. In a name that is not UTF-8,
+    bytes become Python's surrogates. Raises UserError where the root cannot be listed.
     """
     images: list[str] = []
     passed: dict[str, list[str]] = defaultdict(list)
@@ -81,7 +81,7 @@ def _reason(suffix: str) -> str:
 
 
 def nothing_found(root: Path, passed: PassedOver) -> UserError:
-    """What to say of a folder without a photo; what was passed over may tell why."""
+    """The error for a folder without a photo. It lists what was passed over, and why."""
     seen = "; ".join(f"{len(names)} x {why}" for why, names in passed.items())
     return UserError(
         f"{root} holds no image: expected {root}/<class>/<image> with "
