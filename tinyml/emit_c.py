@@ -16,7 +16,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from tinyml.format.facts import facts_of, open_card
 from tinyml.format.tflite import Graph, read
 
-# TFLite's operators that MicroMutableOpResolver registers under a name of the same words…
+# TFLite's operators whose method in MicroMutableOpResolver has a name of the same words…
 SAME_WORDS = (
     "ABS ADD ADD_N ARG_MAX ARG_MIN BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CAST CEIL "
     "CONCATENATION COS CUMSUM DEPTH_TO_SPACE DEQUANTIZE DIV ELU EQUAL EXP EXPAND_DIMS FILL "
@@ -28,7 +28,7 @@ SAME_WORDS = (
     "SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE "
     "STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV UNPACK ZEROS_LIKE"
 )
-# … and the ones it spells its own way.
+# … and those with another name.
 OTHER_WORDS = {
     "AVERAGE_POOL_2D": "AddAveragePool2D",
     "BATCH_MATMUL": "AddBatchMatMul",
@@ -117,7 +117,7 @@ inline TfLiteStatus RegisterOperators(OpResolver& resolver) {{
 
 
 def emit(model: Path, labels: Sequence[str] | None, arena_bytes: int) -> dict[str, str]:
-    """File name → text. `labels` None numbers the classes. Raises UserError."""
+    """File name → text. Without `labels` the classes are numbered. Raises UserError."""
     graph = read(model)
     facts = facts_of(graph, model)
     (height, width, channels), classes = facts.input_shape, facts.classes
@@ -159,9 +159,9 @@ def require_known(graph: Graph, model: Path) -> None:
 
 
 def known_arena(model: Path, card: Card | None) -> int:
-    """What TFLite Micro needs for the model: measured here, else what its card says.
+    """TFLite Micro's arena for the model: measured here if possible, else from its card.
 
-    Raises UserError where neither knows.
+    Raises UserError if both are impossible.
     """
     from tinyml.runtimes.tflite_micro import arena_bytes
 
@@ -176,7 +176,7 @@ def known_arena(model: Path, card: Card | None) -> int:
 
 
 def c_string(text: str) -> str:
-    """A C string literal; bytes beyond ASCII as octal, which never swallows what follows."""
+    """A C string literal. Bytes beyond ASCII are octal, which never includes the next character."""
     escaped = "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
         for byte in text.encode()

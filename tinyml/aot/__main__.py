@@ -21,14 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("model", type=Path, help="an int8 .tflite")
     parser.add_argument("--out", type=Path, required=True, help="folder for model.c")
-    parser.add_argument("--core", choices=CORES, default="portable", help="which kernels will run")
+    parser.add_argument("--core", choices=CORES, default="portable", help="kernels to link with")
     parser.add_argument("--card", type=Path, help="card.json with the names of the classes")
     parser.add_argument(
         "--without",
         action="append",
         choices=FUSIONS,
         default=[],
-        help="leave a fusion out (to measure it)",
+        help="switch a fusion off (to measure it)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return run_command(lambda: _compile(parser.parse_args(argv)))
@@ -42,7 +42,7 @@ def _compile(arguments: argparse.Namespace) -> None:
         labels = open_card(arguments.card, arguments.model).classes
     fusions = frozenset(FUSIONS) - frozenset(arguments.without)
     compiled = compile_graph(graph, sha256, arguments.core, labels, fusions)
-    # model.c is what a build looks for, so it comes last: with it, the other is there too.
+    # Builds look for model.c, so it is written last: if it exists, model_data.h exists too.
     write_atomic(arguments.out / "model_data.h", compiled.source.model_data_h)
     write_atomic(arguments.out / "model.c", compiled.source.model_c)
     figures = {

@@ -1,4 +1,4 @@
-"""From the bytes of a .tflite file to C source, and what it will cost."""
+"""From the bytes of a .tflite file to C source, with the memory and the steps that it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Compiled:
 
     source: Source
     arena_bytes: int
-    bound_bytes: int  # no placement of these steps can need less
+    bound_bytes: int  # lower bound: no placement of these steps needs less
     steps: int
     macs: int
     step_macs: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A program's constants as C: packed weights, requantization, tables. Becomes model_data.h."""
+"""A program's constants as C: packed weights, requantization, tables. They form model_data.h."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyml.aot.quantize import Table
 
 
 class Constants:
-    """Collects definitions; every table is written once however many nodes use it."""
+    """Collects definitions. A table is written only once, even if several nodes use it."""
 
     def __init__(self, program: Program, core: str) -> None:
         self.program = program
@@ -36,7 +36,7 @@ class Constants:
                     self.table(work.table),
                 )  # fmt: skip
             case Add():
-                # TensorFlow Lite's tuples keep the order of the struct's fields.
+                # These tuples have the order of the fields of the C struct.
                 a, b, (zero_point, multiplier, shift) = work.a, work.b, work.out
                 self._struct(
                     "AddParams",
@@ -108,7 +108,7 @@ class Constants:
         )
 
     def packed(self, name: str, node: Node) -> str:
-        """The name of what a kernel wants to know of an elementwise node beside its parameters."""
+        """The name of an elementwise node's packed constants, which some kernels need."""
         values = pack_elementwise(node, self.core)
         if values is None:
             return "0"
@@ -119,7 +119,7 @@ class Constants:
         return f"{name}_packed"
 
     def table(self, table: Table | None) -> str:
-        """The name of a table, written once however many nodes use it."""
+        """The name of a table; the table is written at its first use."""
         if table is None:
             return "0"
         key = table.tobytes()
@@ -132,7 +132,7 @@ class Constants:
 
 
 def title(program: Program, node: Node) -> str:
-    """What a node stands for, for a comment; names come from a file and are not trusted."""
+    """A node's operators, tensor and sizes, for a C comment. Names from the file are sanitized."""
     shape = program.values[node.output].shape
     sizes = f"{shape.height}x{shape.width}x{shape.channels}"
     name = re.sub(r"[^A-Za-z0-9_/:.;-]", "_", program.values[node.output].name)[-60:]
@@ -143,7 +143,7 @@ def c_numbers(numbers: npt.NDArray[np.integer]) -> str:
     """Comma-separated numbers in lines of at most 100 columns."""
     lines, line = [], ""
     for number in numbers.tolist():
-        # -2147483648 would be a long with a minus sign.
+        # In C, -2147483648 is a minus sign and a long.
         text = "INT32_MIN," if number == -(1 << 31) else f"{number},"
         if len(line) + len(text) > 98:
             lines.append(line)
@@ -160,7 +160,7 @@ _ESCAPED = [
 
 
 def c_bytes(values: npt.NDArray[np.int8]) -> str:
-    """Bytes as string literals: compilers read those a hundred times faster than numbers."""
+    """Bytes as string literals: compilers read them a hundred times faster than numbers."""
     data = values.tobytes()
     chunks = (data[i : i + 40] for i in range(0, len(data), 40))
     return "\n".join('"' + "".join(_ESCAPED[b] for b in chunk) + '"' for chunk in chunks)

@@ -174,7 +174,7 @@ class Emitter:
         return [*lines, "  }"]
 
     def _at(self, value: int, step: AotStep, row: str | None) -> str:
-        """Where a value's row starts; its first row for None."""
+        """C expression for the address of a value's row; None means its first row."""
         place = self.program.stored(value)
         base = f"arena + {self.plan.offsets[place]}"
         if row is None:
@@ -216,7 +216,7 @@ class Emitter:
     def _call(
         self, index: int, node: Node, step: AotStep, row: str | None, rows: int, scratch: int | None
     ) -> str:
-        """The call that makes `rows` rows from `row` on."""
+        """The call that computes `rows` rows, starting at `row`."""
 
         def at(operand: Operand) -> str:
             return self._at(operand.value, step, row)
@@ -260,7 +260,7 @@ class Emitter:
         raise AssertionError(node.kind)
 
     def _concat(self, node: Node, sources: list[str], rows: int, out: str) -> str:
-        """One call for each input: its stretches, one stride of the output apart."""
+        """One call per input, which copies its blocks to places one output stride apart."""
         assert isinstance(node.work, Concat)
         whole = self.program.values[node.output].shape
         calls, before = [], 0

@@ -1,8 +1,8 @@
 """exp and logistic in the interpreter's 32-bit fixed point, for tables made at compile time.
 
-A number "Q5.26" is an int32 that stands for value * 2^-26: 5 integer bits, 26 of fraction. The
-polynomial, its constants and every rounding are gemmlowp's (fixedpoint/fixedpoint.h), which
-TensorFlow Lite Micro includes.
+A number in "Q5.26" is an int32 whose value is integer * 2^-26: 5 integer bits and 26 fraction bits.
+The polynomial, its constants and every rounding are those of gemmlowp (fixedpoint/fixedpoint.h),
+which TensorFlow Lite Micro includes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyml.aot.quantize import Int64Array, high_multiply, rounding_shift_right
 
-ONE = (1 << 31) - 1  # of Q0.31: the nearest to 1 that it has
+ONE = (1 << 31) - 1  # the largest number in Q0.31, the nearest to 1
 _EXP_OF_MINUS_EIGHTH = 1895147668
 _THIRD = 715827883
 # exp(-2^e) in Q0.31, for e = -2 … 4
@@ -31,7 +31,7 @@ _MINUS_32_OVER_17 = -1010580540
 
 
 def exp_on_negative(x: Any, integer_bits: int) -> Int64Array:
-    """exp of x <= 0, x having `integer_bits` integer bits (at most 5); the result is Q0.31."""
+    """exp(x) for x <= 0. x has `integer_bits` integer bits (at most 5); the result is Q0.31."""
     x = np.asarray(x, np.int64)
     fraction_bits = 31 - integer_bits
     quarter = 1 << (fraction_bits - 2)
@@ -47,7 +47,7 @@ def exp_on_negative(x: Any, integer_bits: int) -> Int64Array:
 
 
 def _exp_above_minus_quarter(a: Int64Array) -> Int64Array:
-    """exp of a in [-1/4, 0), both Q0.31: Taylor's series around -1/8."""
+    """exp(a) for a in [-1/4, 0), both in Q0.31: a Taylor series around -1/8."""
     x = a + (1 << 28)
     x2 = high_multiply(x, x)
     x3 = high_multiply(x2, x)
@@ -58,7 +58,7 @@ def _exp_above_minus_quarter(a: Int64Array) -> Int64Array:
 
 
 def one_over_one_plus(a: Any) -> Int64Array:
-    """1 / (1 + a) of a in [0, 1], both Q0.31: three Newton-Raphson steps."""
+    """1 / (1 + a) for a in [0, 1], both in Q0.31: three Newton-Raphson steps."""
     half = (np.asarray(a, np.int64) + ONE + 1) >> 1  # (1 + a) / 2, rounded away from zero
     x = _48_OVER_17 + high_multiply(half, _MINUS_32_OVER_17)
     for _ in range(3):
@@ -76,6 +76,6 @@ def logistic(x: Any, integer_bits: int) -> Int64Array:
 
 
 def _shift_left(values: Int64Array, shift: int) -> Int64Array:
-    """Saturating, as int32 registers do it."""
+    """Shift left with saturation to int32."""
     shifted: Int64Array = np.clip(values << shift, -(1 << 31), (1 << 31) - 1)
     return shifted

@@ -1,9 +1,9 @@
-"""Rewrites that keep the bytes and save work or memory; each can be switched off to measure it.
+"""Fusions: they save work or memory and keep the output bytes. Each can be switched off to measure.
 
-pads     a frame of zeros becomes padding of the window that reads it
-tables   a table-driven operator (hard-swish, …) becomes part of the node that makes its input
-sums     the sum under a mean is taken while the depthwise convolution before it writes its output
-in_place a pointwise node writes over its input where nobody needs that any more
+pads     a PAD with zeros becomes padding of the window that reads it
+tables   a table-driven operator (hard-swish, …) becomes part of the node that computes its input
+sums     the sum for a mean is computed while the depthwise convolution before it writes its output
+in_place a pointwise node overwrites its input if no later node reads it
 stream   expansion, depthwise and projection run row by row through ring buffers (schedule.py)
 overlay  a step's output may grow into the input it is consuming (memory.py)
 """
@@ -45,7 +45,7 @@ def fuse(program: Program, fusions: frozenset[str]) -> None:
 
 
 def _fuse_pads(program: Program) -> None:
-    """Let a convolution pad for itself where a frame of its own zeros was put around its input."""
+    """Replace a PAD with zeros before a convolution by the padding of the convolution's window."""
     nodes: list[Node] = []
     for node in program.nodes:
         source = node.inputs[0]
@@ -71,13 +71,13 @@ def _fuse_pads(program: Program) -> None:
 def _padded_window(
     window: Window, frame: Pad, inner: Operand, framed: Shape, out: Shape
 ) -> Window | None:
-    """`window` over what lies in the frame; None where the kernels do not pad like that."""
+    """`window` over the unpadded input; None if the kernels do not support such padding."""
     if frame.window.pad_value != window.pad_value or framed.channels != inner.shape.channels:
         return None
     top, left = window.pad_top + frame.window.pad_top, window.pad_left + frame.window.pad_left
     last_row = (out.height - 1) * window.stride_height - top
     last_column = (out.width - 1) * window.stride_width - left
-    # Every window must see something of the image.
+    # Every window must overlap the image.
     if top >= window.kernel_height or left >= window.kernel_width:
         return None
     if last_row >= inner.shape.height or last_column >= inner.shape.width:
@@ -86,7 +86,7 @@ def _padded_window(
 
 
 def _fuse_tables(program: Program) -> None:
-    """Merge every lookup into the node before it, unless others read what lies between."""
+    """Merge every lookup into the node before it, unless other nodes read that node's output."""
     nodes: list[Node] = []
     made_by: dict[int, int] = {}  # value → position in `nodes`
     for node in program.nodes:
@@ -112,7 +112,7 @@ def _fuse_tables(program: Program) -> None:
 
 
 def _adopt_shape(program: Program, value: int, made: int) -> int:
-    """`value` as the producer writes it; a RESHAPE in between changes no byte."""
+    """Give `value` the shape that the producer writes; a RESHAPE in between changes no byte."""
     program.values[value] = replace(program.values[value], shape=program.values[made].shape)
     return value
 
@@ -128,13 +128,13 @@ def _with_table(work: Work, table: Table) -> Work | None:
             return replace(work, table=compose(work.table, table))
         case Lookup():
             composed = compose(work.table, table)
-            assert composed is not None  # of two tables
+            assert composed is not None  # because neither of the two tables is None
             return Lookup(composed)
     return None
 
 
 def _fuse_sums(program: Program) -> None:
-    """Let a depthwise convolution add up its own output where a mean wants it."""
+    """Let a depthwise convolution add up its own output if a mean reads it."""
     nodes: list[Node] = []
     for node in program.nodes:
         producer = next((i for i, n in enumerate(nodes) if n.output == node.inputs[0].value), None)
@@ -151,7 +151,7 @@ def _fuse_sums(program: Program) -> None:
 
 
 def _share_places(program: Program) -> None:
-    """Let pointwise nodes write over an input that they are the last to read."""
+    """Let pointwise nodes overwrite an input if they are its last reader."""
     last_reader = {o.value: i for i, node in enumerate(program.nodes) for o in node.inputs}
     for index, node in enumerate(program.nodes):
         if node.kind not in ("add", "mul", "gate", "lookup"):

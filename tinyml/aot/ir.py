@@ -1,7 +1,7 @@
-"""The compiler's own view of a network: values (what lies in the arena) and nodes (kernel calls).
+"""The compiler's representation of a network: values (data in the arena) and nodes (kernel calls).
 
-Everything a node needs is an integer here: scales have become multipliers, activations tables,
-zero points are folded into biases.
+It has only integers: scales became multipliers, activations became tables, and zero points were
+folded into biases.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tinyml.aot.quantize import Int64Array, Table
 
 @dataclass(frozen=True)
 class Shape:
-    """One image, NHWC without N."""
+    """The shape of one image: NHWC without N."""
 
     height: int
     width: int
@@ -37,7 +37,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Value:
-    """Something a node writes. int8, but for the int32 sums a mean is made of."""
+    """The output of a node: int8, or int32 for the sums of a mean."""
 
     name: str
     shape: Shape
@@ -66,7 +66,7 @@ class Requant:
 
 @dataclass(frozen=True)
 class Window:
-    """How a kernel slides. Padding on the right and below follows from the shapes."""
+    """Kernel size, stride and padding. Padding on the right and below follows from the shapes."""
 
     kernel_height: int
     kernel_width: int
@@ -79,8 +79,8 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """A convolution (weights [out, height, width, in]) or, with weights [height, width, channel],
-    a depthwise one."""
+    """A convolution, weights [out, height, width, in], or a depthwise convolution, weights
+    [height, width, channel]."""
 
     weights: npt.NDArray[np.int8]
     requant: Requant
@@ -124,7 +124,7 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """An average or a maximum under a window; what lies outside the image does not count."""
+    """The average or maximum in a window; positions outside the image are ignored."""
 
     window: Window
     table: Table | None
@@ -137,8 +137,8 @@ class Softmax:
 
 @dataclass(frozen=True)
 class Pad:
-    """Copies its input into a frame of window.pad_value: pad_top rows, pad_left columns and `front`
-    channels before it, and behind it what the output's shape has left."""
+    """Pads its input with window.pad_value: pad_top rows, pad_left columns and `front` channels
+    before it, and after it as much as the output's shape needs."""
 
     window: Window  # of one row and column
     front: int
@@ -146,7 +146,7 @@ class Pad:
 
 @dataclass(frozen=True)
 class Concat:
-    """Its inputs behind one another, along "height", "width" or "channels"."""
+    """Concatenates its inputs along "height", "width" or "channels"."""
 
     axis: str
 
@@ -157,13 +157,13 @@ WINDOWED = ("conv", "depthwise", "average", "maximum", "pad")  # kinds that run 
 
 
 def window_of(work: Work) -> Window | None:
-    """The window under which a node's output row is made, if it has one."""
+    """The window from which a row of the node's output is computed, if it has one."""
     return work.window if isinstance(work, (Conv, Pool, Pad)) else None
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A value as a node sees it; a RESHAPE changes the shape and nothing else."""
+    """A value with the shape in which a node reads it; a RESHAPE only changes the shape."""
 
     value: int
     shape: Shape
@@ -174,7 +174,7 @@ class Node:
     """One kernel call per row, or for a whole tensor."""
 
     kind: str  # conv1x1 conv depthwise sum mean add mul gate lookup average maximum softmax pad …
-    operators: tuple[str, ...]  # of the .tflite, that it stands for
+    operators: tuple[str, ...]  # the operators of the .tflite that it computes
     inputs: tuple[Operand, ...]
     output: int
     work: Work
@@ -184,7 +184,7 @@ class Node:
 
 @dataclass(eq=False)
 class Program:
-    """A network ready to be scheduled. Nodes are in an order that runs."""
+    """A network ready to be scheduled. Nodes are in an order in which they can run."""
 
     values: dict[int, Value]
     nodes: list[Node]
@@ -196,7 +196,7 @@ class Program:
     storage: dict[int, int] = field(default_factory=dict)  # value → the value whose bytes it shares
 
     def stored(self, value: int) -> int:
-        """The value in whose place `value` lies."""
+        """The value whose place in the arena `value` shares."""
         while self.storage.get(value, value) != value:
             value = self.storage[value]
         return value

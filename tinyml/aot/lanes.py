@@ -1,14 +1,14 @@
-"""Requantization by sixteen lanes of 20 bits, as firmware/lib/kernels/pie does it.
+"""Requantization in sixteen lanes of 20 bits, as firmware/lib/kernels/pie does it.
 
-A channel's output is a staircase of its sum x. Here the staircase is written as
+A channel's output is a staircase function of its sum x. Here the function is written as
 
     q = clamp((m * y + c + (y >= b ? d : 0)) >> shift),    y = x + p, clamped to its digits,
 
-with whole numbers m and c that are shorter than TensorFlow Lite's and checked at every step of the
-staircase that the weights can reach, so the bytes are equal. d is the gap that TensorFlow Lite's
-second rounding, half away from zero, leaves between negative and positive sums. The assembly has
-products of int8 only, so y = 256 * (h1 + .. + hn) + low and m = m0 + 256 m1 + 256^2 m2 + 256^3 m3
-with signed digits; low * m0 is left out, and the check allows for that.
+with integers m and c that have fewer bits than TensorFlow Lite's. They are checked at every step of
+the staircase that the weights can reach, so the output bytes are equal. d is the gap between
+negative and positive sums that TensorFlow Lite's second rounding (half away from zero) causes. The
+assembly multiplies only int8 numbers, so y = 256 * (h1 + .. + hn) + low and m = m0 + 256 m1 +
+256^2 m2 + 256^3 m3 with signed digits. The product low * m0 is left out; the check allows for that.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from tinyml.aot.quantize import Int64Array
 LANES = 16
 MOST_DIGITS = 3  # upper digits h of a sum that the assembly can hold
 SHIFTS = (32, 38)  # of the result, in bits
-SUM_LIMIT = (1 << 19) - 256  # of a lane, with what is added to read its digits
-LEFT_OUT = 1 << 14  # |low * m0|
-_TRIES = (0, 1, -1, 2, -2, 3, -3)  # m beside the nearest
-_STEPS = np.arange(-127, 128)  # outputs k; a staircase's steps are the least sums with q >= k
+SUM_LIMIT = (1 << 19) - 256  # of a lane; 256 is the margin for reading its digits
+LEFT_OUT = 1 << 14  # the largest |low * m0|
+_TRIES = (0, 1, -1, 2, -2, 3, -3)  # offsets of m from the nearest integer that are tried
+_STEPS = np.arange(-127, 128)  # outputs k; step k of a staircase is the lowest sum with q >= k
 _NEVER = 1 << 60
 
 
 @dataclass(frozen=True, eq=False)
 class Lanes:
-    """Sixteen channels' constants. The fields are [16] but for those of the whole group."""
+    """The constants of sixteen channels. Fields are [16], except those for the whole group."""
 
     digits: int  # n
     shift: int
     apart: npt.NDArray[np.bool_]  # whether a channel needs d
-    start: Int64Array  # p and the bias: what the accumulator begins with
+    start: Int64Array  # p plus the bias: the accumulator's start value
     m: Int64Array
     c: Int64Array  # without the multiple of 2^31
     c31: Int64Array  # in units of 2^31
@@ -50,7 +50,7 @@ class Lanes:
 
 @dataclass(frozen=True, eq=False)
 class _Demands:
-    """T(x) = m * x + c has to reach k << shift at `low_at`, and to stay below it at `high_at`."""
+    """Conditions: T(x) = m * x + c must reach k << shift at `low_at`, but not at `high_at`."""
 
     positive: npt.NDArray[np.bool_]  # [1, 255]: where k is above the zero point
     steps: Int64Array  # [16, 255]
@@ -60,24 +60,24 @@ class _Demands:
     high: npt.NDArray[np.bool_]
 
     def of(self, live: npt.NDArray[np.bool_]) -> _Demands:
-        """Without those of the other channels."""
+        """Only the conditions of the channels that are `live`."""
         return replace(self, low=self.low & live[:, None], high=self.high & live[:, None])
 
     def extent(self) -> tuple[Int64Array, Int64Array]:
-        """The sums [16] between which T matters; 0 for a channel without demands."""
+        """The lowest and highest sums [16] with a condition; 0 for a channel without conditions."""
         lowest = np.where(self.high, self.high_at, _NEVER).min(axis=1)
         highest = np.where(self.low, self.low_at, -_NEVER).max(axis=1)
         lowest = np.where(lowest == _NEVER, np.where(highest == -_NEVER, 0, highest), lowest)
         return lowest, np.where(highest == -_NEVER, lowest, highest)
 
     def around_zero(self, zero_point: int) -> tuple[Int64Array, Int64Array]:
-        """The last step that is not positive, and the next."""
+        """The last sum before the output becomes positive, and the first sum after."""
         at = zero_point + 127
         return self.steps[:, max(at, 0)], self.steps[:, min(at + 1, 254)]
 
 
 def steps_of(requant: Requant) -> Int64Array:
-    """[channels, 255]: the least sum (bias included) whose output is at least k, for k = -127 ..
+    """[channels, 255]: the lowest sum (with bias) whose output is at least k, for k = -127 ..
 
     From divide_by_power_of_two(doubling_high_multiply(x, m), e) >= n. Shifts are <= 0.
     """
@@ -90,7 +90,7 @@ def steps_of(requant: Requant) -> Int64Array:
 
 
 def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
-    """The constants of sixteen channels with `weights` [taps, 16], or None if there are none."""
+    """The constants of sixteen channels with `weights` [taps, 16], or None if none are exact."""
     if not requant.simple:
         return None
     wide = weights.astype(np.int64)
@@ -102,8 +102,8 @@ def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
 def lanes_between(
     lowest: Int64Array, highest: Int64Array, extent: Int64Array, requant: Requant
 ) -> Lanes | None:
-    """The same for sums, bias included, of which it is known between what they lie, and how far
-    from Lanes.start an accumulator gets on the way. The arrays may have one entry for all lanes."""
+    """The same for sums (with bias) from `lowest` to `highest`. `extent` is the largest distance of
+    an accumulator from Lanes.start. The arrays may have one entry for all lanes."""
     live = highest > lowest
     shift = _shift(requant, live)
     if shift < SHIFTS[0]:
@@ -121,7 +121,7 @@ def lanes_between(
 
 
 def _expressible(lanes: Lanes, gap: Int64Array, extent: Int64Array) -> bool:
-    """Whether sums fit their lanes, the constants are int8 and the gap is what d says."""
+    """Whether sums fit their lanes, constants fit int8, and d represents the gap exactly."""
     gaps = np.where(lanes.apart, gap, 0)
     return (
         lanes.digits <= MOST_DIGITS
@@ -136,7 +136,7 @@ def _expressible(lanes: Lanes, gap: Int64Array, extent: Int64Array) -> bool:
 
 
 def _shift(requant: Requant, live: npt.NDArray[np.bool_]) -> int:
-    """The finest scale whose largest m still has four digits."""
+    """The largest shift for which all m still have at most four digits."""
     if not live.any():
         return SHIFTS[0]
     largest = (requant.multiplier[live] * 2.0 ** (requant.shift[live] - 31)).max()
@@ -150,8 +150,8 @@ def _demands(requant: Requant, lowest: Int64Array, highest: Int64Array) -> _Dema
     steps = steps_of(requant)
     low, high = lowest[:, None], highest[:, None]
     reached, missed = steps <= high, steps > low
-    # Of the steps that every sum reaches, the highest demands most; of those none reaches, the
-    # lowest.
+    # Among the steps that every sum reaches, the highest is the strictest condition; among the
+    # steps that no sum reaches, the lowest.
     last_reached = np.cumsum(~missed[:, ::-1], axis=1)[:, ::-1] == 1
     first_missed = np.cumsum(~reached, axis=1) == 1
     inside = reached & missed
@@ -178,7 +178,7 @@ def _slopes(
         least = np.where(demands.low, levels - slope[:, None] * demands.low_at, -_NEVER)
         most = np.where(demands.high, levels - slope[:, None] * demands.high_at, _NEVER)
         lower, upper = least.max(axis=1) + LEFT_OUT, most.min(axis=1) - 1 - LEFT_OUT
-        # A multiple of 256, in the middle where there are two ends.
+        # A multiple of 256, in the middle if there are a lower and an upper end.
         middle = np.where(demands.low.any(axis=1), lower + 255, upper)
         ends = demands.low.any(axis=1) & demands.high.any(axis=1)
         rounded = np.where(ends, (lower + upper) // 2 + 128, middle) // 256 * 256
@@ -196,9 +196,9 @@ def _placed(
     live: npt.NDArray[np.bool_],
     centered: bool,
 ) -> Lanes:
-    """p such that y needs few digits, and such that it meets the gap where h1 changes.
+    """Choose p such that y needs few digits, and the gap is at a change of h1.
 
-    An output of 0 lies at y = 0, or, `centered`, the sums that matter lie around it.
+    y = 0 gives an output of 0; if `centered`, the sums that have conditions are around y = 0.
     """
     m, c, shift = found
     demands = demands.of(live)
@@ -211,7 +211,7 @@ def _placed(
     p = np.rint((c - (c39 << 39)) / np.maximum(m, 1)).astype(np.int64)
     p = _aligned(demands, requant, p, apart)
     border = np.where(apart, _border(demands, requant, p), 128)
-    # A channel without weights has y = p alone, in the middle of its output.
+    # A channel without weights has only y = p, in the middle of its output's step.
     constant = quantize.multiply(requant.bias, requant.multiplier, requant.shift)
     start = 256 * quantize.to_int8(constant + requant.zero_point).astype(np.int64) + 127
     rest = np.where(live, c - m * p, 0) - (c39 << 39)
@@ -231,7 +231,7 @@ def _placed(
 
 
 def _border(demands: _Demands, requant: Requant, p: Int64Array) -> Int64Array:
-    """The y = 256 * bound + 128 from which d is added: anything between two steps of x."""
+    """The y = 256 * bound + 128 from which d is added, if possible between the two sums."""
     first, last = demands.around_zero(requant.zero_point)
     above = -(-(p + first - 128) // 256)
     too_far, too_near = 256 * above + 128 - p - last, p + first - 128 - 256 * (above - 1)
@@ -242,14 +242,14 @@ def _border(demands: _Demands, requant: Requant, p: Int64Array) -> Int64Array:
 def _aligned(
     demands: _Demands, requant: Requant, p: Int64Array, apart: npt.NDArray[np.bool_]
 ) -> Int64Array:
-    """The nearest p that puts the border between the two steps."""
+    """The nearest p that puts the border between the two sums."""
     first, last = demands.around_zero(requant.zero_point)
     border = _border(demands, requant, p)
     return np.where(apart, border - np.clip(border - p, first, last), p)
 
 
 def _digits(demands: _Demands, p: Int64Array) -> int:
-    """How many upper digits keep apart what the demands tell apart."""
+    """The number of upper digits that the sums with conditions need."""
     lowest, highest = demands.extent()
     most, least = int((highest + p).max()), int((lowest + p).min())
     return max(1, -(-(most - 127) // (127 * 256)), -((least + 128) // (1 << 15)))

@@ -45,12 +45,13 @@ _LOWERINGS: dict[str, Callable[[Lowering, Operator], None]] = {
     "SOFTMAX": lower_softmax,
     "SQUEEZE": lower_reshape,
 }
-# What computes the shape for a RESHAPE. With a batch of 1 the result's own shape says it.
+# Operators that compute the shape for a RESHAPE. With a batch of 1 the output tensor's own shape
+# is enough.
 _SHAPE_ARITHMETIC = ("PACK", "SHAPE", "STRIDED_SLICE")
 
 
 def lower(graph: Graph) -> Program:
-    """Raises UserError naming the operator and the tensor that stand in the way."""
+    """Lower a graph. Raises UserError naming the operator and the tensor that are not supported."""
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UserError(
             f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "

@@ -49,7 +49,7 @@ def lower_depthwise(lowering: Lowering, operator: Operator) -> None:
     factors = _weight_factors(operator, source, weights, result, 3)
     wide = _dilated(operator, weights.data)
     if wide.shape[3] != channels:
-        # Several filters per channel: as a grouped, and that as a plain convolution.
+        # Several filters per channel: rewritten as a grouped, then as a plain convolution.
         grouped = np.transpose(wide, (3, 1, 2, 0))
         _convolution(
             lowering,
@@ -97,7 +97,7 @@ def lower_fully_connected(lowering: Lowering, operator: Operator) -> None:
     if weights.scales.size == 1:
         if weights.zero_points.any():
             raise refusal(operator, weights, "has a zero point; symmetric weights are needed")
-        # In float64, as the interpreter that we pin; older ones multiplied these two in float32.
+        # In float64, as in the pinned version of the interpreter; older versions used float32.
         product = affine(operator, source)[0] * float(weights.scales[0])
         factors = [product / affine(operator, result)[0]] * outputs
         multiplier_of(operator, result, factors[0])
@@ -178,13 +178,13 @@ def _convolution(
 def _weight_factors(
     operator: Operator, source: Tensor, weights: Tensor, result: Tensor, axis: int
 ) -> list[float]:
-    """Per output channel: what an accumulator is worth in steps of the output."""
+    """Per output channel: one unit of the accumulator in steps of the output."""
     if weights.zero_points.any():
         raise refusal(operator, weights, "has a zero point; symmetric weights are needed")
     channels = weights.shape[axis]
     scales = weights.scales
     if scales.size == 1:
-        scales = np.repeat(scales, channels)  # one for all of them, as older converters write
+        scales = np.repeat(scales, channels)  # older converters write one for all
     elif scales.size != channels or weights.quantized_dimension != axis:
         raise refusal(
             operator,
@@ -203,14 +203,14 @@ def _bias(lowering: Lowering, operator: Operator, channels: int) -> quantize.Int
     tensor = lowering.constant(operator, 2, "int32")
     if tensor.shape != (channels,):
         raise refusal(operator, tensor, f"has shape {tensor.shape}; ({channels},) is needed")
-    assert tensor.data is not None  # constant() saw to it
+    assert tensor.data is not None  # constant() has checked it
     return tensor.data.astype(np.int64)
 
 
 def window_over(
     operator: Operator, source: Shape, kernel: tuple[int, int], zero_point: int
 ) -> tuple[Window, int, int]:
-    """The window, and the height and width of what it makes."""
+    """The window, and the height and width of its output."""
     options = operator.options
     sides = []
     for size, length, side in (
@@ -235,7 +235,7 @@ def _padding(size: int, out: int, kernel: int, stride: int, padding: str) -> int
 
 
 def _dilated(operator: Operator, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """Weights [..., height, width, channels] with a dilation's gaps filled by zeros."""
+    """Weights [..., height, width, channels] with zeros in the gaps of a dilation."""
     down, right = operator.options["dilation_height"], operator.options["dilation_width"]
     if (down, right) == (1, 1):
         return weights
@@ -250,7 +250,7 @@ def _dilated(operator: Operator, weights: npt.NDArray[np.int8]) -> npt.NDArray[n
 def _ungrouped(
     operator: Operator, weights: npt.NDArray[np.int8], groups: int
 ) -> npt.NDArray[np.int8]:
-    """A grouped convolution's weights as a plain one's, zero across groups."""
+    """The weights of a grouped convolution as those of a plain one, with zeros across groups."""
     if groups == 1:
         return weights
     out, height, width, each = weights.shape
@@ -262,7 +262,7 @@ def _ungrouped(
 
 
 def _zeros(operator: Operator, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
-    """Room for weights written out with their zeros."""
+    """An array for weights with explicit zeros. Raises UserError if no board can hold it."""
     if math.prod(shape) > LARGEST_WEIGHTS:
         raise UserError(f"{operator}: its weights, written out as {shape}, do not fit any board")
     return np.zeros(shape, np.int8)

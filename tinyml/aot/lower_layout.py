@@ -1,4 +1,4 @@
-"""Pooling, softmax, and what moves bytes without changing them: pads and concatenations."""
+"""Pooling, softmax, and operators that only move bytes: pads and concatenations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinyml.aot.lowering import (
 from tinyml.aot.tables import softmax_exponentials
 from tinyml.format.tflite import Operator
 
-MOST_CLASSES = 4095  # of a SOFTMAX: what its sum has bits for
+MOST_CLASSES = 4095  # of a SOFTMAX: more would overflow its sum
 MAX_INPUTS = 10  # of a CONCATENATION, as in the interpreter
 
 
@@ -54,14 +54,16 @@ def lower_softmax(lowering: Lowering, operator: Operator) -> None:
 
 
 def lower_pad(lowering: Lowering, operator: Operator) -> None:
-    """PAD, and PADV2, whose third input is the number to pad with."""
+    """Lower PAD and PADV2. The third input of PADV2 is the number to pad with."""
     _, operand = lowering.operand(operator, 0)
     sizes, result = lowering.constant(operator, 1, "int32"), lowering.output(operator)
     assert sizes.data is not None
     source = lowering.tensor(operator, 0)
     rank = len(source.shape)
     if sizes.shape != (rank, 2) or (sizes.data < 0).any() or (sizes.data > 65535).any():
-        raise refusal(operator, sizes, f"is no pair of sizes for each dimension of {source.shape}")
+        raise refusal(
+            operator, sizes, f"is not a pair of sizes for each dimension of {source.shape}"
+        )
     before = [0] * (4 - rank) + [int(n) for n in sizes.data[:, 0]]
     after = [0] * (4 - rank) + [int(n) for n in sizes.data[:, 1]]
     if before[0] or after[0]:

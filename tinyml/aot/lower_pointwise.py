@@ -1,4 +1,4 @@
-"""Everything but convolutions: means, tables, sums and products."""
+"""Lower means, tables, sums and products."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _constant_operand(
     result: Tensor,
     compute: Callable[[quantize.Int64Array, quantize.Int64Array], quantize.Table],
 ) -> bool:
-    """Lower an operation with one constant number to a table; False if neither input is one."""
+    """Lower an operation with one constant number to a table. False if no input is a constant."""
     for position, tensor in enumerate(tensors):
         if tensor.data is None:
             continue
@@ -173,6 +173,6 @@ def _constant_operand(
 def lower_lookup(
     lowering: Lowering, operator: Operator, operand: Operand, result: Tensor, table: quantize.Table
 ) -> None:
-    """A pointwise function of one operand."""
+    """Lower a pointwise function of one operand."""
     output = lowering.define(result, operand.shape)
     lowering.nodes.append(Node("lookup", (str(operator),), (operand,), output, Lookup(table)))

@@ -1,4 +1,4 @@
-"""Operators that are a table: one byte in, one byte out."""
+"""Lower operators that become a table: one input byte determines one output byte."""
 
 from __future__ import annotations
 

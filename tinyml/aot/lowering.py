@@ -1,4 +1,4 @@
-"""What lowering an operator needs: where tensors went, and checks that name what is wrong."""
+"""Shared by all lowerings: the values of tensors, and checks with clear errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinyml.aot import quantize
 from tinyml.aot.ir import Node, Operand, Shape, Value
 from tinyml.format.tflite import Graph, Operator, Tensor
 
-# Above this a multiplier would shift an int32 accumulator out of its register.
+# A larger factor would shift an int32 accumulator out of its register.
 LARGEST_FACTOR = float(1 << 30)
 
 
 class Lowering:
-    """The program so far, and where each tensor of the graph went."""
+    """The program so far, and the operand of each tensor of the graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -25,7 +25,7 @@ class Lowering:
         self.next_value = len(graph.tensors)
 
     def operand(self, operator: Operator, position: int) -> tuple[Tensor, Operand]:
-        """An activation that some operator before this one wrote."""
+        """An activation that an earlier operator wrote."""
         tensor = self.tensor(operator, position)
         if tensor.index not in self.operands:
             raise refusal(operator, tensor, "is read before anything writes it")
@@ -68,9 +68,9 @@ class Lowering:
 
 
 def signed(graph: Graph) -> Graph:
-    """`graph` with its uint8 inputs and outputs as int8: 128 less in value and in zero point.
+    """`graph` with its uint8 inputs and outputs as int8: values and zero points minus 128.
 
-    Raises UserError where anything but QUANTIZE reads or writes uint8; the interpreter does so too.
+    Raises UserError, as the interpreter does, if an operator other than QUANTIZE uses uint8.
     """
     unsigned = {t.index for t in graph.tensors if t.dtype == "uint8" and t.data is None}
     if not unsigned:

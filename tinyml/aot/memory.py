@@ -1,7 +1,7 @@
-"""Where everything lies in the arena: one offset per buffer, no two live ones overlapping.
+"""Memory planning: one offset in the arena per buffer; buffers that live at a time do not overlap.
 
-A step's output may overlap the input it consumes: rows are read in order, so bytes behind the
-reader are free. `Overlay(source, result, lead)` says that this is safe while result starts at least
+A step's output may overlap its own input: rows are read in order, so the bytes of rows that were
+read are free. `Overlay(source, result, lead)` says that this is safe if result starts at least
 `lead` bytes before source.
 """
 
@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-ALIGNMENT = 16  # what vector units want of activations and scratch
+ALIGNMENT = 16  # bytes; vector units need it for activations and scratch
 TRIES = 300
 
 
@@ -54,12 +54,12 @@ def place(buffers: Sequence[Buffer], overlays: Iterable[Overlay], bound: int = 0
             best = plan
         if best.size <= bound:
             break
-    assert best is not None  # there is always an order, be it the empty one
+    assert best is not None  # there is always at least one order, maybe an empty one
     return best
 
 
 def _orders(buffers: Sequence[Buffer]) -> Iterable[Sequence[Buffer]]:
-    """Orders worth trying: big ones first, in time, and shuffles of the first."""
+    """Orders to try: by size, by time, and random changes of the first order."""
     by_size = sorted(buffers, key=lambda b: (-b.size, b.first))
     yield by_size
     yield sorted(buffers, key=lambda b: (b.first, -b.size))
@@ -86,7 +86,7 @@ def _place_in_order(order: Sequence[Buffer], leads: dict[tuple[int, int], int]) 
 def _forbidden(
     buffer: Buffer, other: Buffer, at: int, leads: dict[tuple[int, int], int]
 ) -> tuple[int, int] | None:
-    """The open interval in which `buffer` must not start, `other` starting at `at`."""
+    """The open interval in which `buffer` must not start if `other` starts at `at`."""
     if buffer.last < other.first or other.last < buffer.first:
         return None
     size, other_size = align(buffer.size), align(other.size)

@@ -1,5 +1,5 @@
-"""Weights and scratch as each variant of the kernels wants them; firmware/lib/kernels/kernels.h is
-the contract that this follows."""
+"""Weights and scratch in the layout of each variant of the kernels, as defined by
+firmware/lib/kernels/kernels.h."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pack_weights(node: Node, core: str) -> Bytes:
 
 
 def _paired_rows(weights: Bytes) -> Bytes:
-    """[ceil(out / 2)][round4(depth) / 4][2][4]: four weights of each of two outputs in turn."""
+    """[ceil(out / 2)][round4(depth) / 4][2][4]: alternately four weights of each of two outputs."""
     outputs, depth = weights.shape[0], weights[0].size
     padded = np.zeros((-(-outputs // 2) * 2, round4(depth)), np.int8)
     padded[:outputs, :depth] = weights.reshape(outputs, depth)
@@ -55,8 +55,10 @@ def _paired_rows(weights: Bytes) -> Bytes:
 
 
 def _paired_taps(weights: Bytes) -> Bytes:
-    """[channels][ceil(entries / 2)][4]: entries of two taps, one above the other where a row has
-    one below, side by side in an odd last row; two entries share a word."""
+    """[channels][ceil(entries / 2)][4]. An entry holds two taps, a word two entries.
+
+    The two taps are one above the other; in the last row of an odd number they are side by side.
+    """
     height, width, channels = weights.shape
     nothing = np.zeros(channels, np.int8)
     entries: list[tuple[Bytes, Bytes]] = []
@@ -75,7 +77,7 @@ def _paired_taps(weights: Bytes) -> Bytes:
 
 
 def _columns_of_taps(weights: Bytes) -> Bytes:
-    """[channels][round16(width * height)]: the taps of one column after the other."""
+    """[channels][round16(width * height)]: the taps column by column."""
     return rows_of_sixteens(weights.transpose(2, 1, 0).reshape(weights.shape[2], -1))
 
 
@@ -89,7 +91,7 @@ def pack_elementwise(node: Node, core: str) -> Bytes | None:
 
 
 def scratch_bytes(program: Program, node: Node, core: str) -> int:
-    """What the node's kernel needs besides its operands, for any pointer size up to 8 bytes."""
+    """Scratch bytes that the node's kernel needs, for any pointer size up to 8 bytes."""
     if not isinstance(node.work, Conv):
         return 0
     weights, window = node.work.weights, node.work.window
@@ -99,7 +101,7 @@ def scratch_bytes(program: Program, node: Node, core: str) -> int:
         if core == "vector":
             return 0
         out_width = program.values[node.output].shape.width
-        if core == "helium":  # makes planes of so many outputs at a time
+        if core == "helium":  # computes planes of this many outputs at a time
             out_width = min(out_width, 16)
         columns = (out_width - 1) * window.stride_width + window.kernel_width
         if core == "dsp":

@@ -1,4 +1,4 @@
-"""Products and sums of two tensors in lanes, as firmware/lib/kernels/pie wants their constants."""
+"""Constants for products and sums of two tensors in lanes, for firmware/lib/kernels/pie."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from tinyml.aot.pack_pie import HEADER_BYTES, constants_of, how, image_of_lanes,
 
 Bytes = npt.NDArray[np.int8]
 
-PRODUCT_EXTENT = 1 << 17  # what two int8, less their zero points, can be in magnitude, doubled
+PRODUCT_EXTENT = 1 << 17  # twice the largest magnitude of (a - za) * (b - zb), with int8 a and b
 SUM_SHIFT = 30
 _BYTES = quantize.ALL_INT8
-_NEIGHBORS = (0, 1, -1, 2, -2)  # of the nearest factors
+_NEIGHBORS = (0, 1, -1, 2, -2)  # offsets from the nearest factors that are tried
 
 
 def pack_gate(work: Mul) -> Bytes | None:
-    """y = (a - za) * (b - zb) is built as a * b - zb * a - za * b + za * zb: the image of
-    za * zb, -za in two parts; then, of every pixel, -zb in two parts and what rounds y."""
+    """Constants for y = (a - za) * (b - zb), computed as a * b - zb * a - za * b + za * zb.
+
+    They are za * zb as lanes, -za and -zb in two parts each, and the constants that round y.
+    """
     zero_point, multiplier, shift = work.out
     if not -22 <= shift < 0:
         return None
@@ -45,8 +47,11 @@ def pack_gate(work: Mul) -> Bytes | None:
 
 
 def pack_add(work: Add) -> Bytes | None:
-    """q = (ka * a + kb * b + c) >> 30, found for all pairs of int8: digits of ka and kb from the
-    lowest up, c's bytes between them, its upper part in units of 2^24 and of -2^31."""
+    """Constants for q = (ka * a + kb * b + c) >> 30, checked for all pairs of int8.
+
+    They are the digits of ka and kb, lowest first, with the bytes of c between them. The upper part
+    of c is in units of 2^24 and of -2^31.
+    """
     found = _line(work)
     if found is None:
         return None
@@ -54,7 +59,7 @@ def pack_add(work: Add) -> Bytes | None:
     a0, a1, a2, a3 = (int(digit[0]) for digit in signed_bytes(np.array([ka]), 4))
     b0, b1, b2, b3 = (int(digit[0]) for digit in signed_bytes(np.array([kb]), 4))
     c1, c2, c3, above = (int(digit[0]) for digit in signed_bytes(np.array([c >> 8]), 4))
-    # Vectors of -1 and -128 meet c's: 2^32 is 2 * 128 in units of 2^24.
+    # The digits of c are multiplied by -1 and -128: 2^32 is 2 * 128 in units of 2^24.
     parts = _halves(-2 * above)
     order = [a0, b0, a1, b1, -c1, a2, b2, -c2, a3, b3, -c3, *parts]
     if not all(-128 <= value <= 127 for value in order):
@@ -63,7 +68,7 @@ def pack_add(work: Add) -> Bytes | None:
 
 
 def _line(work: Add) -> tuple[int, int, int] | None:
-    """ka, kb and c whose outputs are TensorFlow Lite's for all 65,536 pairs."""
+    """ka, kb and c that give TensorFlow Lite's outputs for all 65,536 pairs, or None."""
     (a_zero, a_multiplier, a_shift), (b_zero, b_multiplier, b_shift) = work.a, work.b
     zero_point, multiplier, shift = work.out
     a = quantize.multiply((_BYTES - a_zero) << 20, a_multiplier, a_shift)
@@ -99,5 +104,5 @@ def _header(kind: int, shift: int) -> Bytes:
 
 
 def _spread(*values: int) -> Bytes:
-    """Sixteen times each."""
+    """Each value sixteen times."""
     return np.repeat(np.array(values, np.int8), LANES)

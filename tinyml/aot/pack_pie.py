@@ -1,5 +1,5 @@
-"""Weights as firmware/lib/kernels/pie wants them: by sixteen channels, each group with what rounds
-it."""
+"""Weights in the layout of firmware/lib/kernels/pie: groups of sixteen channels, each followed by
+its constants for rounding."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tinyml.aot.quantize import Int64Array
 Bytes = npt.NDArray[np.int8]
 
 LANES_WINDOWS = ((3, 3), (5, 5))
-STRIP_PIXELS = 16  # outputs whose input lies in scratch at once
-MOST_TAPS = 31  # whose products 20 bits hold
+STRIP_PIXELS = 16  # outputs whose input is in scratch at the same time
+MOST_TAPS = 31  # the sum of more products would not fit 20 bits
 HEADER_BYTES = 16
 CONSTANT_BYTES = 256
 
 
 class Rounding(IntEnum):
-    """How a group is rounded; from LANES on + 2 * (digits - 1) + (any gap)."""
+    """How a group is rounded. In lanes: LANES + 2 * (digits - 1) + (1 if a channel has a gap)."""
 
     IN_C = 0
     WORDS = 1
@@ -32,7 +32,7 @@ class Rounding(IntEnum):
 
 
 def pack_depthwise(weights: Bytes, requant: Requant) -> Bytes:
-    """`weights` [height, width, channels] as kernels.h says."""
+    """`weights` [height, width, channels] in the layout of kernels.h."""
     height, width, channels = weights.shape
     total = rounded_up(channels)
     padded = np.zeros((height * width, total), np.int8)
@@ -47,7 +47,7 @@ def pack_depthwise(weights: Bytes, requant: Requant) -> Bytes:
 
 
 def pack_conv1x1(weights: Bytes, requant: Requant) -> Bytes:
-    """`weights` [out, in] as kernels.h says: by sixteen outputs if any sixteen fit lanes."""
+    """`weights` [out, in] in the layout of kernels.h: groups of sixteen if any group fits lanes."""
     outputs, inputs = weights.shape
     header = np.zeros(HEADER_BYTES, np.int8)
     whole = outputs % LANES == 0 and inputs % LANES == 0 and requant.simple == 2
@@ -65,7 +65,7 @@ def pack_conv1x1(weights: Bytes, requant: Requant) -> Bytes:
             words[0] = Rounding.WORDS
             groups += [words, rows_of_sixteens(weights[part])]
             continue
-        # Two vectors are loaded behind the last that is needed.
+        # The assembly loads two vectors after the last one that is needed.
         body = _lanes_body(weights[part, :used].T, lanes, np.zeros(2 * LANES, np.int8))
         group[:2] = how(lanes)
         group[HEADER_BYTES : HEADER_BYTES + body.size] = body
@@ -74,7 +74,7 @@ def pack_conv1x1(weights: Bytes, requant: Requant) -> Bytes:
 
 
 def rows_of_sixteens(weights: Bytes) -> Bytes:
-    """[out][round16(depth)] of [out, depth]."""
+    """[out, depth] → [out][round16(depth)], padded with zeros."""
     outputs, depth = weights.shape
     padded = np.zeros((outputs, rounded_up(depth)), np.int8)
     padded[:, :depth] = weights
@@ -113,7 +113,7 @@ def how(lanes: Lanes) -> tuple[int, int]:
 
 
 def _words(requant: Requant) -> Int64Array:
-    """What depthwise.S adds, multiplies and shifts by, [16, 4]."""
+    """The constants with which depthwise.S adds, multiplies and shifts, [16, 4]."""
     exponent = -requant.shift
     columns = [
         4 * requant.bias,
@@ -125,7 +125,7 @@ def _words(requant: Requant) -> Int64Array:
 
 
 def _lanes_body(weights: Bytes, lanes: Lanes, between: Bytes | None = None) -> Bytes:
-    """Weights [taps, 16] and constants in the order in which the assembly takes them."""
+    """Weights [taps, 16] and constants, in the order in which the assembly reads them."""
     first, rest = weights[:2].ravel(), weights[2:].ravel()
     parts = [first, image_of_lanes(lanes.start), rest, constants_of(lanes)]
     if between is not None:
@@ -134,7 +134,7 @@ def _lanes_body(weights: Bytes, lanes: Lanes, between: Bytes | None = None) -> B
 
 
 def constants_of(lanes: Lanes) -> Bytes:
-    """In the order in which rounding.S takes them."""
+    """The constants of a group, in the order in which rounding.S reads them."""
     m0, m1, m2, m3 = signed_bytes(lanes.m, 4)
     c8, minus_c16, minus_c24 = _bytes_of_c(lanes.c)
     constants = [m1, m0, c8, m2, minus_c16, m3, minus_c24]
@@ -146,7 +146,7 @@ def constants_of(lanes: Lanes) -> Bytes:
 
 
 def signed_bytes(values: Int64Array, count: int) -> list[Int64Array]:
-    """Digits in [-128, 127] to base 256, the lowest first; the last takes what is left."""
+    """Digits in [-128, 127] to base 256, the lowest first; the last digit takes the rest."""
     digits = []
     for _ in range(count - 1):
         digits.append(((values + 128) & 255) - 128)
@@ -155,14 +155,14 @@ def signed_bytes(values: Int64Array, count: int) -> list[Int64Array]:
 
 
 def _bytes_of_c(c: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """c = 2^8 * c8 - 2^16 * a - 2^24 * b: the last two meet a vector of -1."""
+    """c8, a, b with c = 2^8 * c8 - 2^16 * a - 2^24 * b: a and b are multiplied by -1."""
     c8 = (((c >> 8) + 128) & 255) - 128
     a, b = signed_bytes(-(((c >> 8) - c8) >> 8), 2)
     return c8, a, b
 
 
 def image_of_lanes(values: Int64Array) -> Bytes:
-    """Sixteen numbers of 20 bits as lanes.S loads them: 16 bytes of each half, then their ends."""
+    """Sixteen 20-bit numbers as lanes.S loads them: 16 bytes of each half, then the other bytes."""
     pairs = (values[0::2] & 0xFFFFF) | ((values[1::2] & 0xFFFFF) << 20)
     packed = pairs.astype("<u8").view(np.uint8).reshape(8, 8)[:, :5].reshape(2, 20)
     parts = [packed[0, :16], packed[1, :16], packed[0, 16:], packed[1, 16:], np.zeros(8, np.uint8)]
@@ -170,7 +170,7 @@ def image_of_lanes(values: Int64Array) -> Bytes:
 
 
 def depthwise_scratch_bytes(window: Window, out: Shape) -> int:
-    """For words a pixel's addresses, for lanes a strip of columns."""
+    """Scratch bytes: rounding in words needs the addresses of a pixel, lanes a strip of columns."""
     taps = window.kernel_height * window.kernel_width
     words = 64 + rounded_up(out.channels) + 4 * taps
     if (window.kernel_height, window.kernel_width) not in LANES_WINDOWS:

@@ -1,7 +1,7 @@
-"""Channel counts rounded up for kernels that work on sixteen bytes at a time.
+"""Round channel counts up, for kernels that work on sixteen bytes at a time.
 
-A value with 24 channels gets 32: every pixel then starts at a multiple of sixteen bytes. What lies
-in the added bytes is never defined and never matters, as only weights of zero meet it.
+A value with 24 channels gets 32, so that every pixel starts at a multiple of sixteen bytes. The
+content of the added bytes is undefined and has no effect, because their weights are zero.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from tinyml.aot.ir import Conv, Node, Operand, Program, Requant, Shape
 
 MULTIPLE = 16
-# Nodes whose values all have the same channels; a convolution's input and output need not.
+# Nodes whose inputs and outputs have the same channels, unlike those of a convolution.
 _TIED = ("depthwise", "sum", "mean", "add", "mul", "gate", "lookup")
 _FREE = ("conv", "conv1x1")
 
@@ -24,7 +24,7 @@ def rounded_up(channels: int) -> int:
 
 
 def pad_channels(program: Program) -> None:
-    """Round up the channels of every value inside the network that no RESHAPE sees otherwise."""
+    """Round up the channels of every value inside the network for which they are not fixed."""
     for values in free_channels(program):
         for value in values:
             old = program.values[value]
@@ -33,8 +33,11 @@ def pad_channels(program: Program) -> None:
 
 
 def free_channels(program: Program) -> list[list[int]]:
-    """Values by groups that have the same channels, without those whose channels are fixed: the
-    network's input and output, and what a node treats otherwise than channel by channel."""
+    """Groups of values that must have the same channels.
+
+    Left out are values whose channels are fixed: the network's input and output, and values that a
+    node does not process channel by channel.
+    """
     leaders = {value: value for value in program.values}
 
     def leader(value: int) -> int:
@@ -75,7 +78,7 @@ def _padded(shape: Shape) -> Shape:
 
 
 def _adapted(program: Program, node: Node) -> Node:
-    """The node with its operands' new shapes, and with weights of zero for what was added."""
+    """The node with the new shapes of its operands, and zero weights for added channels."""
     inputs = tuple(
         Operand(o.value, program.values[o.value].shape)
         if _padded(o.shape) == program.values[o.value].shape
@@ -98,7 +101,7 @@ def _adapted(program: Program, node: Node) -> Node:
 
 
 def _more_channels(requant: Requant, channels: int) -> Requant:
-    """Channels that keep the promise of Requant.simple."""
+    """`requant` with added channels that keep Requant.simple true."""
     added = (0, channels - len(requant.bias))
     return replace(
         requant,

@@ -1,6 +1,6 @@
-"""TensorFlow Lite's integer arithmetic, for everything that can be computed before the target runs.
+"""TensorFlow Lite's integer arithmetic, for everything that can be computed at compile time.
 
-Multipliers come out as (multiplier, shift): real = multiplier * 2^(shift - 31).
+Multipliers are pairs (multiplier, shift): real = multiplier * 2^(shift - 31).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ ALL_INT8 = np.arange(-128, 128, dtype=np.int64)
 
 
 def wrap32(values: Any) -> Int64Array:
-    """What an int32 register keeps of `values`."""
+    """`values` wrapped to int32, as in a register."""
     return np.asarray(values, np.int64).astype(np.int32).astype(np.int64)
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A real factor as 31-bit significand and exponent; factors below 2^-31 become zero."""
+    """A real factor as a 31-bit multiplier and a shift; factors below 2^-31 become zero."""
     if real == 0.0:
         return 0, 0
     fraction, shift = math.frexp(real)
@@ -35,7 +35,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def high_multiply(a: Any, b: Any, bits: int = 32) -> Int64Array:
-    """2ab / 2^bits, rounded half up, saturated where both are the lowest value."""
+    """2ab / 2^bits, rounded half up, saturated if both are the lowest value."""
     lowest, highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
     product = (a * b + (1 << (bits - 2))) >> (bits - 1)
@@ -53,7 +53,7 @@ def rounding_shift_right(values: Any, shift: Any) -> Int64Array:
 
 
 def multiply(values: Any, multiplier: Any, shift: Any) -> Int64Array:
-    """int32 `values` times a (multiplier, shift): TensorFlow Lite's double rounding."""
+    """int32 `values` times a (multiplier, shift), with TensorFlow Lite's two roundings."""
     shift = np.asarray(shift, np.int64)
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     shifted = wrap32(np.asarray(values, np.int64) << left)
@@ -66,7 +66,7 @@ def to_int8(values: Any, low: int = -128, high: int = 127) -> Table:
 
 
 def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int] | None:
-    """The int8 range a fused activation leaves, or None for an activation we do not know."""
+    """The int8 range of a fused activation, or None for an unknown activation."""
 
     def quantized(real: float) -> int:
         # float32 division, halves away from zero, as in the interpreter
@@ -88,14 +88,14 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
 
 
 def clamp_table(low: int, high: int) -> Table | None:
-    """A clamp as a table; None where it changes nothing."""
+    """A clamp as a table; None if it changes nothing."""
     if (low, high) == (-128, 127):
         return None
     return np.minimum(np.maximum(ALL_INT8, low), high).astype(np.int8)
 
 
 def compose(first: Table | None, second: Table | None) -> Table | None:
-    """The table that does `first`, then `second`; None is identity."""
+    """The table that applies `first`, then `second`; None is the identity."""
     if first is None or second is None:
         return second if first is None else first
     return second[first.astype(np.int64) + 128]
@@ -104,7 +104,7 @@ def compose(first: Table | None, second: Table | None) -> Table | None:
 def hard_swish_table(
     in_scale: float, in_zero_point: int, out_scale: float, out_zero_point: int
 ) -> Table | None:
-    """x * relu6(x + 3) / 6 in the interpreter's 16-bit steps; None where it refuses the scales."""
+    """x * relu6(x + 3) / 6 in the interpreter's 16-bit arithmetic; None if it refuses the scale."""
     hires = np.float32(1.0 / 128.0) * np.float32(in_scale)
     with np.errstate(over="ignore"):
         out_factor = float(hires / np.float32(out_scale))
@@ -131,7 +131,7 @@ def hard_swish_table(
 
 
 def _rounding_shift_right16(values: Int64Array, shift: int) -> Int64Array:
-    """rounding_shift_right in int16 registers, where the mask of a shift above 15 becomes -1."""
+    """rounding_shift_right in int16 registers, in which the mask for a shift above 15 is -1."""
     if shift <= 15:
         return rounding_shift_right(values, shift)
     return (values >> shift) + (values > -1 + (values < 0))

@@ -1,4 +1,4 @@
-"""Per-channel requantization as the kernels take it, in the shape that runs fastest."""
+"""Per-channel requantization for the kernels, in the form that runs fastest."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def requantization(
 ) -> Requantized:
     """Fold the input's zero point into the bias; bring channels into simple form if possible.
 
-    `weights` are [channels, depth]; `factors` say what an accumulator is worth in output steps.
-    A channel whose output is the same for every input (a dead one, whose tiny scale saturates its
-    bias) is rewritten to weights of zero and a bias that says so: one dead channel must not make a
+    `weights` are [channels, depth]; `factors` are one unit of the accumulator in output steps. A
+    channel whose output is the same for every input (a dead channel, whose tiny scale saturates its
+    bias) gets zero weights and a bias that gives this output: one dead channel must not make a
     whole layer slow.
     """
     weights = weights.copy()
@@ -49,7 +49,7 @@ def requantization(
         scaled = quantize.multiply(quantize.wrap32(accumulator), multiplier, shift)
         return quantize.to_int8(quantize.wrap32(scaled + out_zero_point))
 
-    # Monotonic only while nothing wraps.
+    # The output is monotonic only if no value wraps.
     left = np.maximum(shift, 0)
     small = np.maximum(np.abs(highest), np.abs(lowest)) < (np.int64(1) << 31) >> left
     low_output = output(lowest)

@@ -1,5 +1,5 @@
-"""Where to cut the network into steps: the cuts that need the smallest arena, and among those the
-ones with the fewest kernel calls."""
+"""Cut the network into steps, such that the arena is smallest, and among such cuts the number of
+kernel calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def schedule(program: Program, core: str, fusions: frozenset[str]) -> list[AotSt
     least = [0] * (count + 1)
     for end in range(1, count + 1):
         least[end] = min(max(least[s.first], s.plan.size) for s in options[end])
-    # end → the calls of the cheapest cuts up to there, and the cuts
+    # end → the kernel calls of the cheapest steps up to there, and these steps
     cheapest: dict[int, tuple[int, list[AotStep]]] = {0: (0, [])}
     for end in range(1, count + 1):
         fitting = [s for s in options[end] if s.plan.size <= least[count] and s.first in cheapest]
@@ -47,7 +47,7 @@ def _candidates(builder: StepBuilder, first: int, end: int) -> list[AotStep]:
 
 
 def arena_plan(program: Program, steps: list[AotStep]) -> tuple[Plan, int]:
-    """Offsets of every place (step i's scratch is named -1 - i), and the least size possible."""
+    """Offsets of every place (step i's scratch is named -1 - i), and a lower bound of the size."""
     spans: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
     overlays = []

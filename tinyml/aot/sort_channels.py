@@ -1,9 +1,9 @@
-"""Channels inside the network in another order: alike ones side by side.
+"""Reorder channels inside the network, so that similar ones are neighbors.
 
-The lanes of firmware/lib/kernels/pie round sixteen neighbors with one shift and as many digits as
-the widest sum needs. Nothing outside sees the order of a hidden value's channels, so those of a
-depthwise convolution are sorted by what a sum is worth in output steps, and the convolutions around
-it are rewritten to it.
+The lanes of firmware/lib/kernels/pie round sixteen neighbors with one shift, and as many digits as
+the widest sum needs. The order of channels inside the network does not change its output. So the
+channels of a depthwise convolution are sorted by their requantization factors, and the weights of
+the convolutions around it are reordered to match.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Order = npt.NDArray[np.intp]
 
 
 def sort_channels(program: Program) -> None:
-    """Sort the channels of every depthwise convolution's values, where they are free."""
+    """Sort the channels of every depthwise convolution whose order is not fixed."""
     orders: dict[int, Order] = {}
     for values in free_channels(program):
         for node in program.nodes:
@@ -30,7 +30,7 @@ def sort_channels(program: Program) -> None:
 
 
 def _order(node: Node) -> Order:
-    """Rising factors; channels that are the same for every input come last, as they suit any."""
+    """By rising factors. Channels with a constant output come last, as they fit any group."""
     assert isinstance(node.work, Conv)
     requant = node.work.requant
     factor = requant.multiplier * 2.0 ** (requant.shift - 31)

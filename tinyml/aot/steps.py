@@ -1,7 +1,7 @@
-"""One step of the generated code: the nodes it runs, row by row, and the memory that takes.
+"""One step of the generated code: the nodes that it runs, row by row, and the memory it needs.
 
-A streamed step makes, for each output row of its last node, just those rows of the nodes before it
-that are still missing. What lies between them needs a ring of a few rows, not a whole tensor.
+For each output row of its last node, a streamed step computes those rows of the earlier nodes that
+are still missing. The tensors between its nodes need a ring of a few rows, not their whole size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tinyml.aot.memory import Buffer, Overlay, Plan, place
 from tinyml.aot.pack import scratch_bytes
 
 SCRATCH = -1  # the name of a step's scratch among its buffers
-STREAM_COST = 4  # kernel calls a streamed step must save to be worth its loop
+STREAM_COST = 4  # the loop of a streamed step costs as much as this many kernel calls
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AotStep:
     first: int
     end: int
     streamed: bool
-    # node → (a, b): after row y of the last node, a * y + b rows of this one are made
+    # node → (a, b): after row y of the last node, a * y + b rows of this node are done
     targets: dict[int, tuple[int, int]] = field(default_factory=dict)
     rings: dict[int, int] = field(default_factory=dict)  # place inside the step → rows it has
     overlays: list[Overlay] = field(default_factory=list)
@@ -42,19 +42,19 @@ class AotStep:
 
     @cached_property
     def plan(self) -> Plan:
-        """The smallest arena this step can run in, the rest of the network aside."""
+        """The smallest arena in which this step alone can run."""
         return place(self.buffers, self.overlays)
 
 
 def rows_of(program: Program, node: Node) -> int:
-    """Rows a node runs through."""
+    """The number of rows that a node computes."""
     if node.kind == "sum":
         return node.inputs[0].shape.height
     return program.values[node.output].shape.height
 
 
 def rows_read(node: Node, operand: Operand, row: int) -> range:
-    """Rows of `operand` that making row `row` takes."""
+    """The rows of `operand` that are needed for row `row`."""
     height = operand.shape.height
     if (window := window_of(node.work)) is not None:
         top = row * window.stride_height - window.pad_top
@@ -103,7 +103,7 @@ class StepBuilder:
         return step
 
     def streamed(self, first: int, end: int) -> AotStep | None:
-        """Nodes first … end - 1 row by row; None where they cannot run so."""
+        """Nodes first … end - 1, row by row; None if they cannot run in this way."""
         nodes = self.program.nodes
         inside = {nodes[i].output: i for i in range(first, end)}
         sums = {nodes[i].sums for i in range(first, end)}
@@ -114,14 +114,14 @@ class StepBuilder:
         for index in range(end - 1, first - 1, -1):
             node = nodes[index]
             if index not in step.targets or is_whole(node, node.inputs[0]):
-                return None  # nothing here reads it, or it needs a whole tensor
+                return None  # no node of the step reads it, or one needs the whole tensor
             if node.kind == "sum" and index != end - 1:
                 return None
             a, b = step.targets[index]
             for operand in node.inputs:
                 reshaped = operand.shape != self.program.values[operand.value].shape
                 if operand.value in sums or (reshaped and end - first > 1):
-                    return None  # rows of one shape say nothing about rows of another
+                    return None  # rows of different shapes do not correspond
                 maker = inside.get(operand.value)
                 if maker is None:
                     continue
@@ -155,7 +155,7 @@ class StepBuilder:
         return events
 
     def _complete(self, step: AotStep, events: list[Event]) -> bool:
-        """Whether every row that later steps read is made."""
+        """Whether every row that later steps read is computed."""
         made = {e.node: e.end for e in events}
         return all(
             made.get(i, 0) == rows_of(self.program, self.program.nodes[i])
@@ -186,7 +186,7 @@ class StepBuilder:
         return True
 
     def _finish(self, step: AotStep, events: list[Event]) -> None:
-        """Work out rings, overlays and the buffers alive."""
+        """Compute rings, overlays and the buffers that are alive."""
         program = self.program
         touched = self._touched(step, events)
         alive = [
@@ -245,7 +245,7 @@ class StepBuilder:
             and program.values[p].item_bytes == 1
         ]
         for source in dying:
-            # Bytes of source from here on are still needed, at each event.
+            # For each event: the position in source from which bytes are still needed.
             needed = [program.values[source].size] * (len(events) + 1)
             row_bytes = program.values[source].row_bytes
             for at, rows, time in touched:
@@ -267,7 +267,7 @@ class StepBuilder:
 
 
 def _ring_rows(touches: list[range]) -> int:
-    """Rows between the newest touched so far and the oldest still to be touched, at most."""
+    """The largest distance between the newest row touched so far and the oldest still needed."""
     spans = [r for r in touches if len(r)]
     oldest = [0] * len(spans)
     low = 1 << 30

@@ -1,4 +1,4 @@
-"""Pointwise operators of other people's models as 256-byte tables, and softmax's exponentials."""
+"""Pointwise operators as 256-byte tables, and the exponentials of softmax."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Affine = tuple[float, int]  # scale and zero point
 
 
 def requantize_table(source: Affine, result: Affine) -> Table | None:
-    """QUANTIZE from int8 to int8; None where the factor shifts int32 out of its register."""
+    """QUANTIZE from int8 to int8; None if the factor shifts int32 out of its register."""
     multiplier = _multiplier(source[0] / result[0])
     if multiplier is None:
         return None
@@ -23,7 +23,7 @@ def requantize_table(source: Affine, result: Affine) -> Table | None:
 
 
 def relu_table(source: Affine, result: Affine) -> Table | None:
-    """RELU as an operator of its own."""
+    """RELU as a separate operator."""
     multiplier = _multiplier(_float32_ratio(source[0], result[0]))
     if multiplier is None:
         return None
@@ -48,7 +48,7 @@ def leaky_relu_table(alpha: float, source: Affine, result: Affine) -> Table | No
 
 def logistic_table(source: Affine) -> Table:
     """The output's scale is 1/256 and its zero point -128, whatever the file says."""
-    # From 2^31 on every value but 0 is outside the radius.
+    # From 2^31 on, every value except 0 is outside the radius.
     multiplier = quantize.quantize_multiplier(min(source[0] * (1 << 27), float(1 << 31)))
     value = ALL_INT8 - source[1]
     radius = _input_radius(4, multiplier[1])
@@ -61,9 +61,9 @@ def logistic_table(source: Affine) -> Table:
 def softmax_exponentials(beta: float, scale: float) -> Int64Array | None:
     """[256]: exp(-beta * scale * d) in Q0.31 for d = maximum - value, 0 where it is negligible.
 
-    None where the interpreter refuses the scale: it is then too small for its fixed point.
+    None if the scale is too small for the interpreter's fixed point, so that it refuses it.
     """
-    # A larger factor cannot change an output: everything below the maximum is zero with it.
+    # A larger factor gives the same outputs: everything below the maximum is zero already.
     real = min(beta * scale * (1 << 26), float((1 << 31) - 1))
     if real <= 1.0:
         return None

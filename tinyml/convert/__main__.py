@@ -29,9 +29,9 @@ from swin2mcu.common.lock import lock_folder
 from tinyml.format.facts import count_macs, count_parameters
 from tinyml.format.tflite import Graph, parse
 
-# onnx2tf fetches this file from the network for image models, unless it lies in its folder.
+# onnx2tf downloads this file for image models, unless it is in the current folder.
 SAMPLE_NAME = "calibration_image_sample_data_20x128x128x3_float32.npy"
-SCALE_TOLERANCE = 1e-6  # relative; the worst allowed between the file and ranges.json
+SCALE_TOLERANCE = 1e-6  # the largest relative difference allowed between the file and ranges.json
 
 
 def convert(run: Path, say: Any = lambda text: None) -> Card:
@@ -88,13 +88,13 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
 
 
 def _of_model(card: Card, sha256: str, facts: dict[str, Any]) -> Card:
-    """The card with what is known of the file; what another model scored on test is dropped."""
+    """The card with the facts of the file. A test score of another file is removed."""
     accuracy = {k: v for k, v in card.accuracy.items() if k != "int8" or card.sha256 == sha256}
     return dataclasses.replace(card, **facts, sha256=sha256, accuracy=accuracy)
 
 
 def read_ranges(path: Path) -> dict[str, Any]:
-    """The record of a ranges.json. Raises UserError when it is missing or no such thing."""
+    """The record of a ranges.json. Raises UserError when it is missing or invalid."""
     try:
         record = read_json(path)
     except FileNotFoundError as error:
@@ -120,7 +120,7 @@ def onnx_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def run_onnx2tf(onnx_path: Path) -> bytes:
-    """The float .tflite that onnx2tf makes, in a process and a folder that hold its noise."""
+    """The float .tflite that onnx2tf makes. Its own process and folder keep its output apart."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         np.save(work / SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
@@ -136,7 +136,7 @@ def run_onnx2tf(onnx_path: Path) -> bytes:
 
 
 def probe_image(shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """Blotches of many sizes, so that no two tensors of a network hold the same values."""
+    """An image of blobs of many sizes, so that no two tensors of a network have equal values."""
     height, width, channels = shape
     random = np.random.default_rng(0)
     image = np.zeros(shape)
@@ -147,7 +147,7 @@ def probe_image(shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
 
 
 def worst_scale_difference(graph: Graph, ranges: dict[str, Any]) -> float:
-    """Largest relative difference of an activation's scale; infinite where a zero point differs."""
+    """Largest relative difference of an activation's scale; infinite if a zero point differs."""
     worst = 0.0
     for index in (*graph.inputs, *(o.outputs[0] for o in graph.operators)):
         tensor = graph.tensors[index]

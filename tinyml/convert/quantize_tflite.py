@@ -1,10 +1,10 @@
-"""Carry QAT's ranges into a .tflite: match its tensors by value, then rewrite the file as int8.
+"""Write QAT's ranges into a .tflite: match its tensors by value, then rewrite the file as int8.
 
-The converter renames, reorders and transposes as it likes. But each activation of its float file
-still holds the values of some tensor of the ONNX graph, so the same image through both tells which
-is which; a tensor that equals none is an error, not a guess. Every scale, zero point, weight and
-bias is then written from QAT's own, all data inside the flatbuffer: TFLite Micro reads buffers that
-lie outside as not constant and returns garbage.
+The converter renames, reorders and transposes tensors. But each activation of its float file still
+has the values of a tensor of the ONNX graph. So both graphs run on the same image and tensors with
+equal values are matched; a tensor without a match is an error. Then every scale, zero point, weight
+and bias is written from QAT's values. All data stays inside the flatbuffer: TFLite Micro treats
+buffers outside it as not constant and computes wrong results.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ OPERATOR_VERSIONS = {
 }
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 MATCH_TOLERANCE = 1e-3  # of a tensor's largest value; float kernels differ by about 1e-6
-BUFFER_ALIGNMENT = 16  # what the schema asks for; Cortex-M faults on words that are not aligned
+BUFFER_ALIGNMENT = 16  # required by the schema; Cortex-M faults on words that are not aligned
 
 
 def require_supported(graph: Graph) -> None:
-    """Raises UserError naming the first operator that has no place in the int8 file."""
+    """Raises UserError naming the first operator that is not supported in the int8 file."""
     for operator in graph.operators:
         if operator.op not in OPERATOR_VERSIONS:
             raise UserError(
@@ -53,8 +53,9 @@ def match_tensors(
 ) -> dict[int, str]:
     """Activations of the float .tflite → names of ONNX tensors that hold the same values.
 
-    `values` are the .tflite's tensors by index, `named` the ONNX's, for the same input. A RESHAPE's
-    output goes by the name of its input. Raises UserError for a tensor that equals none.
+    `values` holds the tensors of the .tflite by index, `named` those of the ONNX file, for the same
+    input. The output of a RESHAPE gets the name of its input. Raises UserError for a tensor without
+    a match.
     """
     names: dict[int, str] = {}
     free = dict(named)
@@ -80,10 +81,10 @@ def match_tensors(
 def quantize_file(
     model: bytes, graph: Graph, names: dict[int, str], weights: Arrays, ranges: dict[str, Any]
 ) -> bytes:
-    """A float .tflite → the int8 one: the same operators on tensors that are made anew.
+    """A float .tflite → an int8 .tflite: the same operators on new tensors.
 
-    `graph` is `model` as read, `weights` are model.onnx's, `ranges` is the record of ranges.json.
-    Raises UserError when a weight of the file is not the ONNX's.
+    `graph` is the parsed `model`, `weights` are those of model.onnx, `ranges` is the record of
+    ranges.json. Raises UserError when a weight of the file differs from the ONNX file.
     """
     old = schema.ModelT.InitFromPackedBuf(model, 0)
     writer = _Writer()
@@ -113,7 +114,7 @@ def _weights(
     for wanted, index in zip(
         (_layout(weight, operator.op), bias), operator.inputs[1:], strict=True
     ):
-        # A bias of zeros is left out of the float file.
+        # The float file has no tensor for a bias of zeros.
         found = graph.tensors[index].data if index >= 0 else np.zeros_like(wanted)
         if found is None or found.size != wanted.size or _distance(found, wanted) > MATCH_TOLERANCE:
             raise UserError(f"the converter changed the weights of {name}: QAT's do not fit")
@@ -143,7 +144,7 @@ def _distance(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer on a 16-byte boundary; the generated class aligns to single bytes."""
+    """A buffer on a 16-byte boundary; the generated class does not align buffers."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
         if not self.data:
@@ -164,7 +165,7 @@ class _Writer:
     def __init__(self) -> None:
         self.model = schema.ModelT()
         self.model.version = 3
-        # Part of the published files, so its spelling stays.
+        # Part of the published files, so its spelling is kept.
         self.model.description = "int8, ranges of quantisation-aware training"
         self.model.buffers = [_AlignedBuffer()]  # the schema keeps the first one empty
         self.model.operatorCodes = []

@@ -1,4 +1,4 @@
-"""What a .tflite says of itself, and the one place where a card is checked against its file."""
+"""The facts in a .tflite, and the one place where a card is checked against its file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_LABELS_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Facts:
-    """What tools need to know of an image classifier's two ends. uint8 counts as int8 less 128."""
+    """The input and output of an image classifier. uint8 is treated as int8, minus 128."""
 
     input_shape: tuple[int, int, int]
     input_scale: float
@@ -38,7 +38,7 @@ class Facts:
 
 
 def facts_of(graph: Graph, path: Path) -> Facts:
-    """Raises UserError where the file is no 8-bit image classifier of one or three channels."""
+    """Raises UserError if the file is not an 8-bit image classifier of one or three channels."""
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UserError(f"{path} must have one input and one output")
     source, result = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
@@ -71,7 +71,10 @@ def _zero_point(tensor: Tensor) -> int:
 
 
 def open_card(card_path: Path, model_path: Path) -> Card:
-    """The card at `card_path`, found to describe `model_path`. What the file knows, it says."""
+    """The card at `card_path`, after a check that it describes `model_path`.
+
+    Facts that the file contains are taken from the file.
+    """
     card, sha256 = load_card(card_path), sha256_of(model_path)
     if card.sha256 is not None and card.sha256 != sha256:
         raise UserError(f"{card_path} describes another model than {model_path.name}: export again")
@@ -123,7 +126,7 @@ def card_of(model_path: Path, labels: Path | None, contract: str | None) -> Card
 
 
 def contract_of(card: Card) -> InputContract:
-    """How pixels become the input of the card's model."""
+    """The card's input contract: how pixels become the input of its model."""
     ends = card.input_scale, card.input_zero_point, card.input_shape[2]
     return InputContract(card.input_mean, card.input_std, *ends)
 
@@ -155,7 +158,7 @@ def _with_guess(card: Card, path: Path) -> Card:
 
 
 def read_labels(path: Path) -> list[str]:
-    """One class name a line. Raises UserError for a missing file or a name given twice."""
+    """Class names, one per line. Raises UserError for a missing file or a name given twice."""
     try:
         if path.stat().st_size > MAX_LABELS_BYTES:
             raise UserError(f"{path} is too large for a list of class names")
@@ -173,7 +176,7 @@ def _names(text: str, path: Path) -> list[str]:
 
 
 def _labels_inside(path: Path) -> list[str] | None:
-    """The label file that TensorFlow Lite's metadata packs behind a model, as a zip archive."""
+    """The label file in TensorFlow Lite's metadata, a zip archive at the end of the file."""
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
@@ -198,5 +201,5 @@ def count_macs(graph: Graph) -> int:
 
 
 def count_parameters(graph: Graph) -> int:
-    """Weights and biases."""
+    """The number of weights and biases."""
     return sum(t.data.size for t in graph.tensors if t.data is not None and t.scales.size)

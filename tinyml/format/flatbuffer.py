@@ -1,11 +1,11 @@
-"""A bounded walk through a flatbuffer that nobody vouches for: every read is checked.
+"""Read an untrusted flatbuffer: every access is checked.
 
     table  := soffset:i32 (vtable = table - soffset) field…
     vtable := vtable_bytes:u16 table_bytes:u16 field_offset:u16…        (0 = field is absent)
     vector := count:u32 item…    string := vector of bytes    reference := u32, relative to itself
 
-Nothing is copied: vectors come out as views of the file's bytes, so a hostile file in which a
-thousand tables share one vector costs no more memory than an honest one.
+Nothing is copied: vectors are returned as views of the file's bytes. So a malicious file in which a
+thousand tables share one vector needs no more memory than a normal one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 
 class MalformedError(ValueError):
-    """The bytes are no valid flatbuffer. The message says what was being read."""
+    """The bytes are not a valid flatbuffer. The message says what was being read."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Table:
     table_bytes: int
 
     def scalar(self, slot: int, layout: str, default: int) -> int:
-        """The field's value, `layout` being its struct format ("<i", "<b", …)."""
+        """The field's value; `layout` is its struct format ("<i", "<b", …)."""
         at = self._field(slot, struct.calcsize(layout))
         return default if at is None else int(_unpack(self.data, at, layout))
 
     def real(self, slot: int, default: float) -> float:
-        """A float32 field's value. Raises MalformedError where it is no finite number."""
+        """A float32 field's value. Raises MalformedError if it is not a finite number."""
         at = self._field(slot, 4)
         if at is None:
             return default
@@ -54,7 +54,7 @@ class Table:
         return None if at is None else _table_at(self.data, at)
 
     def vector(self, slot: int, dtype: str, limit: int | None = None) -> npt.NDArray[Any] | None:
-        """A vector of scalars as a read-only view. `limit` refuses vectors longer than that."""
+        """A vector of scalars as a read-only view. Raises MalformedError if longer than `limit`."""
         at = self._reference(slot)
         if at is None:
             return None
@@ -64,7 +64,7 @@ class Table:
         return np.frombuffer(self.data, dtype, count, at + 4)
 
     def tables(self, slot: int, limit: int) -> list[Table]:
-        """A vector of tables; an absent one is empty."""
+        """A vector of tables; empty if the field is absent."""
         at = self._reference(slot)
         if at is None:
             return []

@@ -1,4 +1,4 @@
-"""MLPerf Tiny's two vision networks, int8, with random weights: cost does not depend on those.
+"""MLPerf Tiny's two vision networks, int8. Weights are random, as cost does not depend on them.
 
     mlperf-vww   visual wake words: MobileNetV1 0.25 at 96 x 96, 2 classes, 7.49 M MACs
     mlperf-ic    image classification: ResNet with 9 convolutions at 32 x 32, 10 classes, 12.5 M
@@ -23,7 +23,7 @@ PUBLISHED = ("mlperf-vww", "mlperf-ic")
 
 
 class _Net:
-    """The last tensor, its shape and scale, and layers that follow it."""
+    """Builds a network layer by layer; holds the last tensor with its shape and scale."""
 
     def __init__(self, side: int, scale: float) -> None:
         self.noise = np.random.default_rng(0)
@@ -105,6 +105,6 @@ def image_classification() -> bytes:
 
 
 def by_name(name: str) -> bytes | None:
-    """The network of a name in PUBLISHED; None for others."""
+    """The network with a name in PUBLISHED; None for other names."""
     make = {"mlperf-vww": visual_wake_words, "mlperf-ic": image_classification}.get(name)
     return make() if make else None

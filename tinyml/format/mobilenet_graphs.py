@@ -54,7 +54,7 @@ class MobileNet:
         self, size: int, blocks: tuple[Block, ...], features: int, legalized: bool = True
     ) -> None:
         self.noise = np.random.default_rng(0)
-        self.legalized = legalized  # else every gate keeps its multiplication by 1/6
+        self.legalized = legalized  # if not, every gate keeps its multiplication by 1/6
         self.writer = GraphWriter()
         self.side, self.channels, self.scale = size, 3, 1 / 128
         self.x = self.writer.input((1, size, size, 3), self.scale, 0)
@@ -88,7 +88,7 @@ class MobileNet:
         self, shape: tuple[int, ...], depth: int, axis: int = 0
     ) -> tuple[npt.NDArray[np.int8], list[float]]:
         weights = self.noise.integers(-127, 128, shape).astype(np.int8)
-        # Outputs of about two thirds of the range, so that nothing saturates and nothing vanishes.
+        # Outputs use about two thirds of the range, so that they neither saturate nor vanish.
         ordinary = 0.05 / self.scale / (60 * depth**0.5)
         scales = ordinary * (0.7 + 0.6 * self.noise.random(shape[axis]))
         return weights, [float(np.float32(s)) for s in scales]
@@ -162,7 +162,7 @@ def large(size: int, legalized: bool = True) -> bytes:
 
 
 def by_name(name: str, legalized: bool = True) -> bytes | None:
-    """The network a published model's name stands for: small-96, large-224; None for others."""
+    """The network of a published model, by its name (small-96, large-224); None for other names."""
     family, _, size = name.partition("-")
     make = {"small": small, "large": large}.get(family)
     return make(int(size), legalized) if make and size.isdecimal() else None

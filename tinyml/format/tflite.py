@@ -1,4 +1,4 @@
-"""Read a .tflite file into plain values, trusting none of its bytes."""
+"""Read a .tflite file into plain values. The file is untrusted: everything is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_ITEMS = 1 << 16  # tensors, buffers or operators; real networks have a few h
 MAX_RANK = 8
 MAX_OPERANDS = 64
 
-# TensorType of the schema; types without fixed-size elements have no data here.
+# TensorType of the schema. Types without fixed-size elements are not listed.
 DTYPES = {
     0: "float32",
     1: "float16",
@@ -35,7 +35,7 @@ DTYPES = {
     16: "uint16",
 }
 
-# BuiltinOperator of the schema: what TensorFlow Lite Micro has, and a few that people bring along.
+# BuiltinOperator of the schema: those of TensorFlow Lite Micro, and a few others that files use.
 OPERATORS = {
     0: "ADD",
     1: "AVERAGE_POOL_2D",
@@ -187,7 +187,7 @@ _OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, float]]]] = {
 }
 
 
-# eq=False: arrays do not compare to one bool, and two reads of a file are two graphs.
+# eq=False: comparing arrays does not give one bool.
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """One tensor. Quantized: real = scale * (value - zero_point), per tensor or per channel."""
@@ -197,10 +197,10 @@ class Tensor:
     shape: tuple[int, ...]
     dtype: str  # numpy's name
     scales: npt.NDArray[np.float32]  # none, one, or one per index of `quantized_dimension`
-    zero_points: npt.NDArray[np.int64]  # as many as scales
+    zero_points: npt.NDArray[np.int64]  # as many as there are scales
     quantized_dimension: int
     data: npt.NDArray[Any] | None  # of a constant, in its shape; a view of the file
-    dynamic: bool  # the file leaves a dimension other than the batch open until run time
+    dynamic: bool  # a dimension other than the batch is unknown until run time
 
     def __str__(self) -> str:
         return f"tensor {self.index} {self.name!r}"
@@ -208,7 +208,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator; inputs and outputs are tensor indices, -1 where an optional one is left out."""
+    """One operator. Inputs and outputs are tensor indices, or -1 for an absent optional input."""
 
     index: int
     op: str
@@ -231,7 +231,7 @@ class Graph:
 
 
 def read(path: Path) -> Graph:
-    """Read a .tflite file. Raises UserError for anything that is not a well-formed one."""
+    """Read a .tflite file. Raises UserError for any other or malformed file."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UserError(
@@ -271,7 +271,7 @@ def parse(data: bytes) -> Graph:
 
 
 def _named(subject: str, reader: Any, *arguments: Any) -> Any:
-    """What `reader` returns; its errors say what they are about."""
+    """Call `reader`, and add `subject` to the message of its errors."""
     try:
         return reader(*arguments)
     except MalformedError as error:
@@ -279,7 +279,7 @@ def _named(subject: str, reader: Any, *arguments: Any) -> Any:
 
 
 def _operator_name(code: Table) -> str:
-    # The first field is a byte and was outgrown; files carry the larger of the two.
+    # The older field is a byte and became too small; the larger number is the right one.
     number = max(code.scalar(0, "<b", 0), code.scalar(3, "<i", 0))
     return OPERATORS.get(number, f"BUILTIN_{number}")
 
@@ -296,7 +296,7 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     raw_shape = table.vector(0, "<i4", MAX_RANK)
     shape = () if raw_shape is None else tuple(int(n) for n in raw_shape)
     signature = table.vector(7, "<i4", MAX_RANK)
-    # An open batch is 1: it is what the interpreter runs, and `shape` has it so.
+    # An unknown batch is 1, as in `shape` and as the interpreter runs it.
     dynamic = any(n < 0 for n in shape) or (
         signature is not None and bool((signature[1:] < 0).any())
     )
@@ -320,7 +320,7 @@ def _quantization(
     zero_points = table.vector(3, "<i8")
     if zero_points is None or not zero_points.size:
         zero_points = np.broadcast_to(np.int64(0), scales.shape)
-    # Of a bias, older converters name the weights' dimension; a vector has only one.
+    # For a bias, older converters store the dimension of the weights, but a vector has only one.
     dimension = 0 if len(shape) == 1 else table.scalar(6, "<i", 0)
     if scales.size > 1 and not (0 <= dimension < len(shape) and shape[dimension] == scales.size):
         raise MalformedError(f"{scales.size} scales do not match dimension {dimension} of {shape}")
@@ -332,7 +332,7 @@ def _quantization(
 
 
 def _buffer(table: Table, buffers: list[Table]) -> npt.NDArray[np.uint8] | None:
-    """The tensor's bytes, inside the flatbuffer or after it, or None where it has none."""
+    """The tensor's bytes, inside the flatbuffer or after it; None if it has no data."""
     index = table.scalar(2, "<I", 0)
     if table.scalar(10, "<I", 0):
         raise MalformedError("its data lies in another file")
@@ -342,7 +342,7 @@ def _buffer(table: Table, buffers: list[Table]) -> npt.NDArray[np.uint8] | None:
         return None
     inline = buffers[index].vector(0, "u1")
     offset, size = buffers[index].scalar(1, "<Q", 0), buffers[index].scalar(2, "<Q", 0)
-    if offset > 1:  # 1 is the schema's mark for "to be filled in"
+    if offset > 1:  # in the schema, 1 means "to be filled in"
         if offset + size > len(table.data):
             raise MalformedError(f"buffer {index} lies outside the file: it was cut off")
         return np.frombuffer(table.data, "u1", size, offset)

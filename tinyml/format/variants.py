@@ -1,7 +1,7 @@
-"""Variants of an int8 .tflite, for runtimes that do not take it and for comparison.
+"""Variants of an int8 .tflite, for runtimes without int8 inputs and for comparison.
 
-with_float_ends:  QUANTIZE → the int8 model, unchanged → DEQUANTIZE  (browsers take no int8)
-dequantized:      the same operators and weights in float32          (what int8 costs or saves)
+with_float_ends:  QUANTIZE → the int8 model, unchanged → DEQUANTIZE  (for browsers)
+dequantized:      the same operators and weights in float32          (to compare cost with int8)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ QUANTIZE_VERSION, DEQUANTIZE_VERSION = 1, 2
 
 
 def with_float_ends(model: bytes) -> bytes:
-    """The int8 model with float32 at both ends; everything between is byte for byte the same."""
+    """The int8 model with float32 input and output; the operators between them are unchanged."""
     parsed = _parse(model)
     graph = parsed.subgraphs[0]
     taken, given = int(graph.inputs[0]), int(graph.outputs[0])
@@ -34,7 +34,7 @@ def with_float_ends(model: bytes) -> bytes:
 
 
 def dequantized(model: bytes) -> bytes:
-    """The network an int8 model stands for: real weights = scale · (stored - zero point)."""
+    """An int8 model as a float model: real weights = scale · (stored - zero point)."""
     parsed = _parse(model)
     graph = parsed.subgraphs[0]
     kept = {int(i) for op in graph.operators if _is_shape_reader(parsed, op) for i in op.inputs[1:]}
@@ -45,7 +45,7 @@ def dequantized(model: bytes) -> bytes:
         if stored is not None and len(stored):
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(_real_values(tensor, bytes(stored)).tobytes(), np.uint8)
-            parsed.buffers.append(buffer)  # never in place: tensors may share a buffer
+            parsed.buffers.append(buffer)  # a new buffer, because tensors may share one
             tensor.buffer = len(parsed.buffers) - 1
         tensor.type = schema.TensorType.FLOAT32
         tensor.quantization = None
@@ -68,7 +68,7 @@ def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.floa
 
 
 def _is_shape_reader(model: Any, operator: Any) -> bool:
-    """MEAN's axes and RESHAPE's shape are int32 too, but not quantized."""
+    """Whether the operator has an int32 input that is not quantized: axes of MEAN, or a shape."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode) in (
         schema.BuiltinOperator.MEAN,
@@ -85,7 +85,7 @@ def _parse(model: bytes) -> Any:
         raise UserError(f"not a .tflite model: {error}") from error
     if len(ends) != 2 or any(end.type != schema.TensorType.INT8 for end in ends):
         raise UserError("not an int8 model with one input and one output")
-    parsed.signatureDefs = None  # they would name the old ends
+    parsed.signatureDefs = None  # they name the old input and output
     return parsed
 
 

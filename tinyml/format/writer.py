@@ -1,4 +1,4 @@
-"""Writes int8 .tflite files operator by operator: networks that nobody trained or converted."""
+"""Write int8 .tflite files operator by operator, for networks without training or conversion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated
 
-schema = schema_py_generated  # of .tflite's FlatBuffer; others take it from here
+schema = schema_py_generated  # of .tflite files; other modules import it from here
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 UINT8 = schema.TensorType.UINT8
 ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
@@ -228,7 +228,7 @@ class GraphWriter:
         return self.operator(op, [x], output)
 
     def finish(self, output: int, change: Callable[[Any], None] | None = None) -> bytes:
-        """The file. `change` may break the model first, for tests of bad input."""
+        """The bytes of the file. `change` may modify the model first, for tests of bad input."""
         self.graph.outputs = [output]
         if change is not None:
             change(self.model)

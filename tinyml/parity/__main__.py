@@ -1,12 +1,12 @@
-"""The same images through every form of a model, each compared: `python -m tinyml.parity RUN`.
+"""Run the same images through every form of a model and compare: `python -m tinyml.parity RUN`.
 
     torch float → legalized → QAT's weights → fake-quantized → exact integers
                               QAT's weights → ONNX → float .tflite
     exact integers = TFLite Micro = generated C, byte for byte
-    LiteRT's reference kernels: 1 LSB an operator on equal inputs, agreement from end to end
+    LiteRT's reference kernels: 1 LSB per operator on equal inputs, agreement from end to end
 
-compare.py says what is measured and stages.py what each stage must keep. Writes RUN/parity.json. A
-look at test is written down, and one at all of it becomes the card's "int8" accuracy.
+compare.py defines the figures and stages.py the limit of each stage. Writes RUN/parity.json. Scores
+on test are logged; a score on the whole test split becomes the card's "int8" accuracy.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
 
 
 def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
-    """Log scores on test in RUN/test_access.jsonl; one on the whole of it goes into the card."""
+    """Log scores on test in RUN/test_access.jsonl; a score on all of it goes into the card."""
     if record["split"] != "test":
         return
     top1 = {r["name"]: r["top1"] for r in record["stages"]}
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a converted run or a zoo entry")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="val")
-    parser.add_argument("--limit", type=int, help="at most so many images, spread over the split")
+    parser.add_argument("--limit", type=int, help="use at most N images, spread evenly")
     parser.add_argument("--json", action="store_true", help="print the record instead of tables")
     arguments = parser.parse_args(argv)
 

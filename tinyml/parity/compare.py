@@ -1,4 +1,4 @@
-"""Run all stages on the same pixels and measure how far each is from the one it must equal.
+"""Run all stages on the same pixels, and measure how much each differs from its reference stage.
 
     max_difference      largest difference of a logit, in `unit`
     relative_max        the same as a share of the logits' scale
@@ -6,10 +6,10 @@
     top1_agreement      share of images with the same top class
     decided_agreement   the same among the images that the other stage decides clearly
 
-The logits' scale is the root mean square of (logit - mean of the image's logits): a network that is
-trained longer has larger logits and larger rounding errors, and neither is a fault. Where two
-classes are nearly equal, a right rounding may swap them, so a bound on agreement counts only images
-whose best logit leads by DECIDED of the scale.
+The logits' scale is the root mean square of (logit - mean of the image's logits). It is used since
+longer training gives larger logits and larger rounding errors, and neither is a fault. If two
+classes are nearly equal, correct rounding may swap them. So a bound on agreement counts only images
+whose best logit is ahead by DECIDED times the scale.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.progress import Progress
 from tinyml.parity.record import misses
 from tinyml.parity.stages import ALL_ROUNDED, Stage
 
-BATCH = 16  # images between two moves of the progress bar
+BATCH = 16  # images between two updates of the progress bar
 DECIDED = 1.0
 
 Logits = npt.NDArray[Any]
@@ -36,7 +36,7 @@ def compare_stages(
     output_scale: float,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """One record for each stage, in their order, and one from the first to the last."""
+    """One record for each stage, in their order, and one that compares the last with the first."""
     logits: dict[str, Logits] = {}
     records = []
     for stage in stages:
@@ -62,7 +62,7 @@ def record_of(
     labels: npt.NDArray[np.int64] | None,
     output_scale: float,
 ) -> dict[str, Any]:
-    """What parity.json says of one stage. A stage compared with none has no figures to hold."""
+    """The record of one stage in parity.json. A stage without a reference has no limits."""
     record: dict[str, Any] = {"name": stage.name, "against": stage.against, "images": len(own)}
     if labels is not None:
         record["top1"] = float((own.argmax(1) == labels).mean())
@@ -70,7 +70,7 @@ def record_of(
         return record
     figures = measure(own, other)
     if stage.unit == "lsb":
-        # A whole number of steps comes back from real values with float's noise on it.
+        # The whole number of steps, without the float error of the real values.
         figures["max_difference"] = round(figures["max_difference"] / output_scale, 3)
     record |= figures | {"unit": stage.unit, "limits": stage.limits}
     return record | {"holds": not misses(record)}
@@ -86,7 +86,7 @@ def measure(own: Logits, other: Logits) -> dict[str, Any]:
     return {
         "top1_agreement": float(same.mean()),
         "decided_images": int(decided.sum()),
-        # Nothing decided is nothing to disagree on: the other figures judge such a network.
+        # Without decided images there is nothing to count; then only the other figures matter.
         "decided_agreement": float(same[decided].mean()) if decided.any() else 1.0,
         "max_difference": float(difference.max()),
         "relative_max": float(difference.max() / scale),
@@ -95,7 +95,7 @@ def measure(own: Logits, other: Logits) -> dict[str, Any]:
 
 
 def logits_scale(logits: Logits) -> float:
-    """Root mean square about each image's mean; above zero even where all logits are equal."""
+    """Root mean square around each image's mean; above zero even if all logits are equal."""
     wide = logits.astype(np.float64)
     spread = float(np.sqrt(((wide - wide.mean(axis=1, keepdims=True)) ** 2).mean()))
     return max(spread, 1e-3 * float(np.abs(wide).max()), 1e-9)

@@ -1,8 +1,8 @@
-"""Operator by operator: LiteRT's reference kernels against two simulations on the very same inputs.
+"""Compare LiteRT's reference kernels with two simulations, operator by operator on equal inputs.
 
-Each operator of the network is computed from the tensors that LiteRT gave it, once in float
-arithmetic and once in exact mode's integers, which are TFLite Micro's. So another implementation's
-rounding is bounded where it arises, by one step, and not after it has grown through the network.
+Each operator of the network is computed on LiteRT's own input tensors, once in float arithmetic and
+once in exact mode's integers, which are TFLite Micro's. So the rounding of LiteRT's kernels is
+bounded at each operator, by one step, and not after it has grown through the network.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def compare_operators(run: Path, pixels: Iterable[npt.NDArray[np.uint8]]) -> dic
     """Operator → {"elements", "off", "max_lsb", "off_exact", "max_lsb_exact"}.
 
     "off" is the share of elements that differ from float arithmetic, "off_exact" from exact mode.
-    The file may lack a MEAN over one pixel, which the converter drops: its input stands for it.
-    Raises UserError where the file lacks another tensor of the network.
+    The converter removes a MEAN over one pixel; then its input is used instead. Raises UserError
+    where the file lacks another tensor of the network.
     """
     import torch
 

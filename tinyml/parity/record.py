@@ -1,4 +1,4 @@
-"""parity.json: reading it, also as earlier versions wrote it, and what in it does not hold."""
+"""Read parity.json, also of earlier versions, and list the limits that it does not keep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARLIER_NAMES = {"quantised-weights": "quantized-weights", "fake-quantised": "fa
 
 
 def read_parity(path: Path) -> dict[str, Any]:
-    """The record of a parity.json in today's words. Raises UserError when it is none."""
+    """The record of a parity.json in today's format. Raises UserError for other files."""
     try:
         record = read_json(path)
     except (OSError, ValueError) as error:
@@ -40,7 +40,7 @@ def read_parity(path: Path) -> dict[str, Any]:
 
 
 def _is_stage(value: Any) -> bool:
-    """A stage of which all can be shown, with a figure for each of its limits."""
+    """Whether `value` is a valid stage, with a figure for each of its limits."""
     numbers = ("top1", "top1_agreement", "max_difference", "relative_rms")
     if not _has(value, ("name", "against", "unit"), ("images",), numbers):
         return False
@@ -60,7 +60,7 @@ def _has(
     counts: Sequence[str] = (),
     numbers: Sequence[str] = (),
 ) -> bool:
-    """Whether it is an object in which each of these, where it is there, is of its kind."""
+    """Whether `value` is an object whose fields, if present, have the right type."""
     return (
         isinstance(value, dict)
         and all(isinstance(value.get(key) or "", str) for key in texts)
@@ -74,12 +74,12 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Infinite and not-a-number too: a broken model's difference is, and keeps no limit."""
+    """Whether `value` is a number; inf and nan too, since a broken model gives them."""
     return type(value) is float or (type(value) is int and abs(value) < 2**48)
 
 
 def _translated(stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage as earlier versions wrote it: one limit, or none, and the first against itself."""
+    """A stage of an earlier version, which has at most one limit, in today's format."""
     stage = dict(stage)
     for key in ("name", "against"):
         stage[key] = EARLIER_NAMES.get(stage.get(key) or "", stage.get(key) or "")
@@ -87,13 +87,13 @@ def _translated(stage: dict[str, Any]) -> dict[str, Any]:
     if not stage["against"]:
         kept = ("name", "against", "images", "top1")
         return {key: stage[key] for key in kept if key in stage}
-    # The bound on LiteRT's logits was no check: its kernels round in another way.
+    # The old bound on LiteRT's logits is ignored: its kernels round differently.
     bounded = limit is not None and not stage["name"].startswith("litert")
     return stage | {"limits": {"max_difference": limit} if bounded else {}}
 
 
 def broken(record: dict[str, Any]) -> list[str]:
-    """What does not hold, one line each."""
+    """One line for each limit that is not kept."""
     lines = [line for stage in record["stages"] for line in misses(stage)]
     for operator, entry in record.get("operators", {}).items():
         for figure, what in (("max_lsb", "float arithmetic"), ("max_lsb_exact", "exact integers")):
@@ -108,7 +108,7 @@ def misses(record: dict[str, Any]) -> list[str]:
     for figure, limit in record.get("limits", {}).items():
         value = record[figure]
         least = figure in AT_LEAST
-        # A figure that is not a number keeps no limit.
+        # nan keeps no limit.
         if (value >= limit) if least else (value <= limit):
             continue
         unit = f" {record['unit']}" if figure == "max_difference" else UNITS.get(figure, "")

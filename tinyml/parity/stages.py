@@ -1,4 +1,4 @@
-"""The stages of the chain: each a way to run one model, from the trained float network to its C."""
+"""The stages of the chain: all forms of one model, from the trained float network to its C code."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tinyml.runtimes.tflite_micro import Micro
 
 INT8_STAGE = "tflite-micro"  # its logits are the board's
 
-# What a stage must keep of the one it is compared with (compare.py says how each is measured).
-# docs/PARITY.md gives the reasons, and the worst of each figure over many small trainings.
+# How much a stage may differ from the one it is compared with; compare.py defines the figures.
+# docs/PARITY.md gives the reasons, and the worst value of each figure over many small trainings.
 Limits = dict[str, float]
 SAME_BYTES: Limits = {"max_difference": 0}
 SAME_FUNCTION: Limits = {"relative_max": 1e-4}  # float32 rounds differently in another order
 # Rounding to int8 changes the function a little.
 ROUNDED: Limits = {"relative_rms": 0.5, "decided_agreement": 0.9}
 # Three roundings in a row: independent errors of 0.5 each have an rms of 0.5 x sqrt(3) = 0.87, and
-# 0.9 of 0.9 of 0.9 of the images, 0.73, keep their class. A stricter bound fails right models.
+# 0.9 x 0.9 x 0.9 = 0.73 of the images keep their class. Stricter bounds would reject good models.
 ALL_ROUNDED: Limits = {"relative_rms": 0.87, "decided_agreement": 0.7}
-# Another implementation, whose single steps of rounding grow on the way: no bound on its logits.
-# operators.py bounds it operator by operator.
+# For another implementation, differences of one rounding step grow through the network, so its
+# logits have no bound. operators.py bounds it operator by operator.
 OTHER_KERNELS: Limits = {"decided_agreement": 0.9}
 
 Pixels = npt.NDArray[np.uint8]
@@ -42,20 +42,20 @@ Run = Callable[[Pixels], npt.NDArray[Any]]  # pixels (N, h, w, 3) → real logit
 
 @dataclass(frozen=True)
 class Stage:
-    """One way to run the model, and the stage whose answers it is compared with."""
+    """One form of the model, and the stage whose logits it is compared with."""
 
     name: str
-    against: str  # "" where there is none
+    against: str  # name of that stage; "" if there is none
     unit: Literal["lsb", "logit"]  # of max_difference
     run: Run
     limits: Limits = field(default_factory=dict)
 
 
 def make_stages(run: Path, work: Path) -> list[Stage]:
-    """All stages that the files of a run folder allow; C is built in `work`.
+    """All stages for which a run folder has the files; C is built in `work`.
 
-    A folder without the trained weights (a zoo entry) has the int8 stages alone. Raises UserError
-    when there is no int8 model, or it is not the card's.
+    A folder without the trained weights (a zoo entry) has only the int8 stages. Raises UserError
+    when there is no int8 model, or when it is not the card's.
     """
     path = run / "model_int8.tflite"
     card = load_card(run / "card.json")

@@ -18,11 +18,11 @@ from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import Graph
 
 LIBRARIES = FIRMWARE / "lib"
-# Linux alone links a library with names missing unless it is told not to.
+# Linux needs an option to report undefined names when it links a library; others report them.
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared") + (
     ("-Wl,-z,defs",) if sys.platform == "linux" else ()
 )
-# What every x86-64 has are vectors of 16 bytes; those of 64-bit Arm need no flag.
+# Every x86-64 processor has vectors of 16 bytes, but needs this flag; 64-bit Arm needs none.
 if platform.machine() in ("x86_64", "AMD64"):
     FLAGS += ("-march=native",)
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
@@ -60,6 +60,6 @@ class GeneratedC:
     def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         """Logits (classes,) of one image (height, width, channels)."""
         fed = np.ascontiguousarray(image)
-        ctypes.memmove(self._input, fed.ctypes.data, fed.nbytes)  # running clobbers the input
+        ctypes.memmove(self._input, fed.ctypes.data, fed.nbytes)  # running overwrites the input
         self._run()
         return self._output.copy()

@@ -15,8 +15,8 @@ def open_interpreter(
 ) -> Any:
     """An interpreter with its tensors allocated.
 
-    "fast" kernels are XNNPACK's, "plain" ones LiteRT's own, "reference" ones those that TFLite
-    Micro has. ValueError or RuntimeError for a file that LiteRT does not take.
+    "fast" kernels are XNNPACK's, "plain" are LiteRT's own, "reference" are the same as TFLite
+    Micro's. Raises ValueError or RuntimeError for a file that LiteRT refuses.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -36,9 +36,9 @@ def open_interpreter(
 
 
 class LiteRT:
-    """A .tflite in LiteRT: its plain reference kernels, or (`reference=False`) its fast ones.
+    """A .tflite in LiteRT with its reference kernels, or its fast ones if `reference` is False.
 
-    The reference kernels of the int8 operators are the ones TFLite Micro has.
+    The reference kernels of the int8 operators are those of TFLite Micro.
     """
 
     def __init__(self, model: bytes, reference: bool = True, keep_tensors: bool = False) -> None:
@@ -55,6 +55,6 @@ class LiteRT:
         return logits
 
     def tensor(self, index: int) -> npt.NDArray[Any]:
-        """What tensor `index` held in the last run; needs `keep_tensors`."""
+        """The values of tensor `index` in the last run; needs `keep_tensors`."""
         value: npt.NDArray[Any] = self._interpreter.get_tensor(index)
         return value

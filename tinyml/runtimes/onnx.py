@@ -1,4 +1,4 @@
-"""ONNX Runtime: the logits, and every tensor, of a model.onnx."""
+"""ONNX Runtime: compute the logits, or every tensor, of a model.onnx."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def onnx_tensors(path: Path, images: Floats) -> dict[str, npt.NDArray[Any]]:
-    """Every tensor that one (1, height, width, 3) image makes in a model.onnx, channels last."""
+    """Every tensor of a model.onnx for one image (1, height, width, 3), channels last."""
     import onnx
     import onnxruntime
 
@@ -52,16 +52,16 @@ def fast_session(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin for more work would take the cores from the backend whose turn is next.
+    # Threads that spin while they wait would take the cores from the backend that runs next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no base class but this
+    except Exception as error:  # its errors have no other common base class
         raise UserError(f"ONNX Runtime cannot load {path}: {error}") from error
 
 
 def onnx_options() -> Any:
-    """One thread, and no fusion that would hide a tensor or change its rounding."""
+    """Options: one thread, and no fusion that would hide a tensor or change its rounding."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

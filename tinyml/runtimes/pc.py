@@ -1,4 +1,4 @@
-"""An int8 model on this PC: its generated C where a compiler is, else TensorFlow Lite Micro."""
+"""An int8 model on this PC: its generated C if there is a compiler, else TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Int8s = npt.NDArray[np.int8]
 def load_pc(model: Path, sha256: str, work: Path) -> tuple[str, Callable[[Int8s], Int8s]]:
     """(engine, logits of an image (height, width, 3)); both engines give the same bytes.
 
-    `work` is a folder for what is compiled. Raises UserError where neither engine is there.
+    `work` is a folder for compiled files. Raises UserError if neither engine is available.
     """
     if shutil.which("gcc") or shutil.which("cc"):
         return "generated C", GeneratedC(read(model), sha256, work).run
@@ -28,5 +28,5 @@ def load_pc(model: Path, sha256: str, work: Path) -> tuple[str, Callable[[Int8s]
         return "TensorFlow Lite Micro", Micro(model.read_bytes()).run
     except ImportError as error:
         raise UserError(
-            "neither a C compiler nor TensorFlow Lite Micro is here: install gcc or tflite-micro"
+            "there is neither a C compiler nor TensorFlow Lite Micro: install gcc or tflite-micro"
         ) from error

@@ -1,7 +1,7 @@
-"""What a board's answers are compared with on this PC.
+"""The reference on this PC, with which a board's answers are compared.
 
-TensorFlow Lite Micro's interpreter where its wheel exists (Linux on x86-64), else the generated C,
-compiled here. The record of a comparison names which one it was.
+It is TensorFlow Lite Micro's interpreter where its wheel exists (Linux on x86-64), and otherwise
+the generated C, compiled here. The record of a comparison names which one was used.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Runner(Protocol):
 
 
 def reference_name() -> str:
-    """ "tflite-micro" or "generated-c"."""
+    """The kind of reference: "tflite-micro" or "generated-c"."""
     return "tflite-micro" if is_installed() else "generated-c"
 
 
 def open_reference(model: bytes) -> Runner:
-    """Raises UserError where nothing here can run the model."""
+    """The reference for `model`. Raises UserError if nothing on this PC can run it."""
     if is_installed():
         return Micro(model)
     from tinyml.runtimes.generated import GeneratedC
 
-    # The library stays loaded, and Windows does not delete one that is.
+    # The library stays loaded, and Windows cannot delete a loaded library.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return GeneratedC(parse(model), hashlib.sha256(model).hexdigest(), Path(folder))

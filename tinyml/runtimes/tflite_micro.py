@@ -1,6 +1,6 @@
-"""TensorFlow Lite Micro's interpreter from PyPI: what boards are measured against.
+"""TensorFlow Lite Micro's interpreter from PyPI, the reference for boards.
 
-Its wheel exists for Linux on x86-64 alone; runtimes/reference.py says what stands in elsewhere.
+Its wheel exists only for Linux on x86-64; runtimes/reference.py chooses another one elsewhere.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ def is_installed() -> bool:
 
 
 def open_interpreter(model: bytes) -> tuple[Any, int]:
-    """An interpreter and its arena's size, found by doubling.
+    """An interpreter and the size of its arena, found by doubling.
 
-    The package guesses ten times the file, which is too little for small files with large images.
-    Raises UserError for bytes that are no model and where no arena helps: an operator refuses it.
+    The package's default is ten times the file's size, which is too little for small files with
+    large images. Raises UserError for bytes that are not a model, and if no arena is large enough,
+    because an operator refuses the model.
     """
     from tflite_micro.python.tflite_micro import runtime
 
     try:
-        parse(model)  # the package's own reader raises whatever Python's struct raises
+        parse(model)  # the package's own reader raises various errors of Python's struct module
     except MalformedError as error:
         raise UserError(f"TensorFlow Lite Micro refuses this model: {error}") from error
     size = max(SMALLEST_ARENA, 10 * len(model))
@@ -51,7 +52,7 @@ def open_interpreter(model: bytes) -> tuple[Any, int]:
 
 
 class Micro:
-    """An 8-bit .tflite in the interpreter. uint8 ends are taken and given as int8: 128 less."""
+    """An 8-bit .tflite in the interpreter. uint8 inputs and outputs become int8, minus 128."""
 
     def __init__(self, model: bytes) -> None:
         graph = parse(model)
@@ -82,9 +83,9 @@ interpreter.print_allocations()
 
 
 def arena_bytes(model: Path) -> int | None:
-    """The arena that the interpreter uses for a model, as it counts itself; None without it.
+    """The arena that the interpreter uses for a model, by its own count; None if not installed.
 
-    It tells by writing to stderr from C++, hence the process of its own.
+    The interpreter prints it to stderr from C++, so it runs in a separate process.
     """
     if not is_installed():
         return None
