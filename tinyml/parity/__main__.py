@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a converted run or a zoo entry")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="val")
-    parser.add_argument("--limit", type=int, help="use at most N images, spread evenly")
+    parser.add_argument("--limit", type=int, help="number of images, spread evenly")
     parser.add_argument("--json", action="store_true", help="print the record instead of tables")
     arguments = parser.parse_args(argv)
 
