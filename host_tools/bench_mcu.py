@@ -3,11 +3,11 @@
     python host_tools/bench_mcu.py [MODEL ...] [--cores m7 m4 m55 xtensa esp32s3] [--check]
     python host_tools/bench_mcu.py --fusions
 
-TFLite Micro's figures stand beside them. Counts are deterministic: they compare, and regress, to
-the instruction. They are not times, and neither are modeled cycles (host_tools/mcu/cycles.py).
-Every count is taken with the logits compared to those of TFLite Micro's interpreter. A network that
-the zoo does not hold yet (small-160) is counted with random weights, which cost the same, and says
-so.
+TFLite Micro's figures are shown beside them. Counts are the same in every run, so even a change of
+one instruction shows. They are not times, and modeled cycles (host_tools/mcu/cycles.py) are not
+times either. Each count also compares the logits with those of TFLite Micro's interpreter. A
+network that the zoo does not hold yet (small-160) is counted with random weights, which cost the
+same; the output says so.
 """
 
 from __future__ import annotations
@@ -79,15 +79,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         choices=FUSIONS,
         default=[],
-        help="leave a fusion out (to see what it buys)",
+        help="leave a fusion out (to see what it saves)",
     )
     parser.add_argument(
-        "--random", action="store_true", help="count a network with random weights in any case"
+        "--random",
+        action="store_true",
+        help="count with random weights, even if the zoo holds a trained model",
     )
     parser.add_argument(
         "--unlegalized",
         action="store_true",
-        help="likewise, with each gate's multiplication by 1/6 left in the graph",
+        help="as --random, with each gate's multiplication by 1/6 left in the graph",
     )
     parser.add_argument("--check", action="store_true", help="compare with the committed counts")
     parser.add_argument(
@@ -143,7 +145,7 @@ def _bench(args: argparse.Namespace) -> int:
             status.print(line)
         return check(counts, load_counts(COUNTS)) or int(bool(lines))
     chosen = args.model or args.without or args.random or args.unlegalized
-    if not chosen:  # what gets committed, of each kind of core that is complete
+    if not chosen:  # save what is committed, for each kind of core whose counts are complete
         text = DOCS.read_text()
         if set(CORES) <= set(args.cores):
             write_atomic(COUNTS, json.dumps([count.as_dict() for count in counts], indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Time, score and weigh one model on this PC, in every runtime, beside Swin-L and its teacher.
+"""Measure time, accuracy and memory of a model and its teachers on this PC, in every runtime.
 
     python host_tools/bench_pc.py [RUN_OR_ZOO] [--data FOLDER]
 
@@ -38,7 +38,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
-THREADS_MAX = 256  # a runtime that is asked for more than a machine can start ends without a word
+THREADS_MAX = 256  # with too many threads a runtime ends the process without a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,17 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--limit", type=int, help="score at most this many test images")
     parser.add_argument(
-        "--runs", type=int, default=MIN_RUNS, help="at least so many timed runs of each"
+        "--runs", type=int, default=MIN_RUNS, help="timed runs of each backend, at least"
     )
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all cores")
     parser.add_argument(
-        "--only", nargs="+", metavar="TEXT", help="targets that contain one of these"
+        "--only", nargs="+", metavar="TEXT", help="only targets whose names contain one of these"
     )
     parser.add_argument(
         "--score-seconds",
         type=float,
         default=180,
-        help="a backend too slow for all test images in this time is scored on a part of them",
+        help="a backend too slow for all test images in this time is scored on some of them",
     )
     parser.add_argument("--json", action="store_true", help="print the targets as JSON")
     arguments = parser.parse_args(argv)
@@ -88,7 +88,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         common = {
             "kind": "pc",
             "hardware": hardware(),
-            # Without the paths, which are this machine's own business.
+            # Without paths, which mean nothing on another machine.
             "command": _command_line(model, arguments),
             "date": session,
             "session": session,
@@ -104,7 +104,7 @@ def _bench(arguments: argparse.Namespace) -> None:
             status.print(f"{threads} threads")
             loaded = _load(backends)
             timed = _time(loaded, arguments.runs, common, model)
-        for backend in loaded:  # at once: what is timed is kept, whatever comes next
+        for backend in loaded:  # at once: a later failure does not lose the times
             measured[backend.target] = timed[backend.target]
             _merge(model, backend.target, timed[backend.target])
         for backend in loaded:
@@ -140,7 +140,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _command_line(model: Model, arguments: argparse.Namespace) -> str:
-    """What measures the same again."""
+    """The command that repeats this measurement."""
     command = f"python host_tools/bench_pc.py {model.card.name} --runs {arguments.runs}"
     if arguments.only:
         command += f" --only {' '.join(arguments.only)}"
@@ -157,7 +157,7 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
 
 
 def _load(backends: list[Backend]) -> dict[Backend, Runner]:
-    """Load each; one that cannot be loaded is named and left out, the others go on."""
+    """Load each backend; one that cannot be loaded is named and left out."""
     loaded = {}
     for backend in backends:
         try:
@@ -168,7 +168,8 @@ def _load(backends: list[Backend]) -> dict[Backend, Runner]:
 
 
 def _weights(backends: Sequence[Backend]) -> dict[str, Weights]:
-    """Target → the file it is scored with, hashed before it is loaded: it may be another later."""
+    """Target → the file it is scored with; hashed before loading, as the file may be replaced
+    later."""
     return {c.target: (c.file.name, sha256_of(c.file)) for c in backends if c.scored and c.file}
 
 

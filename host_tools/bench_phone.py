@@ -35,7 +35,7 @@ from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
 POLL_S = 0.2
-SILENCE_S = 180.0  # a phone that has begun and says nothing for so long has gone
+SILENCE_S = 180.0  # a phone that has begun and sends nothing for this long counts as gone
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, measured=True)
     if not model.contract.ours:
         raise UserError(
-            f"{model.int8} is not fed (pixel - 128) / 128, and the phone page knows nothing else"
+            f"{model.int8} is not fed (pixel - 128) / 128, and the phone page supports no other"
         )
     if arguments.adb is not None:
         bench_over_adb(model, arguments.adb, arguments.serial, status.print)
@@ -119,7 +119,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
         else:
             wait_for(session, arguments.wait)
         if arguments.keep:
-            status.print("serving on for photos; Ctrl-C ends it")
+            status.print("still serving the page for photos; Ctrl-C ends it")
             threading.Event().wait()
     finally:
         server.shutdown()

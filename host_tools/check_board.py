@@ -2,8 +2,8 @@
 
     python host_tools/check_board.py [RUN_OR_ZOO] [--port PORT] [--images 20] [--out FILE]
 
-The board must hold the model already (`python host_tools/flash.py`). The images are made up, so no
-data set is needed: what is compared is every logit byte with TFLite Micro's on the PC.
+The board must hold the model already (`python host_tools/flash.py`). The images are generated, so
+no data set is needed. Every logit byte is compared with TFLite Micro's on the PC.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
     parser.add_argument("--board", help="default: the one that is connected or running")
     parser.add_argument("--port", help="a device name or a URL, such as socket://127.0.0.1:5000")
-    parser.add_argument("--images", type=int, default=20, help="made-up images (default: 20)")
+    parser.add_argument("--images", type=int, default=20, help="generated images (default: 20)")
     parser.add_argument("--repeat", type=int, default=1, help="timed runs of each image")
     parser.add_argument("--out", type=Path, default=REPORT, help=f"default: {REPORT}")
     arguments = parser.parse_args(argv)
@@ -87,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def is_resettable(port: str) -> bool:
-    """Whether a program can press the board's reset: one that QEMU emulates."""
+    """Whether a program can reset the board: only one that QEMU emulates."""
     for board in emulator.running():
         if board.url == port:
             return "{monitor}" in get_board(board.board).launch

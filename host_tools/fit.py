@@ -1,8 +1,8 @@
-"""Says before anything is built or flashed whether a model fits a board, and what would.
+"""Say, before anything is built or flashed, whether a model fits a board, and which would.
 
 python host_tools/fit.py [RUN_OR_ZOO] [--board NAME]
 
-Of boards with a clock it also says how long one inference may take: an estimate.
+For boards with a clock it also estimates how long one inference takes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ FIRMWARE_RAM_BYTES = 44 << 10
 
 @dataclass(frozen=True)
 class Need:
-    """What one model asks of a board, in bytes."""
+    """What one model needs of a board, in bytes."""
 
     arena_bytes: int  # exact: the compiler plans it
     weights_bytes: int  # weights and biases, with what packing adds
-    activation_bytes: int = 0  # that its operators read and write in one inference
+    activation_bytes: int = 0  # read and written by its operators in one inference
     macs: int = 0  # multiply-accumulates of one inference
 
     @property
@@ -92,7 +92,8 @@ def need_of(graph: Graph, arena_bytes: int, macs: int = 0) -> Need:
 
 
 def activation_bytes(graph: Graph) -> int:
-    """Bytes of activations that the operators read and write, each tensor once an operator."""
+    """Bytes of activations that the operators read and write; each operator's tensors count
+    once."""
     total = 0
     for operator in graph.operators:
         for index in (*operator.inputs, *operator.outputs):
@@ -165,8 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--count",
         action="store_true",
-        help="count this model's instructions for the estimate now, about a minute (default: "
-        "what was counted of the published models, scaled by MACs where need be)",
+        help="count this model's instructions for the estimate, which takes a minute (default: "
+        "counts of the published models, scaled by MACs if necessary)",
     )
     arguments = parser.parse_args(argv)
 
@@ -223,7 +224,7 @@ def _print_times(
     print("\nOne inference, not measured:")
     for text, names in lines.items():
         print(f"  {', '.join(names)}: {text}")
-    print("What that rests on (how fast memory is read: firmware/core_speed.json):")
+    print("The estimate is based on (for how fast memory is read, see firmware/core_speed.json):")
     for processor in sorted(processors):
         print(f"  {basis_of(processor, work(processor))}")
 

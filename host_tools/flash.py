@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
     add_foreign_options(parser)
     parser.add_argument("--board", help="default: the one that is connected")
-    parser.add_argument("--port", help="where the board is: a device name or a URL")
+    parser.add_argument("--port", help="the board's port: a device name or a URL")
     parser.add_argument("--engine", help="what runs the model (default: the board's first)")
     parser.add_argument(
         "--memory", default="", help="where weights and arena lie (default: the board's first)"
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--copies",
         type=int,
         default=1,
-        help="so many of an emulated board, which share a test split",
+        help="start this many of an emulated board; they share the images of a test split",
     )
     parser.add_argument("--list", action="store_true", help="show boards, and which are connected")
     parser.add_argument("--stop", action="store_true", help="end emulated boards (or --board)")
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _flash(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
-    # A board that is named needs no look at USB before it is built for.
+    # If the board is named, USB is not searched before the build.
     name = arguments.board or choose_copies(None, connected_boards())[0].board
     board = get_board(name)
     engine = arguments.engine or board.engines[0]
@@ -112,12 +112,12 @@ def build(model: Model, board: Board, engine: str, memory: str = "") -> Firmware
 
 
 def versions(board: Board) -> dict[str, str]:
-    """Of what made the firmware and, where the board is emulated, of the emulator."""
+    """Program → version: what made the firmware and, where the board is emulated, the emulator."""
     programs = [board.compiler] if board.compiler else []
     if board.launch.startswith("qemu"):
         programs.append(board.launch.split()[0])
     found = {program: first_line(program) for program in programs}
-    if not board.compiler:  # PlatformIO's platform brings it
+    if not board.compiler:  # PlatformIO's platform contains it
         found |= {"platformio": version("platformio"), "platform": board.platform}
     return found
 
@@ -142,15 +142,15 @@ def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int
 
 
 def port_now(board: Board, port: str) -> str:
-    """`port`, or the one that a board's own USB came back under after its reset."""
+    """`port`, or the one under which a board's own USB appears after its reset."""
     found = [one.port for one in usb_boards() if one.board == board.name]
     return found[0] if len(found) == 1 and not board.emulated else port
 
 
 def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
-    """Wait for the board to say who it is; it must hold the model that was just built.
+    """Wait until the board answers; it must hold the model that was just built.
 
-    Returns its port and the bytes of its arena, None where its language does not say them.
+    Returns its port and its arena's size in bytes, None where its protocol does not report it.
     """
     deadline = time.monotonic() + BOOT_S
     while True:

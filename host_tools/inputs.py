@@ -1,4 +1,4 @@
-"""What the tools work on when nobody says: which model, which images, which are the test."""
+"""What the tools work on: the model that is named, or a default; its images; its test split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has 
 
 @dataclass(frozen=True)
 class Model:
-    """One run or zoo entry: its folder, its card, and the int8 file both speak of."""
+    """One run or zoo entry: its folder, its card and its int8 file."""
 
     folder: Path
     card: Card
@@ -73,9 +73,10 @@ def resolve_model_dir(argument: str | None) -> Path:
 
 
 def copy_published(entry: Path) -> Path:
-    """The folder in build/measured for a zoo entry: a copy of it, made anew when that has changed.
+    """The folder in build/measured for a zoo entry: a copy of it, renewed when the entry has
+    changed.
 
-    `host_tools/publish.py` brings what is measured there into the zoo.
+    `host_tools/publish.py` copies what is measured there into the zoo.
     """
     digest = hashlib.sha256()
     for path in sorted(path for path in entry.iterdir() if path.is_file()):
@@ -120,8 +121,8 @@ def load_model(
     """Find a model and check that its card describes it. Raises UserError where it does not.
 
     A published model that is to be `measured` is copied first: results go into the copy.
-    `argument` may be a .tflite; `labels` and `kind` then say what it does not. It becomes a run of
-    its name, runs/<name>, unless `keep` is False: nothing is written then.
+    `argument` may be a .tflite; `labels` and `kind` then give what the file lacks. It is imported
+    as a run of its name, runs/<name>, unless `keep` is False: nothing is written then.
     """
     plain = argument is not None and argument.endswith(".tflite") and Path(argument).is_file()
     if plain and argument is not None and not (Path(argument).parent / "card.json").is_file():
@@ -134,11 +135,11 @@ def load_model(
             folder = copy_published(folder)
         path = folder / (Path(argument).name if plain and argument else MODEL_NAME)
         card = open_card(folder / "card.json", path)
-        assert card.sha256 is not None  # open_card saw to it
+        assert card.sha256 is not None  # open_card has checked it
         model = Model(folder, card, card.sha256, path if path.name != MODEL_NAME else None)
     height, width, _ = model.card.input_shape
     if height != width:
-        raise UserError(f"{model.int8}: its input is {height}x{width}; only squares are known")
+        raise UserError(f"{model.int8}: its input is {height}x{width}; only squares are supported")
     return model
 
 

@@ -1,10 +1,11 @@
-"""Compare sending images to a board with sending the same bytes to a bare sink on the same board.
+"""Compare the time of sending images to a board with the time of sending the bytes alone.
 
     python host_tools/line_speed.py [RUN_OR_ZOO] [--images N]
 
-Both firmwares run on an emulated board of one kind and take turns, two frames' worth of bytes at a
-time. Whatever else the machine does only adds to a time, and spares some of many short ones: the
-fastest of each counts.
+The bytes alone go to a sink: a firmware that receives them and does nothing else. Both firmwares
+run on an emulated board of one kind and take turns, two frames' worth of bytes at a time. Other
+programs can only lengthen a turn, and some of many short turns are not disturbed at all. So the
+fastest turn of each counts.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ BOARD = "qemu-m7"
 SINK = "qemu-m7-sink"  # platformio.ini has it
 PIECE = 2 * MAX_LOAD  # bytes sent in a turn
 PATIENCE_S = 120.0
-PATIENCE = 40  # times as long as usual is an answer waited for
+PATIENCE = 40  # an answer is waited for this many times as long as usual
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
-    parser.add_argument("--images", type=int, default=3, help="how many go to each")
+    parser.add_argument("--images", type=int, default=3, help="images for each of the two")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
 
@@ -55,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps(outcome))
             return
         print(
-            f"{BOARD}: {outcome['bytes']:,} bytes of image in {outcome['session_s']:.2f} s, into a "
-            f"bare sink in {outcome['sink_s']:.2f} s (by the fastest of {outcome['turns']} pieces "
+            f"{BOARD}: {outcome['bytes']:,} bytes of image in {outcome['session_s']:.2f} s, alone "
+            f"in {outcome['sink_s']:.2f} s (by the fastest of {outcome['turns']} pieces "
             f"each); ratio {outcome['ratio']:.3f}; frames sent again: {outcome['resends']}"
         )
 
@@ -64,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compare(model: Model, images: int) -> dict[str, Any]:
-    """Seconds per image into the session and into the sink, by their fastest turns; their ratio.
+    """Seconds per image to the session and to the sink, by their fastest turns, and their ratio.
 
-    `resends` counts frames that were sent again, which on a clean line none is.
+    `resends` counts frames that were sent again; on a clean line there are none.
     """
     board = get_board(BOARD)
     generated = generate(model, board, "aot", BUILD / "models")
@@ -105,7 +106,7 @@ def compare(model: Model, images: int) -> dict[str, Any]:
 
 
 def patient_clock() -> float:
-    """Seconds that go by slowly: an answer that a busy machine holds back is not taken for lost."""
+    """A slow clock, in seconds: an answer that a busy machine delays is not taken for lost."""
     return time.monotonic() / PATIENCE
 
 

@@ -76,7 +76,7 @@ def publish(model: Model, name: str) -> None:
 
 
 def _parity(model: Model) -> dict[str, Any]:
-    """The model's parity record; one that does not hold is of a model not to be published."""
+    """The model's parity record. Raises UserError if the model may not be published with it."""
     path = model.folder / PARITY_NAME
     record = read_parity(path)
     if record.get("model_sha256") != model.sha256:
@@ -87,7 +87,7 @@ def _parity(model: Model) -> dict[str, Any]:
 
 
 def _check_no_smaller(results: Results, before: Results) -> None:
-    """A trial on a few images must not replace a score of the same model on more."""
+    """A score on few images must not replace a score of the same model on more."""
     if before.model_sha256 != results.model_sha256:
         return
     for target, value in before.targets.items():
@@ -101,7 +101,7 @@ def _check_no_smaller(results: Results, before: Results) -> None:
 
 
 def wrong_accesses(accesses: Sequence[dict[str, Any]], results: Results) -> list[str]:
-    """What is wrong with a log: a score that it lacks, or one of weights that cannot be right."""
+    """What is wrong with a log: a missing score, or one whose weights cannot be right."""
     lines = []
     for one in accesses:
         target = results.targets.get(one.get("target", ""), {})

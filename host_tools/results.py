@@ -1,4 +1,4 @@
-"""results.json: what every target made of one model. Each tool merges its own targets in.
+"""results.json: what was measured of one model, by target. Each tool merges its own targets.
 
 {"schema": 1, "model_sha256": hex, "name": str, "targets": {target name: {
    "kind": "board" | "pc" | "phone" | "estimate", "engine", "precision", "hardware", "versions",
@@ -85,7 +85,8 @@ def log_target_access(
 ) -> None:
     """Log a target's score on test in `run_dir`/test_access.jsonl, before it is shown.
 
-    `weights` are those that were scored: of a teacher or a float form they are not the int8 file's.
+    `weights` are those that were scored; for a teacher or a float form they are not the int8
+    file's.
     """
     name, sha256 = weights
     log_access(
@@ -98,7 +99,7 @@ def log_target_access(
 
 
 def summarize_cost(values: Sequence[float], unit: str) -> dict[str, Any]:
-    """The `cost` record of a target. Percentiles are nearest-rank, so each was seen."""
+    """The `cost` record of a target. Percentiles are nearest-rank, so each is a measured value."""
     ordered = sorted(values)
 
     def rank(percent: float) -> float:

@@ -39,7 +39,7 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 SPLIT = "test"
-JOURNAL_VERSION = 3  # of what an image's line holds
+JOURNAL_VERSION = 3  # of the keys in an image's line
 MAX_RESETS = 1000
 MAX_WAIT_S = 86_400
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--frames",
         metavar="KIND",
         help="send frames as a camera makes them, such as rgb565:320x240, and let the board "
-        f"prepare them ({', '.join(FORMAT_NAMES)}); the whole photo is squashed into the frame",
+        f"prepare them ({', '.join(FORMAT_NAMES)}); the whole photo is stretched to the frame",
     )
     parser.add_argument("--limit", type=int, help="score this many images, spread over the split")
     parser.add_argument("--repeat", type=int, default=1, help="timed runs of each image")
@@ -184,8 +184,8 @@ def begin_journal(
 
 
 def profile_if_it_gets_through(device: Device) -> list[StepCost]:
-    """What each step costs. Its answers are long and cannot be cut: where the line is so bad that
-    only short frames get through, the images' results are worth having without it.
+    """The cost of each step, or nothing on a very bad line. The profile's answers are long frames
+    that cannot be split, and the images' results are useful without it.
     """
     try:
         return device.profile()
@@ -195,7 +195,7 @@ def profile_if_it_gets_through(device: Device) -> list[StepCost]:
 
 
 def command_line(model: Model, info: Info, limit: int | None, kind: FrameKind | None = None) -> str:
-    """What measures the same again."""
+    """The command that repeats this measurement."""
     command = f"python host_tools/serial_eval.py {model.card.name} --board {info.board}"
     command += "" if kind is None else f" --frames {kind.name}"
     return command if limit is None else f"{command} --limit {limit}"

@@ -1,10 +1,10 @@
-"""A program, and all that it starts, ends with the command that started it, however that ends.
+"""Run a program that ends when this process ends, with everything that the program started.
 
-    python bound.py PROGRAM ARGUMENT…     (what `run_bound` starts; stdin is the life line)
+    python bound.py PROGRAM ARGUMENT…     (what `run_bound` starts)
 
-A command that is killed cannot end its children. So a small process stands between: it waits for
-the program, and when its stdin is closed (the system does that for a killed command) it ends the
-program's whole process group.
+A command that is killed cannot end its children. So a small process runs between the two: it waits
+for the program, and when its stdin is closed (the system does that for a killed command) it ends
+the program's whole process group.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run_bound(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C is for the command, which then closes the life line
+            start_new_session=True,  # Ctrl-C is for the command, which then closes this stdin
         )
     finally:
         os.close(reading)

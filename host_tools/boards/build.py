@@ -18,7 +18,7 @@ from swin2mcu.common.paths import FIRMWARE, ROOT
 
 BUILD = ROOT / "build"
 CORE_DIR = BUILD / "platformio"
-SHELL = re.compile(r"""['"`&;$|<>()*?#\n]""")  # what a shell does not take as it is
+SHELL = re.compile(r"""['"`&;$|<>()*?#\n]""")  # a character with a meaning to a shell
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def build_firmware(
 
 
 def drop_stale_settings(build_dir: Path) -> None:
-    """ESP-IDF reads its defaults only where it has not yet written the settings made of them."""
+    """Remove settings that are older than their defaults: ESP-IDF does not read the defaults
+    again."""
     newest = max(path.stat().st_mtime for path in FIRMWARE.glob("src/boards/*/sdkconfig.*"))
     for path in build_dir.glob("sdkconfig.*"):
         if path.stat().st_mtime < newest:
@@ -161,7 +162,7 @@ def platformio_sizes(output: str) -> tuple[int, int, int]:
 
 
 def upload(board: Board, firmware: Firmware, port: str) -> None:
-    """Put a built firmware on a real board. Raises UserError with the uploader's last word."""
+    """Put a built firmware on a real board. Raises UserError with the uploader's error."""
     build_dir = firmware.elf.parent.parent
     target = ("-t", "upload", "--upload-port", port)
     done = run_platformio(

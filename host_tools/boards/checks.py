@@ -1,4 +1,4 @@
-"""What a board of any kind must do: the PC's bytes, refusals, and the same bytes on a bad line."""
+"""Checks of a board: the PC's bytes, bad requests refused, the same bytes on a bad line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESETS = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check: whether it passed, in words, and the figures behind them."""
+    """One check: whether it passed, a sentence about it, and its figures."""
 
     name: str
     passed: bool
@@ -76,7 +76,7 @@ def check_refusals(device: Device) -> Outcome:
             NackCode.BAD_PAYLOAD,
         ),
         "no runs": (Type.RUN, struct.pack("<H", 0), NackCode.BAD_PAYLOAD),
-        "a step that is none": (
+        "a step that does not exist": (
             Type.PROFILE,
             struct.pack("<H", info.step_count),
             NackCode.BAD_PAYLOAD,
@@ -100,7 +100,7 @@ def check_refusals(device: Device) -> Outcome:
 
 
 def check_faults(line: Line, model: Model, reset: Callable[[], None] | None = None) -> Outcome:
-    """The logits of a clean line, on one that spoils bytes or on a board that is reset."""
+    """With line faults or resets, the logits must be those of a clean line."""
     images = list(made_up_images(model.card.input_shape, 2 + FAULT_IMAGES))[2:]
     clean = [Device(line).infer(image.tobytes()).logits for image in images]
     faults = Faults(0, 0, RESETS, reset, 10) if reset else Faults(FAULT_RATE, 0)

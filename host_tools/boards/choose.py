@@ -1,4 +1,4 @@
-"""Which board is meant: the one that is named, else the only one there is."""
+"""Choose a board: the one that is named, else the only one there is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def emulated_names() -> list[str]:
 
 
 def choose_copies(board: str | None, present: Sequence[Connected]) -> list[Connected]:
-    """The board that is meant; where it is emulated, every running copy of it.
+    """The chosen board; if it is emulated, every running copy of it.
 
     Raises UserError as `choose` does.
     """

@@ -1,4 +1,4 @@
-"""Boards that are processes: started detached, remembered in a file, found and ended again."""
+"""Boards that are processes: started in the background, recorded in a file, found, ended."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ START_S = 10.0
 
 @dataclass(frozen=True)
 class Emulated:
-    """A running board; `created` tells its process from a later one with the same number.
+    """A running board; `created` distinguishes its process from a later one with the same number.
 
-    It is recorded before it starts, so that one whose command is killed on the way can be found:
-    until its number is known (0) its command line, which holds its ports, tells its process.
+    It is recorded before it starts, so that it is found even if the command is killed meanwhile.
+    Until its number is known (0), it is found by its command line, which holds its ports.
     """
 
     board: str
     elf: str
     pid: int
-    created: float  # seconds since the epoch; before the start, when that was
+    created: float  # seconds since the epoch; before the start, the time of the record
     port: int
     monitor: int
     command: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def start(
         created = psutil.Process(process.pid).create_time()
         emulated = replace(begun, pid=process.pid, created=created)
         write_atomic(state, json.dumps(asdict(emulated)) + "\n")
-    except BaseException:  # Ctrl-C as well: a board that nobody knows of would run for ever
+    except BaseException:  # also on Ctrl-C: a board that is not recorded would run forever
         process.kill()
         process.wait()
         state.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ def reset_button(url: str) -> Callable[[], None]:
     for emulated in running():
         if emulated.url == url and "{monitor}" in get_board(emulated.board).launch:
             return partial(reset, emulated)
-    raise UserError(f"{url} has no reset that a program could press: start a board in QEMU")
+    raise UserError(f"{url} cannot be reset by a program: start a board in QEMU")
 
 
 def reset(emulated: Emulated) -> None:
@@ -156,7 +156,7 @@ def reset(emulated: Emulated) -> None:
 
 
 def read_state(path: Path) -> Emulated | None:
-    """The board that a state file speaks of, or None if it does not run (any more)."""
+    """The board that a state file describes, or None if it does not run (any more)."""
     try:
         emulated = Emulated(**json.loads(path.read_text()))
         if emulated.pid == 0:
@@ -169,7 +169,7 @@ def read_state(path: Path) -> Emulated | None:
 
 
 def _find_started(begun: Emulated) -> Emulated | None:
-    """The board that was recorded and whose number was never written down."""
+    """The board that was recorded before its start, and whose number was never written."""
     for process in psutil.process_iter():
         try:
             if tuple(process.cmdline()) == tuple(begun.command) != ():
@@ -187,7 +187,8 @@ def free_port() -> int:
 
 
 def talks(monitor: int) -> bool:
-    """QEMU opens its ports before it loads the firmware, and greets at its monitor after that."""
+    """QEMU opens its ports before it loads the firmware, and sends its monitor's greeting after
+    that."""
     try:
         with socket.create_connection(("127.0.0.1", monitor), timeout=5) as connection:
             return connection.recv(1) != b""
@@ -196,7 +197,7 @@ def talks(monitor: int) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Asked of the system and not by connecting: a board takes one connection at a time."""
+    """Asks the system and does not connect: a board accepts one connection at a time."""
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.Error:

@@ -25,7 +25,7 @@ COUNTS = {
     "cortex-m7": ("counts.json", "m7"),
     "xtensa-lx7": ("counts_esp32s3.json", "esp32s3"),
 }
-SAME_MACS = 0.005  # a classifier of other classes changes a network by less
+SAME_MACS = 0.005  # another number of classes changes a network's MACs by less
 OTHER_KIND = "mlperf-"  # the counted networks without squeeze-and-excite and hard-swish
 
 
@@ -65,7 +65,7 @@ def _speed() -> dict[str, Any]:
 
 
 def basis_of(processor: str, work: Work) -> str:
-    """What an estimate rests on: our instructions, and who measured cycles per instruction."""
+    """What an estimate is based on: our instructions, and who measured cycles per instruction."""
     entry = _speed()["cycles_per_instruction"][processor]
     return (
         f"{processor}: {work.instructions / 1e6:,.1f} M instructions ({work.origin}) x "
@@ -113,7 +113,8 @@ def estimate(
 ) -> Estimate | None:
     """None for a board without a clock of its own: an emulated one counts instructions.
 
-    `fetch_bytes`: of one inference by memory; RAM and memories without a bandwidth cost nothing.
+    `fetch_bytes`: memory → bytes that one inference fetches; RAM and memories without a bandwidth
+    cost nothing.
     """
     if not board.processor:
         return None

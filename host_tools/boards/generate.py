@@ -1,4 +1,4 @@
-"""The sources that an engine needs of a model, written where the firmware's build takes them."""
+"""Write the sources that an engine needs of a model, where the firmware's build reads them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _compiled(model: Model, core: str) -> tuple[dict[str, str], Need]:
 
 
 def _interpreted(model: Model) -> tuple[dict[str, str], Need]:
-    """The file itself is what lies in flash, and the interpreter's structures in the arena."""
+    """The .tflite itself lies in flash; the interpreter's structures lie in the arena."""
     arena = emit_c.known_arena(model.int8, model.card) + TFLM_SCRATCH_BYTES
     files = emit_c.emit(model.int8, model.card.classes, arena)
     return files, Need(arena, model.int8.stat().st_size, activation_bytes(read(model.int8)))

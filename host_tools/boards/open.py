@@ -1,4 +1,4 @@
-"""From what the command line says to boards that have said hello."""
+"""Open the boards that a command line names, and check that they answer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def open_boards(
     faults: tuple[float, int] = (0, 0),
     resets: int = 0,
 ) -> Pool:
-    """The board at each port, or the one that is meant; running copies of it share the work.
+    """The board at each port, or the chosen board; running copies of it share the work.
 
-    `faults` (rate, seed) and `resets` are what shall go wrong on each of their lines. Raises
+    `faults` (rate, seed) and `resets` are injected on each of their lines. Raises
     UserError, with every line closed again, unless all of them hold `model`.
     """
     boards = load_boards()

@@ -15,7 +15,7 @@ from swin2mcu.common.paths import FIRMWARE
 
 @dataclass(frozen=True)
 class Memory:
-    """Where a firmware keeps what it runs on; chosen by name."""
+    """Where a firmware keeps weights and arena; chosen by name."""
 
     name: str
     weights: str  # "flash" (read in place), "psram" (copied there at start) or "apart"
@@ -39,7 +39,7 @@ class Board:
     memories: tuple[Memory, ...]  # the first is the default
     baud: int
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
-    session: str  # what it speaks: "" (docs/PROTOCOL.md) or "mlperf"
+    session: str  # its protocol: "" (docs/PROTOCOL.md) or "mlperf"
     launch: str  # the command that is this board, "" where it is hardware
     processor: str = ""  # of firmware/core_speed.json; "" where the board is emulated
     clock_mhz: int = 0
@@ -140,7 +140,7 @@ def get_board(name: str) -> Board:
 
 @dataclass(frozen=True)
 class Connected:
-    """A board that can be talked to now."""
+    """A board that is connected or running."""
 
     board: str
     port: str  # a device name or a URL, as pyserial takes them

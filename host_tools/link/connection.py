@@ -1,4 +1,4 @@
-"""A device that stays: when the cable is pulled or the board is gone, it waits and continues."""
+"""A device that survives an unplugged cable or a lost board: it waits and continues."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from host_tools.link.protocol import Info, ProtocolError
 from swin2mcu.common.cli import UserError
 
 RETRY_S = 0.3
-MAX_LOSSES = 20  # of the line in one call: it comes back each time, and nothing gets done
-MAX_SILENCES = 3  # in a row: a board that is there and says nothing useful is not worth the wait
+MAX_LOSSES = 20  # of the line in one call: it comes back each time, but the call never succeeds
+MAX_SILENCES = 3  # in a row: no more waiting for a board that is there but does not answer
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class Connection:
                 losses += 1
                 if losses >= MAX_LOSSES:
                     raise UserError(
-                        f"{self._port} was lost {losses} times in one go ({error}): the journal is "
-                        "kept, mend the cable and run the same command again"
+                        f"{self._port} was lost {losses} times in one call ({error}): the journal "
+                        "is kept, check the cable and run the same command again"
                     ) from error
             except DeviceSilent as error:
                 silences += 1

@@ -49,7 +49,7 @@ MAX_STEPS = 512  # as in firmware/lib/session
 
 
 class DeviceSilent(Exception):
-    """No usable answer for longer than anyone should wait."""
+    """No usable answer within the time that is allowed."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class LinkStats:
 
 
 class Device:
-    """Requests and their answers over one line. One request is under way at a time."""
+    """Requests and their answers over one line. Only one request is open at a time."""
 
     def __init__(self, line: Line, clock: Callable[[], float] = time.monotonic) -> None:
         self.line = line
@@ -82,7 +82,8 @@ class Device:
         self._usual_s: dict[int, float] = {}  # how long an answer to each type takes
 
     def hello(self, patience_s: float = 5.0) -> Info:
-        """Ask who is there. Raises DeviceSilent, UserError for another protocol version."""
+        """Ask the board for its Info. Raises DeviceSilent, UserError for another protocol
+        version."""
         self._send(DELIMITER)  # ends whatever an earlier program left half sent
         info = parse_info(self.request(Type.HELLO, patience_s=patience_s).payload)
         if info.protocol_version != PROTOCOL_VERSION:
@@ -188,8 +189,8 @@ class Device:
     def load(self, image: bytes, type_: Type = Type.LOAD) -> bool:
         """Send an image or a frame; False if the board forgot what it had of it on the way.
 
-        A chunk that fails comes again in smaller pieces: where the line is so bad that a long frame
-        never gets through, a short one does.
+        A chunk that fails is sent again in smaller pieces: on a very bad line only short frames
+        arrive whole.
         """
         started = last_success = self._clock()
         timeout = self._timeout_s(type_)

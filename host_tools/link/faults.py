@@ -1,4 +1,4 @@
-"""A line that spoils bytes and resets the board on purpose, the same way each time for a seed."""
+"""A line that injects faults and resets; the same seed gives the same ones."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ MESSAGES_PER_RESET = 20  # on average; an image of 96 pixels takes 29
 
 @dataclass
 class Faults:
-    """What is to go wrong on one board's line; it outlives the line, which may be opened again."""
+    """The faults to inject on one board's line; kept when the line is closed and opened again."""
 
     rate: float  # faults per byte, both ways
     seed: int
     resets: int = 0  # left to do
-    reset: Callable[[], None] | None = None  # presses the board's button
+    reset: Callable[[], None] | None = None  # resets the board
     messages_per_reset: int = MESSAGES_PER_RESET
     injected: Counter[str] = field(default_factory=Counter)  # kind → how often it has happened
     _lines: int = 0
 
     def on(self, line: Line) -> Line:
-        """`line` with the faults, or itself where there are none to be."""
+        """`line` with the faults, or itself if there are none to inject."""
         self._lines += 1
-        # After a reconnect other faults, or the same one would strike at the same place for ever.
+        # Other faults after a reconnect: otherwise the same one would hit the same place each time.
         seed = f"{self.seed} {self._lines}"
         if self.rate > 0:
             line = _SpoiltLine(line, self.rate, seed, self.injected)
@@ -81,7 +81,7 @@ class _Spoiler:
         return bytes(out + data)
 
     def _strike(self, out: bytearray, data: bytes) -> bytes:
-        """Spoil at data[0]; append what comes of it to `out`, return what is left to look at."""
+        """Inject a fault at data[0]: append the result to `out`, return the data that is left."""
         fault = self._random.choice(KINDS)
         self._injected[fault] += 1
         if fault == "drop":

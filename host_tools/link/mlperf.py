@@ -1,4 +1,4 @@
-"""A board that speaks MLPerf Tiny's serial commands (docs/MLPERF.md): which model does it hold?"""
+"""Ask a board with MLPerf Tiny's serial commands (docs/MLPERF.md) which model it holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def model_prefix(line: Line, patience_s: float) -> str:
     Raises DeviceSilent unless they come within `patience_s`, LineLost.
     """
     deadline = time.monotonic() + patience_s
-    line.write(b"%profile%")  # the first % ends what an earlier program may have left half said
+    line.write(b"%profile%")  # the first % ends an incomplete command of an earlier program
     received = b""
     while time.monotonic() < deadline:
         received += line.read()

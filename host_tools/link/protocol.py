@@ -133,7 +133,7 @@ def cobs_encode(data: bytes) -> bytes:
             out.append(255)
             out += block[start : start + 254]
             start += 254
-        # A full block stands for no zero, so one at the very end needs nothing after it.
+        # A full block encodes no zero, so nothing has to follow one at the very end.
         if start == 0 or start < len(block) or index < len(blocks) - 1:
             out.append(len(block) - start + 1)
             out += block[start:]
@@ -175,7 +175,7 @@ class Decoder:
             del self._pending[: end + 1]
             if encoded:
                 yield decode(encoded)
-        if len(self._pending) > MAX_FRAME:  # no frame of ours; keep that it was too long, no more
+        if len(self._pending) > MAX_FRAME:  # not one of our frames: keep only that it was too long
             del self._pending[MAX_FRAME:]
 
 
@@ -199,7 +199,8 @@ def load_payload(offset: int, data: bytes) -> bytes:
 
 
 def frame_payload(format_: FrameFormat, width: int, height: int, center_crop: bool) -> bytes:
-    """What a camera's frame is; its bytes follow in Parts, with load_payload's layout."""
+    """The description of a camera's frame; its bytes follow in Parts, with load_payload's
+    layout."""
     return struct.pack("<BBHH", format_, center_crop, width, height)
 
 
@@ -220,8 +221,8 @@ _INFO = struct.Struct(f"<BBHHHHH{SHA256_PREFIX}sIII")
 
 
 def parse_info(payload: bytes) -> Info:
-    """Raises ProtocolError for anything that is not an Info. Another protocol version's Info need
-    not look like ours: of it only `protocol_version` counts."""
+    """Raises ProtocolError for anything that is not an Info. Of another protocol version's Info
+    only `protocol_version` is read, as its layout may differ."""
     if payload and payload[0] != PROTOCOL_VERSION:
         return Info(payload[0], "us", 0, 0, 0, 0, 0, "", 0, 0, 0, "", "", "")
     try:

@@ -1,4 +1,4 @@
-"""C programs without firmware on emulated Cortex-M: build, run, weigh. Counts are instructions."""
+"""Build and run C programs without firmware on emulated Cortex-M. Counts are instructions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 KERNEL_FOLDER = re.compile(r"\+<\.\./lib/kernels/(\w+)/>")  # of platformio.ini
 ORIGIN = re.compile(r"(\w+) : ORIGIN = (\w+)")  # of a linker script
 
-# A variant that holds only what it does otherwise than another one.
+# A variant that holds only the files in which it differs from another variant.
 REST_FROM = {"dsp_m7": "dsp"}
 
 
@@ -30,7 +30,7 @@ class Core:
 
     machine: str
     kernels: str
-    contract: str  # which of kernels.h these kernels keep: tinyml.aot's --core
+    contract: str  # which contract of kernels.h these kernels keep: tinyml.aot's --core
     flags: tuple[str, ...]
     code: int
     data: int
@@ -60,7 +60,7 @@ CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
 
 
 def kernel_sources(variant: str, kernels: Path = KERNELS) -> list[Path]:
-    """What a build of one variant of the kernels compiles."""
+    """The kernel sources that a build of one variant compiles."""
     own = {path.name: path for path in (kernels / variant).glob("*.[cS]")}
     if variant in REST_FROM:
         own = {path.name: path for path in (kernels / REST_FROM[variant]).glob("*.[cS]")} | own

@@ -28,7 +28,7 @@ class Instruction:
 
     @property
     def jumps(self) -> bool:
-        """Whether the next instruction may be another one than that behind it."""
+        """Whether it may jump, so that another instruction than the one behind it runs next."""
         writes_pc = re.search(r"^(pop|ldm)\S*.*\bpc\b|^(ldr|mov|add)\S*\s+pc\b", self.text)
         return bool(BRANCH.match(self.mnemonic) or writes_pc)
 
@@ -60,11 +60,11 @@ def disassemble(program: Path, mcpu: str) -> dict[int, Instruction]:
 
 
 def edges_of(instructions: dict[int, Instruction], interval: Interval) -> Counter[Edge]:
-    """How often each block ran after each other one. What ran first of all has no block before it:
-    an empty one.
+    """(block before, block) → how often the second ran directly after the first. Before the very
+    first block stands an empty one.
 
-    QEMU's translation blocks overlap and may be cut anywhere, so blocks are made anew: one begins
-    where a jump went to and behind every instruction that may jump.
+    QEMU's translation blocks overlap and may be cut anywhere, so blocks are built again: one begins
+    at each target of a jump and behind every instruction that may jump.
     """
     order = list(instructions)
     following = dict(pairwise(order))

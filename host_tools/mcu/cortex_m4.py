@@ -2,7 +2,7 @@
 
 Arm Cortex-M4 Processor Technical Reference Manual, 100166_0001, 3.3.1 (Table 3-1) and 3.3.3 "Load/
 store timings". The core issues one instruction at a time and in order, so the table is its whole
-model; LLVM's takes LDM as one cycle, where it is one and one more for each register.
+model. LLVM's model takes LDM as one cycle; Arm's table says one and one more for each register.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REFILL, REFILL_INDIRECT = 1, 3
 
 
 def cycles(before: Block, block: Block) -> float:
-    """Of `block`, and of the jump that leads to it from `before`."""
+    """Cycles of `block`, and of the jump that leads to it from `before`."""
     total = sum(_alone(i) for i in block)
     # LDR takes two cycles, but a load or store behind it begins in the second.
     for i, after in pairwise(block):
@@ -55,7 +55,7 @@ def _single(i: Instruction) -> bool:
 
 
 def _registers(text: str) -> int:
-    """In the braces of LDM and its like; LLVM writes every register out."""
+    """The number of registers in the braces of LDM and similar; LLVM writes every register out."""
     listed = re.search(r"\{(.*)\}", text)
     return len(listed[1].split(",")) if listed else 0
 

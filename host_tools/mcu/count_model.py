@@ -75,7 +75,7 @@ class Count:
 
 
 def count_of(entry: dict[str, Any]) -> Count:
-    """The Count that as_dict made an entry of."""
+    """The Count from which as_dict made `entry`."""
     steps = tuple(CountedStep(**step) for step in entry["per_operator"])
     return Count(**{**entry, "per_operator": steps})
 

@@ -1,10 +1,10 @@
 """Modeled cycles: what a processor's documented timing gives for the blocks that ran.
 
 Cortex-M7 and M55 are modeled by LLVM's scheduling models (llvm-mca of a pinned version), the
-Cortex-M4 by Arm's table. A block is modeled behind the block that ran before it, so that
-instructions pair up and wait across the border of two blocks. Nothing here knows of caches, wait
-states, refills after a wrongly predicted branch, or the interconnect: what is modeled stands
-beside measured cycles and is not one of them.
+Cortex-M4 by Arm's table. A block is modeled behind the block that ran before it, because
+instructions also pair up and wait across the border of two blocks. The models have no caches, no
+wait states, no refills after a wrongly predicted branch, and no interconnect. So modeled cycles are
+shown beside measured ones, but are no measurement.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ REPEATED, SETTLED = 8, 4
 
 
 def modeled_cycles(mcpu: str, intervals: Sequence[Counter[Edge]]) -> list[float]:
-    """Of everything that ran in each interval (see blocks.edges_of), on the processor that LLVM
-    calls `mcpu`."""
+    """Cycles of each interval (see blocks.edges_of) on the processor that LLVM calls `mcpu`."""
     edges = list(dict.fromkeys(edge for interval in intervals for edge in interval))
     if mcpu == "cortex-m4":
         each = [cortex_m4.cycles(*edge) for edge in edges]
@@ -75,8 +74,9 @@ def _cost(mcpu: str, before: Block, block: Block, issued: list[int]) -> float:
 
 
 def _modeled(mcpu: str, block: Block) -> int:
-    """LLVM's models leave out what they have no timing for. The Cortex-M7's leaves IT out, as a
-    processor that folds it into the instruction before it; the M55's the low-overhead loops."""
+    """LLVM's models leave out what they have no timing for: the Cortex-M7's model leaves out IT,
+    as if the processor folded it into the instruction before it; the M55's the low-overhead
+    loops."""
     left_out = "[dw]ls(tp)?$|le(tp)?$" if mcpu == "cortex-m55" else "it[te]*$"
     return sum(not re.match(left_out, i.mnemonic.partition(".")[0]) for i in block)
 

@@ -1,8 +1,8 @@
 """Instructions of generated C on the ESP32-S3's vector kernels.
 
-The assembly's are counted, by the interpreter of tests/firmware/xtensa, which runs its very text.
-The few steps left in C are estimated: what the portable kernels take for them on the emulated
-Xtensa core, a sister core (counts_xtensa.json). What calls the assembly is not counted.
+Those of the assembly are counted by the interpreter of tests/firmware/xtensa, which executes the .S
+files. The few steps in C are estimated by what the portable kernels take on the emulated Xtensa
+core, a related core (counts_xtensa.json). The C that calls the assembly is not counted.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Esp32s3Count:
     model: str
     core: str
     instructions: int  # of the assembly, counted
-    estimated_c_instructions: int | None  # None where the sister core was not counted
+    estimated_c_instructions: int | None  # None where the related core was not counted
     macs: int
     arena_bytes: int
     per_step: dict[str, int]  # of the assembly
@@ -91,7 +91,7 @@ def count_on_esp32s3(model: Model) -> Esp32s3Count:
 
 
 def estimate_c(model: str, steps: dict[str, int], sister: Sequence[dict[str, Any]]) -> int | None:
-    """What the steps without assembly take on the sister core; None if it runs other steps."""
+    """What the steps without assembly take on the related core; None if it runs other steps."""
     for entry in sister:
         if entry["model"] == model:
             known: dict[str, int] = entry["per_step"]

@@ -1,4 +1,4 @@
-"""What each fusion of the compiler buys: a model counted without it. A table of docs/ENGINE.md."""
+"""What each fusion of the compiler saves: a model counted without it. A table of docs/ENGINE.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from host_tools.mcu.count_model import Count, Model, count_model
 from tinyml.aot.fuse import FUSIONS
 
 CORES = ("m7", "m55")
-# Streaming and overlays are two ways to the same bytes, so they are also left out together.
+# Streaming and overlays can save the same bytes, so they are also left out together.
 WITHOUT: tuple[tuple[str, ...], ...] = (
     (),
     *((name,) for name in FUSIONS),

@@ -1,5 +1,5 @@
-"""C programs on the PC whose kernels are the ESP32-S3's, their assembly text run by an interpreter
-(tests/firmware/xtensa) that checks every access and counts instructions."""
+"""C programs on the PC with the ESP32-S3's kernels. An interpreter (tests/firmware/xtensa)
+executes the kernels' assembly, checks every access and counts instructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Others' measured cycles of MLPerf Tiny's vision networks, beside ours modeled.
+"""Cycles of MLPerf Tiny's vision networks: measured by others, modeled for this project.
 
 firmware/mlperf_measured.json holds what was published and where: milliseconds, or inferences in a
 second, at a clock. The two kinds of figures stand in one table and are never compared: a model
@@ -23,7 +23,7 @@ HOSTING = "https://github.com/"
 
 @dataclass(frozen=True)
 class Measured:
-    """One published result; all of them are on silicon."""
+    """One published result; all of them were measured on real chips."""
 
     model: str
     core: str
@@ -49,7 +49,7 @@ def _measured(entry: dict[str, Any]) -> Measured:
 
 
 def measured_table(counts: Sequence[Count]) -> list[str]:
-    """Lines of Markdown: by network and core, ours modeled first."""
+    """Lines of Markdown: by network and core, this project's modeled figure first."""
     lines = [
         "| network | core | engine | cycles per MAC | | source |",
         "|---|---|---|---|---|---|",

@@ -19,7 +19,7 @@ CODE_BYTES = 512 * 1024  # as in machine.ld
 
 @dataclass
 class Interval:
-    """What ran from one start_count to its end_count."""
+    """What ran between one start_count and its end_count."""
 
     counts: Counter[int] = field(default_factory=Counter)  # address → executions
     jumps: Counter[tuple[int, int]] = field(default_factory=Counter)  # (last of one, first of next)

@@ -1,4 +1,4 @@
-"""What bench_mcu.py prints: counts beside TFLite Micro's, how they stand to the goals, steps."""
+"""What bench_mcu.py prints: counts beside TFLite Micro's, the goals, the steps."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def print_steps(counts: Sequence[Count]) -> None:
 
 
 def _limit(core: str, step: CountedStep) -> tuple[str, str]:
-    """The cycles that a step's multiply-accumulates take by themselves, and how many times as many
-    it takes."""
+    """The cycles that a step's multiply-accumulates alone take, and the step's cycles as a
+    multiple of them."""
     if not step.macs:
         return "-", "-"
     limit = step.macs / MACS_PER_CYCLE[core]
@@ -144,5 +144,5 @@ def _table(title: str, *columns: str) -> Table:
 
 def _console() -> Console:
     console = plain_console()
-    # A pipe or a log has no width to respect.
+    # A pipe or a log file has no width.
     return console if console.is_terminal else plain_console(width=160)

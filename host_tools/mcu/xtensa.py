@@ -33,7 +33,7 @@ from tinyml.runtimes.tflite_micro import Micro
 BOARD = "qemu-xtensa"
 COUNTS = FIRMWARE / "counts_xtensa.json"
 ALLOWED_GROWTH = 1.02
-MAX_MACS = 50_000_000  # more takes a minute there and says nothing new
+MAX_MACS = 50_000_000  # a larger network takes a minute there and shows nothing new
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class XtensaCount:
     macs: int
     arena_bytes: int
     stack_bytes: int
-    per_step: dict[str, int]  # of another run, on what the first left in the input
+    per_step: dict[str, int]  # of a second run, whose input is what the first run left
 
 
 def count_on_xtensa(model: Model) -> XtensaCount | None:

@@ -22,7 +22,7 @@ class Backend:
     file: Path | None = None  # what a device would store
     note: str = ""  # what a reader must know about the number
     scored: bool = True  # False: random weights, only its speed means something
-    weighed: bool = True  # False: loading compiles it, and a process would show the compiler
+    weighed: bool = True  # False: loading compiles it, so the compiler would be measured
 
     def versions(self) -> dict[str, str]:
         return {package: version(package) for package in self.packages}

@@ -18,7 +18,7 @@ from host_tools.inputs import Model, load_model
 from swin2mcu.common.cli import run_command
 from swin2mcu.common.paths import ROOT
 
-RUNS = 3  # the first allocates, the others show that nothing more is
+RUNS = 3  # the first allocates; the others show whether later ones allocate more
 TIMEOUT_S = 300
 
 

@@ -1,4 +1,4 @@
-"""What every runtime is reduced to when it is measured: prepare an input, run it."""
+"""The interface through which every runtime is measured: prepare an input, run it."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ QUANTILES = 21  # 0 %, 5 %, … 100 %: enough to draw the distribution, small en
 class Samples:
     """Single runs of one backend, in microseconds: by the wall clock, and of this process's CPU.
 
-    Waiting for a busy core lengthens a second-long run and spares most of the short ones, so on a
-    busy machine only ratios of CPU time are fair.
+    On a busy machine a run of a second has to wait for a core; most short runs do not. So there
+    only ratios of CPU time are fair.
     """
 
     wall_us: list[float] = field(default_factory=list)
@@ -63,7 +63,8 @@ def alternate(
     """Time every backend at least `runs` times.
 
     One round runs each backend once untimed (the one before it has filled the caches) and then
-    several times timed. `on_round` hears the name of the backend that has just had its turn.
+    several times timed. `on_round` is called with the name of the backend that has just had its
+    turn.
     """
     samples = {name: Samples() for name in backends}
     per_round = -(-runs // rounds)

@@ -164,7 +164,7 @@ def _timm(name: str, class_count: int) -> Any:
 
 
 def _student(name: str, class_count: int, size: int) -> Any:
-    """The network that a card names, found to take images of the model's size."""
+    """The network that a card names, after a check that it takes images of the model's size."""
     import torch
 
     if not timm_package().is_model(name):

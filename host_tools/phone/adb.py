@@ -22,7 +22,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 
 FOLDER = "/data/local/tmp/swin2mcu"
-REPEATS = 5  # runs of the tool; the middle one counts
+REPEATS = 5  # runs of the tool; the one with the median of their medians counts
 RUNS = 50
 TIMEOUT_S = 180
 THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
@@ -145,7 +145,7 @@ def big_cores(frequencies: str) -> list[int]:
 
 
 def thermal_status(adb: Adb) -> str:
-    """Android's own word for how throttled it is; "unknown" before Android 10."""
+    """Android's own term for how much it is throttled; "unknown" before Android 10."""
     match = re.search(r"Thermal Status:\s*(\d)", adb.shell("dumpsys thermalservice || true"))
     return THERMAL[min(int(match[1]), len(THERMAL) - 1)] if match else "unknown"
 

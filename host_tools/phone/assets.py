@@ -54,7 +54,7 @@ def install_runtime(development: bool = False) -> Path:
             command, cwd=BUILD, capture_output=True, text=True, timeout=INSTALL_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UserError("npm install does not come to an end: is there a network?") from error
+        raise UserError("npm install does not finish: is there a network?") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise UserError(f"npm install failed: {lines[-1]}")
@@ -134,7 +134,7 @@ def expect(
     labels: Sequence[int] | None,
     data: str,
 ) -> Expected:
-    """LiteRT's own answers on the PC, from the very files the phone gets."""
+    """LiteRT's own answers on the PC, from the same files that the phone gets."""
     logits, work = {}, ROOT / "build" / "phone_page"
     work.mkdir(parents=True, exist_ok=True)
     for precision, content in models.items():

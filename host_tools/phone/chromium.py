@@ -1,4 +1,4 @@
-"""A headless Chromium on the PC in the phone's place, for whoever has no phone at hand.
+"""A headless Chromium on the PC instead of a phone.
 
 What it measures is the phone's page on a PC: its targets are of kind "pc" and say so.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from swin2mcu.common.cli import UserError
 
 ADDRESS = "127.0.0.1"  # nobody else has to reach the page
-START = "#start"  # tells the page to begin without a finger
+START = "#start"  # tells the page to begin without a tap
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless=new",
@@ -34,7 +34,7 @@ def chromium_command(profile: str) -> list[str]:
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         raise UserError(f"none of {', '.join(NAMES)} is installed: apt install chromium")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it starts only without
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # root needs --no-sandbox
     return [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}"]
 
 

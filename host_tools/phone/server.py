@@ -3,8 +3,9 @@
     GET  /<token>/<name>     one of the files it was given, nothing else on this machine
     POST /<token>/post       a JSON object, handed to `receive`; the answer is JSON
 
-Whoever lacks the token sees 404. Bodies, connections and their length in time are all bounded, and
-connections that only wait give way to new ones, so that nobody can shut others out.
+A request without the token gets 404. The size of bodies, the number of connections and their
+duration are limited. A connection that only waits is closed when a new one needs its place, so
+nobody can block the others.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from urllib.parse import urlsplit
 from swin2mcu.common.cli import UserError
 
 MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images are a quarter of that
-IDLE_S = 10.0  # a connection that says nothing for so long is closed
-CONNECTION_S = 120.0  # and none lasts longer than this, however slowly it trickles
+IDLE_S = 10.0  # a connection that sends nothing for this long is closed
+CONNECTION_S = 120.0  # and none lasts longer than this, however slowly it sends
 MAX_CONNECTIONS = 48
 MAX_PER_ADDRESS = 16  # browsers open six
 
@@ -103,7 +104,8 @@ class PhoneServer(ThreadingHTTPServer):
         return f"{scheme}://{host or str(address)}:{port}/{self.token}/"
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Always room for one more: what has waited longest without a whole request makes it."""
+        """Make room for one more: close the connection that has waited longest for a whole
+        request."""
         address = client_address[0]
         with self._lock:
             late = self._to_close(address)
@@ -125,7 +127,7 @@ class PhoneServer(ThreadingHTTPServer):
         else:
             return None
         mine = [(request, one) for request, one in self._open.items() if one.address == crowd]
-        # In the order in which they came; those that are being answered last.
+        # In order of arrival, but those that are being answered come last.
         return min(mine, key=lambda pair: pair[1].answering)[0]
 
     def answering(self, request: Any) -> None:
@@ -149,7 +151,7 @@ class PhoneServer(ThreadingHTTPServer):
                 one.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that breaks off is no news; nothing is printed for it."""
+        """Print nothing: a client may break off at any time."""
 
 
 class PhoneHandler(BaseHTTPRequestHandler):
@@ -231,7 +233,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: a line per request would hide what the tool has to say."""
+        """Print nothing: a line per request would hide the tool's own messages."""
 
 
 def content_policy(files: Mapping[str, Served]) -> str:

@@ -37,7 +37,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Expected:
-    """What the PC made of the images that the phone is asked about."""
+    """The PC's answers to the images that the phone gets."""
 
     logits: Mapping[str, npt.NDArray[np.float32]]  # precision → (images, classes), real values
     output_scale: float  # of the int8 model: one LSB
@@ -72,10 +72,10 @@ class PhoneSession:
     expected: Expected
     engine: str
     say: Callable[[str], None]
-    notes: Mapping[str, str] = field(default_factory=dict)  # precision → what its reader must know
+    notes: Mapping[str, str] = field(default_factory=dict)  # precision → a remark for readers
     versions: Mapping[str, str] = field(default_factory=dict)
     computer: str | None = None  # where a PC's browser stands in for a phone: which PC
-    phones: dict[str, Phone] = field(default_factory=dict)  # by what hello was answered with
+    phones: dict[str, Phone] = field(default_factory=dict)  # by the name in hello's answer
     closed: bool = False  # no post is taken any more
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -211,7 +211,8 @@ class PhoneSession:
         return {}
 
     def _asked(self, phone: Phone, message: dict[str, Any]) -> tuple[str, int]:
-        """Precision and threads: only what the page measures, or a stranger could make up many."""
+        """Precision and threads: only what the page measures, or anybody could create many
+        targets."""
         precision, threads = message.get("precision"), message.get("threads")
         if not isinstance(precision, str) or precision not in self.expected.logits:
             raise BadPost("unknown precision")
@@ -276,6 +277,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _printable(text: Any, limit: int) -> str:
-    """What a stranger sent, fit for a terminal and a report."""
+    """Text from outside, made safe for a terminal and a report."""
     kept = "".join(c for c in str(text) if c.isprintable())
     return kept[:limit] or "unknown"

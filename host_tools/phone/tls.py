@@ -49,5 +49,5 @@ def self_signed(host: str, folder: Path) -> tuple[ssl.SSLContext, str]:
         path.chmod(0o600)
         path.write_bytes(pem)
         context.load_cert_chain(path)
-    (folder / "certificate.pem").unlink()  # the context has it; no key is left lying about
+    (folder / "certificate.pem").unlink()  # the context has read it; no key stays on disk
     return context, certificate.fingerprint(hashes.SHA256()).hex(":").upper()

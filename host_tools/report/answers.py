@@ -81,8 +81,8 @@ def _true(rows: Sequence[Row]) -> Card:
     compared = [row for row in rows if (row.target.get("parity") or {}).get("images")]
     exact = [row for row in compared if "identical" in row.target["parity"]]
     if not exact:
-        return question, "not compared", "no target's logits were held against a reference's"
-    # A runtime that rounds in its own way is no evidence against the model, nor for it.
+        return question, "not compared", "no target's logits were compared with a reference's"
+    # A runtime that rounds in its own way proves nothing about the model.
     row = max(
         exact,
         key=lambda row: (

@@ -1,4 +1,4 @@
-"""Instructions of published models on emulated boards: firmware/counts.json alone says them.
+"""Instructions of published models on emulated boards: only firmware/counts.json holds them.
 
 `make bench-mcu` counts them anew when kernels change, so a published results.json holds none.
 """
@@ -28,7 +28,7 @@ def counts() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def without_counts(name: str, targets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A model's targets, to be published: what counts.json says is left out."""
+    """A model's targets, to be published: without the counts that counts.json holds."""
     return {
         target: {**value, "cost": None, "profile": []} if (name, target) in counts() else value
         for target, value in targets.items()
@@ -36,7 +36,7 @@ def without_counts(name: str, targets: dict[str, dict[str, Any]]) -> dict[str, d
 
 
 def with_counts(results: Results) -> Results:
-    """Published results with the counts in the places that were left out for them."""
+    """Published results, completed with the counts of counts.json."""
     targets = dict(results.targets)
     for target, value in targets.items():
         line = counts().get((results.name, target))

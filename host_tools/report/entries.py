@@ -19,10 +19,10 @@ PLACES = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"
 SWIN_LARGE = "pc-torch-swin-large-float32"
 STUDENT_TORCH = "pc-torch-float32"
 
-BUSY = 1.25  # more of the clock than this for a unit of CPU time, and somebody else was at work
+BUSY = 1.25  # clock time divided by CPU time; above this, other programs were running
 
-# How a teacher's note begins; what it is follows. A convolutional stem is pretrained, and a score
-# that does not say so is misread.
+# A teacher's note begins like this; a description of the teacher follows. A convolutional stem is
+# pretrained, and a score that does not say so is misread.
 LEARNED_FROM = "the teacher this student learned from"
 
 
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def described(self) -> str:
-        """What a teacher is, as its note has it; empty where it was measured before notes did."""
+        """A teacher's description from its note; empty in older results, whose notes have none."""
         learned, _, what = str(self.target.get("note") or "").partition(": ")
         return what if learned == LEARNED_FROM else ""
 
@@ -144,7 +144,7 @@ def rows_of(entry: Entry) -> list[Row]:
 
 
 def _of_large(name: str, target: dict[str, Any], targets: dict[str, Any]) -> float | None:
-    """Only times of one run and as many threads may be divided: another day is another machine."""
+    """Only times of one run with equal threads are divided: on another day the machine differs."""
     if target.get("kind") != "pc" or name.startswith(SWIN_LARGE):
         return None
     threads = target.get("threads") or 1
@@ -157,12 +157,12 @@ def _of_large(name: str, target: dict[str, Any], targets: dict[str, Any]) -> flo
 
 
 def _is_timed(target: dict[str, Any]) -> bool:
-    """Whether its work can be divided by another's; a coarse clock may have seen none."""
+    """Whether its work is more than 0; a coarse clock may have measured 0."""
     return bool(target.get("cost")) and work_us(target) > 0
 
 
 def work_us(target: dict[str, Any]) -> float:
-    """What ratios are made of: CPU time where one thread was measured, else the clock's time."""
+    """What ratios are computed from: CPU time if one thread was measured, else clock time."""
     cost = target["cost"]
     alone = (target.get("threads") or 1) == 1 and "cpu_p50" in cost
     return float(cost["cpu_p50"] if alone else cost["p50"])
@@ -208,7 +208,8 @@ def remarks(entry: Entry) -> list[str]:
 
 
 def camera_cost(targets: dict[str, dict[str, Any]], name: str) -> str:
-    """What a camera's frames cost in accuracy, where the same images were scored prepared as well.
+    """What a camera's frames cost in accuracy, if the same images were also scored as prepared
+    inputs.
 
     Empty for a target that was sent prepared images.
     """
@@ -221,7 +222,7 @@ def camera_cost(targets: dict[str, dict[str, Any]], name: str) -> str:
         return ""
     same = theirs and all(mine.get(k) == theirs.get(k) for k in ("split", "data", "images"))
     if not theirs or not same:
-        return f"{name}: what frames cost is not known. Score as many images without --frames too."
+        return f"{name}: the cost of frames is not known. Score as many images without --frames."
     points = 100 * (mine["top1"] - theirs["top1"])
     return (
         f"{name}: frames of {frames} that the board prepares change top-1 by {points:+.2f} "
@@ -231,7 +232,7 @@ def camera_cost(targets: dict[str, dict[str, Any]], name: str) -> str:
 
 
 def most_images(rows: Sequence[Row]) -> int:
-    """How many images the most thorough score is of."""
+    """The largest number of images of any score."""
     return max(
         (row.target["accuracy"]["images"] for row in rows if row.top1 is not None), default=0
     )

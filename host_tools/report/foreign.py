@@ -1,4 +1,4 @@
-"""What the report believes of a results.json that anybody may have written.
+"""What the report accepts of a results.json, which anybody may have written.
 
 Whatever passes here can be shown: no figure is missing that another needs, none is infinite or not
 a number. Keys that the report does not show are not looked at.
@@ -77,7 +77,7 @@ def mapping(check: Check) -> Check:
 
 
 def record(needed: Mapping[str, Check], known: Mapping[str, Check] | None = None) -> Check:
-    """An object that has all that is needed; whatever it has passes the check of its key."""
+    """An object with all needed keys, in which each value passes the check of its key."""
     checks = {**needed, **(known or {})}
     return lambda value: (
         isinstance(value, dict)

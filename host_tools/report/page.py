@@ -16,7 +16,7 @@ from host_tools.report.render import render
 from host_tools.report.tags import anchor, count, place_class, short
 from swin2mcu.common.accuracy import standard_error
 
-# The page may load nothing at all; a browser enforces it even if a name in the data tried.
+# The page may load nothing; the browser enforces it even if a name in the data holds markup.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -47,7 +47,7 @@ def page(
 
 
 def _places(entries: Sequence[Entry]) -> str:
-    """Where anything was measured at all, and no place more."""
+    """The places where something was measured."""
     found = {row.place for entry in entries for row in rows_of(entry)}
     known = [place for place in ("PC", "phone", "board", "estimate") if place in found]
     return " and ".join(filter(None, (", ".join(known[:-1]), *known[-1:])))
@@ -94,6 +94,6 @@ def _legend(points: Sequence[Point]) -> list[tuple[str, str]]:
 
 
 def _part(row: Row, most: int) -> str:
-    """Of how many images a point is, where another of its model is of more."""
+    """The number of images of a point, if another point of its model has more."""
     images = row.target["accuracy"]["images"]
     return "" if images == most else f" of {images:,} images only"

@@ -16,19 +16,19 @@ COLUMNS = ("Model", "Top-1", "Its teacher", "Latency on a PC's CPU", "Latency on
 
 
 def paper_section(entries: Sequence[Entry]) -> Markup:
-    """The paper's figures above ours: never the same machine, and it says so."""
+    """The paper's figures above ours; the text says that the machines differ."""
     paper = json.loads(PAPER.read_text(encoding="utf-8"))
     return render(
         "paper.html",
         about_theirs=f"{paper['note']} Source: {paper['source']}. "
-        "Neither machines nor split are known, so this is orientation, not a race.",
+        "Neither machines nor split are known, so the figures are for orientation only.",
         about_ours=_about_ours(entries),
         lines=Table(COLUMNS, [*map(_theirs, paper["rows"]), *map(_ours, entries)]),
     )
 
 
 def _theirs(row: dict[str, Any]) -> list[str]:
-    """Whatever a row of paper.json knows; its values are texts."""
+    """The cells of a row of paper.json, whose values are texts."""
     top1 = next((figure(row[key], key) for key in ("int8", "float") if row.get(key)), "")
     times = [f"{row[key]} ms" if row.get(key) else "" for key in ("latency", "phone")]
     texts = (row.get("name", ""), row.get("teacher", ""), *times)
@@ -69,9 +69,9 @@ def _latency(entry: Entry, place: str) -> str:
 
 
 def _about_ours(entries: Sequence[Entry]) -> str:
-    """How the lines of our models came about, and what Swin-L cost beside each of them."""
+    """How the scores of our models were chosen, and what Swin-L cost beside each model."""
     said = (
-        "Our models stand in their own order and none is picked by its score: top-1 is the int8 "
+        "Our models are not ordered or chosen by their score: top-1 is the int8 "
         "model's, in a board's own integers wherever those saw the whole split, ± one standard "
         "error; latency is the median of the fastest runtime on one thread."
     )

@@ -71,7 +71,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
 
 
 def attention_sheet(folder: Path) -> str | None:
-    """The run's drawing of the teacher's and the student's attention, where there is one."""
+    """The run's picture of the teacher's and the student's attention, if there is one."""
     path = folder / SHEET
     if not path.is_file():
         return None
@@ -118,7 +118,7 @@ def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[n
 
 
 def overlay(pixels: npt.NDArray[np.uint8], energy: npt.NDArray[np.float32]) -> Image.Image:
-    """The picture in gray, warm where the energy is."""
+    """The picture in gray, in warm colors where the energy is high."""
     height, width, _ = pixels.shape
     smooth = Image.fromarray((energy * 255).astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC

@@ -29,7 +29,7 @@ class Point:
     place: str  # its CSS class
     hollow: bool = False  # float32; int8 is filled
     error: float = 0.0  # one standard error of y
-    images: str = ""  # of how many, where others are of more
+    images: str = ""  # the number of images, if another point has more
 
 
 def scatter(points: Sequence[Point], x_title: str, y_title: str) -> Markup:
@@ -141,7 +141,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 def _free_place(
     x: float, y: float, length: float, width: int, taken: list[Box]
 ) -> tuple[float, float, str]:
-    """Where a point's label fits: beside it, above or below, and if need be further off."""
+    """Where a point's label fits: beside it, above or below, or farther away if necessary."""
     for far in (0, 14, 28, 42):
         for dx, dy, anchor in (
             (10, 4, "start"),

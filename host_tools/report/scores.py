@@ -1,4 +1,4 @@
-"""Which of a model's targets speaks for its accuracy, and how sure that is: never the best one."""
+"""Which target gives a model's accuracy, and how sure that is; the best score is not preferred."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from swin2mcu.common.accuracy import (
     show_accuracy,
 )
 
-REFERENCE = "tflite-micro"  # whose integers are every board's
+REFERENCE = "tflite-micro"  # computes with the same integers as every board
 
 
 def score_of_student(entry: Entry) -> Row | None:
-    """The int8 student in a board's own integers over the whole split, or what is nearest to it.
+    """The int8 student's score in a board's own integers over the whole split, or the nearest to
+    it.
 
-    Chosen by what was measured, not by what came out: a maximum over targets would be a look at
-    test for each of them, and eight images that are all right would win it.
+    Chosen by how it was measured, not by its value. The maximum over targets would be a selection
+    on the test split, and a target with eight images that are all right would win.
     """
     whole = split_images(entry)
     scored = [row for row in rows_of(entry) if row.subject == "student" and row.top1 is not None]
@@ -51,7 +52,7 @@ def computes_as_a_board(row: Row) -> bool:
 
 
 def split_images(entry: Entry) -> int:
-    """How many images the test split has, as far as anything beside the results knows."""
+    """How many images the test split has, as far as the files beside the results say."""
     parity = entry.parity or {}
     compared = parity.get("split_images", 0) if parity.get("split") == "test" else 0
     card = entry.card.accuracy.get("int8", {}) if entry.card else {}

@@ -21,7 +21,7 @@ from host_tools.report.scores import cautions_of
 from swin2mcu.common.cli import plain_console
 
 WIDTH = 100  # of a table that is piped into a file
-WIDE = 136  # from here on there is room for what a target's name says already
+WIDE = 136  # a terminal this wide also shows what a target's name says already
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

@@ -19,7 +19,7 @@ from swin2mcu.common.pixels import center_box, load_pixels, resize
 Pixels = npt.NDArray[np.uint8]
 
 FORMAT_NAMES = {
-    "rgb565": FrameFormat.RGB565_BE,  # without more words, what esp32-camera delivers
+    "rgb565": FrameFormat.RGB565_BE,  # the default: what esp32-camera delivers
     "rgb565be": FrameFormat.RGB565_BE,
     "rgb565le": FrameFormat.RGB565_LE,
     "rgb888": FrameFormat.RGB888,
@@ -63,7 +63,7 @@ def parse_frames(text: str) -> FrameKind:
 
 
 def encode_frame(pixels: Pixels, format_: FrameFormat) -> bytes:
-    """RGB pixels (height, width, 3) → a frame's bytes, cut to its bits as a camera does."""
+    """RGB pixels (height, width, 3) → a frame's bytes, with as few bits as the format has."""
     if format_ == FrameFormat.RGB888:
         return pixels.tobytes()
     if format_ == FrameFormat.GRAY:
@@ -79,7 +79,7 @@ def encode_frame(pixels: Pixels, format_: FrameFormat) -> bytes:
 
 
 def frame_of(path: Path, kind: FrameKind) -> bytes:
-    """A photo as such a camera would deliver it: the whole photo squashed into the frame.
+    """A photo as such a camera would deliver it: the whole photo stretched to the frame.
 
     Raises UserError if it cannot be read.
     """

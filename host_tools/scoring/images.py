@@ -32,7 +32,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a board said of an image, and how long it took to get there."""
+    """A board's answer to an image, and how long the transfer took."""
 
     logits: tuple[int, ...]
     costs: tuple[int, ...]

@@ -50,7 +50,7 @@ class Journal:
 
 
 def lock_journal(path: Path) -> AbstractContextManager[None]:
-    """For as long as a command writes the journal. Raises UserError when another one does."""
+    """The lock of a command that writes the journal. Raises UserError when another one holds it."""
     busy = f"another serial_eval.py writes {path}: wait for it, or end it"
     return locked(path, timeout_s=0, busy=busy)
 

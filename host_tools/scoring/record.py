@@ -70,10 +70,10 @@ def make_record(
 def make_link(
     entries: Sequence[dict[str, Any]], boards: Pool, image_bytes: int, scored: int, seconds: float
 ) -> dict[str, Any]:
-    """What the line did. Times are of one image over one line, jitter is their deviation.
+    """Statistics of the line. Times are of one image over one line, jitter is their deviation.
 
-    `scored` images took `seconds` with all boards together; a journal that was gone on with holds
-    more of them, and bytes of an earlier run of the command are not counted.
+    `scored` images took `seconds` with all boards together. A resumed journal holds more images;
+    the bytes of an earlier run of the command are not counted.
     """
     transfers = [1000 * entry["transfer_s"] for entry in entries]
     times = summarize_cost(transfers, "ms")

@@ -1,4 +1,4 @@
-"""What the PC answers to each image, computed ahead in a process of its own."""
+"""The PC's answer to each image, computed ahead in a separate process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _start(model: bytes, contract: InputContract) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose command was killed would wait for its next image for ever."""
+    """End with the command: a worker whose command was killed would wait forever for an image."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -4,7 +4,7 @@ import { canRun, clockStepUs, loadModel, startRuntime, stopRuntime, timeRuns } f
 import { cropBox, resize } from "./resize.js";
 
 const ROUNDS = 10;
-const CLOCK_STEPS = 50; // a sample lasts this many of the clock's steps, so that they don't show
+const CLOCK_STEPS = 50; // steps of the clock in a sample, so that its resolution does not matter
 const WARM_UP_MS = 1500;
 const PIXELS_MAX = 16e6; // larger photos exceed some phones' canvases
 
@@ -124,7 +124,7 @@ function addRow(name, threads, times, verdict) {
 async function start() {
   $("start").disabled = true;
   $("work").hidden = false;
-  $("photo").hidden = true; // a photo meanwhile would be in the times
+  $("photo").hidden = true; // a photo classified meanwhile would lengthen the times
   stopCamera();
   chosen = undefined; // the runtime starts anew
   try {
@@ -246,7 +246,7 @@ async function photoChosen() {
     await classify(bitmap, bitmap.width, bitmap.height);
     bitmap.close();
   } catch {
-    show("trouble", "This file is no picture the browser can read.");
+    show("trouble", "The browser cannot read this file as a picture.");
   }
 }
 
@@ -288,7 +288,7 @@ async function open() {
   }
   $("start").disabled = false;
   offerPhotos();
-  if (location.hash === "#start") await start(); // nobody there to press it: bench_phone.py --chromium
+  if (location.hash === "#start") await start(); // bench_phone.py --chromium: nobody presses the button
 }
 
 $("start").addEventListener("click", start);
