@@ -1,4 +1,4 @@
-"""Where another platform than system_gcc builds: compiles the generated model with the firmware."""
+"""For platforms other than system_gcc: compiles the generated model with the firmware."""
 
 import os
 

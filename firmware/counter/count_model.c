@@ -1,5 +1,6 @@
 // Runs the generated model once and prints, line by line, what each step cost, the whole run's
-// instructions and stack, and the logits of a made-up image that any PC can make as well.
+// instructions and stack, and the logits of an image that it generates, and that a PC can generate
+// too.
 #include <stdint.h>
 
 #include "counter.h"

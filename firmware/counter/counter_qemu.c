@@ -56,7 +56,7 @@ __attribute__((noinline)) void start_count(void) {
     ticks_of_loops = elapsed_ticks();
   }
   begin_ticks = SYSTICK_VALUE;
-  // Where host_tools/mcu/profile.py has the plugin begin.
+  // Here the plugin of host_tools/mcu/profile.py begins to count.
   __asm__ volatile(".global count_begins\n count_begins:" : : : "memory");
 }
 
@@ -64,7 +64,7 @@ __attribute__((noinline)) uint32_t end_count(void) {
   return (uint32_t)((uint64_t)elapsed_ticks() * (2 * kLoops) / ticks_of_loops);
 }
 
-// The stack below the caller is painted; what has lost its paint was used.
+// The stack below the caller is painted; what was overwritten was used.
 static const uint32_t kPaint = 0xa5c3f10e;
 enum { kPaintedBytes = 65536 };
 

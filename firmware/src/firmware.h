@@ -1,4 +1,4 @@
-// The firmware itself; what calls it differs: main(), Arduino's loop(), ESP-IDF's app_main().
+// The firmware itself; it is called by main(), Arduino's loop() or ESP-IDF's app_main().
 #ifndef SWIN2MCU_FIRMWARE_H_
 #define SWIN2MCU_FIRMWARE_H_
 

@@ -1,4 +1,4 @@
-// Where nothing but the compiler's start-up comes before the firmware.
+// The entry of boards where only the compiler's start-up code runs before the firmware.
 #include "firmware.h"
 
 int main() { RunFirmware(); }

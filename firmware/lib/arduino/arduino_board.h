@@ -1,4 +1,4 @@
-// What differs between boards that an Arduino core drives; src/boards/<board>/board.cc says it.
+// What differs between boards with an Arduino core; src/boards/<board>/board.cc defines it.
 #ifndef SWIN2MCU_ARDUINO_BOARD_H_
 #define SWIN2MCU_ARDUINO_BOARD_H_
 

@@ -1,4 +1,4 @@
-// A Cortex-M board whose Arduino core brings start-up, clocks and the serial line; costs are read
+// A Cortex-M board whose Arduino core provides start-up, clocks and the serial line; costs are read
 // from the processor's cycle counter.
 #include "arduino_board.h"
 #include "board.h"
@@ -36,7 +36,7 @@ size_t Read(uint8_t* data, size_t capacity) {
   return size;
 }
 
-// A core waits for room only while a host listens; what nobody reads is dropped.
+// A core waits for room in its buffer only while a host listens; what nobody reads is dropped.
 void Write(const uint8_t* data, size_t size) {
   arduino_board::Line().write(data, size);
   arduino_board::Line().flush();
@@ -46,7 +46,7 @@ uint32_t Clock() { return Register(kCycles); }
 uint32_t Cost(uint32_t ticks) { return ticks / (arduino_board::ClockHz() / 1000000); }
 CostUnit Unit() { return CostUnit::kMicroseconds; }
 
-// The cycle at which the host's first question came: no two boots see the same one but by chance.
+// The cycle at which the host's first request came: two boots have the same one only by chance.
 uint32_t BootNumber() {
   static const uint32_t number = Clock() ^ static_cast<uint32_t>(micros()) << 12;
   return number;

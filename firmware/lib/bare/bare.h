@@ -1,4 +1,4 @@
-// What programs without an operating system share: start-up after reset, and the measured stack.
+// Shared by programs without an operating system: start-up after reset, and the measured stack.
 #ifndef SWIN2MCU_BARE_H_
 #define SWIN2MCU_BARE_H_
 

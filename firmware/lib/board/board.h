@@ -1,4 +1,4 @@
-// All that the firmware asks of a board. One implementation is linked: src/boards/<board>/.
+// Everything that the firmware needs of a board. One implementation is linked: src/boards/<board>/.
 #ifndef SWIN2MCU_BOARD_H_
 #define SWIN2MCU_BOARD_H_
 
@@ -30,11 +30,11 @@ uint32_t BootNumber();
 // The most stack used since boot, in bytes; 0 where the board does not measure it.
 uint32_t StackBytes();
 
-// What the chip says it is: CPUID of an Arm core, the revision of an ESP32-S3 (major * 100 +
-// minor); 0 where there is nothing to ask.
+// What the chip reports of itself: CPUID of an Arm core, the revision of an ESP32-S3 (major * 100 +
+// minor); 0 where it reports nothing.
 uint32_t ChipId();
 
-// Of the processor, now; 0 where it has no clock worth naming.
+// The processor's current clock; 0 where it has none that means anything.
 uint32_t ClockHz();
 
 }  // namespace board

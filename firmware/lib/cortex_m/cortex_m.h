@@ -1,4 +1,4 @@
-// What bare Cortex-M boards share: reset, vector table and interrupts.
+// Shared by Cortex-M boards without an operating system: reset, vector table and interrupts.
 #ifndef SWIN2MCU_CORTEX_M_H_
 #define SWIN2MCU_CORTEX_M_H_
 
@@ -6,14 +6,14 @@
 
 namespace cortex_m {
 
-// Makes an interrupt end WaitUnless(). It is never taken, no handler runs.
+// Makes an interrupt end WaitUnless(). It only becomes pending: no handler runs.
 void WakeOn(unsigned number);
 
-// Makes an interrupt that came before WaitUnless() no reason not to wait.
+// Clears an interrupt that came earlier, so that it does not end the next WaitUnless().
 void Forget(unsigned number);
 
-// Sleeps until the interrupt comes, unless `ready()`. One that comes between the question and the
-// sleep is not missed, because it stays pending.
+// Sleeps until the interrupt comes, unless `ready()`. An interrupt that comes between the call of
+// ready() and the sleep is not missed, because it stays pending.
 inline void WaitUnless(bool (*ready)(), unsigned number) {
   Forget(number);
   if (!ready()) asm volatile("wfi" ::: "memory");

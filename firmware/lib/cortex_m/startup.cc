@@ -41,7 +41,7 @@ void Reset() {
   bare::Start();
 }
 
-// A fault begins anew: the host notices the new boot number, whereas a hang would only be silence.
+// A fault resets the board: the host notices the new boot number; it could not notice a hang.
 void Fault() {
   Register(0xE000ED0C) = 0x05FA0004;  // AIRCR: system reset
   for (;;) {

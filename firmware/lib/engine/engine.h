@@ -23,7 +23,7 @@ struct Step {
   const char* operators;  // the .tflite operators it stands for
 };
 
-// What the output's integers stand for: logit = scale * (value - zero_point).
+// How logits follow from the output's integers: logit = scale * (value - zero_point).
 struct Scale {
   float scale;
   int32_t zero_point;
@@ -35,7 +35,8 @@ const char* Init();
 Info Describe();
 
 Scale OutputScale();
-int8_t* Input();  // height * width * channels int8 values (uint8 ones less 128); runs clobber them
+// height * width * channels int8 values (uint8 ones less 128); a run overwrites them
+int8_t* Input();
 const int8_t* Output();  // class_count logits, valid until the input is written again
 
 // Runs the model once. Returns null or what went wrong.

@@ -1,4 +1,4 @@
-// What is generated for one model's library. Private to it.
+// Generated for one model's library. Private to it.
 #ifndef SWIN2MCU_LIBRARY_DATA_H_
 #define SWIN2MCU_LIBRARY_DATA_H_
 

@@ -21,7 +21,7 @@ typedef struct {
   uint16_t height, width, channels;  // of the input, NHWC; a byte is pixel - 128
   uint32_t arena_bytes;              // all RAM of the network besides the stack
   const uint8_t* sha256;             // 32 bytes: of the .tflite file it was made from
-  bool center_crop;                  // how a frame that is no square is brought to the input
+  bool center_crop;                  // how a frame that is not square becomes the input
   bool calibrated;                   // whether `sure` of an answer means anything
 } Swin2mcuFacts;
 

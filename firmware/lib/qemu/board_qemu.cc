@@ -1,7 +1,7 @@
 // A Cortex-M machine that QEMU emulates: a CMSDK serial port, and virtual time for a clock.
 //
-// The port is asked for bytes and never interrupts, so that traffic on the line adds nothing to a
-// count of instructions. It holds one byte; QEMU keeps the next until that one is taken.
+// The port is polled and never interrupts, so that traffic on the line adds nothing to a count of
+// instructions. It holds one byte; QEMU keeps the next until that one is taken.
 #include "bare.h"
 #include "board.h"
 #include "cortex_m.h"
@@ -56,8 +56,8 @@ const char* Name() { return machine::kName; }
 
 size_t Read(uint8_t* data, size_t capacity) {
   if (!HasReceived()) {
-    // Without real time to wait for (-icount sleep=off) QEMU would rush from one end of a running
-    // timer to the next while the processor sleeps, and burn a core of the PC.
+    // With -icount sleep=off QEMU does not wait in real time: while the processor sleeps, it would
+    // jump from one overflow of a running timer to the next, and keep a core of the PC busy.
     WriteRegister(machine::kClock.control, 0);
     while (!HasReceived()) {
       Port()->interrupts = kReceiveFull;  // of bytes that were read since

@@ -1,4 +1,4 @@
-// What differs between the machines that QEMU emulates; src/boards/<board>/machine.cc says it.
+// What differs between the machines that QEMU emulates; src/boards/<board>/machine.cc defines it.
 #ifndef SWIN2MCU_MACHINE_H_
 #define SWIN2MCU_MACHINE_H_
 

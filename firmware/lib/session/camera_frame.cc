@@ -15,7 +15,7 @@ constexpr uint32_t kRowBytes = 2048;
 
 alignas(4) uint8_t scratch[kScratchBytes];
 uint8_t row[kRowBytes];
-uint32_t row_bytes;  // of the frame under way
+uint32_t row_bytes;  // of the current frame
 Vision vision;
 bool started;  // `vision` holds the tables of vision.geometry
 

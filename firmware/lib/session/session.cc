@@ -18,12 +18,12 @@ wire::Decoder decoder;
 const char* engine_error;  // null once the engine has started
 engine::Info model;
 size_t loaded;       // bytes of the input filled from its start, without a gap, since the last run
-CameraFrame camera;  // fills the input in the place of Loads
+CameraFrame camera;  // fills the input instead of Loads
 
 uint32_t step_ticks[kMaxProfiledSteps];
 
-// The last answer as it went over the wire, and the request it belongs to: the same request again
-// means that the answer was lost, so it is sent again and nothing is done twice.
+// The last answer as it was sent, and its request. If the same request comes again, the answer was
+// lost: it is sent again, and nothing is done twice.
 uint8_t answer[wire::kMaxFrame];
 size_t answer_size;
 uint8_t answered_type;
@@ -110,8 +110,8 @@ void OnPart(const wire::Frame& request) {
   Send(wire::kPartTaken, request.seq, nullptr, 0);
 }
 
-// payload := count:u16. The first run is on the image; it clobbers the input, so the others, which
-// are there to be timed, run on whatever that left.
+// payload := count:u16. The first run is on the image and overwrites the input. The other runs are
+// only timed, so they use whatever the first one left.
 void OnRun(const wire::Frame& request) {
   if (engine_error != nullptr) return SendNack(request.seq, wire::kEngineFailed, engine_error);
   if (request.size != 2) return SendNack(request.seq, wire::kBadPayload);
@@ -140,8 +140,8 @@ void OnRun(const wire::Frame& request) {
   Send(wire::kResult, request.seq, payload, result.size());
 }
 
-// payload := first:u16. Asked for step 0 it runs the model once, on whatever the input holds, and
-// measures each step; asked for a later one it goes on with that measurement.
+// payload := first:u16. For step 0 it runs the model once, on whatever the input holds, and
+// measures each step; for a later step it sends the rest of that measurement.
 void OnProfile(const wire::Frame& request) {
   if (engine_error != nullptr) return SendNack(request.seq, wire::kEngineFailed, engine_error);
   if (request.size != 2) return SendNack(request.seq, wire::kBadPayload);
@@ -197,7 +197,7 @@ void Start(const char* error) {
   model = engine::Describe();
   loaded = 0;
   camera.Drop();
-  // Tells a host that waits that the board has begun anew; nobody has to listen.
+  // Tells a waiting host that the board has restarted; it does not matter if nobody listens.
   const char* const text = board::Name();
   uint8_t log[wire::kHeaderSize + 255 + wire::kCrcSize + 4];
   board::Write(log, wire::Encode(wire::kLog, 0, reinterpret_cast<const uint8_t*>(text),
@@ -210,7 +210,7 @@ void Receive(const uint8_t* data, size_t size) {
   while (data != end) {
     const wire::Decoder::Event event = decoder.Feed(&data, end);
     if (event == wire::Decoder::Event::kBadFrame) {
-      // Not through Send(): the stored answer may still be asked for again.
+      // Not through Send(): the host may still request the stored answer again.
       uint8_t nack[wire::kHeaderSize + 1 + wire::kCrcSize + 2];
       const uint8_t code = wire::kBadFrame;
       board::Write(nack, wire::Encode(wire::kNack, 0, &code, 1, nack));

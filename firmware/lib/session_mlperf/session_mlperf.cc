@@ -1,4 +1,4 @@
-// The serial commands of MLPerf Tiny, so that its runner can drive the board: docs/MLPERF.md.
+// The serial commands of MLPerf Tiny, so that its runner can control the board: docs/MLPERF.md.
 #include <string.h>  // strcmp
 
 #include "board.h"
@@ -31,7 +31,7 @@ size_t loaded;       // bytes that have come since `db load`
 bool load_expected;  // `db load` was accepted
 bool has_result;
 
-// Timestamps add up what passed between two readings: the clock's own range is short.
+// Timestamps add up the differences between readings, because the clock wraps after a short time.
 uint64_t elapsed;
 uint32_t last_reading;
 
@@ -59,7 +59,7 @@ void OnName() {
   text::Print("]\r\n");
 }
 
-// The first line is the public API's version, which runners look for.
+// The first line is the public API's version, which runners search for.
 void OnProfile() {
   text::Print("m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[");
   text::PrintHex(model.model_sha256, 8);
@@ -132,7 +132,7 @@ void OnDb(char* rest) {
   OnDbBytes(word);
 }
 
-// False after saying what went wrong.
+// Returns false after it has printed an error.
 bool RunImage(uint32_t count) {
   const size_t size = engine::InputBytes(model);
   for (uint32_t run = 0; run < count; ++run) {

@@ -1,6 +1,6 @@
-// A bare byte sink: the number of bytes as u32, little-endian, then the bytes; when the last has
-// come, the number goes back. What it costs is what the line costs, so it is what
-// host_tools/line_speed.py compares the real session with.
+// A session that only receives bytes: it takes their number as u32, little-endian, then the bytes,
+// and sends the number back after the last one. It takes as long as the line alone, so
+// host_tools/line_speed.py compares the real session with it.
 #include "board.h"
 #include "session.h"
 

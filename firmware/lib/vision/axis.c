@@ -1,10 +1,10 @@
 // The weights of Pillow 13's BILINEAR resize (its Resample.c), with the same double-precision
-// steps: another order of the same operations gives other last bits.
+// steps: in another order the same operations would differ in the last bits.
 #include "axis.h"
 
 #include <string.h>  // memset
 
-// Some compilers fuse a product into the sum that takes it, which rounds once instead of twice.
+// Some compilers fuse a product and the sum it belongs to, which rounds once instead of twice.
 static double product(double a, double b) {
   volatile double rounded = a * b;
   return rounded;

@@ -1,4 +1,4 @@
-// One direction of the resize: which inputs make which output, and with what weights.
+// One direction of the resize: which inputs an output is computed from, and with which weights.
 //
 // Pillow's BILINEAR is a triangle filter as wide as the shrinking factor. Its weights are
 // fixed-point numbers of 22 fractional bits that sum to about 1, so an output is (sum + half)
@@ -11,18 +11,18 @@
 #include <stdint.h>
 
 enum { AXIS_BITS = 22, AXIS_HALF = 1 << (AXIS_BITS - 1) };
-// Set in the first weight of an input that is the last of its output, where the axis shrinks: so
-// the loop over inputs needs no second table. A sum takes it along in bit 31 alone, and of a sum
-// only the bits from AXIS_BITS to AXIS_BITS + 7 are used.
+// Where the axis shrinks, this bit is set in the first weight of an output's last input, so the
+// loop over inputs needs no second table. In a sum it can only change bit 31, and only the bits
+// from AXIS_BITS to AXIS_BITS + 7 of a sum are used.
 #define AXIS_LAST 0x80000000u
 
-// A direction that shrinks (or stays) is computed from its inputs: each input counts for the output
-// under way and for the one after it, never for a third. One that grows is computed from its
-// outputs: each takes one or two neighboring inputs.
+// A direction that shrinks (or keeps its size) is computed input by input: each input is added to
+// the current output and to the next one, never to a third. A direction that grows is computed
+// output by output: each output uses one or two neighboring inputs.
 typedef struct {
   uint16_t from;  // inputs
   uint16_t to;    // outputs
-  // shrinks: of input i, its weights in the output under way and in the next one
+  // shrinks: of input i, its weights in the current output and in the next one
   // grows: of output x, the weights of the input before its last and of its last
   uint32_t (*weights)[2];
   uint16_t* last;  // of output x, the last input that counts; it never falls as x rises

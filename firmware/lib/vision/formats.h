@@ -1,6 +1,6 @@
 // A camera's bytes → red, green and blue of one pixel. Private to vision.
 //
-// `format` is a constant wherever these are called, so that each format gets a loop of its own.
+// `format` is a constant wherever these are called, so that the compiler makes one loop per format.
 #ifndef FIRMWARE_LIB_VISION_FORMATS_H_
 #define FIRMWARE_LIB_VISION_FORMATS_H_
 
@@ -9,8 +9,8 @@
 #include "vision.h"
 
 #define VISION_INLINE static inline __attribute__((always_inline))
-// GCC moves so much of these loops ahead, or computes it once for later, that they run out of
-// registers: a third more instructions on a Cortex-M7. Each option was tried there.
+// GCC would move so much of these loops ahead, or keep so many results for later, that the
+// registers do not suffice: a third more instructions on a Cortex-M7. Each option was tried there.
 #define VISION_UNSCHEDULED                                                                      \
   __attribute__((optimize("no-schedule-insns", "no-tree-ter", "no-ivopts", "no-tree-pre",       \
                           "no-tree-reassoc", "no-forward-propagate", "no-rerun-cse-after-loop", \

@@ -34,7 +34,7 @@ void decode_row(VisionFormat format, const uint8_t* row, uint32_t left, uint32_t
   FOR_EACH_FORMAT(format, decode, row, left, count, out)
 }
 
-// One channel's sums of the output under way and of the one after it.
+// One channel's sums of the current output and of the next one.
 typedef struct {
   uint32_t current, next;
 } ChannelSums;
@@ -44,7 +44,7 @@ VISION_INLINE void count(ChannelSums* sums, uint32_t value, uint32_t here, uint3
   sums->next += value * after;
 }
 
-// The output under way is whole, and what is next is under way.
+// The current output is complete; the next one becomes the current one.
 VISION_INLINE uint8_t finish(ChannelSums* sums) {
   const uint8_t value = (uint8_t)(sums->current >> AXIS_BITS);
   sums->current = sums->next;
@@ -55,8 +55,8 @@ VISION_INLINE uint8_t finish(ChannelSums* sums) {
 #define NO_SUMS \
   { AXIS_HALF, AXIS_HALF }
 
-// Each input is decoded once and added to the two outputs it counts for, all in registers; channel
-// by channel, since there are few of them.
+// Each input is decoded once and added to its two outputs, all in registers; channel by channel,
+// because there are few registers.
 VISION_INLINE void shrink(VisionFormat format, const uint8_t* row, uint32_t left,
                           const VisionAxis* axis, uint8_t* out) {
   const uint32_t(*weights)[2] = (const uint32_t(*)[2])axis->weights;
@@ -88,7 +88,8 @@ VISION_INLINE void shrink(VisionFormat format, const uint8_t* row, uint32_t left
   out[2] = finish(&blue);  \
   out += 3
 
-// Y0 U Y1 V: what U and V add to a pixel's luma is worked out once for the two that share them.
+// Y0 U Y1 V: what U and V add to a pixel's luma is computed once for the two pixels that share
+// them.
 VISION_INLINE void shrink_yuv422(const uint8_t* row, uint32_t left, const VisionAxis* axis,
                                  uint8_t* out) {
   const uint32_t* weights = &axis->weights[0][0];

@@ -1,4 +1,4 @@
-// What is done along one row. Private to vision.
+// Operations along one row. Private to vision.
 #ifndef FIRMWARE_LIB_VISION_ROWS_H_
 #define FIRMWARE_LIB_VISION_ROWS_H_
 

@@ -1,4 +1,4 @@
-// The pass down, the order of the passes, and where everything lies in the caller's scratch.
+// The vertical pass, the order of the passes, and the layout of the caller's scratch memory.
 #include "vision.h"
 
 #include "formats.h"
@@ -90,8 +90,8 @@ const char* vision_start(Vision* vision, const VisionGeometry* geometry, void* s
 
 enum { kFlip = 0x80 };  // int8 is pixel - 128: one bit of difference
 
-// What a sum down begins with: a half for rounding and, where the sum becomes the input itself, the
-// flipped bit, which no carry reaches since sums stay below it.
+// The start value of a vertical sum: a half for rounding and, where the sum becomes the input
+// itself, the flipped bit. No carry reaches that bit, because sums stay below it.
 static uint32_t empty_sum(const Vision* v) {
   return AXIS_HALF + (v->down_first ? 0 : (uint32_t)kFlip << AXIS_BITS);
 }
@@ -145,8 +145,8 @@ static inline uint8_t finish_byte(uint32_t value, uint32_t here, uint32_t after,
   return (uint8_t)((before.current + value * here) >> AXIS_BITS);
 }
 
-// The same of a line that is the last of an output row: that becomes bytes, and what is next is
-// under way. `out` may be `line`.
+// The same for the last line of an output row: the row becomes bytes, and the next output row
+// becomes the current one. `out` may be `line`.
 VISION_UNSCHEDULED static void finish_line(const uint8_t* line, const VisionSums* end,
                                            const uint32_t* weights, uint32_t empty,
                                            VisionSums* sums, uint8_t* out) {
@@ -176,7 +176,7 @@ static void finish_row(Vision* v, const uint32_t* weights) {
   ++v->output_row;
 }
 
-// All output rows whose last line has come.
+// All output rows whose last line has arrived.
 static void blend_rows(Vision* v, uint32_t row) {
   for (; v->output_row < v->down.to && v->down.last[v->output_row] == row; ++v->output_row) {
     const uint32_t* const weights = v->down.weights[v->output_row];

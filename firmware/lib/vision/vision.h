@@ -38,12 +38,12 @@ typedef struct {
   uint16_t frame_height;
   uint16_t width;  // of the network's input, which has three channels
   uint16_t height;
-  // false: the whole frame is squashed into the input. true: the largest centered part of the
-  // frame that has the input's shape.
+  // false: the whole frame is stretched to the input. true: the largest centered part of the frame
+  // with the input's aspect ratio.
   bool center_crop;
 } VisionGeometry;
 
-// Of one byte of a row: sums of the output row under way and of the one after it.
+// Of one byte of a row: sums of the current output row and of the next one.
 typedef struct {
   uint32_t current, next;
 } VisionSums;
@@ -61,7 +61,7 @@ typedef struct {
   uint8_t* decoded;          // a row of the frame, where the width grows
   VisionSums* sums;          // of output rows, where the height shrinks
   int8_t* input;             // the network's
-  uint16_t row, output_row;  // how far the frame has come
+  uint16_t row, output_row;  // the next one of the frame, and of the output
 } Vision;
 
 // Bytes of one row of a frame.

@@ -1,4 +1,4 @@
-// Frames on the serial line: what goes over the wire, and nothing about what it means.
+// Frames on the serial line: their bytes, not the meaning of their messages.
 //
 //   wire := COBS(body) 0x00
 //   body := type:u8  seq:u8  payload[0..1024]  crc32:u32le      (CRC-32 as in zlib, over all
@@ -43,10 +43,10 @@ enum Type : uint8_t {
 };
 
 enum NackCode : uint8_t {
-  kBadFrame = 1,      // damaged on the way: send it again (seq 0, the request's is not known)
+  kBadFrame = 1,      // a damaged request: send it again (seq 0, the request's is not known)
   kUnknownType = 2,   // no such request
-  kBadPayload = 3,    // lengths, offsets or counts that make no sense, a frame that is refused
-  kOutOfOrder = 4,    // a Load or Part beyond the bytes that came so far: begin again
+  kBadPayload = 3,    // invalid lengths, offsets or counts, or a frame that is refused
+  kOutOfOrder = 4,    // a Load or Part beyond the bytes received so far: begin again
   kNotLoaded = 5,     // Run without a complete Load since the last Run or reset
   kEngineFailed = 6,  // it could not start or run: the rest of the payload says why
 };
@@ -89,13 +89,13 @@ class Writer {
 // written, delimiter included.
 size_t Encode(uint8_t type, uint8_t seq, const uint8_t* payload, size_t size, uint8_t* out);
 
-// Undoes COBS as bytes arrive and checks what has arrived at each delimiter.
+// Decodes COBS as bytes arrive and checks the frame at each delimiter.
 class Decoder {
  public:
   enum class Event : uint8_t { kNone, kFrame, kBadFrame };
 
   // Consumes bytes from `*data` on, at most up to `end`, and stops behind a frame's delimiter.
-  // Empty frames are skipped: a delimiter may be sent at any time to cut off what went before.
+  // Empty frames are skipped: a delimiter may be sent at any time to end a damaged frame.
   Event Feed(const uint8_t** data, const uint8_t* end);
   const Frame& frame() const { return frame_; }  // after kFrame
 
@@ -105,7 +105,7 @@ class Decoder {
   uint8_t body_[kMaxBody];
   size_t size_ = 0;
   uint8_t block_left_ = 0;     // bytes until the next COBS code
-  bool zero_pending_ = false;  // the block that ends stands for a zero, unless the frame ends too
+  bool zero_pending_ = false;  // the block that ends encodes a zero, unless the frame ends too
   bool empty_ = true;
   bool bad_ = false;
   Frame frame_{};

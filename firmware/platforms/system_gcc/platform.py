@@ -4,4 +4,4 @@ from platformio.public import PlatformBase
 
 
 class System_gccPlatform(PlatformBase):
-    """Nothing differs from the base class: there is no package to install."""
+    """The base class unchanged: there is no package to install."""

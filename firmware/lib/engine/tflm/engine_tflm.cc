@@ -46,7 +46,8 @@ class StepTimer : public tflite::MicroProfilerInterface {
 
 MODEL_ARENA_SECTION alignas(16) uint8_t arena[model::kArenaBytes];
 
-// Made by Init() and never destroyed: a static object would ask a bare board for atexit().
+// Made by Init() and never destroyed: a static object would need atexit(), which a bare board
+// lacks.
 alignas(tflite::MicroInterpreter) uint8_t interpreter_place[sizeof(tflite::MicroInterpreter)];
 alignas(model::OpResolver) uint8_t resolver_place[sizeof(model::OpResolver)];
 alignas(StepTimer) uint8_t timer_place[sizeof(StepTimer)];
@@ -59,7 +60,7 @@ bool IsEightBit(const TfLiteTensor& tensor) {
   return tensor.type == kTfLiteInt8 || tensor.type == kTfLiteUInt8;
 }
 
-// uint8 tensors travel as int8, 128 less: the uppermost bit turned over.
+// uint8 tensors are sent as int8, which is 128 less: the uppermost bit is flipped.
 void TurnUnsigned(const TfLiteTensor& tensor) {
   if (tensor.type != kTfLiteUInt8) return;
   for (size_t i = 0; i < tensor.bytes; ++i) tensor.data.int8[i] ^= -128;
@@ -135,7 +136,7 @@ const char* InvokeProfiled(uint32_t (*clock)(), uint32_t* ticks, size_t capacity
   return error;
 }
 
-// An operator is known by the tensor it makes.
+// An operator is named after the tensor that it writes.
 Step StepAt(uint16_t index) {
   const auto* const step = graph->operators()->Get(index);
   const auto* const code = file->operator_codes()->Get(step->opcode_index());

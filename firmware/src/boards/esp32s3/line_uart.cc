@@ -1,4 +1,4 @@
-// UART0, which a bridge on the board carries over USB.
+// UART0, which a bridge on the board connects to USB.
 #include "driver/uart.h"
 #include "freertos/FreeRTOS.h"
 #include "line.h"
@@ -22,7 +22,7 @@ void Open() {
   config.source_clk = UART_SCLK_DEFAULT;
   ESP_ERROR_CHECK(uart_driver_install(kPort, kReceiveBuffer, 0, 0, nullptr, 0));
   ESP_ERROR_CHECK(uart_param_config(kPort, &config));
-  // Without a console nothing else connects the port to its pins.
+  // Without a console nothing else assigns the port's pins.
   ESP_ERROR_CHECK(
       uart_set_pin(kPort, kTransmitPin, kReceivePin, UART_PIN_NO_CHANGE, UART_PIN_NO_CHANGE));
 }

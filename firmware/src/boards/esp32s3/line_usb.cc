@@ -26,7 +26,7 @@ size_t Read(uint8_t* data, size_t capacity) {
   return static_cast<size_t>(size);
 }
 
-// What nobody takes within kPatience is dropped: a board without a host must not hang.
+// What no host reads within kPatience is dropped: a board without a host must not hang.
 void Write(const uint8_t* data, size_t size) { usb_serial_jtag_write_bytes(data, size, kPatience); }
 
 }  // namespace line

@@ -1,4 +1,4 @@
-// ST Nucleo-H743ZI2: its core names USART3, which ST-LINK carries over USB, Serial.
+// ST Nucleo-H743ZI2: `Serial` of its core is USART3, which ST-LINK connects to USB.
 #include "arduino_board.h"
 
 namespace arduino_board {

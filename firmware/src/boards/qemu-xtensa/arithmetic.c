@@ -1,5 +1,6 @@
 // Products of 64 bits and quotients, which Debian's libgcc for this core lacks; the compiler calls
-// them by these names. Kernels divide once a pooled channel, so a bit at a time is fast enough.
+// them by these names. Kernels divide once for each pooled channel, so one bit at a time is fast
+// enough.
 #include <stdint.h>
 
 uint64_t __umulsidi3(uint32_t a, uint32_t b);
@@ -9,7 +10,7 @@ uint32_t __umodsi3(uint32_t a, uint32_t b);
 int32_t __divsi3(int32_t a, int32_t b);
 int64_t __divdi3(int64_t a, int64_t b);
 
-// From four products of 16 bits, because the core has no high half of a 32-bit one.
+// From four products of 16 bits, because the core cannot give the upper half of a 32-bit product.
 uint64_t __umulsidi3(uint32_t a, uint32_t b) {
   const uint32_t a_low = a & 0xFFFF, a_high = a >> 16;
   const uint32_t b_low = b & 0xFFFF, b_high = b >> 16;

@@ -34,7 +34,7 @@ Uart* Port() { return reinterpret_cast<Uart*>(0x9D050020); }
 
 bool HasReceived() { return Port()->line_status & kReceived; }
 
-// Sleeps until the port has a byte. An interrupt between the question and the wait stays pending,
+// Sleeps until the port has a byte. An interrupt between the check and the wait stays pending,
 // because level 1 is masked until `waiti`; its handler turns it off again.
 void WaitForByte() {
   uint32_t state;

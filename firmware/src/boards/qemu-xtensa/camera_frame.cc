@@ -1,5 +1,5 @@
-// In the place of lib/session/camera_frame.cc: Debian's compiler for this core comes without
-// double-precision arithmetic, which lib/vision's tables of weights need.
+// Replaces lib/session/camera_frame.cc: Debian's compiler for this core has no double-precision
+// arithmetic, which lib/vision's tables of weights need.
 #include "camera_frame.h"
 
 namespace session {

@@ -52,7 +52,7 @@ Reset:
 
 extern "C" void StartProgram() { bare::Start(); }
 
-// A fault begins anew: the host notices the new boot number, whereas a hang would only be silence.
+// A fault resets the board: the host notices the new boot number; it could not notice a hang.
 void Fault() {
   *reinterpret_cast<volatile uint32_t*>(0x9D020010) = 0xDEAD;  // the machine's reset register
   for (;;) {
