@@ -1,4 +1,4 @@
-// What moves bytes without changing them.
+// Kernels that move bytes without changing them.
 #include <string.h>
 
 #include "kernels.h"

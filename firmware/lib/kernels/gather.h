@@ -7,7 +7,7 @@
 
 #include "kernels.h"
 
-// How a variant copies the bytes of a window's line: fewer than a call of memcpy is worth.
+// How a variant copies the bytes of a window's line: they are too few for a call of memcpy.
 typedef void CopyLine(int8_t* to, const int8_t* from, int32_t count);
 
 // By words, the last of which overlaps the one before it.
@@ -26,7 +26,7 @@ static inline void copy_words(int8_t* to, const int8_t* from, int32_t count) {
   memcpy(last, last_from, 4);
 }
 
-// Of a window that reaches over the left or the right edge.
+// For a window that reaches over the left or the right edge.
 static __attribute__((noinline)) void gather_at_edge(const int8_t* const* rows,
                                                      const Window* window, int32_t first_column,
                                                      int8_t* column) {

@@ -2,19 +2,19 @@
 //
 //   portable/  plain C, any core
 //   dsp/       Cortex-M4, M33: dual 16-bit multiply-accumulate
-//   dsp_m7/    Cortex-M7: files that take the place of those in dsp/, for two instructions a cycle
-//   vector/    PCs: plain C in an order that compilers make vector instructions of
+//   dsp_m7/    Cortex-M7: files that replace those in dsp/, for two instructions a cycle
+//   vector/    PCs: plain C in an order that compilers can vectorize
 //   helium/    Cortex-M55, M85: MVE vectors
 //   pie/       ESP32-S3: its vector unit, in assembly
 //
-// A build compiles the .c files of this folder and the .c and .S files of one variant. Where it
-// says dsp below, dsp_m7 is meant as well.
+// A build compiles the .c files of this folder and the .c and .S files of one variant. Below, dsp
+// also means dsp_m7.
 //
 // Every variant gives the bytes of TensorFlow Lite Micro's int8 kernels. Activations are int8,
 // NHWC, channels contiguous. No kernel allocates: `scratch` is the caller's, aligned to 8 bytes,
 // and its size is given per variant by the formulas below. Sizes of zero are not allowed anywhere.
-// pie wants scratch, weights, and activations and sums whose channels are a multiple of 16 aligned
-// to 16 bytes; other channel counts take a slower way to the same bytes.
+// pie needs scratch, weights, and activations and sums whose channels are a multiple of 16 aligned
+// to 16 bytes; other channel counts give the same bytes more slowly.
 //
 // What the build computes offline, the same for every variant:
 //   - bias[c] has the input's zero point folded in: bias - zero_point_in * sum(weights of c).
@@ -44,9 +44,9 @@ typedef struct {
   const int8_t* shift;        // [channels], -31 .. 30
   const int8_t* table;        // 256 entries or NULL
   int32_t zero_point;         // of the output, -128 .. 127
-  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^29 whatever the input.
-  // Kernels then take a shorter way to the same bytes. (A channel whose multiplier is 0 may be
-  // given shift -1.) 2 promises also that no shift is 0, 0 promises nothing.
+  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^29 for every input.
+  // Kernels then use a shorter computation with the same bytes. (A channel whose multiplier is 0
+  // may be given shift -1.) 2 also promises that no shift is 0; 0 promises nothing.
   int32_t simple;
 } Requant;
 
@@ -93,8 +93,8 @@ void kernel_conv_row(const int8_t* const* rows, const Window* window, const int8
                      const Requant* requant, int8_t* out, void* scratch);
 
 // Depthwise convolution (depth multiplier 1), one output row of out_width * out_channels bytes. If
-// sums is not NULL every output byte is added to sums[channel], which gives the squeeze its mean.
-// out must not overlap rows.
+// sums is not NULL every output byte is added to sums[channel], for the mean of a squeeze. out must
+// not overlap rows.
 // Packing   portable, vector: [kernel_height][kernel_width][channels], as in the .tflite.
 //           helium: [channels][round16(kernel_width * kernel_height)], column by column.
 //           dsp: [channels][ceil(entries / 2)][4]. An entry is two taps: for each pair of rows 2y

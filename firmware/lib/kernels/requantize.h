@@ -1,5 +1,5 @@
-// TensorFlow Lite's double-rounding fixed-point arithmetic, word for word: what every variant's
-// shortcuts must equal, and what they fall back to. Private to the kernels.
+// TensorFlow Lite's fixed-point arithmetic with two roundings, exactly. The shorter computations of
+// all variants must equal it; where they do not apply, the variants use it. Private to the kernels.
 #ifndef FIRMWARE_LIB_KERNELS_REQUANTIZE_H_
 #define FIRMWARE_LIB_KERNELS_REQUANTIZE_H_
 

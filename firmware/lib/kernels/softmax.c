@@ -37,7 +37,7 @@ void kernel_softmax(const int8_t* in, int32_t pixels, int32_t channels, const in
     const int32_t shift = 35 - zeros;
     for (int32_t c = 0; c < channels; ++c) {
       const int32_t share = doubling_high_multiply(scale, exponentials[most - in[c]]);
-      // Beyond 31 bits every share is less than half a step.
+      // With a shift beyond 31 bits every share is less than half a step.
       const int32_t steps = shift > 31 ? 0 : divide_by_power_of_two(share, shift);
       out[c] = clamp_to_int8(steps - 128);
     }

@@ -1,6 +1,6 @@
 // Convolutions: the columns of some pixels are widened once to int16 into scratch, then multiplied
-// by pairs of weight rows. A word of four int8 is widened by SXTB16 to two pairs of
-// int16, the even bytes and (rotated) the odd ones; done to weights and inputs alike the pairs
+// by pairs of weight rows. A word of four int8 is widened by SXTB16 to two pairs of int16, the even
+// bytes and (rotated) the odd ones. Weights and inputs are widened in the same way, so their pairs
 // match without reordering.
 //
 // Weights   [pairs][blocks][2][4]: four weights of the first row, four of the second.
@@ -16,15 +16,15 @@
 
 enum { kBatch = 3 };
 
-// How many pixels' columns are kept, which scratch has room for: of a row of windows not more than
-// need be, as it is made where activations are large.
+// The number of pixels whose columns scratch has room for. A row of windows gets few, because it is
+// computed where activations are large.
 typedef struct {
   int32_t pixels, bytes;
 } Most;
 static const Most kMostOfRow = {24, 8192}, kMostOfImage = {48, 10240};
 
 // Writes one pixel's column of any depth; `stride` words lie between its even and its odd pairs.
-// Weights past the end of a column are zero, so what stands there only has to be readable.
+// Weights past the end of a column are zero, so the inputs there may be anything that is readable.
 static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride) {
   for (; k >= 4; k -= 4, in += 4, column += 2 * stride) {
     const uint32_t word = load_word(in);
@@ -38,14 +38,14 @@ static void widen(const int8_t* in, int32_t k, int16x2_t* column, int32_t stride
   }
 }
 
-// What a layer's channels need: which of them the quick way may take.
+// A layer's channels, and which computation they need.
 typedef struct {
   const int8_t* weights;
   const Requant* requant;
   int32_t blocks;  // of a row of weights
   int32_t cout;
-  int32_t quick;  // the pairs of channels go the quick way,
-  int32_t slow;   // and some of their channels, or all, the slow way as well
+  int32_t quick;  // whether pairs of channels are computed fast,
+  int32_t slow;   // and whether some channels, or all, need the exact computation
   int16x2_t* wide_weights;
   int16x2_t* columns;
   int32_t max_pixels;  // whose columns there is room for
@@ -92,7 +92,7 @@ static __attribute__((noinline)) void multiply_exactly(const Layer* layer, const
   }
 }
 
-// The channels that the quick way leaves out or gets wrong.
+// The channels that the fast computation leaves out or gets wrong.
 static void multiply_rest(const Layer* layer, const int16x2_t* columns, int32_t pixels,
                           int32_t stride, int8_t* out) {
   if (layer->slow) {
@@ -149,13 +149,13 @@ static void multiply_pixel(const Layer* layer, int8_t* out) {
   multiply_rest(layer, layer->columns, 1, 1, out);
 }
 
-// How many of `left` pixels are to be worked on together: whole batches, or one that is left over.
+// How many of `left` pixels are computed together: whole batches, or a single remaining pixel.
 static int32_t next_pixels(const Layer* layer, int32_t left) {
   if (left < kBatch) return 1;
   return left < layer->max_pixels ? left / kBatch * kBatch : layer->max_pixels;
 }
 
-// Where the column of pixel p goes, and the words between its pairs.
+// Where the column of pixel p is written, and the words between its pairs.
 static int16x2_t* column_of(const Layer* layer, int32_t p) {
   return layer->columns + p / kBatch * kBatch * 2 * layer->blocks + p % kBatch;
 }

@@ -121,7 +121,7 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
   if (height == 5) tiles.absent = (!rows[0] && !rows[1]) + 2u * !rows[4];
   for (int32_t first = 0; first < channels; first += kGroup) {
     const int32_t count = smaller(kGroup, channels - first);
-    // Eight channels that exist, the last ones of which are wanted, are paired faster.
+    // It is faster to pair eight channels of which only the last ones are needed.
     const int32_t before = channels >= kGroup && count % 2 == 0 ? kGroup - count : 0;
     pair_group(&layout, first - before, count + before);
     tiles.weights = weights + first * weight_bytes;

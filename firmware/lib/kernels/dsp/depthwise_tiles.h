@@ -1,7 +1,7 @@
 // The tiles of a depthwise convolution: two, three or six neighboring outputs of one channel after
-// the other, for square windows of 3 and 5. Written out, because six sums, five pairs of weights,
-// two pairs of inputs and a pointer fill all 14 registers, so that the rest has to wait on the
-// stack; a compiler moves half as much again.
+// the other, for square windows of 3 and 5. In assembly, because six sums, five pairs of weights,
+// two pairs of inputs and a pointer fill all 14 registers, so that everything else stays on the
+// stack; a compiler needs half as many moves more.
 #ifndef FIRMWARE_LIB_KERNELS_DSP_DEPTHWISE_TILES_H_
 #define FIRMWARE_LIB_KERNELS_DSP_DEPTHWISE_TILES_H_
 

@@ -5,7 +5,7 @@
 #include "requantize.h"
 #include "words.h"
 
-// As Requant.simple; the products and sums here are far below 2^30 whatever the input.
+// The condition of Requant.simple; the products and sums here are far below 2^30 for every input.
 static int is_simple(int32_t shift) { return shift >= -22 && shift <= -1; }
 
 // (x - zero_point) * 2^20 rescaled by a multiplier and a right shift of 0 or more.
@@ -33,8 +33,8 @@ static inline int32_t scale(int8_t x, const Scaled* s) {
 // exactly.
 static int is_exact(const Scaled* s) { return s->multiplier == 1 << 30 && s->shift == 0; }
 
-// Two values that are doubled and rescaled as in `scale`, where something is shifted. Step by step
-// for both, so that none waits for its own result.
+// Two values that are doubled and rescaled as in `scale`, if the shift is not 0. The steps of the
+// two alternate, so that no instruction waits for the one before it.
 static inline void scale_two(int32_t* values, const Scaled* s) {
   int32_t a = values[0], b = values[1], x, y;
   __asm__(
@@ -57,7 +57,8 @@ static int32_t add_to_exact(const int8_t* exact, int32_t exact_zero_point, const
                             const int8_t* middle_of_table, int8_t* out) {
   int32_t other_zero = scaled_other.zero_point * (1 << 21);
   int32_t exact_zero = exact_zero_point * (1 << 20);
-  // Or the compiler would subtract first and shift afterwards, which takes an instruction more.
+  // Otherwise the compiler would subtract first and shift afterwards, which takes one more
+  // instruction.
   __asm__("" : "+r"(other_zero), "+r"(exact_zero));
   int32_t i = 0;
   for (; i + 2 <= count; i += 2) {
@@ -135,7 +136,7 @@ void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams
 
 void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32_t channels,
                      const MulParams* params, int8_t* out) {
-  // A gate has seldom a table; one that has is looked up afterwards.
+  // A gate rarely has a table; if it has one, it is applied afterwards.
   const MulParams direct = {params->a_zero_point,
                             params->b_zero_point,
                             params->multiplier,

@@ -1,5 +1,5 @@
-// See gate.h. Four products are requantized together (see requantize.h), so that none waits for its
-// own result.
+// See gate.h. Four products are requantized together (see requantize.h), so that no instruction
+// waits for the one before it.
 #include "gate.h"
 
 // r0 in, r1 out, r2 step, r3 and r4 gates, r5 multiplier, r6 addend, r7 shift

@@ -1,15 +1,14 @@
-// What a convolution spends most of its time in, written out for the order of its instructions: dsp
-// and dsp_m7 differ in that alone. Weights are those of a pair of rows, see conv.c; `end` is where
-// a pointer stops, and is not where it begins.
+// The inner loops of a convolution, in assembly for the order of their instructions: dsp and dsp_m7
+// differ only in that order. Weights are those of a pair of rows, see conv.c; `end` is where a
+// pointer stops, and is not where it begins.
 //
 // Columns   [batches][blocks][2][3] words: the even pairs of three pixels, then their odd pairs.
 // Weights   [blocks][2][2] words: the even pairs of both rows, then their odd pairs.
 //
-// inner_loops.c is written out, once for each schedule, because six sums, two weights, three
-// inputs, two pointers and an end fill all 14 registers of the inner loop, so that everything else
-// has to wait on the stack; a compiler moves more than half as much again. Four blocks follow each
-// other without a test: the loop is entered so far into them that it ends at the end of the
-// weights.
+// inner_loops.c is written in assembly, once for each schedule, because six sums, two weights,
+// three inputs, two pointers and an end fill all 14 registers of the inner loop, so that everything
+// else stays on the stack; a compiler needs more than half as many moves more. The loop is unrolled
+// four times: it is entered at the block from which it ends exactly at the end of the weights.
 #ifndef FIRMWARE_LIB_KERNELS_DSP_INNER_LOOPS_H_
 #define FIRMWARE_LIB_KERNELS_DSP_INNER_LOOPS_H_
 

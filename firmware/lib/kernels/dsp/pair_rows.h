@@ -1,6 +1,7 @@
 // The input rows of a depthwise convolution, paired: a word holds the pixels of two rows, of two
-// channels, so that SXTB16 makes of it what one SMLAD takes for two taps. An odd last row is paired
-// with itself, an even column with the next one. What lies outside the image is the zero point.
+// channels, so that one SXTB16 widens the two values that an SMLAD takes for two taps. An odd last
+// row is paired with itself, an even column with the next one. What lies outside the image is the
+// zero point.
 //
 //   pairs  [kernel_height / 2][columns][4] words of eight channels, then
 //          [ceil(columns / 2)][4] of the last row
@@ -14,8 +15,8 @@ enum { kGroup = 8, kGroupWords = kGroup / 2, kMaxSpans = 5 };
 
 static inline int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// Pixels that are paired, and where to. What lies outside the image is eight bytes of the zero
-// point, read again and again: its step is 0, and so is what channels move it on by.
+// Pixels that are paired, and where to. Pixels outside the image are the same eight bytes of the
+// zero point: their step is 0, from pixel to pixel and from channel to channel.
 typedef struct {
   const int8_t* first;
   const int8_t* second;
@@ -25,7 +26,7 @@ typedef struct {
   uint32_t* pairs;
 } Span;
 
-// What every group of channels pairs alike, for windows of 3 or 5 rows.
+// The pairing that all groups of channels share, for windows of 3 or 5 rows.
 typedef struct {
   uint32_t outside[2];
   int32_t columns;
@@ -74,7 +75,7 @@ static void lay_out(Layout* layout, const int8_t* const* rows, const Window* win
     add_span(layout, row + (inside - 1) * step, 0, step, 1, last_row + right / 2 * kGroupWords);
 }
 
-// Eight channels of each pixel, some at least. Written out so that loads, halves and stores
+// Eight channels of each pixel, at least one pixel. In assembly, so that loads, packing and stores
 // overlap.
 static inline void pair_span(const Span* span, int32_t channel) {
   const int8_t* first = span->first + (span->first_step ? channel : 0);

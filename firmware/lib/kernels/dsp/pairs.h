@@ -1,5 +1,5 @@
-// What multiplying pairs of weight rows begins with, the same for every schedule of its loop. The
-// stack holds, in words from sp on:
+// The beginning of a multiplication of pairs of weight rows, the same for every schedule of its
+// loop. The stack holds, in words from sp on:
 //
 //    0  multiplier, addend and shift (SimpleRequant) of the first row
 //    3  middle of the table

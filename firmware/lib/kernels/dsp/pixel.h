@@ -1,5 +1,5 @@
-// What multiplying a single pixel takes besides the loop, the same for every schedule of it: four
-// channels, two pairs of weight rows, at a time. In the loop:
+// The multiplication of a single pixel without its loop, the same for every schedule of the loop:
+// four channels, two pairs of weight rows, at a time. In the loop:
 //
 //   r0  column, contiguous, up to lr      r3 - r6  sums
 //   r1  weights of the first pair         r7 - r12 spare

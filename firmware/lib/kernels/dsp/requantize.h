@@ -1,12 +1,12 @@
-// Requantization in five instructions, for channels that keep the promise of Requant.simple and
-// have something to shift: a shift of 0 is left to requantize.h.
+// Requantization in five instructions, for channels that meet the condition of Requant.simple and
+// whose shift is not 0: a shift of 0 is left to ../requantize.h.
 //
 // With e = -shift >= 1 the exact result is
 //   y = (sum * multiplier + 2^30) >> 31             the doubling high multiply, rounded half up
 //   q = (y - (y < 0) + 2^(e-1)) >> e                half away from zero
 // and q + zero_point = (y - (y < 0) + 2^(e-1) + zero_point * 2^e) >> e. SMMLAR(2 * sum, multiplier,
-// a) is y + a, so everything else goes into its addend; the sign of y may be taken from sum,
-// because where they differ y is 0, and 0 - 1 + 2^(e-1) >> e is 0 as well. The sum is doubled by an
+// a) is y + a, so its addend holds everything else. The sign of sum may be used instead of the sign
+// of y: where they differ y is 0, and 0 - 1 + 2^(e-1) >> e is 0 as well. The sum is doubled by an
 // addition, and SSAT does not shift, as some cores have one unit for shifts.
 #ifndef FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
 #define FIRMWARE_LIB_KERNELS_DSP_REQUANTIZE_H_
@@ -28,7 +28,7 @@ static inline int32_t saturate_to_int8(int32_t x) {
   return result;
 }
 
-// The part that a channel's outputs share.
+// The constants that a channel's outputs share.
 typedef struct {
   int32_t multiplier;
   int32_t addend;  // (2 * zero_point + 1) * 2^(e - 1)
@@ -50,8 +50,8 @@ static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
   return requantize_doubled(sum + sum, requant);
 }
 
-// Written out step by step for several sums, as a compiler would do one after the other, each step
-// waiting for the one before it.
+// The steps of several sums alternate. A compiler would compute one sum after the other, and each
+// step would wait for the one before it.
 static inline void requantize_three(int32_t* sums, SimpleRequant requant) {
   int32_t a = sums[0], b = sums[1], c = sums[2], x, y;
   __asm__(

@@ -1,6 +1,6 @@
 // For cores that issue two instructions at a time. Every load and every widening stands before a
-// product that does not wait for it, and sums are requantized together, so that none waits for its
-// own result (see requantize.h).
+// product that does not wait for it, and sums are requantized together, so that no instruction
+// waits for the one before it (see requantize.h).
 #include "../dsp/depthwise_frame.inc"
 	.set loads_together, 0
 

@@ -1,7 +1,7 @@
 // The inner loops for cores that issue two instructions at a time. A multiple load is issued alone,
-// so each word is loaded by itself, beside a product, as soon as the last product is done with the
-// register it goes to: r8, r10, r11 and r12 hold the next half of a block before it begins, r9 its
-// second weight. The six sums are requantized together, so that none waits for its own result.
+// so each word is loaded by itself, beside a product, as soon as its register is no longer needed:
+// r8, r10, r11 and r12 hold the next half of a block before it begins, r9 its second weight. The
+// six sums are requantized together, so that no instruction waits for the one before it.
 #include "../dsp/inner_loops.h"
 
 #include "../dsp/pairs.h"
@@ -31,7 +31,7 @@
   "smlad r5, r9, r12, r5\n"                                          \
   "ldr r12, [r7, #" #next2 "]\n"
 
-// Biases, weights, and what the loop expects to be loaded.
+// Biases, weights, and the values that the loop expects in registers.
 // clang-format off
 #define BEGIN_BATCH     \
   "ldr r9, [sp, #68]\n" \

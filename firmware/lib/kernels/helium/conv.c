@@ -18,8 +18,8 @@ typedef struct {
   mve_pred16_t lanes;  // those that exist
 } Channels;
 
-// Rows that do not exist are replaced by the first; their lanes are not stored. (Written out: a
-// loop over four lanes is vectorized into more than this.)
+// Rows that do not exist are replaced by the first; their lanes are not stored. (Without a loop:
+// the compiler would make more instructions of a loop over four lanes.)
 static inline Channels channels_from(int32_t c, int32_t k, int32_t cout, const int8_t* weights,
                                      const Requant* requant) {
   const mve_pred16_t lanes = vctp32q((uint32_t)(cout - c));
@@ -41,7 +41,7 @@ ALWAYS_INLINE int32x4_t multiply_rows(const int8_t* column, const Channels* chan
   const int8_t *row2 = channels->rows[2], *row3 = channels->rows[3];
   int32_t sum0 = channels->bias[0], sum1 = channels->bias[1];
   int32_t sum2 = channels->bias[2], sum3 = channels->bias[3];
-  // The tail-predicated loop that GCC 12 cannot be brought to write.
+  // In assembly, because GCC 12 does not generate this tail-predicated loop.
   __asm__ volatile(
       "dlstp.8 lr, %[k]\n"
       "1: vldrb.8 q0, [%[column]], #16\n"
@@ -79,8 +79,8 @@ static void multiply_columns(const int8_t* column, int32_t pixels, int32_t k,
   }
 }
 
-// Four channels that all exist: loaded as they lie here, sums start in even registers as VMLADAVA
-// wants them, and then what is needed once they are summed up.
+// Four channels that all exist. Loaded in this order, sums start in even registers, as VMLADAVA
+// requires; behind them lies what is needed after the summation.
 typedef struct {
   int32_t bias0;
   const int8_t* row0;
@@ -95,12 +95,12 @@ typedef struct {
     const int8_t* table;
     int32_t cout;
     const int8_t* out_end;
-    int32_t back;  // from where the last vector of a column ends to where the column does
+    int32_t back;  // from the end of a column's last vector to the end of the column
   } then;
 } Four;
 
-// The same for a simple layer without a shift of 0, in one piece: a compiler moves half as much
-// again. See RESCALE and SATURATE in requantize.h.
+// The same for a simple layer without a shift of 0, in one assembly block: a compiler needs half as
+// many moves more. See RESCALE and SATURATE in requantize.h.
 #define MULTIPLY_FOUR(saturate) \
   __asm__ volatile(                                                    \
       "1: ldm %[four], {r0, r1, r2, r3, r4, r5, r6, r7}\n"             \

@@ -1,7 +1,8 @@
-// Depthwise convolution: the windows of a channel are laid side by side, so that sixteen taps are
-// multiplied and added up by one instruction. The pixels of sixteen channels are spread into planes
-// in scratch, [channel][column][row]; a window is then kernel_height * kernel_width bytes in a row.
-// The sums of four neighboring channels become the lanes of one vector to be requantized.
+// Depthwise convolution: the taps of a channel's window are made contiguous, so that one
+// instruction multiplies and adds up sixteen of them. The pixels of sixteen channels are copied
+// into planes in scratch, [channel][column][row]; a window is then kernel_height * kernel_width
+// contiguous bytes. The sums of four neighboring channels become the lanes of one vector to be
+// requantized.
 #include "../kernels.h"
 #include "fours.h"
 #include "requantize.h"
@@ -93,7 +94,7 @@ static void convolve(const Group* group) {
           : 0;
   const int8_t *plane = group->plane, *weights = group->weights;
   for (int32_t c = group->first, next; c < group->end; c = next) {
-    next = c;  // up to the first four that need another way
+    next = c;  // up to the first four that need the general computation
     while (multiply && next + kLanes <= group->end &&
            (requant->simple == 2 || all_shifted(requant->shift + next))) {
       next += kLanes;
@@ -111,8 +112,8 @@ static void convolve(const Group* group) {
 
 // Pixels of sixteen channels, `step` bytes apart, into planes of `plane` bytes, where columns lie
 // `height` bytes apart. Even channels are the low bytes of eight lanes, odd ones the high bytes.
-// LOAD loads one, LANES is what it needs first. (GCC 12 has no name for the predicate, which LANES
-// changes; a call may change it, and this is a function of its own.)
+// LOAD loads one, LANES prepares that. (LANES changes the predicate register, which GCC 12 cannot
+// list as clobbered. A call may change it, so this is a separate function.)
 #define SPREAD(LANES, LOAD) \
   __asm__ volatile(LANES                                                                  \
                    "wls lr, %[pairs], 2f\n"                                               \
@@ -157,7 +158,7 @@ static __attribute__((noinline)) void spread(const int8_t* const* rows, int32_t 
   }
 }
 
-// The same where planes are too large for the offsets of vectors.
+// The same for planes that are too large for the offsets of vector stores.
 static void spread_bytes(const int8_t* const* rows, int32_t offset, int32_t step, int32_t columns,
                          int8_t* planes, int32_t height, int32_t plane) {
   for (int32_t y = 0; y < height; ++y) {
@@ -183,7 +184,7 @@ static void convolve_tile(const int8_t* const* rows, const Window* window, int32
   for (int32_t i = 0; i < plane; ++i) vstrbq_s8(planes + i * kVector, outside);
   group.plane_bytes = plane;
   for (; group.first < channels; group.first = group.end) {
-    // The last group's planes begin with channels that are done, so that all of them exist.
+    // The last group begins with channels that are done already, so that all its planes exist.
     const int32_t from = channels < kGroup ? 0 : smaller(group.first, channels - kGroup);
     int8_t* const to = planes + left * height;
     if (inside > 0 && (kGroup - 1) * plane <= UINT16_MAX) {

@@ -1,5 +1,5 @@
-// Addition and multiplication, four elements at a time. Vectors of four are worked through without
-// a predicate, which costs more than the work it guards; one more, with a predicate, ends the row.
+// Addition and multiplication, four elements at a time. Full vectors of four have no predicate,
+// which would cost more than their work; one more vector, with a predicate, ends the row.
 #include "../kernels.h"
 #include "requantize.h"
 
@@ -38,13 +38,14 @@ typedef struct {
   int32_t zero_point, multiplier, shift;
 } Input;
 
-// Where this is an input's factor, of the larger scale of the two, rescaling is exact: a half.
+// If the input with the larger scale has this factor, a half, rescaling it is exact.
 static inline int is_half(const Input* input) {
   return input->multiplier == 1 << 30 && input->shift == 0;
 }
 
 // Vectors of four with a half and an input that is shifted to the right; a shift of the sum to the
-// right; no table. VQRDMLAH adds its product to what rounds the shift half away from zero.
+// right; no table. VQRDMLAH adds its product to the term that makes the shift round half away from
+// zero.
 static __attribute__((noinline)) void add_vectors(const Input* half, const Input* other,
                                                   int32_t vectors, const AddParams* params,
                                                   int8_t* out) {
@@ -128,7 +129,7 @@ void kernel_mul(const int8_t* a, const int8_t* b, int32_t count, const MulParams
 }
 
 // Four channels of every pixel by gates less their zero point; no table, a shift to the right.
-// VQRDMLAH adds its product to what rounds the shift half away from zero.
+// VQRDMLAH adds its product to the term that makes the shift round half away from zero.
 static void multiply_four(const int8_t* in, int32x4_t gates, int32_t pixels, int32_t step,
                           const MulParams* params, int8_t* out) {
   __asm__ volatile(

@@ -1,12 +1,12 @@
-// See fours.h. All groups are worked off in one piece: a compiler cannot keep what belongs to one
-// in registers.
+// See fours.h. One assembly block computes all groups: a compiler cannot keep a group's values in
+// registers.
 #include "fours.h"
 
 #include "requantize.h"
 
 // The sum of the window at p of the channel'th of four channels, in one or two vectors, which moves
-// p to the next window. What belongs to the requantization of the pixel before is to happen in
-// between, as the processor does both at a time.
+// p to the next window. Steps of the requantization of the pixel before are placed in between,
+// because the processor executes both at a time.
 // clang-format off
 #define WINDOW_16(sum, p, step, channel, a, b, c) \
   "vldrb.8 q0, [" p "], #" step "\n" a            \
@@ -34,7 +34,7 @@
 #define NO_STEP(step) ""
 #define NO_SATURATION(x, other, table) ""
 
-// The sums of a pixel's four channels into q3, while the steps are taken with those before.
+// The sums of a pixel's four channels into q3, while the pixel before is requantized.
 #define PIXEL(window, distance, step, saturate)                                    \
   window("r0", "r1", distance, "0", step(0), step(1), step(2))                     \
   window("r2", "r3", distance, "1", step(3), step(4), step(5))                     \

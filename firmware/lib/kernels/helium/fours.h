@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-// Groups of four channels of a simple layer without a shift of 0, worked off in one piece: a
-// compiler cannot keep what belongs to a group in registers.
+// Groups of four channels of a simple layer without a shift of 0, computed by one assembly block: a
+// compiler cannot keep a group's values in registers.
 typedef struct {
   const int8_t* plane;
   int32_t plane_bytes;
@@ -22,11 +22,11 @@ typedef struct {
   int32_t groups;
 } Fours;
 
-// Fours are used up.
+// The function changes its Fours.
 typedef void MultiplyFours(Fours* fours);
 
-// That for windows of `weight_bytes` (taps, rounded up to vectors) which lie `step` bytes apart, or
-// NULL; `look_up` says whether there is a table.
+// The function for windows of `weight_bytes` (taps, rounded up to vectors) which lie `step` bytes
+// apart, or NULL; `look_up` says whether there is a table.
 MultiplyFours* kernel_fours_for(int32_t weight_bytes, int32_t step, int32_t look_up);
 
 #endif  // FIRMWARE_LIB_KERNELS_HELIUM_FOURS_H_

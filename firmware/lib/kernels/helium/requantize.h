@@ -1,5 +1,5 @@
-// Requantization of four lanes. VQRDMULH is the doubling high multiply; VRSHL rounds half up, so a
-// negative value that is to be shifted is first lowered by one to round half away from zero.
+// Requantization of four lanes. VQRDMULH is the doubling high multiply; VRSHL rounds half up. To
+// round half away from zero, 1 is first subtracted from a negative value that is shifted.
 #ifndef FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
 #define FIRMWARE_LIB_KERNELS_HELIUM_REQUANTIZE_H_
 
@@ -15,13 +15,13 @@ static inline int32x4_t rescale_lanes(int32x4_t x, int32x4_t multiplier, int32x4
   return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(vandq_s32(y, right), 31)), right);
 }
 
-// The same where no shift is to the left. Where it is 0 nothing is rounded, so nothing lowered.
+// The same where no shift is to the left. A shift of 0 does not round, so nothing is subtracted.
 static inline int32x4_t rescale_lanes_right(int32x4_t x, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t y = vqrdmulhq_s32(x, multiplier);
   return vrshlq_s32(vaddq_s32(y, vshrq_n_s32(vandq_s32(y, shift), 31)), shift);
 }
 
-// Zero point, clamp and table; a table is indexed by q + 128, so everything moves up by 128 then.
+// Zero point, clamp and table; a table is indexed by q + 128, so then 128 is added to everything.
 typedef struct {
   int32_t zero_point;
   int32_t low;
@@ -42,8 +42,8 @@ static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
   return x;
 }
 
-// For code that is written out: q0 rescaled where Requant.simple is 2. The sum's sign stands for
-// the product's: where that is 0, one less changes nothing, as 0 - 1 rounds to 0. q1 is changed.
+// For assembly: rescales q0 where Requant.simple is 2. The sum's sign is used instead of the
+// product's: they differ only where the product is 0, and 0 - 1 rounds to 0 as well. q1 is changed.
 #define RESCALE(multiplier, shift)   \
   "vshr.s32 q1, q0, #31\n"           \
   "vqrdmulh.s32 q0, q0, " multiplier \
@@ -52,7 +52,7 @@ static inline int32x4_t finish_lanes(int32x4_t x, const Finish* finish) {
   "vrshl.s32 q0, q0, " shift "\n"
 
 // x, its zero point added, clamped by a shift to the top byte, which saturates, and back; and
-// looked up, where 128 was added as well. `other` is changed.
+// looked up, if 128 was added as well. `other` is changed.
 #define SATURATE(x, other, table) \
   "vqshl.s32 " x ", " x           \
   ", #24\n"                       \

@@ -95,8 +95,8 @@ typedef struct {
 #define ALL_INPUTS "vldrb.8 q1, [%[column]]\n"
 #define FEW_INPUTS "vpst\nvldrbt.8 q1, [%[column]]\n"
 
-// Four channels of `pixels` columns of k <= 16 inputs. (A function of its own: GCC 12 has no name
-// for the predicate, which this changes, and a call may change it.)
+// Four channels of `pixels` columns of k <= 16 inputs. (A separate function, because this changes
+// the predicate register, which GCC 12 cannot list as clobbered; a call may change it.)
 static __attribute__((noinline)) void multiply_16(const Shallow* shallow, const int8_t* column,
                                                   int32_t k, int32_t pixels, const int8_t* weights,
                                                   int32x4_t multiplier, int32x4_t shift,

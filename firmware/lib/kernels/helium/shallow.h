@@ -4,7 +4,7 @@
 
 #include "../kernels.h"
 
-// Of columns of up to 32 inputs, k bytes apart; for layers whose Requant.simple is 2. Returns how
+// For columns of up to 32 inputs, k bytes apart, and layers whose Requant.simple is 2. Returns how
 // many channels were computed, from the first on; where k > 16, an odd last pixel is left out.
 int32_t kernel_convolve_shallow(const int8_t* columns, int32_t pixels, int32_t k, int32_t cout,
                                 const int8_t* weights, const Requant* requant, int8_t* out);

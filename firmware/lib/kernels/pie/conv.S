@@ -1,17 +1,19 @@
-// Convolutions: a row of weights stays in q0 .. q5 while the pixels pass by.
+// Convolutions: a row of weights stays in q0 .. q5 for all pixels.
 //
 // Inner loop for 96 inputs, one output: 2 loads + 6 multiply-accumulates = 8 instructions for 96
-// products (0.083 each; the last four inputs' loads ride on the multiplications). Two registers
-// alternate for the input, so a vector is loaded two instructions before it is used: a load is
-// ready one cycle late (Technical Reference Manual, table 1.7-2). Weights of 96 inputs take six of
-// the eight registers, so deeper rows are summed in passes of 96 through memory: 10 instructions
-// for 96 products, two of them the accumulator's load and store. The loop closes itself.
+// products (0.083 each; the last four inputs are loaded by the multiply instructions). Two
+// registers alternate for the input, so a vector is loaded two instructions before it is used: a
+// load is ready one cycle late (Technical Reference Manual, table 1.7-2). Weights of 96 inputs take
+// six of the eight registers, so deeper rows are summed in passes of 96 through memory: 10
+// instructions for 96 products, two of them the accumulator's load and store. It is a zero-overhead
+// loop.
 //
 // One output then takes 10 instructions, 12 with a table: TensorFlow Lite's double rounding is
 //   (high(4 * sum * multiplier) + 1 + 2^e (2 * zero_point + 1) - (sum < 0 ? 2 : 0)) >> (e + 1)
-// with high() the upper word and e = -shift >= 1: in units of 2^30, half of 2^31 is a whole 1, and
-// what rounds the second time half away from zero is a half less one 2^31 where the sum is negative.
-// |sum| < 2^29, as Requant.simple promises.
+// with high() the upper word and e = -shift >= 1. All terms are in units of 2^30. The first
+// rounding adds half of 2^31, which is 1. The second adds 2^e, and subtracts one 2^31, which is 2,
+// where the sum is negative: so it rounds half away from zero. |sum| < 2^29, as Requant.simple
+// promises.
 //
 // a2 the arguments, a3 input, a4 output, a5 its step, a6 4 * bias, a7 multiplier, a8 what is added,
 // a9 partial sums, a10 table, a11 and a12 work, a13 pixels, a14 the input's last step, a15 weights.
@@ -106,7 +108,7 @@
   ee.vld.128.ip q5, a15, 16
 .endm
 
-// 16 * n products of one pixel; a3 moves on to the next.
+// 16 * n products of one pixel; a3 is advanced to the next.
 .macro dot1
   ee.vld.128.xp q6, a3, a14
   ee.vmulas.s8.accx q6, q0

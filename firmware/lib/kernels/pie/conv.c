@@ -1,7 +1,7 @@
-// Convolutions as products of weight rows with columns of contiguous, aligned input bytes: conv.S
-// does the work; here the columns are cut to its measure and gathered where they do not fit it. Of
-// a 1x1 convolution the compiler has given sixteen output channels at a time to conv_lanes.S where
-// it can.
+// Convolutions as products of weight rows with columns of contiguous, aligned input bytes. conv.S
+// computes them; here the columns are split into blocks that it can take, or gathered first. Where
+// the compiler can, it gives groups of sixteen output channels of a 1x1 convolution to
+// conv_lanes.S.
 #include <string.h>
 
 #include "../gather.h"
@@ -31,7 +31,7 @@ typedef struct {
   void* partial;  // eight bytes for each column where depth > 96
 } Product;
 
-// What the assembly does not promise to: any shift, any sum.
+// For what the assembly does not support: any shift, any sum.
 static void multiply_any(const Product* product, const int8_t* columns, int32_t count,
                          int8_t* out) {
   const Requant* const requant = product->requant;
@@ -147,7 +147,7 @@ void kernel_conv1x1(const int8_t* in, int32_t pixels, int32_t cin, int32_t cout,
     multiply_pixels(&product, in, pixels, out);
     return;
   }
-  // The bytes between the pixels meet weights of zero, so they may be anything.
+  // The bytes between the pixels are multiplied by weights of zero, so they may be anything.
   int8_t* const columns = (int8_t*)scratch + kColumnsAtOnce * 8;
   while (pixels > 0) {
     const int32_t count = pixels < kColumnsAtOnce ? pixels : kColumnsAtOnce;

@@ -1,12 +1,12 @@
 // 1x1 convolution with sixteen output channels in the accumulators' lanes: every input of a pixel is
 // multiplied by sixteen weights, and the sums are rounded by rounding.S.
 //
-// An input takes 1 instruction, on which the load of the weights of the input after the next rides,
-// and every sixteen 1 more for their load: 17 for 256 products (0.066 each). Four registers take
+// An input takes 1 instruction, which also loads the weights of the input after the next, and
+// sixteen inputs take 1 more for their load: 17 for 256 products (0.066 each). Four registers take
 // turns, so a vector is loaded two instructions before it is used. A pixel then takes 4 for the
-// bias, 2 for what follows sixteen inputs at a time, 27 and more for rounding, 1 for the store and 2
-// for the loop; conv.S needs 16 * 11 beside its products. Sums have to fit 20 bits, so deep rows
-// are conv.S's.
+// bias, 2 for what follows sixteen inputs at a time, 27 and more for rounding, 1 for the store and
+// 2 for the loop; conv.S needs 16 * 11 beside its products. Sums have to fit 20 bits, so deep rows
+// are left to conv.S.
 //
 // a2 the arguments, a3 input, a4 whether eight more inputs follow, a5 the lanes' image, a6 output,
 // a8 weights and constants, a9 output's step, a10 the step back to the first weights, a11 8, a12 0,
@@ -15,7 +15,7 @@
 
   .text
 
-// As rounding.S goes on, the first weights are loaded again.
+// While rounding.S rounds, these load the first weights again.
 .macro next_input to, x, y
   ee.vmulas.s8.qacc \x, \y
 .endm
@@ -30,7 +30,7 @@
   ee.vsmulas.s8.qacc.ld.incp q4, a8, q5, q0, \fourth
 .endm
 
-// Constants: rounding.S's behind two vectors that nobody uses: the last weights' loads.
+// Constants: rounding.S's, behind two vectors that are loaded as the last weights and never used.
 .macro conv_lanes name, round
   .global \name
   .type \name, @function

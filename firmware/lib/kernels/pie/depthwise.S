@@ -1,12 +1,12 @@
 // Depthwise convolution of one pixel, sixteen channels at a time.
 //
 // A tap of sixteen channels takes 5 instructions, two of them the load of its input and the
-// multiplication, on which the load of the next weights rides; the others find the input, which may
-// lie in any row or be padding. The accumulators of 20 bits hold 31 products of int8.
+// multiplication, which also loads the next weights; the others find the input, which may lie in
+// any row or be padding. The accumulators of 20 bits hold 31 products of int8.
 //
-// They can only be stored as they are, packed: sext and src take them apart, 23 instructions for
-// eight. An output then takes 13 (15 with a table, 4 more to be summed), its constants being loaded
-// anew for each; see conv.S for the arithmetic.
+// They can only be stored packed: sext and src unpack them, 23 instructions for eight. An output
+// then takes 13 (15 with a table, 4 more to be summed), because each loads its own constants; see
+// conv.S for the arithmetic.
 //
 // a2 the arguments, a3 taps, a4 the group's offset in a pixel, a5 the accumulators' image, a6 output,
 // a7 table, a8 weights and constants, a9 .. a12 work, a13 sums, a14 taps, a15 work.

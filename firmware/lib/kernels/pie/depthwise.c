@@ -18,7 +18,7 @@ typedef void LanesFunction(PieLanes* lanes);
 static LanesFunction* const kLanesFunctions[2][6] = {{PIE_LANES_VARIANTS(NAME, lanes_3x3)},
                                                      {PIE_LANES_VARIANTS(NAME, lanes_5x5)}};
 
-// One row's work.
+// Everything that a row needs.
 typedef struct {
   const int8_t* const* rows;
   const Window* window;

@@ -1,6 +1,6 @@
 // One output at a time: the gate's product, the sum of two tensors, the mean. The arithmetic is
-// conv.S's; where no shift follows (e = 0) a mask of 0 drops the sign and 1 + 2 * zero_point is
-// added.
+// that of conv.S. Without a shift (e = 0), a mask of 0 removes the term of the sign, and
+// 1 + 2 * zero_point is added.
 
   .text
 

@@ -1,10 +1,10 @@
-// Addition, multiplication and mean, one element at a time: elementwise.S where shifts are to the
-// right by no more than 22, as quantizers make them, else the plain arithmetic.
+// Addition, multiplication and mean, one element at a time: by elementwise.S if shifts are to the
+// right and at most 22, as quantizers make them, else in C.
 #include "../kernels.h"
 #include "../requantize.h"
 #include "pie.h"
 
-// Whether the assembly can rescale by this shift, and how.
+// Whether the assembly can rescale by this shift; if so, its parameters.
 static int scale_of(int32_t multiplier, int32_t shift, int32_t zero_point, PieScale* scale) {
   if (shift > 0 || shift < -22) return 0;
   const int32_t rounding = shift ? (2 * zero_point + 1) * (1 << -shift) : 2 * zero_point;
@@ -25,7 +25,7 @@ static int8_t sum_of_two(int8_t a, int8_t b, const AddParams* params) {
 
 static int aligned(const void* pointer) { return (uintptr_t)pointer % kVector == 0; }
 
-// As many elements as come by sixteen.
+// The elements in whole vectors of sixteen.
 static int32_t add_in_lanes(const int8_t* a, const int8_t* b, int32_t count,
                             const AddParams* params, int8_t* out) {
   if (!params->packed || count < kVector || !aligned(a) || !aligned(b) || !aligned(out)) return 0;
@@ -116,7 +116,7 @@ void kernel_mul_gate(const int8_t* in, const int8_t* gate, int32_t pixels, int32
   }
 }
 
-// The assembly takes sums below 2^29, which are those of fewer than two million pixels.
+// The assembly accepts sums below 2^29, which fewer than two million pixels cannot exceed.
 enum { kMostBias = 1 << 28 };
 
 void kernel_mean(const int32_t* sums, int32_t channels, const MeanParams* params, int8_t* out) {

@@ -1,13 +1,13 @@
 // The gate's product and the sum of two tensors, sixteen elements at a time.
 //
-// Gate: y = (in - zi) * (gate - zg) is gathered in lanes from 4 + 3 instructions, as
-// in * gate - zg * in + (zi * zg - zi * gate), the last of which is stored once for all pixels; 3
-// load what is multiplied. Then rounding.S: 39 instructions for sixteen outputs with one digit, 43
-// with a gap, and the loop closes itself. 68 more with a table.
+// Gate: y = (in - zi) * (gate - zg) is summed in lanes as
+// in * gate - zg * in + (zi * zg - zi * gate), by 4 + 3 instructions; the last term is stored once for all pixels, and 3 instructions
+// load the factors. With rounding.S it takes 39 instructions for sixteen outputs with one digit, 43
+// with a gap, in a zero-overhead loop. 68 more with a table.
 //
-// Sum: q = (ka * a + kb * b + c) >> 30 holds for every pair of bytes, or the compiler would not have
-// packed it (tinyml/aot/pack_elementwise.py). The factors' four digits are summed from the lowest
-// up, as rounding.S does: 21 instructions for sixteen outputs.
+// Sum: q = (ka * a + kb * b + c) >> 30 holds for every pair of bytes: the compiler has checked it
+// (tinyml/aot/pack_elementwise.py). The factors' four digits are summed from the lowest up, as
+// rounding.S does: 21 instructions for sixteen outputs.
 //
 // a2 the arguments, a3 input, a4 the second input (gate: the image of what is stored), a5 the lanes'
 // image, a6 output, a7 bytes of a pixel, a8 constants, a9 gate, a10 the step back to the first
@@ -28,7 +28,7 @@
 
 #include "rounding.S"
 
-// -128 and -1 in q6 and q7; the stack lends a byte.
+// -128 and -1 in q6 and q7, with the help of a byte on the stack.
 .macro fill
   movi a3, -128
   s8i a3, a1, 0
@@ -106,8 +106,8 @@
   gate_lanes pie_gate_lanes_3, round3, 9
   gate_lanes pie_gate_lanes_3_gap, round3_gap, 12
 
-// Constants: the factors' digits a0, b0, a1, b1, -c1, a2, b2, -c2, a3, b3, -c3, and two parts of
-// what is left of c.
+// Constants: the factors' digits a0, b0, a1, b1, -c1, a2, b2, -c2, a3, b3, -c3, and the rest of c
+// in two parts.
   .global pie_add_lanes
   .type pie_add_lanes, @function
   .align 4

@@ -1,14 +1,14 @@
 // Depthwise convolution of a row, sixteen channels at a time, requantized in the accumulators'
 // lanes: see rounding.S.
 //
-// The sixteen channels are first copied to a strip, row below row, with what lies outside the
-// image: 2 instructions a vector, and every tap is then found by a step of one register.
+// The sixteen channels of all rows are first copied to a contiguous strip, with padding outside the
+// image: 2 instructions a vector. Then one register is stepped from tap to tap.
 //
-// A tap takes 2 instructions: the multiplication, on which the load of a weight rides, and the load
-// of an input. Three pairs of registers take turns, so a vector is loaded at least two instructions
-// before it is used: a load is ready one cycle late (Technical Reference Manual, table 1.7-2). Two
-// pairs are loaded while the pixel before is rounded, and the bias takes 4: 20 instructions for
-// 3x3, 52 for 5x5.
+// A tap takes 2 instructions: the multiplication, which also loads a weight, and the load of an
+// input. Three pairs of registers alternate, so a vector is loaded at least two instructions before
+// it is used: a load is ready one cycle late (Technical Reference Manual, table 1.7-2). Two pairs
+// are loaded while the pixel before is rounded, and the bias takes 4: 20 instructions for 3x3, 52
+// for 5x5.
 //
 // a2 the arguments, a3 strip, a4 its step from row to row, a5 the lanes' image, a6 output, a7 the
 // step to the next pixel's first column, a8 weights and constants, a9 output's step, a10 the step
@@ -16,7 +16,7 @@
 
   .text
 
-// As rounding.S goes on, what the next pixel needs is loaded.
+// While rounding.S rounds, these load the next pixel's first inputs and weights.
 .macro next_input to, x, y
   ee.vmulas.s8.qacc.ld.ip \to, a3, 16, \x, \y
 .endm
@@ -78,7 +78,7 @@
   ee.vmulas.s8.qacc.ld.ip q5, a8, 16, q1, q2
 .endm
 
-// The loop closes itself where its body has at most 256 bytes.
+// A zero-overhead loop's body has at most 256 bytes; a longer loop ends with a branch.
 .macro open_short
   loopnez a14, 4f
 .endm

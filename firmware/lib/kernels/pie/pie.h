@@ -1,5 +1,5 @@
-// The assembly functions of this variant, and what they are told. All fields are words: on the
-// ESP32-S3 a pointer is one. Private to the variant.
+// The assembly functions of this variant and their arguments. All fields are 32-bit words, as a
+// pointer on the ESP32-S3 is. Private to the variant.
 #ifndef FIRMWARE_LIB_KERNELS_PIE_PIE_H_
 #define FIRMWARE_LIB_KERNELS_PIE_PIE_H_
 
@@ -20,8 +20,8 @@ static inline int32_t round16(int32_t n) { return (n + 15) & -16; }
 // An address as the assembly takes it.
 static inline uint32_t word_of(const void* pointer) { return (uint32_t)(uintptr_t)pointer; }
 
-// Rows of weights times columns of input, requantized; the functions change their copy. Offsets are
-// known to conv.S.
+// Rows of weights times columns of input, requantized; the functions change their copy. conv.S
+// relies on the offsets.
 typedef struct {
   uint32_t in;                       // 0: 16-byte aligned
   uint32_t weights;                  // 4: [channels][weight_step], 16-byte aligned
@@ -55,7 +55,7 @@ typedef struct {
   X(pie_conv_single)                \
   X(pie_conv_single_table)
 
-// Sixteen output channels after the other in lanes; offsets are known to conv_lanes.S.
+// Groups of sixteen output channels in lanes; conv_lanes.S relies on the offsets.
 typedef struct {
   uint32_t in;         // 0: 16-byte aligned
   uint32_t weights;    // 4: the first group's header
@@ -72,7 +72,7 @@ typedef struct {
 
 #define PIE_CONV_LANES_FUNCTIONS(X) PIE_LANES_VARIANTS(X, conv_lanes)
 
-// One pixel of a depthwise convolution, for all channels; offsets are known to depthwise.S.
+// One pixel of a depthwise convolution, for all channels; depthwise.S relies on the offsets.
 typedef struct {
   uint32_t taps;      // 0: the addresses of the pixels under the window, 16-byte aligned
   int32_t tap_count;  // 4: at most 31, whose products 20 bits hold
@@ -91,7 +91,7 @@ typedef struct {
   X(pie_depthwise_sums)            \
   X(pie_depthwise_table_sums)
 
-// A row of a depthwise convolution, sixteen channels after the other; offsets are known to lanes.S.
+// A row of a depthwise convolution, by groups of sixteen channels; lanes.S relies on the offsets.
 typedef struct {
   uint32_t rows;       // 0: the addresses of the first columns inside the image, 0 outside
   uint32_t image;      // 4: 48 bytes, 16-byte aligned
@@ -128,12 +128,12 @@ typedef struct {
   PIE_LANES_VARIANTS(X, lanes_3x3) \
   PIE_LANES_VARIANTS(X, lanes_5x5)
 
-// How elementwise.S rescales: what conv.S's comment says, for one shift and zero point.
+// How elementwise.S rescales: see the comment of conv.S, for one shift and zero point.
 typedef struct {
   int32_t multiplier, added, mask, shift;
 } PieScale;
 
-// Offsets of these are known to elementwise.S.
+// elementwise.S relies on the offsets of these.
 typedef struct {
   uint32_t in, gate, out;                  // 0, 4, 8
   int32_t pixels, channels, step;          // 12, 16, 20
@@ -163,7 +163,7 @@ typedef struct {
   uint32_t table;          // 32
 } PieMean;
 
-// Offsets of these are known to elementwise_lanes.S. Tensors and constants are 16-byte aligned.
+// elementwise_lanes.S relies on the offsets of these. Tensors and constants are 16-byte aligned.
 typedef struct {
   uint32_t in, gate, out;  // 0, 4, 8
   uint32_t packed;         // 12

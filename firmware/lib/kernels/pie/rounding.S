@@ -2,20 +2,22 @@
 // tinyml/aot/lanes.py finds the constants and proves them.
 //
 // A readout (ee.srcmb.s8.qacc) shifts a lane, keeps it shifted and saturates what it reads, so the
-// digits of y = 256 * (h1 + h2 + h3) + low come out one by one. Before low the lanes are stored and
-// loaded again, 8 instructions, as their low bits would be lost. The product with
-// m0 + 256 * m1 + 256^2 * m2 + 256^3 * m3 is then summed from the lowest digit up and shifted by 8
-// in between: shifts rounded down, one after the other, are one shift. No lane saturates in this.
-// With one digit h it takes 27 instructions for sixteen outputs; every further digit 8 more (2 to
-// read it, 2 to take it off, 4 products), the third 9; 4 where positive and negative sums round
-// differently. A readout into q3 and a shift by a13 then give the output.
+// digits of y = 256 * (h1 + h2 + h3) + low are read one by one. The lanes are stored before and
+// loaded again for low, 8 instructions, because the shift loses their low bits. The product with
+// m0 + 256 * m1 + 256^2 * m2 + 256^3 * m3 is then summed from the lowest digit up, with a shift by
+// 8 after each digit: several shifts that round down equal one shift. No lane saturates in these
+// sums. With one digit h it takes 27 instructions for sixteen outputs; every further digit takes 8
+// more (2 to read it, 2 to subtract it, 4 products), the third 9. 4 more where positive and
+// negative sums round differently (a "gap"). A readout into q3 and a shift by a13 then give the
+// output.
 //
 // Constants lie at a8 in the order m1 (which is in q5 already), m0, c8, m2, c16, m3, c24; bound, d
 // and c31 with a gap; c39 with three digits. The last one's load steps back by a10.
 //
 // q0, q1, q3: h1 to h3. q2: low. q4, q5: constants. q6, q7: -128 and -1 in every byte. a5: 48 bytes
-// for the lanes. a11: 8. a12: 0. next_input, next_weight and next_weight_alone are the includer's:
-// a multiplication, but for the last, with a load into a register that is free from there on.
+// for the lanes. a11: 8. a12: 0. next_input, next_weight and next_weight_alone are macros of the
+// file that includes this one. They may load a register that is no longer needed here; the first
+// two also multiply.
 
 // 48 bytes; \at ends \after bytes behind the last word's place.
 .macro load_lanes at, after
@@ -78,7 +80,7 @@
   next_input q1, q1, q5
 .endm
 
-// With the next pixel's inputs and weights, as what they are loaded to becomes free.
+// Also loads the next pixel's inputs and weights, as soon as their registers are free.
 .macro round_few read, second, last
   products_few \read, \second
   ee.vmulas.s8.qacc.ld.xp q4, a8, a10, q0, q4
@@ -104,7 +106,7 @@
   next_input q0, q0, q5
 .endm
 
-// No register is left for what a shift reads and nobody wants, so constants come later.
+// A shift also writes a register. None is free for that here, so constants are loaded later.
 .macro products3
   store_lanes a5
   ee.vmulas.s8.qacc q7, q6

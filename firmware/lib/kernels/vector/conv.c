@@ -1,6 +1,6 @@
 // Convolutions: columns and weight rows are widened to int16 and padded with zeros to whole
-// vectors, then four columns are multiplied by two rows at a time. Compilers make the sums of
-// products of int16 their processor's multiply-and-add of pairs.
+// vectors, then four columns are multiplied by two rows at a time. Compilers use their processor's
+// multiply-and-add of pairs for the sums of int16 products.
 #include <string.h>
 
 #include "../gather.h"

@@ -1,5 +1,5 @@
-// Addition and multiplication. Results go through a block of their own: where an output may be an
-// input, a compiler could not make vectors of the loop otherwise.
+// Addition and multiplication. Results are written to a separate block first: where an output may
+// be an input, a compiler could not vectorize the loop otherwise.
 #include <string.h>
 
 #include "../kernels.h"
@@ -9,7 +9,7 @@ enum { kBlock = 256 };
 
 static int32_t block_of(int32_t left) { return left < kBlock ? left : kBlock; }
 
-// `values` are the results less the table.
+// `values` are the results before the table.
 static void put(int8_t* values, int32_t count, const int8_t* table, int8_t* out) {
   look_up(values, count, table);
   memcpy(out, values, (size_t)count);
