@@ -1,6 +1,5 @@
-// A Seeed XIAO ESP32S3 Sense prints what its camera sees. For ESP-IDF with the
-// component espressif/esp32-camera. It has been compiled against declarations only and has never
-// been run.
+// A Seeed XIAO ESP32S3 Sense prints what its camera sees. For ESP-IDF with the component
+// espressif/esp32-camera. It has been compiled against declarations only and has never been run.
 #include <stdio.h>
 
 #include "esp_camera.h"

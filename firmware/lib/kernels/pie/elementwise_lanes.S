@@ -1,9 +1,9 @@
 // The gate's product and the sum of two tensors, sixteen elements at a time.
 //
 // Gate: y = (in - zi) * (gate - zg) is summed in lanes as
-// in * gate - zg * in + (zi * zg - zi * gate), by 4 + 3 instructions; the last term is stored once for all pixels, and 3 instructions
-// load the factors. With rounding.S it takes 39 instructions for sixteen outputs with one digit, 43
-// with a gap, in a zero-overhead loop. 68 more with a table.
+// in * gate - zg * in + (zi * zg - zi * gate), by 4 + 3 instructions; the last term is stored once
+// for all pixels, and 3 instructions load the factors. With rounding.S it takes 39 instructions for
+// sixteen outputs with one digit, 43 with a gap, in a zero-overhead loop. 68 more with a table.
 //
 // Sum: q = (ka * a + kb * b + c) >> 30 holds for every pair of bytes: the compiler has checked it
 // (tinyml/aot/pack_elementwise.py). The factors' four digits are summed from the lowest up, as
