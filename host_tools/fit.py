@@ -1,4 +1,4 @@
-"""Say, before anything is built or flashed, whether a model fits a board, and which would.
+"""Check before a build whether a model fits a board; if not, name a model that would.
 
 python host_tools/fit.py [RUN_OR_ZOO] [--board NAME]
 

@@ -42,7 +42,7 @@ FIRST_TIMEOUT_S = {Type.RUN: 4.0, Type.PROFILE: 4.0}
 PATIENCE_S = 20.0  # without one answer
 # A run of a large model on an emulated board takes its time.
 RUN_PATIENCE_S = 180.0
-MAX_OTHERS = 3  # preparations of one frame that differ from the PC's, before it is said
+MAX_OTHERS = 3  # preparations of one frame that may differ from the PC's before an error
 MAX_RELOADS = 50  # of one image: a board that resets more often than that does not work
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")  # of a board or an engine
 MAX_STEPS = 512  # as in firmware/lib/session
