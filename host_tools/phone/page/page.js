@@ -246,7 +246,7 @@ async function photoChosen() {
     await classify(bitmap, bitmap.width, bitmap.height);
     bitmap.close();
   } catch {
-    show("trouble", "The browser cannot read this file as a picture.");
+    show("trouble", "This file is no picture the browser can read.");
   }
 }
 
