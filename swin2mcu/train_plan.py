@@ -81,7 +81,7 @@ def _start(init: str, reasons: list[str]) -> dict[str, object]:
 
 def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
     if teacher is None:
-        why = "" if init == "random" else ": from pretrained weights one brought nothing"
+        why = "" if init == "random" else ": it gave no gain with pretrained weights"
         reasons.append(f"teacher: none{why} (docs/RESULTS.md)")
         return {}
     config = teacher.parent / "config.json"

@@ -49,7 +49,7 @@ def folder_name(group: str, number: int) -> str:
 
 
 def report_of(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The result over all groups: each photo is scored once, by a student that saw none of its
+    """The result over all groups. Each photo is scored by the student that saw no photo of its
     group."""
     images = sum(score["images"] for score in scores.values())
     right = sum(score["top1"] * score["images"] for score in scores.values())

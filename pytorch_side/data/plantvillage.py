@@ -40,7 +40,7 @@ def our_name(release_name: str) -> str:
     """A photo's file name in our data set: no spaces, and one spelling of the suffix."""
     stem, dot, suffix = release_name.rpartition(".")
     if not dot or f".{suffix.lower()}" not in SUFFIXES:
-        raise ValueError(f"{release_name} is no .jpg")
+        raise ValueError(f"{release_name} is not a .jpg")
     return stem.replace(" ", "_") + ".jpg"
 
 

@@ -69,7 +69,7 @@ def make_student(
     errors.
     """
     if "mobilenetv3" not in name:
-        raise UserError(f"student {name} is no MobileNetV3: try tf_mobilenetv3_small_100")
+        raise UserError(f"student {name} is not a MobileNetV3: try tf_mobilenetv3_small_100")
     same = {} if name.startswith("tf_") else {"pad_type": "same"}
     model = _create(
         name,
@@ -133,7 +133,7 @@ def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
         arguments = {**common, **settings.arguments}
         model = _create(settings.name, "teacher.init", pretrained=pretrained, **arguments)
     else:
-        raise UserError(f"teacher {settings.name} is no Swin: try swin_tiny_patch4_window7_224")
+        raise UserError(f"teacher {settings.name} is not a Swin: try swin_tiny_patch4_window7_224")
     if settings.init:
         load_weights(model, Path(settings.init))
     return model

@@ -15,7 +15,8 @@ Confusion = Sequence[Sequence[int]]  # row: true class, column: answer
 
 
 def standard_error(top1: float, images: int) -> float:
-    """Of a binomial share. If all or no images are right, half an image is counted otherwise."""
+    """Of a binomial share. It is above 0 even if all or none of the images are right: the share is
+    then moved by about half an image."""
     edge = 0.5 / (images + 1)
     share = min(max(top1, edge), 1 - edge)
     return float((share * (1 - share) / images) ** 0.5)

@@ -113,13 +113,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises ValueError for pixels that are measurements and not brightness.
     """
     if image.mode in ("F", "I"):
-        raise ValueError(f"pixels of {'float' if image.mode == 'F' else '32 bits'} are no photo")
+        raise ValueError(f"pixels of {'float' if image.mode == 'F' else '32 bits'} are not a photo")
     if image.mode.startswith("I;16"):
         # Pillow's own convert() clips 16-bit values instead of scaling them.
         values = np.asarray(image).astype(np.uint32)
         if 0 < values.max(initial=0) < DEEP_MIN:
             raise ValueError(
-                f"16-bit pixels of at most {values.max()} are no photo: scale them to 65535"
+                f"16-bit pixels of at most {values.max()} are not a photo: scale them to 65535"
             )
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

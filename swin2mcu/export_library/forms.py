@@ -79,7 +79,7 @@ such library.
 
 
 def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
-    """Path → text of the files that `form` needs beside src/, whose files are `sources`."""
+    """Path → text of the files that `form` needs in addition to src/, which holds `sources`."""
     compiled = sorted(f"src/{path}" for path in sources if path.endswith((".c", ".S")))
     listed = "\n".join(f"  {path}" for path in compiled)
     files = {"README.md": readme(card)}

@@ -1,4 +1,4 @@
-"""Teachers as Markdown: their scores, and how much their cached outputs tell beyond labels."""
+"""Teachers as Markdown: their scores, and how much information their outputs add to labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
 
 
 def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
-    """How much cached outputs tell beyond labels: a line for each folder.
+    """How much information cached outputs add to labels: a line for each folder.
 
     An output that is right and very confident only repeats its label.
     """

@@ -72,7 +72,7 @@ def test_every_student_has_tensorflow_padding(name: str) -> None:
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (with_values(Config(), {"student.name": "resnet18"}), "no MobileNetV3"),
+        (with_values(Config(), {"student.name": "resnet18"}), "not a MobileNetV3"),
         (with_values(Config(), {"student.name": "tf_mobilenetv3_huge"}), "tf_mobilenetv3_huge"),
         (
             with_values(Config(), {"student.name": MINIMAL, "student.init": "gone.safetensors"}),
@@ -88,8 +88,8 @@ def test_a_wrong_student_is_named(config: Config, names: str) -> None:
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (with_values(Config(), {"teacher.name": "vit_tiny_patch16_224"}), "no Swin"),
-        (with_values(Config(), {"teacher.name": "swinv2_cr_tiny_224"}), "no Swin"),
+        (with_values(Config(), {"teacher.name": "vit_tiny_patch16_224"}), "not a Swin"),
+        (with_values(Config(), {"teacher.name": "swinv2_cr_tiny_224"}), "not a Swin"),
         (
             with_values(Config(), {"teacher.name": "swin", "teacher.arguments": {"depht": 2}}),
             "depht",

@@ -149,9 +149,9 @@ def test_folders_that_may_be_either_are_asked_about(make: Make) -> None:
 @pytest.mark.parametrize(
     ("files", "line"),
     [
-        (["train/a/1.png", "test/a/2.png", "b/3.png"], "a folder of a split and b/3.png in none"),
+        (["train/a/1.png", "test/a/2.png", "b/3.png"], "the folder of a split, but b/3.png is not"),
         (["train/a/1.png", "train/test/2.png"], "lies in two splits, test and train"),
-        (["a/1.png", "test/2.png"], "test/2.png lies in a folder of a split and a/1.png in none"),
+        (["a/1.png", "test/2.png"], "test/2.png is in the folder of a split, but a/1.png is not"),
         (["train/1.png", "test/2.png"], "holds no image"),
         (["1.png", "2.png"], "holds no image"),
         (["train/images/a_jpg.rf.0123456789abcdef0.jpg"], "one class only"),

@@ -118,7 +118,7 @@ def test_a_card_of_another_model_is_refused(
 
 
 def test_a_float_model_is_refused(converted_run: Path) -> None:
-    with pytest.raises(UserError, match="no int8 image model"):
+    with pytest.raises(UserError, match="not an int8 image model"):
         emit(converted_run / "model_float32.tflite", None, 1000)
 
 

@@ -45,12 +45,12 @@ def facts_of(graph: Graph, path: Path) -> Facts:
     for tensor in (source, result):
         if tensor.dtype not in ("int8", "uint8") or tensor.scales.size != 1:
             raise UserError(
-                f"{path} is no int8 image model: {tensor} is {tensor.dtype}; convert it with "
+                f"{path} is not an int8 image model: {tensor} is {tensor.dtype}; convert it with "
                 "full integer quantization"
             )
     if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[3] not in (1, 3):
         raise UserError(
-            f"{path} is no int8 image model: its input has shape {source.shape}, and "
+            f"{path} is not an int8 image model: its input has shape {source.shape}, and "
             "(1, height, width, 3 or 1) is needed"
         )
     if math.prod(result.shape) != result.shape[-1]:

@@ -99,7 +99,7 @@ def _take_splits(root: Path, folders: dict[str, Folders]) -> dict[str, str]:
     without = [file for file, names in folders.items() if names and file not in splits]
     if splits and without:
         raise UserError(
-            f"{root}: {next(iter(splits))} lies in a folder of a split and {without[0]} in none; "
+            f"{root}: {next(iter(splits))} is in the folder of a split, but {without[0]} is not; "
             "a folder named like a split is never a class: put every photo below train, val or "
             "test, or rename the folder"
         )

@@ -67,7 +67,7 @@ def read_table(path: Path, present: Collection[str]) -> list[Row]:
         folders = {printable(folder) for folder in file.split("/")[:-1]}
         if label and label not in folders and (other := sorted(folders & classes)):
             raise UserError(
-                f"{where}: {file} lies in the folder of class {other[0]} and is said to be {label}"
+                f"{where}: {file} is in the folder of class {other[0]}, but the table says {label}"
             )
         table[file] = Row(file, label, split, row.get("group") or "", row.get("source") or "")
     if missing := {"file", "class"} - columns:
