@@ -89,7 +89,9 @@ def plot(net: QuantNet, records: list[dict[str, Any]], path: Path) -> None:
     for key, label in (("own_sqnr_db", "own rounding"), ("sqnr_db", "arriving")):
         drawn = [min(DRAWN_DB, by_name[name][key]) for name in net.names]
         noise.plot(drawn, marker=".", label=label)
-    noise.set_ylabel(f"signal to quantization noise, dB\n(above {DRAWN_DB:.0f} drawn at it)")
+    noise.set_ylabel(
+        f"signal to quantization noise, dB\n(above {DRAWN_DB:.0f}: drawn at {DRAWN_DB:.0f})"
+    )
     noise.legend()
     use.bar(range(len(net.names)), [100 * by_name[name]["range_use"] for name in net.names])
     use.set_ylabel("range used by 99.8 % of values, %")

@@ -87,7 +87,7 @@ def answers_of(model: Model, run: Run, leaves: Sequence[Leaf], seed: int) -> dic
     height, width, _ = model.card.input_shape
     draw = np.random.default_rng(seed)
     right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
-    for leaf in track(leaves, "asking the model", console=status, transient=True):
+    for leaf in track(leaves, "running the model", console=status, transient=True):
         for kind, photo in variants(leaf, leaves, draw).items():
             pixels = resize(Image.fromarray(photo), height, width)
             answer = int(run(model.contract.stored(pixels)).argmax())

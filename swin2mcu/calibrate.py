@@ -102,7 +102,7 @@ def fit(
         threshold = threshold_for(found, coverage)
     else:
         others = np.sort(evidence(unknown, temperature))[::-1]
-        # The first unknown photo that may not be answered lies just below the threshold.
+        # The first unknown photo that must not get an answer is just below the threshold.
         first = int(np.floor(most * len(others)))
         threshold = float(np.nextafter(others[first], np.inf)) if first < len(others) else -1e5
     answered = float((found >= threshold).mean())

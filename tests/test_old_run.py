@@ -172,5 +172,5 @@ def test_its_checkpoint_is_resumed(tmp_path: Path) -> None:
     others = NoiseBatches(0)
     others.train_data_digest = "roots"
     shutil.copy(OLD / "checkpoint.pt", tmp_path)
-    with pytest.raises(UserError, match="is of other images"):
+    with pytest.raises(UserError, match="belongs to other images"):
         train_loop(TinyNet(), others, losses, lambda _: {}, lambda _: None, config, tmp_path)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """Mixup (Zhang et al. 2018, arXiv 1710.09412) of augmented images, re-created from their seed.
 
 The other image and its share are drawn from the seed too, so a teacher's outputs for the mixed
-image can be cached. They describe it better than labels do (Beyer et al. 2022, arXiv 2106.05237).
+image can be cached. Such outputs describe a mixed image better than labels do (Beyer et al. 2022,
+arXiv 2106.05237).
 """
 
 from __future__ import annotations

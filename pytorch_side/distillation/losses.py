@@ -40,8 +40,8 @@ def dkd_loss(
 ) -> Tensor:
     """Decoupled distillation of Zhao et al. 2022 (arXiv 2203.08679): a·TCKD + b·NCKD.
 
-    `student` and `teacher` are logits (batch, classes), `labels` (batch,) classes. Of
-    softmax(logits / temperature):
+    `student` and `teacher` are logits (batch, classes), `labels` (batch,) classes. The
+    distributions are softmax(logits / temperature):
     TCKD = KL(teacher ‖ student) of the two-way distributions (true class, all others);
     NCKD = the same for the distributions over the other classes only.
     Weights 1 and 8 are the authors' values for CIFAR-100. The caller multiplies by T². Raises

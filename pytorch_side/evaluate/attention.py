@@ -23,7 +23,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.pixels import load_pixels
 
-TILE = 160  # side of one drawing in pixels
+TILE = 160  # side of each picture in pixels
 TITLE = 22
 # Dark violet, red, orange, pale yellow: brightness rises with attention, so a gray print works too.
 HEAT = np.array(

@@ -20,7 +20,7 @@ SIZE = 64  # side of the photos, in pixels
 FRAME = 4  # pixels of the border that the frame probe sees
 EPOCHS = 40
 BATCH = 256
-DECAYS = (1e-4, 1e-2)  # strengths of the ridge penalty tried; val chooses
+DECAYS = (1e-4, 1e-2)  # strengths of the ridge penalty that are tried; the best on val is used
 
 Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # pixels (n, h, w, 3), labels (n,)
 

@@ -31,8 +31,8 @@ from pytorch_side.int8.qparams import integer_bias, integer_weights
 Compute = Callable[[list[Tensor]], Tensor]
 Valued = tuple[Tensor, Tensor]  # a tensor's real values, and its q - zero_point
 CARRIED_MAX = 2.0**24  # float32 holds every integer up to this
-ADD_SHIFT = 20  # bits of headroom that ADD scales its inputs up by
-CHUNK = 8  # images at once: their 64-bit accumulators stay in the cache
+ADD_SHIFT = 20  # bits by which ADD scales its inputs up
+CHUNK = 8  # images at a time: their 64-bit accumulators fit the CPU cache
 
 
 class IntegerNet(nn.Module):

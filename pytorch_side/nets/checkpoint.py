@@ -62,10 +62,10 @@ def read_checkpoint(
     if digest != batches.train_data_digest:
         what.append("other images")
     elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
-        what.append("other photos of the same names")
+        what.append("other photos with the same names")
     if what:
         raise UserError(
-            f"{path} is of {' and '.join(what)}: "
+            f"{path} belongs to {' and '.join(what)}: "
             "use another --out, or remove the folder to start again"
         )
     try:
@@ -75,7 +75,8 @@ def read_checkpoint(
         rows = [{_new_name(key): value for key, value in row.items()} for row in state["rows"]]
     except Exception as error:  # for example a teacher's checkpoint for a student
         raise UserError(
-            f"{path} is of another network: use another --out, or remove the folder to start again"
+            f"{path} belongs to another network: "
+            "use another --out, or remove the folder to start again"
         ) from error
     if damage := _damage(parts, rows):
         raise UserError(f"{path} is damaged ({damage}): remove it to start again")
@@ -97,7 +98,7 @@ def _damage(parts: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     for weight, state in known:
         shapes = {name: getattr(value, "shape", None) for name, value in state.items()}
         if shapes != {"step": (), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}:
-            return "its optimizer is of other weights"
+            return "its optimizer belongs to other weights"
     return ""
 
 

@@ -27,7 +27,7 @@ def save_svg(figure: Any, path: Path) -> None:
 def simplify(text: str) -> str:
     """The same picture in fewer bytes: short names of glyphs, shorter numbers, no white space.
 
-    Text stays drawn as glyphs, so that it looks the same without matplotlib's font.
+    Text remains glyphs, so that it looks the same without matplotlib's font.
     """
     for number, name in enumerate(dict.fromkeys(GLYPH.findall(text))):
         text = re.sub(rf'(?<=["#]){re.escape(name)}(?=")', f"g{number:x}", text)

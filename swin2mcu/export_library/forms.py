@@ -16,7 +16,7 @@ CAMERA_COMPONENT = """dependencies:
   espressif/esp32-camera: "==2.0.15"
 """
 
-EXAMPLE_C = """// Runs the self-test, then asks for the answer to the same picture.
+EXAMPLE_C = """// Runs the self-test and prints its result.
 #include <stdio.h>
 
 #include "swin2mcu.h"
@@ -38,7 +38,7 @@ EXAMPLE_ESP = (
     .replace("  return 0;\n", "")
 )
 
-EXAMPLE_INO = """// Runs the self-test at start and says how it went.
+EXAMPLE_INO = """// Runs the self-test at start and prints its result.
 #include <swin2mcu.h>
 
 void setup() {

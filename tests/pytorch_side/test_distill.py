@@ -106,7 +106,7 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
         change()
         capsys.readouterr()
         assert distill.main(arguments) == 2
-        assert "checkpoint.pt is of other images: use another --out" in capsys.readouterr().err
+        assert "checkpoint.pt belongs to other images: use another --out" in capsys.readouterr().err
         photo.write_bytes(kept)
 
 
@@ -129,7 +129,7 @@ def test_a_run_is_not_resumed_on_other_photos_of_the_same_names(
         Image.fromarray(255 - np.asarray(Image.open(photo))).save(photo)
         capsys.readouterr()
         assert module.main(arguments) == 2
-        assert "is of other photos of the same names: use another" in capsys.readouterr().err
+        assert "belongs to other photos with the same names: use another" in capsys.readouterr().err
         photo.write_bytes(kept)
     shutil.copytree(data, tmp_path / "moved")
     arguments[3] = str(tmp_path / "moved")

@@ -234,7 +234,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     """As of a teacher's and a student's command that were given one --out."""
     run_fit(tmp_path, CONFIG, FakeBatches())
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
-    with pytest.raises(UserError, match=r"checkpoint\.pt is of another network"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt belongs to another network"):
         train_loop(
             other, FakeBatches(), cross_entropy, lambda m: {}, lambda m: None, CONFIG, tmp_path
         )  # type: ignore[arg-type]
@@ -271,7 +271,7 @@ def test_a_checkpoint_of_other_photos_of_the_same_names_is_refused(tmp_path: Pat
     run_fit(tmp_path, CONFIG, FakeBatches())
     others = FakeBatches()
     others.photos_digest = "of roots"
-    with pytest.raises(UserError, match="other photos of the same names: use another --out"):
+    with pytest.raises(UserError, match="other photos with the same names: use another --out"):
         run_fit(tmp_path, CONFIG, others)
     # An older version's does not say which photos it saw.
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

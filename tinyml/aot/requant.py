@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tinyml.aot import quantize
 from tinyml.aot.ir import Requant
 
-# What Requant.simple in kernels.h promises.
+# The limits of Requant.simple in kernels.h.
 SIMPLE_SHIFTS = (-22, 0)
 SIMPLE_ACCUMULATOR = 1 << 29
 
