@@ -22,9 +22,10 @@ from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.data.unlabeled import training_photos
 from pytorch_side.distillation.attention import energy_map
+from pytorch_side.distillation.cache_identity import cache_folder, expectation
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
-from pytorch_side.distillation.teacher_cache import cache_folder, expectation, make_teacher_cache
+from pytorch_side.distillation.teacher_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from pytorch_side.nets.models import projections, stage_width, student_features, student_from
 from pytorch_side.nets.weights import save_weights

@@ -25,8 +25,8 @@ from pytorch_side.config import Config, load_config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches
 from pytorch_side.distill import StudentWithMaps
+from pytorch_side.distillation.cache_identity import expectation
 from pytorch_side.distillation.losses import hybrid_loss
-from pytorch_side.distillation.teacher_cache import expectation
 from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
 from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.train import machine, make_accelerator

@@ -19,7 +19,7 @@ from host_tools.report.__main__ import main as report
 from host_tools.results import load_results
 from pytorch_side.config import Config, read_saved_config, to_dict, with_values
 from pytorch_side.data.loader import Batch
-from pytorch_side.distillation.teacher_cache import cache_folder
+from pytorch_side.distillation.cache_identity import cache_folder
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from pytorch_side.train import Losses, train_loop
 from swin2mcu.common.card import load_card

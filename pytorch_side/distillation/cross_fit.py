@@ -25,7 +25,8 @@ from pytorch_side.command import images_of
 from pytorch_side.config import Config, load_config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos
-from pytorch_side.distillation.teacher_cache import expectation, make_teacher_cache
+from pytorch_side.distillation.cache_identity import expectation
+from pytorch_side.distillation.teacher_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
     about_path,

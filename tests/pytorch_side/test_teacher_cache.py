@@ -18,7 +18,7 @@ from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches, to_images
 from pytorch_side.data.mixup import training_image
-from pytorch_side.distillation import teacher_cache
+from pytorch_side.distillation import cache_identity, teacher_cache
 from pytorch_side.distillation.teacher_cache import ask, load_teacher, make_teacher_cache
 from pytorch_side.distillation.teacher_store import pack_logits, pack_maps
 from pytorch_side.nets.models import make_teacher
@@ -213,7 +213,7 @@ def test_answers_about_another_photo_of_the_same_name_are_refused(
     cached: tuple[DecodedImages, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A single one, whose pixels are not among the few that are compared."""
-    monkeypatch.setattr(teacher_cache, "SAMPLED", 1)
+    monkeypatch.setattr(cache_identity, "SAMPLED", 1)
     images, config = cached
     make_teacher_cache(images, config, tmp_path / "cache")
     root = images.folder.root
