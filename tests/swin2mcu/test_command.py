@@ -21,7 +21,7 @@ INTERNAL = {
     "host_tools.pc.memory",
     "swin2mcu.__main__",
     "swin2mcu.cli_page",
-    "swin2mcu.research.draws",
+    "swin2mcu.research.demo_spread",
     "swin2mcu.soak.__main__",
     "swin2mcu.soak.chain",
 }

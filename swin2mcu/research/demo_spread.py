@@ -1,6 +1,6 @@
 """The spread of the demo's results over several seeds and numbers of threads.
 
-    python -m swin2mcu.research.draws runs/demo-0 runs/demo-1 …
+    python -m swin2mcu.research.demo_spread runs/demo-0 runs/demo-1 …
 
 Each folder is a copy of runs/demo after `make demo`. Writes docs/data/demo.json, and the sentence
 of README.md about the results to expect of a demo.
@@ -24,7 +24,7 @@ FIGURES, DOCUMENT = Path("docs/data/demo.json"), Path("README.md")
 BOARD = "qemu-m7-aot"
 
 
-def read_draw(run: Path) -> dict[str, Any]:
+def read_demo(run: Path) -> dict[str, Any]:
     """The results of one demo. Raises UserError for a folder without a complete demo."""
     try:
         machine = read_json(run / "machine.json")
@@ -46,17 +46,17 @@ def read_draw(run: Path) -> dict[str, Any]:
         raise UserError(f"{run} is not the folder of a complete `make demo`: {error}") from error
 
 
-def sentence(draws: list[dict[str, Any]]) -> str:
+def sentence(demos: list[dict[str, Any]]) -> str:
     """The results of all demos as a sentence of the README. Shares are shown in percent."""
-    seeds = sorted({draw["seed"] for draw in draws})
-    threads = " and ".join(str(n) for n in sorted({draw["threads"] for draw in draws}))
-    val = [draw["val_top1"] for draw in draws]
-    board = [draw["board_top1"] for draw in draws]
-    same = all(draw["board_identical"] == draw["board_images"] for draw in draws)
+    seeds = sorted({demo["seed"] for demo in demos})
+    threads = " and ".join(str(n) for n in sorted({demo["threads"] for demo in demos}))
+    val = [demo["val_top1"] for demo in demos]
+    board = [demo["board_top1"] for demo in demos]
+    same = all(demo["board_identical"] == demo["board_images"] for demo in demos)
     identical = "every answer" if same else "not every answer"
     return (
-        f"{len(draws)} demos ({len(seeds)} seeds, {threads} threads) ended between "
-        f"{min(board):.1%} and {max(board):.1%} on the board. On {draws[0]['val_images']} val "
+        f"{len(demos)} demos ({len(seeds)} seeds, {threads} threads) ended between "
+        f"{min(board):.1%} and {max(board):.1%} on the board. On {demos[0]['val_images']} val "
         f"photos the student had {statistics.mean(val):.1%} ± {statistics.stdev(val):.1%} "
         f"(standard deviation of the demos). In all of them {identical} of the board was the "
         "PC's, byte for byte."
@@ -69,15 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        draws = sorted(
-            (read_draw(run) for run in arguments.runs), key=lambda d: (d["seed"], d["threads"])
+        demos = sorted(
+            (read_demo(run) for run in arguments.runs), key=lambda d: (d["seed"], d["threads"])
         )
-        if len(draws) < 2:
+        if len(demos) < 2:
             raise UserError("one demo has no spread: name at least two folders")
-        text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "demo-draws", [sentence(draws)])
-        write_atomic(FIGURES, json.dumps(draws, indent=1) + "\n")
+        text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "demo-spread", [sentence(demos)])
+        write_atomic(FIGURES, json.dumps(demos, indent=1) + "\n")
         write_atomic(DOCUMENT, text)
-        print(sentence(draws))
+        print(sentence(demos))
 
     return run_command(command)
 
