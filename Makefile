@@ -1,5 +1,5 @@
 # The words people and CI use. Every target sets up what it needs first.
-#   make demo    leaves → teacher → student → int8 → C → emulated Cortex-M7 → table   (about 10 minutes)
+#   make demo    leaves → teacher → student → int8 → C → emulated Cortex-M7 → table   (a quarter of an hour on two cores)
 #   make test    the tests        make test-long   the slow ones too
 #   make check   format, lint, types
 # DATA=folder names your own images, RUN=name your own experiment.
