@@ -75,8 +75,9 @@ def pages(figures: Figures) -> dict[str, str]:
         "cost": speed_section(figures.runs / "speed"),
     }
     for name, table in figures.tables.items():
-        runs = [run for row in table.rows for run in row.runs]
-        found[name] = section(table, f"{name}.svg") if runs else []
+        finished = [row for row in table.rows if any(run.finished for run in row.runs)]
+        # One row alone compares nothing.
+        found[name] = section(table, f"{name}.svg") if len(finished) > 1 else []
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in found.items() if lines}
 
 

@@ -365,6 +365,19 @@ def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
     assert find_tables(tmp_path) == [tmp_path / "other.toml", table]
 
 
+def test_one_finished_row_makes_no_page(table: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    config = with_values(Config(), {"optimizer.epochs": 2})
+    write_run(runs / "plain", config, [0.8, 0.9])
+    write_run(runs / "distilled", with_values(config, {"distillation.alpha": 0.5}), [0.8])
+    shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
+    assert list(pages(shown)) == []
+    (runs / "distilled/log.csv").write_text(
+        "epoch,val_top1,seconds,waiting_share\n" + "1,0.8,1,0\n" * 2
+    )
+    assert list(pages(shown)) == ["table"]
+
+
 def test_swapped_backgrounds_are_a_row_a_model(tmp_path: Path) -> None:
     assert background_lines(tmp_path) == []
     for name, top1 in (("a", 0.5), ("b", 0.25)):
