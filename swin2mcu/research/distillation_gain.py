@@ -59,7 +59,7 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
             if first in found and found[first].seeds >= len(values):
                 continue
             found[first] = Gain(
-                f"{row.name} ({runs[0].config.student.size} px)",
+                f"{row.name} ({runs[0].config.student.name}, {runs[0].config.student.size} px)",
                 100 * (mean(values) - mean(labels)),
                 100 * pooled_sd(values, labels) if several else None,
                 len(values),
@@ -74,14 +74,20 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
         return []
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
+    tried = "1 way to distill was" if len(found) == 1 else f"{len(found)} ways to distill were"
+    text = (
+        f"{tried} tried, each beside a matched control: labels alone with the same start, images "
+        f"and epochs. On val {sum(g.points > 0 for g in found)} of them gained and "
+        f"{sum(g.points < 0 for g in found)} lost."
+    )
+    several = (
+        f" {len(sure)} have several seeds; of those {len(better)} gained more than twice the "
+        f"pooled standard deviation{':' if sure else '.'}"
+    )
     return [
         f"![gain on val over labels alone]({plot})",
         "",
-        f"{len(found)} ways to distill were tried, each beside a matched control: labels alone "
-        "with the same start, images and epochs. On val "
-        f"{sum(g.points > 0 for g in found)} of them gained and {sum(g.points < 0 for g in found)} "
-        f"lost. {len(sure)} have several seeds; of those {len(better)} gained more than twice the "
-        f"pooled standard deviation{':' if sure else '.'}",
+        text + several,
         "",
         *[f"- {_said(gain)}" for gain in sure],
         *([""] if sure else []),
