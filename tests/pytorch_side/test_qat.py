@@ -156,7 +156,7 @@ def test_qat_learns_from_labels_alone(tiny_config: Callable[..., Config]) -> Non
     [
         (["--epochs", "-1"], "-1 epochs"),
         (["--float-epochs", "2"], "2 of them in float"),
-        (["--epochs", "2", "--float-epochs", "1", "--follow-epochs", "2"], "in 2 of those"),
+        (["--epochs=2", "--float-epochs=1", "--follow-epochs=2"], "2 of those update ranges"),
         (["--learning-rate", "nan"], "learning rate nan"),
         (["--images", "-5"], "-5 images"),
     ],
