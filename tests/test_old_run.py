@@ -84,7 +84,7 @@ def test_research_compares_it_with_a_run_of_today(tmp_path: Path) -> None:
         Row(folder.name, tmp_path, (), {0: folder}, "student") for folder in (control, OLD)
     )
     (gain,) = gains([ExperimentSpec("t", "", "student", "labels", rows, ())])
-    assert (gain.name, gain.points) == ("old_run (32 px)", 0.0)
+    assert (gain.name, gain.points) == (f"old_run ({run.config.student.name}, 32 px)", 0.0)
 
 
 def test_its_cached_teacher_outputs_are_opened(tmp_path: Path) -> None:
