@@ -74,20 +74,23 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
         return []
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
-    tried = "1 way to distill was" if len(found) == 1 else f"{len(found)} ways to distill were"
-    text = (
-        f"{tried} tried, each beside a matched control: labels alone with the same start, images "
-        f"and epochs. On val {sum(g.points > 0 for g in found)} of them gained and "
-        f"{sum(g.points < 0 for g in found)} lost."
-    )
-    several = (
-        f" {len(sure)} have several seeds; of those {len(better)} gained more than twice the "
-        f"pooled standard deviation{':' if sure else '.'}"
-    )
+    if len(found) == 1:
+        text = (
+            "One way to distill was tried, beside its matched control: labels alone with the same "
+            "start, images and epochs."
+        )
+    else:
+        text = (
+            f"{len(found)} ways to distill were tried, each beside a matched control: labels alone "
+            f"with the same start, images and epochs. On val {sum(g.points > 0 for g in found)} of "
+            f"them gained and {sum(g.points < 0 for g in found)} lost. {len(sure)} have several "
+            f"seeds; of those {len(better)} gained more than twice the pooled standard deviation"
+            f"{':' if sure else '.'}"
+        )
     return [
         f"![gain on val over labels alone]({plot})",
         "",
-        text + several,
+        text,
         "",
         *[f"- {_said(gain)}" for gain in sure],
         *([""] if sure else []),
@@ -97,7 +100,10 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
 
 
 def _said(gain: Gain) -> str:
-    return f"{gain.name}, {gain.epochs} epochs: {gain.points:+.2f} ± {gain.sd:.2f} points"
+    return (
+        f"{gain.name}, {gain.epochs} epochs, {gain.seeds} seeds: {gain.points:+.2f} ± "
+        f"{gain.sd:.2f} points (pooled standard deviation)"
+    )
 
 
 def _finished(row: Row) -> list[Run]:

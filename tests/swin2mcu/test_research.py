@@ -355,7 +355,7 @@ def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
         changes = {"optimizer.epochs": 1, "distillation.alpha": alpha}
         write_run(runs / name, with_values(Config(), changes), [0.9])
     shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
-    assert "1 way to distill was tried" in "\n".join(parts(shown)[part])
+    assert "One way to distill was tried" in "\n".join(parts(shown)[part])
     (other,) = {"gain", "gain-random"} - {part}
     assert parts(shown)[other] == [], "students that start otherwise"
     alone = replace(shown, every_table=False)
