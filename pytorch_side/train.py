@@ -62,99 +62,99 @@ def train_loop(
     - when another command is training into `run`.
     """
     accelerator = accelerator or make_accelerator()
-    alone = lock_folder(run) if accelerator.is_main_process else contextlib.nullcontext()
-    with alone:
-        return _epochs(model, batches, loss_of_batch, score, save, config, run, accelerator)
-
-
-def _epochs(
-    model: nn.Module,
-    batches: TrainBatches,
-    loss_of_batch: Callable[[nn.Module, Batch], Losses],
-    score: Callable[[nn.Module], dict[str, float]],
-    save: Callable[[nn.Module], None],
-    config: Config,
-    run: Path,
-    accelerator: Accelerator,
-) -> dict[str, Any]:
-    """train_loop() while it holds the lock of `run`."""
-    settings = config.optimizer
-    main = accelerator.is_main_process
-    groups = _groups(model, settings.weight_decay)
+    main, settings = accelerator.is_main_process, config.optimizer
     # Fused is one pass over all weights: unfused takes a fifth of a small network's step on a CPU.
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(
+        _groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True
+    )
     averaged = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # Each process sees only a part of the batch: too few images for statistics of its own.
         model = synchronized(model)
-    checkpoint = run / "checkpoint.pt"
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
+
+    def train_step(batch: Batch, epoch: int, step: int) -> dict[str, float]:
+        rate = learning_rate(step, batches.steps, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = _to(batch, accelerator.device)
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.bf16):
+            losses = loss_of_batch(wrapped, batch)
+        values = _mean_over_processes(losses, accelerator)
+        if not all(math.isfinite(value) for value in values.values()):
+            raise _not_finite(values, step, epoch, batch, rate, run)
+        accelerator.backward(losses["loss"])
+        norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
+        # A finite loss may have a gradient that is not finite: one step ruins the weights.
+        if not math.isfinite(norm):
+            gradient = {**values, "gradient norm": float(norm)}
+            raise _not_finite(gradient, step, epoch, batch, rate, run)
+        optimizer.step()
+        optimizer.zero_grad()
+        _average(averaged, model, settings.ema, step)
+        return values
+
+    def train_epoch(epoch: int, advance: Callable[[], None]) -> dict[str, Any]:
+        """Train one epoch, score the averaged weights, and return the epoch's row of the log."""
+        started, waited = time.perf_counter(), batches.waited_s
+        if accelerator.num_processes > 1 or accelerator.device.type != "cpu":
+            torch.manual_seed(epoch_seed(config.seed, epoch, accelerator.process_index))
+        wrapped.train()
+        sums: dict[str, float] = {}
+        for step, batch in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
+            for name, value in train_step(batch, epoch, step).items():
+                sums[name] = sums.get(name, 0.0) + value
+            advance()
+        trained_s = time.perf_counter() - started
+        row = {"epoch": epoch + 1, "learning_rate": f"{optimizer.param_groups[0]['lr']:.6g}"}
+        row |= {name: f"{total / batches.steps:.5f}" for name, total in sums.items()}
+        with torch.inference_mode():
+            row |= {name: f"{value:.5f}" for name, value in score(averaged).items()}
+        row["seconds"] = f"{trained_s:.1f}"
+        row["waiting_share"] = f"{(batches.waited_s - waited) / trained_s:.3f}"
+        return row
+
+    with lock_folder(run) if main else contextlib.nullcontext():
+        rows = _start(run, config, batches, parts, accelerator)
+        wrapped, optimizer = accelerator.prepare(model, optimizer)
+        with Progress(console=plain_console(stderr=True), disable=not main) as bar:
+            task = bar.add_task(escape(run.name), total=settings.epochs * batches.steps)
+            bar.advance(task, len(rows) * batches.steps)
+            for epoch in range(len(rows), settings.epochs):
+                rows.append(train_epoch(epoch, lambda: bar.advance(task)))
+                if main:
+                    save(averaged)
+                    # The checkpoint comes last: if the run is killed before, it repeats the epoch.
+                    write_log(run / "log.csv", rows)
+                    write_checkpoint(run / "checkpoint.pt", config, batches, parts, rows)
+                    said = "  ".join(f"{name} {value}" for name, value in rows[-1].items())
+                    bar.console.print(said, soft_wrap=True)
+                accelerator.wait_for_everyone()
+    model.load_state_dict(averaged.state_dict())
+    return rows[-1] if rows else {}
+
+
+def _start(
+    run: Path,
+    config: Config,
+    batches: TrainBatches,
+    parts: dict[str, Any],
+    accelerator: Accelerator,
+) -> list[dict[str, Any]]:
+    """Restore `parts` from the run's checkpoint and return its log, or write a new run's files."""
+    checkpoint = run / "checkpoint.pt"
     rows: list[dict[str, Any]] = []
     if checkpoint.is_file():
         rows = read_checkpoint(checkpoint, config, batches, parts)
-    elif main:
+    elif accelerator.is_main_process:
         save_config(config, run / "config.json")
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
-    first = len(rows)
-    if accelerator.reduce(torch.tensor(first, device=accelerator.device)) != (
-        first * accelerator.num_processes
-    ):
+    first, processes = len(rows), accelerator.num_processes
+    everywhere = accelerator.reduce(torch.tensor(first, device=accelerator.device))
+    if everywhere != first * processes:
         raise UserError(f"not every process sees {checkpoint}: machines must share --out's disk")
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
-    row: dict[str, Any] = rows[-1] if rows else {}
-    with Progress(console=plain_console(stderr=True), disable=not main) as bar:
-        task = bar.add_task(escape(run.name), total=settings.epochs * batches.steps)
-        bar.advance(task, first * batches.steps)
-        for epoch in range(first, settings.epochs):
-            started, waited = time.perf_counter(), batches.waited_s
-            sums: dict[str, float] = {}
-            if accelerator.num_processes > 1 or accelerator.device.type != "cpu":
-                torch.manual_seed(epoch_seed(config.seed, epoch, accelerator.process_index))
-            wrapped.train()
-            for step, batch in enumerate(batches.epoch(epoch), start=epoch * batches.steps):
-                rate = learning_rate(step, batches.steps, settings)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                batch = _to(batch, accelerator.device)
-                with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.bf16):
-                    losses = loss_of_batch(wrapped, batch)
-                values = _mean_over_processes(losses, accelerator)
-                if not all(math.isfinite(value) for value in values.values()):
-                    raise _not_finite(values, step, epoch, batch, rate, run)
-                accelerator.backward(losses["loss"])
-                norm = accelerator.clip_grad_norm_(
-                    model.parameters(), settings.clip_norm or math.inf
-                )
-                # A finite loss may have a gradient that is not finite: one step ruins the weights.
-                if not math.isfinite(norm):
-                    gradient = {**values, "gradient norm": float(norm)}
-                    raise _not_finite(gradient, step, epoch, batch, rate, run)
-                optimizer.step()
-                optimizer.zero_grad()
-                _average(averaged, model, settings.ema, step)
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + value
-                bar.advance(task)
-            trained_s = time.perf_counter() - started
-            row = {"epoch": epoch + 1, "learning_rate": f"{rate:.6g}"}
-            row |= {name: f"{total / batches.steps:.5f}" for name, total in sums.items()}
-            with torch.inference_mode():
-                row |= {name: f"{value:.5f}" for name, value in score(averaged).items()}
-            row["seconds"] = f"{trained_s:.1f}"
-            row["waiting_share"] = f"{(batches.waited_s - waited) / trained_s:.3f}"
-            rows.append(row)
-            if main:
-                save(averaged)
-                # The checkpoint is written last: if the run is killed before, it repeats the epoch.
-                write_log(run / "log.csv", rows)
-                write_checkpoint(checkpoint, config, batches, parts, rows)
-                bar.console.print(
-                    "  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True
-                )
-            accelerator.wait_for_everyone()
-    model.load_state_dict(averaged.state_dict())
-    return row
+    return rows
 
 
 def top1(

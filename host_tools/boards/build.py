@@ -14,10 +14,12 @@ from pathlib import Path
 from host_tools.boards.bound import run_bound
 from host_tools.boards.table import Board
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import FIRMWARE, ROOT
 
 BUILD = ROOT / "build"
 CORE_DIR = BUILD / "platformio"
+WAIT_S = 600.0  # for another command that builds the same; a first build takes a few minutes
 SHELL = re.compile(r"""['"`&;$|<>()*?#\n]""")  # a character with a meaning to a shell
 
 
@@ -70,7 +72,8 @@ def build_firmware(
 ) -> Firmware:
     """Compile and link `model_dir`'s generated sources with the firmware of `board`.
 
-    Raises UserError if the compiler is missing, or with its first error when it fails.
+    Waits for another command that builds the same. Raises UserError if the compiler is missing, or
+    with its first error when it fails.
     """
     for path in (FIRMWARE, model_dir.resolve(), build_dir.resolve()):
         if found := SHELL.search(str(path)):
@@ -80,7 +83,9 @@ def build_firmware(
             )
     if board.compiler and shutil.which(board.compiler) is None:
         raise UserError(f"{board.name} needs {board.compiler}: `make setup-dev` installs it")
-    done = run_platformio(board, engine, model_dir, build_dir, memory=memory)
+    busy = f"another command has been building in {build_dir} for {WAIT_S:.0f} s: end it"
+    with locked(build_dir / board.name, WAIT_S, busy):
+        done = run_platformio(board, engine, model_dir, build_dir, memory=memory)
     output = done.stdout + done.stderr
     write_atomic(build_dir / f"{board.name}.log", output)
     # The boards' own platforms call it firmware.elf.

@@ -142,6 +142,8 @@ def _fill(images: DecodedImages, config: Config, out: Path, expected: dict[str, 
     positions = folder.indices("train")
     files = [folder.files[i] for i in positions]
     about = read_about(out)
+    if about:  # read again: another command may have begun it before this one had the lock
+        check_same(out, about, expected)
     teacher = load_teacher(config, folder.classes)
     teacher.to("cuda" if torch.cuda.is_available() else "cpu")
 

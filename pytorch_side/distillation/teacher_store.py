@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from swin2mcu.common.cli import UserError, atomic_path, write_atomic
 from swin2mcu.common.json_file import parse_json
+from swin2mcu.common.lock import lock_folder
 
 ABOUT = "teacher_cache.json"
 
@@ -115,16 +116,17 @@ def open_arrays(
 def write_teacher_cache(
     folder: Path, about: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], files: list[str]
 ) -> None:
-    """Write a finished cache. Raises UserError where `folder` exists."""
-    if about_path(folder).is_file():
-        raise UserError(f"{folder} holds a cache already: name another folder, or remove it")
-    for name, array in arrays.items():
-        with atomic_path(folder / f"{name}.npy") as temporary:
-            np.save(temporary, array)
-    write_atomic(folder / "files.json", json.dumps(files))
-    about = {**about, "split": split_digest(files), "done": len(files)}
-    # This file is written last: a folder without it is not a cache.
-    write_atomic(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    """Write a finished cache. Raises UserError where `folder` holds one, or is being written."""
+    with lock_folder(folder):
+        if about_path(folder).is_file():
+            raise UserError(f"{folder} holds a cache already: name another folder, or remove it")
+        for name, array in arrays.items():
+            with atomic_path(folder / f"{name}.npy") as temporary:
+                np.save(temporary, array)
+        write_atomic(folder / "files.json", json.dumps(files))
+        about = {**about, "split": split_digest(files), "done": len(files)}
+        # This file is written last: a folder without it is not a cache.
+        write_atomic(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -52,14 +52,13 @@ def sentence(demos: list[dict[str, Any]]) -> str:
     threads = " and ".join(str(n) for n in sorted({demo["threads"] for demo in demos}))
     val = [demo["val_top1"] for demo in demos]
     board = [demo["board_top1"] for demo in demos]
-    same = all(demo["board_identical"] == demo["board_images"] for demo in demos)
-    identical = "every answer" if same else "not every answer"
+    images, identical = (sum(d[key] for d in demos) for key in ("board_images", "board_identical"))
     return (
         f"{len(demos)} demos ({len(seeds)} seeds, {threads} threads) ended between "
         f"{min(board):.1%} and {max(board):.1%} on the board. On {demos[0]['val_images']} val "
         f"photos the student had {statistics.mean(val):.1%} ± {statistics.stdev(val):.1%} "
-        f"(standard deviation of the demos). In all of them {identical} of the board was the "
-        "PC's, byte for byte."
+        f"(standard deviation of the demos). {identical:,} of {images:,} answers of the board were "
+        "the PC's, byte for byte."
     )
 
 

@@ -74,19 +74,14 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
         return []
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
-    if len(found) == 1:
-        text = (
-            "One way to distill was tried, beside its matched control: labels alone with the same "
-            "start, images and epochs."
-        )
-    else:
-        text = (
-            f"{len(found)} ways to distill were tried, each beside a matched control: labels alone "
-            f"with the same start, images and epochs. On val {sum(g.points > 0 for g in found)} of "
-            f"them gained and {sum(g.points < 0 for g in found)} lost. {len(sure)} have several "
-            f"seeds; of those {len(better)} gained more than twice the pooled standard deviation"
-            f"{':' if sure else '.'}"
-        )
+    text = (
+        f"{len(found)} way{'s' * (len(found) > 1)} to distill, each beside a matched control: "
+        "labels alone with the same start, images and epochs. On val "
+        f"{sum(g.points > 0 for g in found)} gained and {sum(g.points < 0 for g in found)} lost. "
+        f"With several seeds: {len(sure)}, of which {len(better)} gained more than twice the "
+        f"pooled standard deviation{':' if sure else '.'}"
+    )
+    verdict = "" if better else "So nothing is shown in favor of the hybrid here. "
     return [
         f"![gain on val over labels alone]({plot})",
         "",
@@ -94,8 +89,7 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
         "",
         *[f"- {_said(gain)}" for gain in sure],
         *([""] if sure else []),
-        ("" if better else "So nothing is shown in favor of the hybrid here. ")
-        + read_json(PAPER)["claim"],
+        verdict + read_json(PAPER)["claim"],
     ]
 
 

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from host_tools.boards import build
+from host_tools.boards.table import get_board
 from pytorch_side import distill, export, qat, teacher
 from pytorch_side.distillation import teacher_cache
+from pytorch_side.distillation.teacher_store import write_teacher_cache
 from pytorch_side.log import read_log
 from pytorch_side.nets.models import load_student
-from swin2mcu.common.lock import lock_folder
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.lock import lock_folder, locked
 from tinyml.convert import __main__ as convert
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,3 +104,23 @@ def test_two_trainings_into_one_folder_lose_nothing(
     assert codes == [0, 0] or any("another command is writing" in text for text in said)
     assert [row["epoch"] for row in read_log(run)] == [str(n) for n in range(1, 7)]
     assert load_student(run / "student.safetensors")[2] == ("healthy", "late_blight")
+
+
+def test_a_cache_that_another_command_writes_is_left_alone(tmp_path: Path) -> None:
+    """An ensemble's, or that of cross-fitted teachers."""
+    with lock_folder(tmp_path), pytest.raises(UserError, match="another command is writing"):
+        write_teacher_cache(tmp_path, {}, {"logits": np.zeros(1)}, [])
+    assert files_of(tmp_path) == {}
+
+
+def test_a_firmware_is_built_by_one_command_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "WAIT_S", 0.1)
+    monkeypatch.setattr(build, "run_platformio", None)  # it must not be reached
+    board = get_board("host")
+    with (
+        locked(tmp_path / board.name),
+        pytest.raises(UserError, match=f"another command has been building in {tmp_path}"),
+    ):
+        build.build_firmware(board, "aot", tmp_path, tmp_path)

@@ -9,7 +9,7 @@ from host_tools.report.entries import load_entries
 from host_tools.report.model_section import model_section
 from swin2mcu.common.card import Calibration
 
-SMALL = Path(__file__).resolve().parents[2] / "tinyml/zoo/small-96"
+SMALL = Path(__file__).resolve().parents[3] / "tinyml/zoo/small-96"
 
 
 def test_the_two_numbers_of_the_card_are_shown() -> None:
