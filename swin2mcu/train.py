@@ -18,7 +18,6 @@ from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train_plan import Plan, plan_training, size_for
-from tinyml.parity.record import broken, misses, read_parity
 
 Main = Callable[[Sequence[str]], int]
 
@@ -62,19 +61,6 @@ def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main])
         if code:
             return code
     return 0
-
-
-def moved_by_qat(run: Path) -> bool:
-    """Whether parity's only finding is that QAT changed the network.
-
-    Then every stage equals the one that it was made from, and only the last differs from the first.
-    """
-    record = run / "parity.json"
-    if not record.is_file():
-        return False
-    parity = read_parity(record)
-    missed = [stage["name"] for stage in parity["stages"] if misses(stage)]
-    return missed == ["end-to-end"] and len(broken(parity)) == len(misses(parity["stages"][-1]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,12 +134,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
             return 0
         code = run_steps(steps, mains())
-        if code and moved_by_qat(arguments.out):
-            code = 0
-            print(
-                "The int8 model differs from the float model, because fine-tuning changed it: this "
-                "happens with few photos. Judge it by its own accuracy."
-            )
         if code == 0:
             print(f"{arguments.out} is ready. Try it: swin2mcu predict {arguments.out} leaf.jpg")
         return code

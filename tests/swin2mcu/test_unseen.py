@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swin2mcu import train, unseen
+from swin2mcu import unseen
 from swin2mcu.common.cli import UserError
 from swin2mcu.unseen import folder_name, groups_of, report_of
 
@@ -104,23 +104,3 @@ def test_very_many_groups_are_refused(farms: Path) -> None:
 
 def test_a_group_of_any_name_has_a_folder() -> None:
     assert folder_name("../a b/ü", 3) == "3-.._a_b_"
-
-
-def parity(run: Path, *stages: tuple[str, float]) -> Path:
-    run.mkdir(exist_ok=True)
-    made = [
-        {"name": name, "against": "other", "images": 9, "relative_rms": rms, "unit": "lsb",
-         "top1": 0.5, "top1_agreement": 0.9, "max_difference": 1.0,
-         "limits": {"relative_rms": 0.5}}
-        for name, rms in stages
-    ]  # fmt: skip
-    record = {"split": "val", "images": 9, "split_images": 9, "stages": made, "operators": {}}
-    (run / "parity.json").write_text(json.dumps(record))
-    return run
-
-
-def test_an_int8_model_that_fine_tuning_moved_is_no_fault(tmp_path: Path) -> None:
-    assert train.moved_by_qat(parity(tmp_path / "a", ("exact", 0.2), ("end-to-end", 0.7)))
-    assert not train.moved_by_qat(parity(tmp_path / "b", ("exact", 0.6), ("end-to-end", 0.7)))
-    assert not train.moved_by_qat(parity(tmp_path / "c", ("exact", 0.2), ("end-to-end", 0.2)))
-    assert not train.moved_by_qat(tmp_path / "nothing")

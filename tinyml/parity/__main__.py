@@ -1,7 +1,7 @@
 """Run the same images through every form of a model and compare: `python -m tinyml.parity RUN`.
 
-    torch float → legalized → QAT's weights → fake-quantized → exact integers
-                              QAT's weights → ONNX → float .tflite
+    torch float → legalized → fine-tuned by QAT → rounded weights → fake-quantized → exact integers
+                                                  rounded weights → ONNX → float .tflite
     exact integers = TFLite Micro = generated C, byte for byte
     LiteRT's reference kernels: 1 LSB per operator on equal inputs, agreement from end to end
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from tinyml.parity.record import misses
-from tinyml.parity.stages import ALL_ROUNDED, Stage
+from tinyml.parity.stages import FINE_TUNED, ROUNDED, Stage
 
 BATCH = 16  # images between two updates of the progress bar
 DECIDED = 1.0
@@ -36,7 +36,7 @@ def compare_stages(
     output_scale: float,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """One record for each stage, in their order, and one that compares the last with the first."""
+    """One record for each stage, in their order, and one of all rounding together."""
     logits: dict[str, Logits] = {}
     records = []
     for stage in stages:
@@ -49,8 +49,10 @@ def compare_stages(
         logits[stage.name] = np.concatenate(parts)
         other = logits[stage.against] if stage.against else None
         records.append(record_of(stage, logits[stage.name], other, labels, output_scale))
-    first, last = stages[0], stages[-1]
-    whole = Stage("end-to-end", first.name, "lsb", last.run, ALL_ROUNDED)
+    # All of the rounding, and none of the training before it.
+    first = next((stage for stage in stages if stage.name == FINE_TUNED), stages[0])
+    last = stages[-1]
+    whole = Stage("end-to-end", first.name, "lsb", last.run, ROUNDED)
     own, other = logits[last.name], logits[first.name]
     return [*records, record_of(whole, own, other, labels, output_scale)]
 
