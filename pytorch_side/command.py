@@ -61,7 +61,7 @@ def images_of(config: Config, data: Path) -> ImageFolder:
     return import_folder(data, split_rule(config))
 
 
-def said_of_val(top1: float, folder: ImageFolder) -> str:
+def val_summary(top1: float, folder: ImageFolder) -> str:
     """A run's last accuracy on val with its standard error, the largest class, and cautions."""
     labels = folder.labels[folder.indices("val")]
     largest = float(np.bincount(labels).max() / len(labels))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytorch_side.command import said_of_val, training_command
+from pytorch_side.command import training_command, val_summary
 from pytorch_side.config import Config, Pairs
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import Batch, TrainBatches
@@ -137,7 +137,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
         row = distill(config, images, run)
-        return f"{run}/student.safetensors: {said_of_val(float(row['val_top1']), images)}"
+        return f"{run}/student.safetensors: {val_summary(float(row['val_top1']), images)}"
 
     return training_command(__doc__, "runs/student", work, argv, unlabeled=True)
 

@@ -49,7 +49,7 @@ CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give sta
 
 
 @dataclass(frozen=True)
-class Recipe:
+class QatSettings:
     """The settings of a QAT run."""
 
     epochs: int = 1  # 0: PTQ, only ranges are measured
@@ -72,19 +72,19 @@ class Recipe:
             raise UserError(f"{self.images} images: give a positive number, or 0 for all")
 
 
-def qat_config(config: Config, recipe: Recipe) -> Config:
+def qat_config(config: Config, settings: QatSettings) -> Config:
     """The float run's config, changed for a short fine-tuning on labels at a low learning rate.
 
     No dropout: the network only has to adapt to the int8 grid. No teacher: the legalized network
     has no stages to compare. Augmentations are new in each epoch.
     """
-    images = config.int8.qat_images if recipe.images is None else recipe.images
+    images = config.int8.qat_images if settings.images is None else settings.images
     return with_values(
         config,
         {
-            "optimizer.epochs": max(recipe.epochs, 1),
-            "optimizer.learning_rate": recipe.learning_rate,
-            "optimizer.warmup_epochs": min(0.5, recipe.epochs / 4),
+            "optimizer.epochs": max(settings.epochs, 1),
+            "optimizer.learning_rate": settings.learning_rate,
+            "optimizer.warmup_epochs": min(0.5, settings.epochs / 4),
             "optimizer.weight_decay": 0.0,
             "optimizer.ema": 0.998,
             "optimizer.bf16": False,
@@ -98,7 +98,7 @@ def qat_config(config: Config, recipe: Recipe) -> Config:
     )
 
 
-def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Card:
+def quantize(run: Path, folder: ImageFolder, settings: QatSettings, command: str) -> Card:
     """PTQ, then QAT, of run/student.safetensors; returns the completed card."""
     student, size, classes = load_student(run / "student.safetensors")
     if classes != folder.classes:
@@ -107,7 +107,7 @@ def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
             f"{', '.join(folder.classes)}: name the data set that the student was trained on"
         )
     saved = read_saved_config(run / "config.json")
-    config = qat_config(saved, recipe)
+    config = qat_config(saved, settings)
     images = decode_images(folder)
     torch.manual_seed(config.seed)
     batches = TrainBatches(images, config, size, limit=config.int8.qat_images or None)
@@ -115,8 +115,8 @@ def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
     name = saved.student.name
     metadata = {"student": name, "size": size, "classes": list(classes)}
 
-    frozen = recipe.follow_epochs * batches.steps
-    exact = recipe.float_epochs * batches.steps
+    frozen = settings.follow_epochs * batches.steps
+    exact = settings.float_epochs * batches.steps
     net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
     net.calibrate(_calibration_images(images, size))
     accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
@@ -135,7 +135,7 @@ def quantize(run: Path, folder: ImageFolder, recipe: Recipe, command: str) -> Ca
         save_weights(model, run / "qat.safetensors", metadata)
         write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
-    if recipe.epochs:
+    if settings.epochs:
         train_loop(
             net,
             batches,
@@ -194,8 +194,10 @@ def complete_card(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="folder with student.safetensors")
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="of fine-tuning; 0: PTQ")
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    parser.add_argument(
+        "--epochs", type=int, default=QatSettings.epochs, help="of fine-tuning; 0: PTQ"
+    )
+    parser.add_argument("--learning-rate", type=float, default=QatSettings.learning_rate)
     parser.add_argument(
         "--images",
         type=int,
@@ -204,13 +206,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--float-epochs",
         type=int,
-        default=Recipe.float_epochs,
+        default=QatSettings.float_epochs,
         help="number of first epochs that simulate int8 in float: twice as fast, less exact",
     )
     parser.add_argument(
         "--follow-epochs",
         type=int,
-        default=Recipe.follow_epochs,
+        default=QatSettings.follow_epochs,
         help="number of first float epochs that update the ranges",
     )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
@@ -219,18 +221,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         line = shlex.join(["python", "-m", "pytorch_side.qat", *(argv or sys.argv[1:])])
-        recipe = Recipe(
+        settings = QatSettings(
             arguments.epochs,
             arguments.learning_rate,
             arguments.float_epochs,
             arguments.follow_epochs,
             arguments.images,
         )
-        recipe.check()
+        settings.check()
         saved = read_saved_config(arguments.run / "config.json")
         folder = images_of(saved, data_folder(arguments.data))
         with lock_folder(arguments.run):
-            card = quantize(arguments.run, folder, recipe, line)
+            card = quantize(arguments.run, folder, settings, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]

@@ -17,11 +17,9 @@ KERNELS = FIRMWARE / "lib" / "kernels"
 COMPILER = "arm-none-eabi-gcc"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 
-KERNEL_FOLDER = re.compile(r"\+<\.\./lib/kernels/(\w+)/>")  # of platformio.ini
+BOARDS = BoardTable(FIRMWARE / "platformio.ini")
+KERNEL_FILTER = re.compile(r"([+-])<\.\./lib/kernels/([^>]+)>")  # of a build_src_filter
 ORIGIN = re.compile(r"(\w+) : ORIGIN = (\w+)")  # of a linker script
-
-# A variant that holds only the files in which it differs from another variant.
-REST_FROM = {"dsp_m7": "dsp"}
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,15 @@ class Core:
 
 def _core_of(board: str) -> Core:
     """What the firmware of an emulated board is built with and runs on, by the table of boards."""
-    table, section = BoardTable(FIRMWARE / "platformio.ini"), f"env:{board}"
-    launch = table.get(section, "custom_launch").split()
-    kernels = KERNEL_FOLDER.findall(table.get(section, "build_src_filter"))
-    flags = table.get(section, "custom_core_flags").split()
+    section = f"env:{board}"
+    launch = BOARDS.get(section, "custom_launch").split()
+    flags = BOARDS.get(section, "custom_core_flags").split()
     script = (FIRMWARE / "src" / "boards" / board / "memory.ld").read_text(encoding="utf-8")
     places = {name: int(address, 0) for name, address in ORIGIN.findall(script)}
     return Core(
         launch[launch.index("-M") + 1],
-        kernels[-1],
-        table.get(section, "custom_core"),
+        _variant(_kernel_filter(section)),
+        BOARDS.get(section, "custom_core"),
         tuple(flag for flag in flags if flag != "-mthumb"),  # of all cores here: see build
         code=places["FLASH"],
         data=places["RAM"],
@@ -56,15 +53,31 @@ def _core_of(board: str) -> Core:
     )
 
 
-CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
-
-
 def kernel_sources(variant: str, kernels: Path = KERNELS) -> list[Path]:
-    """The kernel sources that a build of one variant compiles."""
-    own = {path.name: path for path in (kernels / variant).glob("*.[cS]")}
-    if variant in REST_FROM:
-        own = {path.name: path for path in (kernels / REST_FROM[variant]).glob("*.[cS]")} | own
-    return [*sorted(kernels.glob("*.c")), *(own[name] for name in sorted(own))]
+    """The kernel sources that the first board with this variant compiles.
+
+    ESP-IDF's builds have no filter: their CMakeLists.txt takes the variant's whole folder.
+    """
+    sections = [f"env:{name}" for name in BOARDS.environments()]
+    filters = {_variant(items): items for s in reversed(sections) if (items := _kernel_filter(s))}
+    chosen: set[Path] = set()
+    for sign, pattern in filters.get(variant, [("+", "*.c"), ("+", f"{variant}/")]):
+        files = kernels.glob(f"{pattern}*.[cS]" if pattern.endswith("/") else pattern)
+        chosen = chosen.union(files) if sign == "+" else chosen.difference(files)
+    return sorted(chosen, key=lambda path: (path.parent != kernels, path.name))
+
+
+def _kernel_filter(section: str) -> list[tuple[str, str]]:
+    """The signs and patterns below lib/kernels of a board's build_src_filter."""
+    return KERNEL_FILTER.findall(BOARDS.get(section, "build_src_filter"))
+
+
+def _variant(kernel_filter: list[tuple[str, str]]) -> str:
+    """A variant has the name of its last folder."""
+    return kernel_filter[-1][1].removesuffix("/")
+
+
+CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
 
 
 def compiler_version() -> str:

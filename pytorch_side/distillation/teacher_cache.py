@@ -93,7 +93,7 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
 
 
 @torch.inference_mode()
-def ask(
+def teacher_outputs(
     teacher: nn.Module, pixels: npt.NDArray[np.uint8], config: Config
 ) -> tuple[npt.NDArray[np.float16], dict[int, npt.NDArray[np.uint8]]]:
     """The teacher's outputs for pixels (batch, h, w, 3), as they are stored. UserError for NaN."""
@@ -192,7 +192,9 @@ def _ask_all(
     """Outputs for pixels (images, augmentations, h, w, 3), as {name of the array: values}."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     step = CPU_BATCH if next(teacher.parameters()).device.type == "cpu" else GPU_BATCH
-    parts = [ask(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)]
+    parts = [
+        teacher_outputs(teacher, flat[i : i + step], config) for i in range(0, len(flat), step)
+    ]
     found: dict[str, npt.NDArray[Any]] = {"logits": np.concatenate([part[0] for part in parts])}
     for stage in parts[0][1]:
         found[f"maps-{stage}"] = np.concatenate([part[1][stage] for part in parts])
@@ -213,7 +215,7 @@ def _open_arrays(
     if about:
         return open_arrays(out, about, count, "r+")
     out.mkdir(parents=True, exist_ok=True)
-    logits, maps = ask(teacher, pixels, config)
+    logits, maps = teacher_outputs(teacher, pixels, config)
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "seeds": ((), np.uint64),
         "logits": (logits.shape[1:], np.float16),

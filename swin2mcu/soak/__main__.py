@@ -62,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = [json.loads(f.read_text(encoding="utf-8")) for f in files if f.is_file()]
         if not found:
             raise UserError("no case went through the chain: see above")
+        stages = {tuple(stage["name"] for stage in case["stages"]) for case in found}
+        if len(stages) > 1:
+            raise UserError(
+                f"the cases in {arguments.build} were run by different versions: remove it, and "
+                "start again"
+            )
         if not arguments.short:
             write_atomic(FIGURES, json.dumps(summarize(found), indent=1) + "\n")
             write_document(DOCUMENT, json.loads(FIGURES.read_text(encoding="utf-8")))

@@ -17,7 +17,7 @@ from pytorch_side.data.loader import TrainBatches
 from pytorch_side.int8.integer_net import IntegerNet
 from pytorch_side.nets.models import student_from
 from pytorch_side.nets.weights import read_weights, save_weights
-from pytorch_side.qat import Recipe, load_quantized, main, qat_config
+from pytorch_side.qat import QatSettings, load_quantized, main, qat_config
 from swin2mcu.common.card import SplitRule, load_card
 from swin2mcu.common.dataset import scan_folder
 
@@ -113,9 +113,9 @@ def test_a_part_of_the_images_is_a_fair_one(
     batches = TrainBatches(decode_images(folder), tiny_config({"optimizer.batch": 2}), 32, limit=6)
     counts = np.bincount(folder.labels[batches.positions], minlength=3)
     assert batches.steps == 3 and counts.tolist() == [2, 2, 2]
-    recipe = Recipe(images=5)
-    assert qat_config(tiny_config({"int8.qat_images": 9}), recipe).int8.qat_images == 5
-    assert qat_config(tiny_config({"int8.qat_images": 9}), Recipe()).int8.qat_images == 9
+    settings = QatSettings(images=5)
+    assert qat_config(tiny_config({"int8.qat_images": 9}), settings).int8.qat_images == 5
+    assert qat_config(tiny_config({"int8.qat_images": 9}), QatSettings()).int8.qat_images == 9
 
 
 def test_another_data_set_is_refused(
@@ -146,7 +146,7 @@ def test_qat_learns_from_labels_alone(tiny_config: Callable[..., Config]) -> Non
             "student.dropout": 0.3,
         }
     )
-    own = qat_config(config, Recipe())
+    own = qat_config(config, QatSettings())
     assert not own.distillation.used and own.distillation.cache == ""
     assert (own.augment.cached, own.student.dropout) == (0, 0.0)
 

@@ -19,7 +19,11 @@ from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches, to_images
 from pytorch_side.data.mixup import training_image
 from pytorch_side.distillation import cache_identity, teacher_cache
-from pytorch_side.distillation.teacher_cache import ask, load_teacher, make_teacher_cache
+from pytorch_side.distillation.teacher_cache import (
+    load_teacher,
+    make_teacher_cache,
+    teacher_outputs,
+)
 from pytorch_side.distillation.teacher_store import pack_logits, pack_maps
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
@@ -64,7 +68,7 @@ def test_replayed_pixels_and_answers_belong_together(
                     for size in sizes
                 )
                 assert torch.equal(batch.images[i], to_images(small[None])[0])
-                logits, maps = ask(teacher, large[None], config)
+                logits, maps = teacher_outputs(teacher, large[None], config)
                 assert np.allclose(batch.teacher_logits[i], logits[0], atol=1e-3)
                 assert np.allclose(batch.teacher_maps[1][i] * 255, maps[1][0], atol=1.01)
 
@@ -87,7 +91,9 @@ def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
     )
     logits, maps = [], []
     for start in range(0, len(augmentations), teacher_cache.CPU_BATCH):
-        answer = ask(teacher, augmentations[start : start + teacher_cache.CPU_BATCH], config)
+        answer = teacher_outputs(
+            teacher, augmentations[start : start + teacher_cache.CPU_BATCH], config
+        )
         logits.append(answer[0])
         maps.append(answer[1][1])
     assert np.concatenate(logits).tobytes() == made.logits.tobytes()
@@ -118,14 +124,14 @@ def test_a_killed_run_goes_on_where_it_stopped(
         asked.append(True)
         if len(asked) > 6:
             raise RuntimeError("killed")
-        return ask(*arguments)  # type: ignore[arg-type]
+        return teacher_outputs(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(teacher_cache, "ask", die_later)
+    monkeypatch.setattr(teacher_cache, "teacher_outputs", die_later)
     with pytest.raises(RuntimeError, match="killed"):
         make_teacher_cache(images, config, tmp_path / "killed")
     with pytest.raises(UserError, match="unfinished"):
         teacher_cache.open_teacher_cache(tmp_path / "killed", {})
-    monkeypatch.setattr(teacher_cache, "ask", ask)
+    monkeypatch.setattr(teacher_cache, "teacher_outputs", teacher_outputs)
     resumed = make_teacher_cache(images, config, tmp_path / "killed")
     assert (resumed.seeds == whole.seeds).all()
     assert np.allclose(resumed.logits, whole.logits, atol=1e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swin2mcu.common.cli import UserError
-from swin2mcu.soak.__main__ import DOCUMENT, FIGURES, run_case
+from swin2mcu.soak.__main__ import DOCUMENT, FIGURES, main, run_case
 from swin2mcu.soak.cases import CASES, SHORT, Case
 from swin2mcu.soak.tables import summarize, tables, write_document
 from tinyml.parity.record import broken
@@ -66,8 +66,7 @@ def test_the_document_shows_the_record_and_the_record_holds() -> None:
     record = json.loads((ROOT / FIGURES).read_text(encoding="utf-8"))
     shown = (ROOT / DOCUMENT).read_text(encoding="utf-8").partition(FIRST)[2].partition(LAST)[0]
     assert shown.strip() == tables(record), "run `make soak`"
-    known = {case.name for case in CASES}
-    assert set(record["cases"]) <= known
+    assert set(record["cases"]) == {case.name for case in CASES}
     assert record["board_identical"] == record["board_images"] > 0
     stages = [{"name": name, **stage} for name, stage in record["stages"].items()]
     assert broken({"stages": stages, "operators": record["operators"]}) == []
@@ -95,3 +94,15 @@ def test_a_case_that_breaks_is_told_in_one_line(tmp_path: Path) -> None:
     unknown = Case(32, "tf_mobilenetv3_none", 2, 0)
     complaint = run_case(unknown, tmp_path)
     assert complaint.startswith(unknown.name) and len(complaint.splitlines()) == 1
+
+
+def test_cases_of_different_versions_are_not_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for case, stage in zip(SHORT, ("exact", "fine-tuned"), strict=True):
+        found = figures(case.name, 0.1, 1.0, 8)
+        found["stages"] = [{"name": stage}]
+        (tmp_path / case.name).mkdir()
+        (tmp_path / case.name / "figures.json").write_text(json.dumps(found))
+    assert main(["--short", "--build", str(tmp_path)]) == 2
+    assert "different versions" in capsys.readouterr().err

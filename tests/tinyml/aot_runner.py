@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host_tools.mcu.bare_metal import kernel_sources
 from host_tools.mcu.interpreted import build_interpreted
 from tinyml.aot.compiler import Compiled, compile_graph
 from tinyml.aot.fuse import FUSIONS
@@ -57,11 +58,6 @@ int main(void) {
 """
 
 
-def kernel_sources(variant: str) -> list[str]:
-    folder = FIRMWARE / "kernels"
-    return [str(p) for p in (*sorted(folder.glob("*.c")), *sorted((folder / variant).glob("*.c")))]
-
-
 def compile_bytes(
     model: bytes, core: str = "portable", fusions: frozenset[str] = frozenset(FUSIONS)
 ) -> Compiled:
@@ -92,7 +88,7 @@ def build(
     sources = write_sources(folder, compiled)
     kernels = kernel_sources(variant)
     includes = [f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}"]
-    command = [gcc, *WARNINGS, *flags, *includes, *sources, *kernels, "-o", "models"]
+    command = [gcc, *WARNINGS, *flags, *includes, *sources, *map(str, kernels), "-o", "models"]
     subprocess.run(command, cwd=folder, check=True, timeout=570)
     return folder / "models"
 

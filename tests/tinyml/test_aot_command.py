@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aot_runner import FIRMWARE, WARNINGS, kernel_sources
+from aot_runner import FIRMWARE, WARNINGS
 
+from host_tools.mcu.bare_metal import kernel_sources
 from swin2mcu.common.card import Card, save_card
 from tinyml.aot.__main__ import main
 from tinyml.format import mobilenet_graphs
@@ -145,7 +146,7 @@ def test_labels_come_from_the_card(tmp_path: Path, capsys: pytest.CaptureFixture
     )
     kernels = kernel_sources("portable")
     command = ["gcc", *WARNINGS, f"-I{FIRMWARE / 'engine'}", f"-I{FIRMWARE / 'kernels'}", "main.c",
-               "out/model.c", *kernels, "-o", str(program)]  # fmt: skip
+               "out/model.c", *map(str, kernels), "-o", str(program)]  # fmt: skip
     subprocess.run(command, cwd=tmp_path, check=True)
     printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout
     assert printed.splitlines() == [*classes, digest]

@@ -24,7 +24,7 @@ from swin2mcu.common.dataset.folder import (
     random_split,
     spread,
 )
-from swin2mcu.common.dataset.groups import GROUPS_MIN, around_class, group_images
+from swin2mcu.common.dataset.groups import GROUPS_MIN, folders_around, group_images
 from swin2mcu.common.dataset.layouts import SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
@@ -80,7 +80,7 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
     # A dangling link and a folder of that name raise an error: a random split instead would leak.
     if table.exists() or table.is_symlink() or table is data:
         rows = read_table(table, files)
-        around = [around_class(row) for row in rows]
+        around = [folders_around(row) for row in rows]
         if unused := sorted(set(files) - {row.file for row in rows}):
             passed[f"photo that {table.name} does not name"] = tuple(unused)
         unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)

@@ -36,7 +36,7 @@ def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> t
     return tuple(group or original(row.file) for group, row in zip(groups, rows, strict=True))
 
 
-def around_class(row: Row) -> str:
+def folders_around(row: Row) -> str:
     """A photo's folders except those of its split and of its class, which is from a table."""
     folders = row.file.split("/")[:-1]
     return "/".join(

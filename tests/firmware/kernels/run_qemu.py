@@ -11,7 +11,6 @@ from host_tools.mcu.bare_metal import (
     CORES,
     COUNTER,
     KERNELS,
-    REST_FROM,
     WARNINGS,
     build,
     kernel_sources,
@@ -24,7 +23,8 @@ SHARED = ["cases.c", "cases_window.c", "cases_elementwise.c", "random.c", "refer
 
 
 def sources_of(variant: str, main: str) -> list[Path]:
-    return [HERE / name for name in [main, f"pack_{REST_FROM.get(variant, variant)}.c", *SHARED]]
+    pack = f"pack_{variant.removesuffix('_m7')}.c"  # both DSP variants have one order of weights
+    return [HERE / name for name in [main, pack, *SHARED]]
 
 
 def build_host(program: Path, rounds: int, variant: str = "portable") -> None:
