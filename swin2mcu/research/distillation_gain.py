@@ -75,7 +75,9 @@ def gain_lines(found: Sequence[Gain], plot: str) -> list[str]:
     sure = [g for g in found if g.sd is not None]
     better = [g for g in sure if g.points > 2 * g.sd]  # type: ignore[operator]
     text = (
-        f"{len(found)} way{'s' * (len(found) > 1)} to distill, each beside a matched control: "
+        "On val, over a matched control, labels alone with the same start, images and epochs:"
+        if len(sure) == len(found) == 1
+        else f"{len(found)} way{'s' * (len(found) > 1)} to distill, each beside a matched control: "
         "labels alone with the same start, images and epochs. On val "
         f"{sum(g.points > 0 for g in found)} gained and {sum(g.points < 0 for g in found)} lost. "
         f"With several seeds: {len(sure)}, of which {len(better)} gained more than twice the "
