@@ -55,8 +55,7 @@ class QuantNet(nn.Module):
             y = compute(step, inputs, weight, bias)
             if observing:
                 self.follow(step.name, y, self.momentum)
-                if step.operator == "mean" and y.shape == inputs[0].shape:
-                    # A mean over one pixel equals its input, so the converter removes it.
+                if _is_identity(step, y, inputs):
                     self.share_range(step.name, step.inputs[0])
             return self.rounded(step.name, y)
 
@@ -78,14 +77,18 @@ class QuantNet(nn.Module):
 
     def parameters_of(self, name: str) -> tuple[np.float32, np.int32]:
         """Scale and zero point of a tensor."""
+        scale, zero_point = activation_parameters(*map(np.float32, self._range(name)))
+        return np.float32(scale), np.int32(zero_point)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        """A tensor's range; a hard-swish's is widened until TFLite Micro takes it."""
         i = self.index[name]
         low, high = float(self.low[i].item()), float(self.high[i].item())
         source = self.swished.get(name)
         if source is not None:
             low, high = min(low, 0.0), max(high, 0.0)
             high = max(high, low + SWISH_SPAN * float(self.parameters_of(source)[0]))
-        scale, zero_point = activation_parameters(np.float32(low), np.float32(high))
-        return np.float32(scale), np.int32(zero_point)
+        return low, high
 
     def weight_scales_of(self, step: NetStep) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Scales of a step's weights, one per channel; all equal in a fully connected layer."""
@@ -129,20 +132,33 @@ class QuantNet(nn.Module):
     @torch.no_grad()
     def share_range(self, name: str, other: str) -> None:
         """Give tensor `name` the range of tensor `other`."""
-        for ranges in (self.low, self.high):
-            ranges[self.index[name]] = ranges[self.index[other]]
+        i = self.index[name]
+        self.low[i], self.high[i] = self._range(other)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> None:
         """Set the ranges to the mean of the batches' minima and maxima in float arithmetic."""
+        identities: dict[str, str] = {}
         for number, images in enumerate(batches, start=1):
 
-            def visit(name: str, y: Tensor, weight: float = 1 / number) -> Tensor:
-                if name != INPUT:
-                    self.follow(name, y, weight)
+            def step_output(
+                step: NetStep, inputs: list[Tensor], weight: float = 1 / number
+            ) -> Tensor:
+                layer = self.legal.layers[step.name] if step.has_weights else None
+                y = compute(step, inputs, layer and layer.weight, layer and layer.bias)
+                self.follow(step.name, y, weight)
+                if _is_identity(step, y, inputs):
+                    identities[step.name] = step.inputs[0]
                 return y
 
-            self.legal.run(images, visit)
+            walk(self.legal.steps, images, step_output)
+        for name, source in identities.items():
+            self.share_range(name, source)
+
+
+def _is_identity(step: NetStep, y: Tensor, inputs: list[Tensor]) -> bool:
+    """Whether a step is a mean over one pixel: it equals its input, so the converter removes it."""
+    return step.operator == "mean" and y.shape == inputs[0].shape
 
 
 def ranges_record(net: QuantNet) -> dict[str, Any]:

@@ -49,9 +49,16 @@ def test_input_is_the_contracts(net: QuantNet) -> None:
 def test_a_mean_over_one_pixel_has_its_inputs_grid(legal: LegalNet) -> None:
     """The converter drops it, so a range of its own would be lost; ranges follow in training."""
     net, small = QuantNet(copy.deepcopy(legal)), images(0)[:, :, :32, :32]
-    net.calibrate([small])
-    net.train()(small)
     step = next(s for s in net.legal.steps if s.name == "global_pool")
+    # A hard-swish that spans so little that its range is widened: the mean takes the wide one.
+    before = net.legal.layers[net.swished[step.inputs[0]]]
+    with torch.no_grad():
+        before.weight.mul_(1e-3)
+        before.bias[0] = -117.0
+    net.calibrate([small])
+    assert net.high[net.index[step.inputs[0]]] < net._range(step.inputs[0])[1]
+    assert net.parameters_of(step.name) == net.parameters_of(step.inputs[0])
+    net.train()(small)
     assert net.parameters_of(step.name) == net.parameters_of(step.inputs[0])
     wide = next(s for s in net.legal.steps if s.operator == "mean")  # of 8 x 8 pixels
     assert net.parameters_of(wide.name) != net.parameters_of(wide.inputs[0])
@@ -153,6 +160,26 @@ def test_a_hard_swish_has_a_scale_that_the_interpreter_takes(net: QuantNet) -> N
     net.low[net.index[name]], net.high[net.index[name]] = -0.375, 2.5
     wide, _ = activation_parameters(np.float32(-0.375), np.float32(2.5))
     assert net.parameters_of(name)[0] == wide
+
+
+def test_a_hard_swish_runs_whatever_its_ranges(net: QuantNet) -> None:
+    """Before the clamp, one of twenty of such pairs was refused."""
+    from tinyml.aot.quantize import hard_swish_table
+
+    draw, refused = np.random.default_rng(0), 0
+    name, source = next(iter(net.swished.items()))
+    for _ in range(2000):
+        low, high = -(10 ** draw.uniform(-1, 2.5)), 10 ** draw.uniform(-1, 2.5)
+        net.low[net.index[source]], net.high[net.index[source]] = low, high
+        # What hard-swish makes of that range: its minimum is -0.375, at -1.5.
+        net.low[net.index[name]] = -0.375 if low < -1.5 else low * (low + 3) / 6
+        net.high[net.index[name]] = high * min(high + 3, 6) / 6
+        into = [(float(s), int(z)) for s, z in map(net.parameters_of, (source, name))]
+        assert hard_swish_table(*into[0], *into[1]) is not None, (low, high)
+        raw = (net.low[net.index[name]].item(), net.high[net.index[name]].item())
+        scale, zero_point = activation_parameters(*map(np.float32, raw))
+        refused += hard_swish_table(*into[0], float(scale), int(zero_point)) is None
+    assert refused > 20, "without the clamp some are refused"
 
 
 def hard_swish_runs(source: tuple[float, int], result: tuple[float, int]) -> bool:

@@ -11,6 +11,16 @@ from blotches import CLASSES, SIZE, pixels
 
 @pytest.fixture(scope="session")
 def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("chain") / "tiny", SIZE)
+
+
+@pytest.fixture(scope="session")
+def converted_run_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """At 32 px the last means are over one pixel, and the converter drops them."""
+    return make_run(tmp_path_factory.mktemp("chain_32") / "tiny", 32)
+
+
+def make_run(run: Path, size: int) -> Path:
     """student.safetensors → PTQ → model.onnx → .tflite files and card, in a folder of their own.
 
     One channel is dead, as weight decay leaves them: weights of 1e-9 beside an ordinary bias.
@@ -26,11 +36,10 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pytorch_side.nets.weights import save_weights
     from tinyml.convert.__main__ import convert
 
-    run = tmp_path_factory.mktemp("chain") / "tiny"
     run.mkdir()
     torch.manual_seed(1)
     student = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3).eval()
-    metadata = {"student": "tf_mobilenetv3_small_100", "size": SIZE, "classes": list(CLASSES)}
+    metadata = {"student": "tf_mobilenetv3_small_100", "size": size, "classes": list(CLASSES)}
     with torch.no_grad():
         for module in student.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -42,7 +51,7 @@ def converted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         gate.bias[5] = -0.7
     save_weights(student, run / "student.safetensors", metadata)
     net = ExactNet(legalize(student))
-    fed = torch.from_numpy(pixels(24)).permute(0, 3, 1, 2).float()
+    fed = torch.from_numpy(pixels(24, size=size)).permute(0, 3, 1, 2).float()
     net.calibrate([(fed - 128) / 128])
     save_weights(net, run / "qat.safetensors", metadata)
     save_config(Config(), run / "config.json")
