@@ -61,11 +61,11 @@ def _check(arguments: argparse.Namespace) -> int:
     most = max_run_count(len(model.card.classes))
     if not 1 <= arguments.repeat <= most:
         raise UserError(f"--repeat must lie between 1 and {most}")
-    line, port = open_line(arguments.board, arguments.port)
+    line, port = open_line(model, arguments.board, arguments.port)
     try:
         device = Device(line)
         info = device.hello()
-        check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
+        check_info(info, model)
         status.print(f"{info.board} at {port}: parity")
         parity, costs = check_parity(device, model, arguments.images, arguments.repeat)
         status.print(f"{info.board} at {port}: refusals and faults")

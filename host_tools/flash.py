@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _flash(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     # If the board is named, USB is not searched before the build.
-    name = arguments.board or choose_copies(None, connected_boards())[0].board
+    name = arguments.board or choose_copies(None, connected_boards(), arguments.model)[0].board
     board = get_board(name)
     engine = arguments.engine or board.engines[0]
     if engine not in board.engines:
@@ -169,12 +170,13 @@ def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
             if time.monotonic() > deadline:
                 raise UserError(
                     f"{board.name} was flashed but does not answer at {port} ({error}): is it in "
-                    "its bootloader? Press reset and try `python host_tools/serial_eval.py`"
+                    "its bootloader? Press reset and try `python host_tools/serial_eval.py "
+                    f"{shlex.quote(model.argument)}`"
                 ) from error
             time.sleep(0.2)
             port = port_now(board, port)
     if info is not None:
-        check_info(info, model.sha256, model.card.input_shape, len(model.card.classes))
+        check_info(info, model)
         return port, info.arena_bytes
     if not model.sha256.startswith(held):
         raise UserError(f"{board.name} holds another model (sha256 {held}…): reset it, flash again")

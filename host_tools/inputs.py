@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ class Model:
         return self.file or self.folder / MODEL_NAME
 
     @property
+    def argument(self) -> str:
+        """What names this model on a command line."""
+        return str(self.file or self.folder)
+
+    @property
     def contract(self) -> InputContract:
         """How pixels become the model's input."""
         return contract_of(self.card)
@@ -70,6 +76,15 @@ def resolve_model_dir(argument: str | None) -> Path:
     if not (zoo / MODEL_NAME).is_file():
         raise UserError("there is no finished run: make one with `make demo`, or name a folder")
     return zoo
+
+
+def flash_command(model: str | None, board: str = "NAME") -> str:
+    """The command that puts the model on a board, for messages.
+
+    Without the model it would flash the newest run, which need not be the one that is meant.
+    """
+    named = "" if model is None else f"{shlex.quote(model)} "
+    return f"`python host_tools/flash.py {named}--board {board}`"
 
 
 def copy_published(entry: Path) -> Path:

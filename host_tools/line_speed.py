@@ -86,7 +86,7 @@ def compare(model: Model, images: int) -> dict[str, Any]:
             lines.append(SerialLine(running.url, board.baud))
             stack.callback(lines[-1].close)
         device = Device(lines[0], patient_clock)
-        check_info(device.hello(), model.sha256, model.card.input_shape, len(model.card.classes))
+        check_info(device.hello(), model)
         greeted = replace(device.stats)
         for _ in range(images * max(1, size // PIECE)):
             piece = noise.randbytes(min(PIECE, size))

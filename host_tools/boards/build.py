@@ -20,7 +20,7 @@ from swin2mcu.common.paths import FIRMWARE, ROOT
 BUILD = ROOT / "build"
 CORE_DIR = BUILD / "platformio"
 WAIT_S = 600.0  # for another command that builds the same; a first build takes a few minutes
-SHELL = re.compile(r"""['"`&;$|<>()*?#\n]""")  # a character with a meaning to a shell
+SHELL = re.compile(r"""['"`\\&;$|<>()*?#\n]""")  # a character with a meaning to a shell
 
 
 @dataclass(frozen=True)

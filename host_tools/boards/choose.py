@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from host_tools.boards.emulator import connected as emulated_boards
 from host_tools.boards.table import Connected, load_boards, usb_boards
+from host_tools.inputs import flash_command
 from swin2mcu.common.cli import UserError
 
 
@@ -18,7 +19,9 @@ def emulated_names() -> list[str]:
     return [board.name for board in load_boards().values() if board.emulated]
 
 
-def choose_copies(board: str | None, present: Sequence[Connected]) -> list[Connected]:
+def choose_copies(
+    board: str | None, present: Sequence[Connected], model: str | None = None
+) -> list[Connected]:
     """The chosen board; if it is emulated, every running copy of it.
 
     Raises UserError as `choose` does.
@@ -27,11 +30,11 @@ def choose_copies(board: str | None, present: Sequence[Connected]) -> list[Conne
     names = {one.board for one in fitting}
     if len(names) == 1 and names <= set(emulated_names()):
         return fitting
-    return [choose(board, present)]
+    return [choose(board, present, model)]
 
 
-def choose(board: str | None, present: Sequence[Connected]) -> Connected:
-    """Raises UserError, saying what to do, unless exactly one board fits."""
+def choose(board: str | None, present: Sequence[Connected], model: str | None = None) -> Connected:
+    """Raises UserError, saying what to do with `model`, unless exactly one board fits."""
     fitting = [one for one in present if board in (None, one.board)]
     if len(fitting) == 1:
         return fitting[0]
@@ -43,11 +46,9 @@ def choose(board: str | None, present: Sequence[Connected]) -> Connected:
         if board not in load_boards():
             raise UserError(f"there is no board {board}: choose one of {', '.join(load_boards())}")
         if board in emulated:
-            raise UserError(
-                f"{board} does not run: start it with `python host_tools/flash.py --board {board}`"
-            )
+            raise UserError(f"{board} does not run: start it with {flash_command(model, board)}")
         raise UserError(f"no {board} is connected: plug it in, or name its port with --port")
     raise UserError(
         "no board is connected: plug one in, name its --port, or start an emulated one with "
-        f"`python host_tools/flash.py --board NAME` ({', '.join(emulated)})"
+        f"{flash_command(model)} ({', '.join(emulated)})"
     )

@@ -17,11 +17,11 @@ from host_tools.link.pool import Pool
 DEFAULT_BAUD = 921600
 
 
-def open_line(board: str | None, port: str | None) -> tuple[SerialLine, str]:
-    """The line to one board and its port. Raises UserError."""
+def open_line(model: Model, board: str | None, port: str | None) -> tuple[SerialLine, str]:
+    """The line to one board, which is to hold `model`, and its port. Raises UserError."""
     boards = load_boards()
     if port is None:
-        chosen = choose(board, connected_boards())
+        chosen = choose(board, connected_boards(), model.argument)
         board, port = chosen.board, chosen.port
     return SerialLine(port, boards[board].baud if board in boards else DEFAULT_BAUD), port
 
@@ -42,7 +42,7 @@ def open_boards(
     boards = load_boards()
     baud = boards[board].baud if board in boards else DEFAULT_BAUD
     if not ports:
-        chosen = choose_copies(board, connected_boards())
+        chosen = choose_copies(board, connected_boards(), model.argument)
         ports, baud = [one.port for one in chosen], boards[chosen[0].board].baud
     rate, seed = faults
     connections: list[Connection] = []

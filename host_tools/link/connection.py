@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from host_tools.inputs import Model
+from host_tools.inputs import Model, flash_command
 from host_tools.link.device import Device, DeviceSilent, LinkStats, check_info
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
@@ -51,7 +51,7 @@ class Connection:
             self.close()
             raise UserError(
                 f"no answer from {port}: is it the right port, has another program opened it, and "
-                "is the firmware on the board? `python host_tools/flash.py` puts it there"
+                f"is the firmware on the board? {flash_command(model.argument)} puts it there"
             ) from error
         except LineLost as error:
             raise UserError(f"the line was lost at once: {error}") from error
@@ -92,8 +92,7 @@ class Connection:
             info = self._device.hello()
         except ProtocolError as error:
             raise UserError(f"the program at {self._port} sends {error}: flash it again") from error
-        card = self._model.card
-        check_info(info, self._model.sha256, card.input_shape, len(card.classes))
+        check_info(info, self._model)
         return info
 
     def _reconnect(self) -> None:

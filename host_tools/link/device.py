@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from host_tools.inputs import Model, flash_command
 from host_tools.link.line import Line
 from host_tools.link.protocol import (
     ANSWER_BIT,
@@ -89,7 +90,7 @@ class Device:
         if info.protocol_version != PROTOCOL_VERSION:
             raise UserError(
                 f"the board speaks protocol version {info.protocol_version}, this program "
-                f"{PROTOCOL_VERSION}: flash it again with `python host_tools/flash.py`"
+                f"{PROTOCOL_VERSION}: flash it again with `python host_tools/flash.py MODEL`"
             )
         return info
 
@@ -271,18 +272,20 @@ class Device:
         self.stats.bytes_sent += len(data)
 
 
-def check_info(info: Info, sha256: str, input_shape: tuple[int, int, int], classes: int) -> None:
-    """Raises UserError unless the board holds the model of that card, ready to run."""
+def check_info(info: Info, model: Model) -> None:
+    """Raises UserError unless the board holds the model, ready to run."""
     if not (NAME.fullmatch(info.board) and NAME.fullmatch(info.engine)):  # they name files
         raise UserError(
             f"the board calls itself {info.board!r} with the engine {info.engine!r}: flash it again"
         )
     if info.error:
         raise UserError(f"{info.board}'s engine does not start: {info.error}")
-    if not sha256.startswith(info.sha256_prefix):
+    if not model.sha256.startswith(info.sha256_prefix):
         raise UserError(
             f"{info.board} holds another model (sha256 {info.sha256_prefix}…, the card says "
-            f"{sha256[: len(info.sha256_prefix)]}…): flash it with `python host_tools/flash.py`"
+            f"{model.sha256[: len(info.sha256_prefix)]}…): flash it with "
+            f"{flash_command(model.argument, info.board)}"
         )
-    if (info.height, info.width, info.channels) != input_shape or info.class_count != classes:
+    shape, classes = model.card.input_shape, len(model.card.classes)
+    if (info.height, info.width, info.channels) != shape or info.class_count != classes:
         raise UserError(f"{info.board} and the card disagree on the model's shape: flash it again")

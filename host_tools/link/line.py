@@ -95,8 +95,8 @@ def explain_open_error(port: str, error: Exception) -> str:
         return f"{port} may not be opened by you: join its group (often dialout) or run with sudo"
     if "refused" in text:
         return (
-            f"nothing listens at {port}: start the board with `python host_tools/flash.py --board "
-            "NAME`, or name another --port"
+            f"nothing listens at {port}: start the board with `python host_tools/flash.py MODEL "
+            "--board NAME`, or name another --port"
         )
     if number == errno.ENOENT or "No such file" in text:
         return f"there is no port {port}: `python host_tools/flash.py --list` shows what is there"

@@ -108,7 +108,9 @@ def test_platformio_lets_code_and_weights_have_what_the_table_says() -> None:
     assert checked >= 5
 
 
-@pytest.mark.parametrize("name", ["it's", 'a"b', "a&b", "a;b", "a$b", "a\nb", "$(x)", "`x`"])
+@pytest.mark.parametrize(
+    "name", ["it's", 'a"b', "a&b", "a;b", "a$b", "a\nb", "a\\b", "$(x)", "`x`"]
+)
 def test_a_folder_that_a_shell_would_not_take_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -17,6 +17,7 @@ from tiny_run import make_run
 
 from host_tools import flash
 from host_tools.boards import emulator
+from host_tools.boards import open as board_opening
 from host_tools.boards.build import build_firmware
 from host_tools.boards.choose import choose
 from host_tools.boards.table import Connected, get_board, load_boards
@@ -53,6 +54,32 @@ def test_without_a_board_the_emulated_ones_are_named() -> None:
         choose("qemu-m7", [])
     with pytest.raises(UserError, match="there is no board toaster"):
         choose("toaster", [])
+
+
+def test_without_a_board_the_way_to_one_names_the_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`flash.py --board NAME` alone would flash the newest run instead."""
+    monkeypatch.setattr(flash, "connected_boards", lambda: [])
+    assert flash.main(["runs/my leaves"]) == 2
+    assert "flash.py 'runs/my leaves' --board NAME`" in capsys.readouterr().err
+    monkeypatch.setattr(board_opening, "connected_boards", lambda: [])
+    model = load_model("small-96")
+    for name in (None, "qemu-m7"):
+        way = rf"flash.py \S*small-96 --board {name or 'NAME'}`"
+        with pytest.raises(UserError, match=way):
+            board_opening.open_boards(model, name, None, wait_s=0)
+        with pytest.raises(UserError, match=way):
+            board_opening.open_line(model, name, None)
+
+
+def test_a_board_that_runs_is_chosen_for_the_model_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    running = [Connected("qemu-m7", "socket://127.0.0.1:1")]
+    monkeypatch.setattr(flash, "connected_boards", lambda: running)
+    assert flash.main([str(tmp_path)]) == 2
+    assert f"{tmp_path} holds no model_int8.tflite" in capsys.readouterr().err
 
 
 def test_an_unknown_board_or_engine_is_one_line(
