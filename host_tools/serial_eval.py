@@ -94,10 +94,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     faults = parse_faults(arguments.inject_faults)
     kind = parse_frames(arguments.frames) if arguments.frames is not None else None
     model = load_named(arguments, measured=True)
-    if kind is not None and not model.contract.ours:
+    fed = model.contract
+    if kind is not None and not (fed.is_pixel_minus_128 and fed.channels == 3):
         raise UserError(
             f"--frames needs a network that is fed pixel - 128, of three channels: "
-            f"{model.card.name} is fed {model.contract.name}"
+            f"{model.card.name} is fed {fed.name}"
         )
     data = data_folder(arguments.data)
     root = data.parent if data.is_file() else data

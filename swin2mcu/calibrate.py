@@ -125,6 +125,11 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fit, write the card, and return the report."""
     folder = import_folder(data_folder(arguments.data), card=model.card)
     sets = {_name_of(paths): photos_in(paths) for paths in arguments.unknown or []}
+    if model.card.gives_probabilities:
+        raise UserError(
+            f"{model.card.name} ends with a softmax, so its outputs hold no evidence for *not "
+            "sure*: export it without the softmax"
+        )
     if model.card.output_scale is None:
         raise UserError(f"{model.folder} is not converted: run python -m tinyml.convert first")
     with tempfile.TemporaryDirectory() as work:

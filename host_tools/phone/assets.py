@@ -165,6 +165,7 @@ def data_files(
         "runs": runs,
         "precisions": list(models),
         "calibration": asdict(fitted) if fitted else None,
+        "gives_probabilities": model.card.gives_probabilities,
     }
     files = {
         "setup.json": Served("application/json", json.dumps(setup).encode()),

@@ -57,9 +57,17 @@ def auroc(known: npt.NDArray[np.float64], unknown: npt.NDArray[np.float64]) -> f
 
 
 def real_logits(logits: Logits, card: Card) -> npt.NDArray[np.float64]:
-    """int8 logits → real ones, by the card's output quantization."""
+    """int8 logits → real ones, by the card's output quantization.
+
+    The logarithm of a probability is such a logit; half a step stands for a probability of 0.
+    """
     scale, zero_point = card.output_scale or 1.0, card.output_zero_point or 0
-    return (np.asarray(logits).astype(np.float64) - zero_point) * scale
+    steps = np.asarray(logits).astype(np.float64) - zero_point
+    if card.gives_probabilities:
+        shares: npt.NDArray[np.float64] = np.log(np.maximum(steps, 0.5) * scale)
+        return shares
+    real: npt.NDArray[np.float64] = steps * scale
+    return real
 
 
 @dataclass(frozen=True)

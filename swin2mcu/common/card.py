@@ -13,6 +13,7 @@ from swin2mcu.common.cli import CONTROL, UserError, write_atomic
 from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 
+SOFTMAX_OUTPUT = (1 / 256, -128)  # scale and zero point
 SCHEMA = 1
 SPLIT_KINDS = ("given", "random")
 CROPS = ("", "center")
@@ -76,6 +77,12 @@ class Card:
     split: SplitRule = SplitRule()  # the split that the model was trained with
     calibration: Calibration | None = None
     schema: int = SCHEMA
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the last operator is a softmax. TFLite gives its output this one quantization."""
+        output = self.output_scale, self.output_zero_point
+        return "SOFTMAX" in self.ops and output == SOFTMAX_OUTPUT
 
 
 def _is_text(value: Any) -> bool:

@@ -54,6 +54,11 @@ class InputContract:
         return (self.mean, self.std) == OURS and stored == (OUR_SCALE, 0) and self.channels == 3
 
     @property
+    def is_pixel_minus_128(self) -> bool:
+        """Whether the int8 value is exactly pixel - 128, whatever real value that stands for."""
+        return bool((self.tables() == np.arange(-128, 128)).all())
+
+    @property
     def name(self) -> str:
         for name, usual in USUAL.items():
             if (self.mean, self.std) == usual:

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from host_tools.inputs import load_model
+from host_tools.inputs import add_foreign_options, load_named
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
 from swin2mcu.common.paths import ROOT
 from swin2mcu.export_library.forms import NAME, form_files
@@ -25,7 +25,7 @@ STAMP = (1980, 1, 1, 0, 0, 0)  # a fixed time in the zip: the same model gives t
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry's name or a .tflite")
     parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="the build system")
     parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")
     parser.add_argument(
@@ -36,11 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="crop frames to the center; default: crop them as training cropped photos",
     )
+    add_foreign_options(parser)
     return run_command(lambda: _export(parser.parse_args(argv)))
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    model = load_model(arguments.model)
+    model = load_named(arguments, keep=False)
     out: Path = arguments.out or model.folder / f"library-{arguments.form}"
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or name another folder with --out")

@@ -62,6 +62,12 @@ def readme(card: Card) -> str:
         if card.calibration
         else "The model was not calibrated (`swin2mcu calibrate`), so `sure` is always true."
     )
+    frames = (
+        "A camera's frame (RGB565, RGB888, gray, YUV422) becomes the input row by row with\n"
+        "`vision/vision.h`, with the resize that `swin2mcu predict` uses.\n"
+        if channels == 3
+        else "One channel is gray: (19595 R + 38470 G + 7471 B + 32768) / 65536.\n"
+    )
     return f"""# {card.name} as a C library
 
 Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".join(card.classes)}.
@@ -72,9 +78,7 @@ Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".j
     swin2mcu_logits()      the int8 logits of the last answer
 
 {sure}
-A camera's frame (RGB565, RGB888, gray, YUV422) becomes the input row by row with `vision/vision.h`,
-with the resize that the model was trained with. License: see LICENSE. A program can link only one
-such library.
+{frames}License: see LICENSE. A program can link only one such library.
 """
 
 

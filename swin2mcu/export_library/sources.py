@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from host_tools.inputs import Model
-from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 from swin2mcu.export_library.data import library_data
 from tinyml.aot.compiler import compile_graph
@@ -26,8 +25,6 @@ VARIANTS = {
 def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str]:
     """Path below src/ → text. Raises UserError for an unsupported model."""
     card = model.card
-    if (card.input_scale, card.input_zero_point) != (1 / 128, 0):
-        raise UserError(f"{card.name}: a library takes pixel - 128; this model's input is another")
     compiled = compile_graph(read(model.int8), model.sha256, core, card.classes)
     model_c = compiled.source.model_c.replace('"kernels.h"', '"kernels/kernels.h"')
     files = {Path(name).name: (LIB / name).read_text() for name in INTERFACE}
@@ -43,14 +40,15 @@ def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str
 
 
 def _kernels(core: str, model_c: str) -> dict[str, str]:
-    """The variant's files, all headers, and those shared files whose functions the model calls."""
+    """The variant's files, all headers, and those shared files whose functions are called."""
     kernels = LIB / "kernels"
-    called = set(re.findall(r"\bkernel_\w+", model_c))
     chosen = sorted(kernels.glob("*.h"))
+    for folder in VARIANTS[core]:
+        chosen += sorted(p for p in (kernels / folder).iterdir() if p.suffix in SUFFIXES)
+    callers = [model_c, *(path.read_text() for path in chosen if path.suffix != ".h")]
+    called = set(re.findall(r"\bkernel_\w+", "\n".join(callers)))
     for path in sorted(kernels.glob("*.c")):
         defined = re.findall(r"^\w[\w *]*\b(kernel_\w+)\(", path.read_text(), re.MULTILINE)
         if called & set(defined):
             chosen.append(path)
-    for folder in VARIANTS[core]:
-        chosen += sorted(p for p in (kernels / folder).iterdir() if p.suffix in SUFFIXES)
     return {f"kernels/{path.relative_to(kernels).as_posix()}": path.read_text() for path in chosen}

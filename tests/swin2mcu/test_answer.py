@@ -38,6 +38,18 @@ def test_an_answer_is_the_softmax_at_the_cards_temperature() -> None:
     assert answer_of(logits, CARD).sure is None
 
 
+def test_probabilities_of_a_softmax_are_the_answers_own() -> None:
+    """A second softmax would turn a probability of 100 % into 48 %."""
+    card = replace(CARD, output_scale=1 / 256, output_zero_point=-128, ops={"SOFTMAX": 1})
+    assert (
+        answer_of(np.array([-128, 127, -128, -128], np.int8), card).words() == "b 99%, a 0%, c 0%"
+    )
+    halves = answer_of(np.array([0, 0, -128, -128], np.int8), card)
+    assert halves.ranked[0] == ("a", pytest.approx(0.5, abs=0.002))
+    inside = replace(card, output_scale=0.1)  # a softmax that is not the last operator
+    assert answer_of(np.array([-128, 127, -128, -128], np.int8), inside).ranked[0][1] > 0.999
+
+
 def test_evidence_is_no_probability() -> None:
     """Little evidence, nearly all of it for one class: the probability alone would be sure."""
     weak, strong = np.array([[1.0, -9, -9, -9]]), np.array([[9.0, -1, -1, -1]])

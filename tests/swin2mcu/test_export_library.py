@@ -26,6 +26,8 @@ from swin2mcu.common.answer import answer_of
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.common.paths import ROOT
 from swin2mcu.export_library.__main__ import FORMS, main
+from tinyml.format.facts import card_of, contract_of
+from tinyml.format.writer import GraphWriter
 from tinyml.runtimes.tflite_micro import Micro
 
 FIRMWARE = ROOT / "firmware"
@@ -120,13 +122,7 @@ def test_answers_are_those_of_the_pc(model_folder: Path, tmp_path: Path) -> None
     calibration = Calibration(temperature=1.5, threshold=threshold, coverage=0.5, images=20)
     card = replace(card, calibration=calibration)
     save_card(card, folder / "card.json")
-    library = export(folder, "cmake", tmp_path / "lib")
-    shared = tmp_path / "library.so"
-    sources = sorted((library / "src").rglob("*.c"))
-    execute(["gcc", "-O1", "-fPIC", "-shared", f"-I{library / 'src'}", *sources, "-o", shared])
-    loaded = ctypes.CDLL(str(shared))
-    loaded.swin2mcu_classify.restype = CAnswer
-    loaded.swin2mcu_input.restype = ctypes.c_void_p
+    loaded = load_library(export(folder, "cmake", tmp_path / "lib"), tmp_path / "library.so")
     sure = 0
     for image, logits in zip(images, expected_logits, strict=True):
         ctypes.memmove(loaded.swin2mcu_input(), image.tobytes(), image.nbytes)
@@ -137,6 +133,73 @@ def test_answers_are_those_of_the_pc(model_folder: Path, tmp_path: Path) -> None
         assert answer.sure == expected.sure
         sure += answer.sure
     assert 0 < sure < len(images), "both verdicts are tried"
+
+
+def foreign(scale: float, zero_point: int, channels: int, softmax: bool) -> bytes:
+    """A plain .tflite of another tool, 6 x 6 pixels, three classes."""
+    writer, shape = GraphWriter(), (1, 6, 6, channels)
+    x = writer.input(shape, scale, zero_point)
+    weights = np.random.default_rng(1).integers(-127, 128, (3, 6, 6, channels)).astype(np.int8)
+    out = writer.activation((1, 1, 1, 3), 0.05, 3)
+    # Weights that fit the input's range: logits of a few units.
+    writer.conv(
+        x, weights, [2 / (255 * scale * 127 * 6)] * 3, np.zeros(3, np.int32), out, (1, 1), 1
+    )
+    flat = writer.reshape(out, (1, 3), writer.activation((1, 3), 0.05, 3))
+    if not softmax:
+        return writer.finish(flat)
+    shares = writer.activation((1, 3), 1 / 256, -128)
+    writer.softmax(flat, shares)
+    return writer.finish(shares)
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "scale", "zero_point", "channels"),
+    [("p/255", 1 / 255, -128, 3), ("imagenet", 4.7579 / 255, -14, 3), ("p/127.5-1", 2 / 255, 0, 1)],
+)
+def test_a_plain_file_is_fed_as_it_was_trained(
+    kind: str,
+    scale: float,
+    zero_point: int,
+    channels: int,
+    softmax: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library takes pixel - 128 for every network, and answers as `predict` does."""
+    monkeypatch.chdir(tmp_path)  # a plain file's run is looked for in runs/
+    model, labels = tmp_path / "plain.tflite", tmp_path / "labels.txt"
+    model.write_bytes(foreign(scale, zero_point, channels, softmax))
+    labels.write_text("oak\nelm\nash\n")
+    out = tmp_path / "lib"
+    export(model, "cmake", out, "--classes", str(labels), "--input", kind)
+    assert ("input_table[]" in (out / "src" / "library_data.c").read_text()) == (kind != "p/255")
+    loaded = load_library(out, tmp_path / "library.so")
+    assert loaded.swin2mcu_self_test()
+    card = card_of(model, labels, kind)
+    micro, contract = Micro(model.read_bytes()), contract_of(card)
+    seen = set()
+    for seed in range(12):
+        pixels = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        logits = micro.run(contract.stored(pixels)).ravel()
+        fed = (contract.prepared(pixels).astype(np.int16) - 128).astype(np.int8)
+        ctypes.memmove(loaded.swin2mcu_input(), fed.tobytes(), fed.nbytes)
+        answer, expected = loaded.swin2mcu_classify(), answer_of(logits, card)
+        assert answer.label.decode() == expected.ranked[0][0]
+        assert answer.probability == pytest.approx(expected.ranked[0][1], rel=1e-5)
+        seen.add(answer.label)
+    assert len(seen) > 1, "different pictures get different answers"
+
+
+def load_library(library: Path, shared: Path) -> ctypes.CDLL:
+    sources = sorted((library / "src").rglob("*.c"))
+    execute(["gcc", "-O1", "-fPIC", "-shared", f"-I{library / 'src'}", *sources, "-o", shared])
+    loaded = ctypes.CDLL(str(shared))
+    loaded.swin2mcu_classify.restype = CAnswer
+    loaded.swin2mcu_input.restype = ctypes.c_void_p
+    loaded.swin2mcu_self_test.restype = ctypes.c_bool
+    return loaded
 
 
 def test_an_arduino_library_on_a_stand_in(model_folder: Path, tmp_path: Path) -> None:

@@ -90,11 +90,20 @@ def test_the_range_of_an_input_says_what_it_is_fed(kind: str, tmp_path: Path) ->
     assert (card.input_mean, card.input_std) == (mean, std)
     contract = contract_of(card)
     assert contract.ours == (kind == "(p-128)/128") and contract.name == kind
+    exact = InputContract(mean, std, *guess_ends(mean, std), 3)
+    assert exact.is_pixel_minus_128 == (kind not in ("imagenet", "p/127.5-1"))
     real = contract.real(PIXELS)
     np.testing.assert_allclose(real, (PIXELS - np.array(mean)) / np.array(std), atol=1e-5)
     np.testing.assert_allclose(
         (contract.stored(PIXELS).astype(float) - zero_point) * scale, real, atol=3 * scale
     )
+
+
+def guess_ends(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[float, int]:
+    """The quantization of exactly the range that pixels have."""
+    ends = [(p - m) / s for p in (0, 255) for m, s in zip(mean, std, strict=True)]
+    scale = (max(ends) - min(ends)) / 255
+    return scale, round(-128 - min(ends) / scale)
 
 
 def test_our_own_networks_are_fed_by_one_xor() -> None:

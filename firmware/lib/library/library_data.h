@@ -9,6 +9,9 @@ extern const double library_powers[256];
 // Answers whose powers sum to less are "not sure"; 0 where the model was not calibrated.
 extern const double library_least_sum;
 
+// [channels][256]: what the network takes for the byte i - 128; 0 where that is the byte itself.
+extern const int8_t* const library_input_table;
+
 extern const int8_t library_test_image[];
 extern const uint32_t library_test_image_bytes;
 extern const int8_t library_test_logits[];

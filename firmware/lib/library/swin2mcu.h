@@ -34,7 +34,8 @@ typedef struct {
   bool sure;          // false: "not sure", the picture may show something else
 } Swin2mcuAnswer;
 
-// height * width * channels bytes. Running overwrites them: fill all before each answer.
+// height * width * channels bytes, pixel - 128 each: the library converts them if its network was
+// trained with another normalization. Running overwrites them: fill all before each answer.
 int8_t* swin2mcu_input(void);
 
 // Runs the network once on the input.

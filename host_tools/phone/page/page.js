@@ -203,7 +203,8 @@ function showSeen(pixels) {
 /** The same words as `swin2mcu predict`: swin2mcu/common/answer.py says what they mean. */
 function showAnswer(logits) {
   const temperature = setup.calibration?.temperature ?? 1;
-  const scaled = Array.from(logits, (logit) => logit / temperature);
+  const logit = (x) => (setup.gives_probabilities ? Math.log(Math.max(x, 1 / 512)) : x);
+  const scaled = Array.from(logits, (x) => logit(x) / temperature);
   const top = Math.max(...scaled);
   const powers = scaled.map((value) => Math.exp(value - top));
   const total = powers.reduce((sum, power) => sum + power, 0);
