@@ -15,7 +15,7 @@ from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line
 from host_tools.link.protocol import NackCode, Type, load_payload, run_payload
-from tinyml.runtimes.tflite_micro import Micro
+from tinyml.runtimes.reference import open_reference, reference_name
 
 FAULT_RATE = 0.001  # per byte: an image of 96 pixels gets some thirty
 FAULT_IMAGES = 2
@@ -51,15 +51,15 @@ def made_up_images(shape: tuple[int, ...], count: int) -> Iterator[npt.NDArray[n
 def check_parity(
     device: Device, model: Model, images: int, repeat: int
 ) -> tuple[Outcome, list[int]]:
-    """Every logit byte against TFLite Micro's, and what each run cost."""
-    micro = Micro(model.int8.read_bytes())
+    """Every logit byte against the reference's on this PC, and what each run cost."""
+    reference = open_reference(model.int8.read_bytes())
     identical = 0
     costs: list[int] = []
     for image in made_up_images(model.card.input_shape, images):
         result = device.infer(image.tobytes(), repeat)
         costs += result.costs
-        identical += list(result.logits) == micro.run(image).ravel().tolist()
-    said = f"{identical} of {images} images byte-identical to TFLite Micro on the PC"
+        identical += list(result.logits) == reference.run(image).ravel().tolist()
+    said = f"{identical} of {images} images byte-identical to {reference_name()} on the PC"
     facts = {"images": images, "identical": identical}
     return Outcome("parity", identical == images, said, facts), costs
 

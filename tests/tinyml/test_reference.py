@@ -13,8 +13,10 @@ import pytest
 from test_facts import PIXELS, classifier
 
 from host_tools.scoring.reference import prepare_images
+from swin2mcu.common.card import save_card
 from swin2mcu.common.paths import ROOT
-from tinyml.format.facts import card_of, contract_of
+from swin2mcu.common.test_access import read_accesses
+from tinyml.format.facts import card_of, contract_of, open_card
 from tinyml.runtimes.reference import open_reference, reference_name
 from tinyml.runtimes.tflite_micro import Micro
 
@@ -75,7 +77,24 @@ def test_without_it_the_arena_is_the_cards_or_one_line(tmp_path: Path) -> None:
     assert done.returncode == 0 and (tmp_path / "out" / "model.c").is_file()
 
 
-@pytest.mark.slow
+def test_without_it_the_stages_are_compared(tmp_path: Path) -> None:
+    from tiny_run import make_images, make_run
+
+    run, data = make_run(tmp_path / "runs" / "tiny"), make_images(tmp_path / "data")
+    save_card(open_card(run / "card.json", run / "model_int8.tflite"), run / "card.json")
+    place = ("--data", str(data), "--split", "test", "--limit", "3")
+    done = without_the_wheel(tmp_path, "-m", "tinyml.parity", str(run), *place)
+    assert done.returncode == 0, done.stderr
+    stages = json.loads((run / "parity.json").read_text())["stages"]
+    assert [(s["name"], s["against"]) for s in stages] == [
+        ("generated-c", ""),
+        ("litert-int8-reference", "generated-c"),
+        ("end-to-end", "generated-c"),
+    ]
+    (access,) = read_accesses(run)
+    assert access["target"] == "generated-c" and access["images"] == 3
+
+
 def test_without_it_a_board_is_flashed_and_scored(tmp_path: Path) -> None:
     """The record says what the board's answers were compared with."""
     from tiny_run import make_images, make_run
@@ -90,6 +109,9 @@ def test_without_it_a_board_is_flashed_and_scored(tmp_path: Path) -> None:
         score = (str(tools / "serial_eval.py"), str(run), "--board", "host", "--data", str(data))
         done = without_the_wheel(tmp_path, *score)
         assert done.returncode == 0, done.stderr
+        check = (str(tools / "check_board.py"), str(run), "--board", "host")
+        done = without_the_wheel(tmp_path, *check)
+        assert "images byte-identical to generated-c on the PC" in done.stdout, done.stderr
     finally:
         without_the_wheel(tmp_path, flash, "--board", "host", "--stop")
     record = json.loads((run / "results.json").read_text())["targets"]["host-aot"]["parity"]

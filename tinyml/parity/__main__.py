@@ -32,7 +32,8 @@ from swin2mcu.common.test_access import log_access
 from tinyml.parity.compare import compare_stages
 from tinyml.parity.operators import compare_operators
 from tinyml.parity.record import broken
-from tinyml.parity.stages import INT8_STAGE, make_stages
+from tinyml.parity.stages import make_stages
+from tinyml.runtimes.reference import reference_name
 
 OPERATOR_IMAGES = 4  # a few million elements in all
 
@@ -70,9 +71,10 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
         return
     top1 = {r["name"]: r["top1"] for r in record["stages"]}
     about = {key: record[key] for key in ("split", "images", "data")}
+    int8 = reference_name()
     for stage, file, target in (
         ("torch-float", "student.safetensors", ""),
-        (INT8_STAGE, "model_int8.tflite", INT8_STAGE),
+        (int8, "model_int8.tflite", int8),
     ):
         if stage in top1:
             sha256 = sha256_of(run / file)
@@ -80,7 +82,7 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
                 run, top1=top1[stage], weights=file, weights_sha256=sha256, target=target, **about
             )
     if record["images"] == record["split_images"]:
-        entry = {"int8": {**about, "top1": top1[INT8_STAGE], "command": command}}
+        entry = {"int8": {**about, "top1": top1[int8], "command": command}}
         update_card(
             run / "card.json",
             lambda card: dataclasses.replace(card, accuracy=card.accuracy | entry),

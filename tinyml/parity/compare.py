@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from tinyml.parity.record import misses
-from tinyml.parity.stages import FINE_TUNED, ROUNDED, Stage
+from tinyml.parity.stages import FINE_TUNED, LAST, ROUNDED, Stage
 
 BATCH = 16  # images between two updates of the progress bar
 DECIDED = 1.0
@@ -56,7 +56,7 @@ def compare_stages(
         records.append(record_of(stage, logits[stage.name], other, labels, output_scale))
     # All of the rounding, and none of the training before it.
     first = next((stage for stage in stages if stage.name == FINE_TUNED), stages[0])
-    last = stages[-1]
+    last = next(stage for stage in stages if stage.name == LAST)
     whole = Stage("end-to-end", first.name, "lsb", last.run, ROUNDED)
     own, other = logits[last.name], logits[first.name]
     return [*records, record_of(whole, own, other, labels, output_scale)]

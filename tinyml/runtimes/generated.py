@@ -28,11 +28,16 @@ if platform.machine() in ("x86_64", "AMD64"):
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
+def c_compiler() -> str | None:
+    """The C compiler of this PC, if there is one."""
+    return next((found for found in map(shutil.which, ("gcc", "cc", "clang")) if found), None)
+
+
 class GeneratedC:
     """The C of `graph` with the kernels for PCs, built in the folder `work`."""
 
     def __init__(self, graph: Graph, sha256: str, work: Path) -> None:
-        compiler = next((c for c in map(shutil.which, ("gcc", "cc", "clang")) if c), None)
+        compiler = c_compiler()
         if compiler is None:
             raise UserError("no C compiler found: install gcc or clang")
         source = compile_graph(graph, sha256, "vector").source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
 from tinyml.format.tflite import read
-from tinyml.runtimes.generated import GeneratedC
+from tinyml.runtimes.generated import GeneratedC, c_compiler
 from tinyml.runtimes.tflite_micro import Micro
 
 Int8s = npt.NDArray[np.int8]
@@ -22,7 +21,7 @@ def load_pc(model: Path, sha256: str, work: Path) -> tuple[str, Callable[[Int8s]
 
     `work` is a folder for compiled files. Raises UserError if neither engine is available.
     """
-    if shutil.which("gcc") or shutil.which("cc"):
+    if c_compiler():
         return "generated C", GeneratedC(read(model), sha256, work).run
     try:
         return "TensorFlow Lite Micro", Micro(model.read_bytes()).run
