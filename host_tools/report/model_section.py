@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from host_tools.report.curves import training_figures
 from host_tools.report.entries import (
     Entry,
     Row,
@@ -23,6 +24,7 @@ from host_tools.report.render import Markup, Table, render
 from host_tools.report.scores import cautions_of
 from host_tools.report.tags import anchor, bar, dot, place_class, short, words
 from swin2mcu.common.card import Card
+from swin2mcu.common.cli import UserError
 
 NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
@@ -31,6 +33,12 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
     """The section as HTML; `attention` is a data: URL."""
     rows = rows_of(entry)
     card = entry.card
+    said = [*cautions_of(entry), *remarks(entry)]
+    try:
+        training = training_figures(entry.folder)
+    except UserError as error:
+        training = []
+        said.append(f"no curves of its training: {error}")
     about = (
         f"{card.student}, input {card.input_shape[0]} by {card.input_shape[1]} pixels, "
         f"{len(card.classes)} classes."
@@ -44,9 +52,10 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
         about=about,
         calibration=_calibration(card) if card else "",
         targets=_targets(rows),
-        remarks=[*cautions_of(entry), *remarks(entry)],
+        remarks=said,
         latencies=_latencies(rows),
         operators=_operators(rows),
+        training=training,
         parity=_parity(entry.parity),
         confusion=_confusion(rows, card.classes if card else None),
         attention=attention,

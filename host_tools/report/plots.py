@@ -7,7 +7,7 @@ drawn twice, for a desk and for a phone; the page's style shows the one that fit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from host_tools.report.render import Markup
@@ -30,6 +30,18 @@ class Point:
     hollow: bool = False  # float32; int8 is filled
     error: float = 0.0  # one standard error of y
     images: str = ""  # the number of images, if another point has more
+
+
+@dataclass(frozen=True)
+class Curve:
+    name: str
+    place: str  # its CSS class
+    points: Sequence[tuple[float, float]]
+
+
+def curves(found: Sequence[Curve], x_title: str, y_title: str, percent: bool) -> Markup:
+    """Curves over one axis, both linear; with `percent` the other one ends at 0 and 100."""
+    return _for_both(SCATTER_WIDTHS, lambda width: _curves(found, x_title, y_title, percent, width))
 
 
 def scatter(points: Sequence[Point], x_title: str, y_title: str) -> Markup:
@@ -101,6 +113,45 @@ def _scatter(points: Sequence[Point], x_title: str, y_title: str, width: int) ->
         x, y, anchor = _free_place(*at(members[-1]), 6.7 * len(series), width, taken)
         parts.append(_text(x, y, series, anchor))
     return _svg(width, HEIGHT, parts, f"{y_title} against {x_title}")
+
+
+def _curves(
+    found: Sequence[Curve], x_title: str, y_title: str, percent: bool, width: int
+) -> Markup:
+    across = [x for curve in found for x, _ in curve.points]
+    up = [y for curve in found for _, y in curve.points]
+    first, last = min(across), max(max(across), min(across) + 1)
+    floor, ceiling, step = _percent_axis(up) if percent else _axis(up)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        right, high = (x - first) / (last - first), (y - floor) / (ceiling - floor)
+        return (
+            LEFT + right * (width - LEFT - RIGHT),
+            HEIGHT - BOTTOM - high * (HEIGHT - TOP - BOTTOM),
+        )
+
+    parts: list[Markup] = []
+    every = next(n for n in _round_numbers() if (last - first) / n * TICK_APART < width - LEFT)
+    for tick in range(math.ceil(first / every) * every, int(last) + 1, every):
+        x, bottom = at(tick, floor)
+        parts.append(_line(x, TOP, x, bottom))
+        parts.append(_text(x, bottom + 18, f"{tick:,}", "middle"))
+    for number in range(round((ceiling - floor) / step) + 1):
+        left, y = at(first, floor + number * step)
+        parts.append(_line(left, y, width - RIGHT, y))
+        parts.append(_text(left - 8, y + 4, f"{floor + number * step:.4g}", "end"))
+    parts.append(_text((LEFT + width - RIGHT) / 2, HEIGHT - 6, x_title, "middle", "title"))
+    parts.append(_text(0, TOP - 16, y_title, "start", "title"))
+    for curve in found:
+        path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in curve.points)
+        parts.append(Markup('<polyline class="{} curve" points="{}"/>').format(curve.place, path))
+        (x, y), value = at(*curve.points[-1]), curve.points[-1][1]
+        parts.append(
+            Markup(
+                '<circle class="{} solid" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>'
+            ).format(curve.place, x, y, f"{curve.name}, last: {value:.4g}")
+        )
+    return _svg(width, HEIGHT, parts, f"{y_title} over {x_title}s")
 
 
 def _distributions(
@@ -176,6 +227,20 @@ def _ticks(low: float, high: float, length: float) -> range:
     """The powers of ten that are drawn: every second one where their numbers would touch."""
     apart = length / (high - low)
     return range(math.ceil(low), math.floor(high) + 1, 1 if apart > TICK_APART else 2)
+
+
+def _round_numbers() -> Iterator[int]:
+    """1, 2, 5, 10, 20, 50, …"""
+    return (digit * 10**power for power in range(10) for digit in (1, 2, 5))
+
+
+def _axis(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lowest and highest value of an axis that holds `values`, and the distance of its ticks."""
+    spread = max(values) - min(values) or abs(max(values)) or 1.0
+    unit = 10.0 ** math.floor(math.log10(spread / 6))
+    step = next(n * unit for n in (1, 2, 5, 10) if spread / (n * unit) <= 6)
+    floor = math.floor(min(values) / step) * step
+    return floor, max(math.ceil(max(values) / step) * step, floor + step), step
 
 
 def _percent_axis(values: Sequence[float]) -> tuple[float, float, float]:
