@@ -94,8 +94,6 @@ def fit(
     most: float,
 ) -> Calibration:
     """Fit temperature and threshold. At most the share `most` of unknown photos gets an answer."""
-    if len(labels) < IMAGES_MIN:
-        raise UserError(f"val has {len(labels)} photos, at least {IMAGES_MIN} are needed")
     temperature = best_temperature(logits, labels)
     found = evidence(logits, temperature)
     if unknown is None:
@@ -124,6 +122,9 @@ def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration)
 def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fit, write the card, and return the report."""
     folder = import_folder(data_folder(arguments.data), card=model.card)
+    # Listed photos, as `swin2mcu train` counts them: one that cannot be read must not stop it.
+    if (val := len(folder.indices("val"))) < IMAGES_MIN:
+        raise UserError(f"val has {val} photos, at least {IMAGES_MIN} are needed")
     sets = {_name_of(paths): photos_in(paths) for paths in arguments.unknown or []}
     if model.card.gives_probabilities:
         raise UserError(

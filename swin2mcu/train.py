@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from swin2mcu.calibrate import IMAGES_MIN
 from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import import_folder
@@ -22,11 +23,16 @@ from swin2mcu.train_plan import Plan, plan_training, size_for
 Main = Callable[[Sequence[str]], int]
 
 
-def steps_of(plan: Plan, data: Path, run: Path, options: list[str]) -> list[tuple[str, list[str]]]:
-    """The chain's commands in order: module and arguments. `options` say how photos are split."""
+def steps_of(
+    plan: Plan, data: Path, run: Path, options: list[str], calibrated: bool = True
+) -> list[tuple[str, list[str]]]:
+    """The chain's commands in order: module and arguments. `options` say how photos are split.
+
+    Without `calibrated` the model never answers *not sure*.
+    """
     place = ["--data", str(data)]
     settings = [o for key, value in plan.settings.items() for o in ("--set", f"{key}={value}")]
-    return [
+    steps = [
         ("pytorch_side.distill", [*place, "--out", str(run), *settings, *options]),
         ("pytorch_side.qat", [str(run), *place]),
         ("pytorch_side.export", [str(run)]),
@@ -34,6 +40,7 @@ def steps_of(plan: Plan, data: Path, run: Path, options: list[str]) -> list[tupl
         ("swin2mcu.calibrate", [str(run), *place]),
         ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),
     ]
+    return [step for step in steps if calibrated or step[0] != "swin2mcu.calibrate"]
 
 
 def mains() -> dict[str, Main]:
@@ -121,6 +128,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for line in plan.reasons:
             print(line)
+        val = len(folder.indices("val"))
+        if val < IMAGES_MIN:
+            print(
+                f"not calibrated: val has {val} photos, fewer than {IMAGES_MIN}; the model never "
+                "answers *not sure*"
+            )
         options = []
         for key in ("group_by", "test_group", "crop"):
             if value := getattr(arguments, key):
@@ -129,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options += ["--set", "data.class_weights=balanced"]
         if arguments.unlabeled:
             options += ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
-        steps = steps_of(plan, data, arguments.out, options)
+        steps = steps_of(plan, data, arguments.out, options, calibrated=val >= IMAGES_MIN)
         if arguments.plan:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
             return 0

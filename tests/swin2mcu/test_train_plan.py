@@ -1,10 +1,12 @@
 """What `swin2mcu train` chooses, and that its commands are ones that exist."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.predict import main as predict
 from swin2mcu.train import main, mains, steps_of
 from swin2mcu.train_plan import (
     EPOCHS_MAX,
@@ -61,3 +63,30 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], leaves: 
     assert main([str(leaves), "--plan", "--init", "random"]) == 0
     shown = capsys.readouterr().out
     assert "start: random weights" in shown and "python -m tinyml.convert runs/mine" in shown
+
+
+@pytest.mark.parametrize(("images", "calibrated"), [(7, False), (100, True)])
+def test_a_val_too_small_to_calibrate_is_told_before_training(
+    make_folder: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    images: int,
+    calibrated: bool,
+) -> None:
+    data = make_folder(classes=2, images=images, size=8)
+    assert main([str(data), "--plan", "--init", "random"]) == 0
+    shown = capsys.readouterr().out
+    assert ("python -m swin2mcu.calibrate" in shown) is calibrated
+    assert ("the model never answers *not sure*" in shown) is not calibrated
+    assert "python -m tinyml.parity" in shown
+
+
+@pytest.mark.slow
+def test_nine_photos_of_each_class_become_a_model_that_answers(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = make_folder(classes=2, images=9), tmp_path / "run"
+    command = [str(data), "--out", str(run), "--init", "random", "--epochs", "1"]
+    assert main(command) == 0
+    assert f"{run} is ready" in capsys.readouterr().out
+    assert predict([str(run), str(data / "class_0/00.png")]) == 0
+    assert "class_" in capsys.readouterr().out
