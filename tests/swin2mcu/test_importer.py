@@ -13,9 +13,11 @@ from PIL import Image
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.dataset.summary import crossing_groups, describe
 from swin2mcu.common.dataset.table import rows_of, write_table
 from swin2mcu.split import main as split_command
+from swin2mcu.unseen import groups_of
 
 Make = Callable[..., Path]
 CLASSES = ("blight", "healthy")
@@ -287,13 +289,76 @@ def test_a_val_of_the_trained_groups_is_told(make: Make) -> None:
     assert "the score on val is too good" in said
 
 
+def test_two_groups_are_kept_and_said_to_be_too_few(make: Make) -> None:
+    """They cannot fill three splits, but one of them can be the test."""
+    for farm in ("plot A", "plot B"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 12))
+    folder = scan_folder(make())
+    assert set(folder.groups) == {"plot A", "plot B"} == set(groups_of(make(), ""))
+    assert min(map(min, table(folder).values())) >= 1
+    said = describe(folder)
+    assert "val and test drawn by photo, since fewer than 3 groups were found" in said
+    assert "2 groups of photos in more than one split (plot A first): scores are too good" in said
+    held = scan_folder(make(), SplitRule(test_group="plot A"))
+    assert {held.files[i].split("/")[0] for i in held.indices("test")} == {"plot A"}
+    assert "1 group of photos in more than one split (plot B first): the score on val" in describe(
+        held
+    )
+
+
+def test_copies_of_one_photo_stay_together_where_farms_are_too_few(make: Make) -> None:
+    for farm in ("plot A", "plot B"):
+        for label in CLASSES:
+            for photo in range(8):
+                make(*(f"{farm}/{label}/{photo}_jpg.rf.{n}{HASH[1:]}.jpg" for n in range(3)))
+    folder = scan_folder(make())
+    photos = {original(file) for file in folder.files}
+    assert len(photos) == 32
+    for photo in photos:
+        own = [original(file) == photo for file in folder.files]
+        assert len(set(folder.splits[own])) == 1, photo
+
+
+@pytest.mark.parametrize("lacking", ["a", "b", "c"])
+def test_train_gets_every_class_where_a_farm_lacks_one(make: Make, lacking: str) -> None:
+    for farm in "abc":
+        for label in CLASSES:
+            if (farm, label) != (lacking, "healthy"):
+                make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    for seed in range(6):
+        folder = scan_folder(make(), SplitRule(seed=seed))
+        assert len(folder.indices("train")) >= 4  # raises where train lacks a class
+        assert crossing_groups(folder) == []
+
+
+def test_a_train_that_lacks_a_class_is_told(make: Make) -> None:
+    """A class of the held farm alone."""
+    for farm in "abc":
+        make(*numbered(f"{farm}/blight/{{}}.png", 4), *numbered(f"{farm}/rust/{{}}.png", 4))
+    make(*numbered("a/healthy/{}.png", 4))
+    folder = scan_folder(make(), SplitRule(test_group="a"), level="inner")
+    assert "warning: train has no photo of healthy" in describe(folder)
+
+
+def test_copies_of_one_photo_in_several_given_splits_are_told(make: Make) -> None:
+    """As a Roboflow export that was augmented before it was split."""
+    for label in CLASSES:
+        for photo in range(3):
+            for split, n in (("train", 0), ("train", 1), ("valid", 2), ("test", 3)):
+                make(f"{split}/{label}/IMG_{photo}_jpg.rf.{n}{HASH[1:]}.jpg")
+    folder = scan_folder(make())
+    assert len(crossing_groups(folder)) == 6
+    assert "6 groups of photos in more than one split" in describe(folder)
+
+
 def test_groups_that_given_splits_tear_are_told(make: Make) -> None:
     for label in CLASSES:
         for split, n in (("train", 0), ("train", 1), ("valid", 2), ("test", 3)):
             make(f"{split}/{label}/IMG_{label}_jpg.rf.{n}{HASH[1:]}.jpg")
     folder = scan_folder(make(), SplitRule(group_by="IMG_[a-z]+"))
     assert crossing_groups(folder) == ["IMG_blight", "IMG_healthy"]
-    assert "2 groups of photos lie in more than one split" in describe(folder)
+    assert "2 groups of photos in more than one split" in describe(folder)
 
 
 def test_the_split_command_writes_one_table_and_never_over_another(

@@ -15,7 +15,7 @@ import numpy as np
 
 from swin2mcu.common.card import Card, SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.draw import draw_splits, few_others
+from swin2mcu.common.dataset.draw import GROUPS_MIN, draw_splits, few_groups
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_corrupt,
@@ -24,7 +24,7 @@ from swin2mcu.common.dataset.folder import (
     random_split,
     spread,
 )
-from swin2mcu.common.dataset.groups import GROUPS_MIN, folders_around, group_images
+from swin2mcu.common.dataset.groups import folders_around, group_images
 from swin2mcu.common.dataset.layouts import SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
@@ -92,8 +92,6 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         passed |= more
         named = sorted(places.items())
         rows = [Row(file, place.label, place.split, place.above) for file, place in named]
-        if len({row.group for row in rows}) < GROUPS_MIN:
-            rows = [replace(row, group="") for row in rows]
         around = ["/".join(filter(None, (place.above, place.below))) for _, place in named]
         how = "splits as the folders say" if any(row.split for row in rows) else ""
     if not rows:
@@ -120,11 +118,13 @@ def _cut(
     splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
-        if few_others(groups, rule.test_group) and "val" not in given:
+        if few_groups(groups, rule.test_group) and "val" not in given:
             how += ", val photo by photo from the few others"
     elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
         units = len(set(filter(None, groups)))
         what = f"group ({units})" + ("" if all(groups) else " and photo") if units else "photo"
+        if few_groups(groups):
+            what = f"photo, since fewer than {GROUPS_MIN} groups were found"
         how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
     labels = np.array([classes.index(name) for name in names], dtype=np.int64)
     sources = tuple(row.source for row in rows)

@@ -2,21 +2,24 @@
 
 The draw depends only on the seed and the name. So photos that are added later never move another
 one from train to test, and a model trained before is still scored on photos that it never saw.
+The exception are groups that were dealt again because train lacked a class.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset.groups import original
 
 Splits = npt.NDArray[np.str_]
-OTHERS_MIN = 3  # other groups that are needed to draw val as whole groups
+TURNS_MAX = 24  # ways to deal groups that are tried
+GROUPS_MIN = 3  # with fewer, one group is too large a part to be val or test
 
 
 def draw_splits(
@@ -32,17 +35,19 @@ def draw_splits(
     `given` holds the splits that the folders or the table give, "" for none. They are kept. A val
     or test that is missing is drawn out of train, unless `whole`: then the given splits are
     complete. Even a small class gets photos in each split, unless groups contain several classes.
+    Then another group is tried for test, so that train has a photo of every class. Where there are
+    fewer than three groups, photos are drawn one by one.
     """
     if rule.val_share + rule.test_share >= 1:
         raise UserError(
             f"val_share {rule.val_share} and test_share {rule.test_share} leave nothing to train on"
         )
     splits = np.array([split or "train" for split in given], dtype="<U5")
-    units = [group or file for group, file in zip(groups, files, strict=True)]
     if rule.test_group:
         _hold_out(splits, groups, rule.test_group)
-        if few_others(groups, rule.test_group):
-            units = list(files)
+    few = few_groups(groups, rule.test_group)
+    names = [original(file) for file in files] if few else groups
+    units = [name or file for name, file in zip(names, files, strict=True)]
     shares = {"val": rule.val_share, "test": rule.test_share}
     shares = {split: share for split, share in shares.items() if split not in splits}
     if whole or not shares:
@@ -53,17 +58,34 @@ def draw_splits(
         classes_of.setdefault(units[i], set()).add(labels[i])
     spanning = any(len(classes) > 1 for classes in classes_of.values())
     split_of: dict[str, str] = {}
-    for label in [""] if spanning else sorted(set(labels)):
+    for label in [""] if spanning else sorted(set().union(*classes_of.values())):
         members = {unit for unit, classes in classes_of.items() if spanning or label in classes}
-        split_of |= _deal(members, "the folder" if spanning else f"a class ({label})", shares, rule)
+        whose = "the folder" if spanning else f"a class ({label})"
+        turns = range(0, len(members), 1 + len(members) // TURNS_MAX)
+        deals = (_deal(members, whose, shares, rule, turn) for turn in turns)
+        split_of |= _first_with_all_classes(deals, classes_of) if spanning else next(deals)
     for i in drawn:
         splits[i] = split_of[units[i]]
     return splits
 
 
-def few_others(groups: Sequence[str], held: str) -> bool:
-    """Whether too few groups are left to draw val as whole groups: one group would be too large."""
-    return 0 < len(set(groups) - {held, ""}) < OTHERS_MIN
+def few_groups(groups: Sequence[str], held: str = "") -> bool:
+    """Whether too few groups are left beside `held` to draw a split as whole groups."""
+    return (bool(held) or all(groups)) and 0 < len(set(groups) - {held, ""}) < GROUPS_MIN
+
+
+def _first_with_all_classes(
+    deals: Iterable[dict[str, str]], classes_of: Mapping[str, set[str]]
+) -> dict[str, str]:
+    """The first deal whose train has all classes, else the first of all."""
+    wanted = set().union(*classes_of.values())
+    first: dict[str, str] = {}
+    for deal in deals:
+        first = first or deal
+        train = (classes_of[unit] for unit, split in deal.items() if split == "train")
+        if set().union(*train) == wanted:
+            return deal
+    return first
 
 
 def _hold_out(splits: Splits, groups: Sequence[str], name: str) -> None:
@@ -79,9 +101,12 @@ def _hold_out(splits: Splits, groups: Sequence[str], name: str) -> None:
 
 
 def _deal(
-    units: set[str], whose: str, shares: Mapping[str, float], rule: SplitRule
+    units: set[str], whose: str, shares: Mapping[str, float], rule: SplitRule, turn: int
 ) -> dict[str, str]:
-    """Unit → split. Every split gets at least one unit; with many units the shares are met."""
+    """Unit → split. Every split gets at least one unit; with many units the shares are met.
+
+    `turn` units are moved from the front of the drawn order to its end.
+    """
     if len(units) < len(shares) + 1:
         wanted = ("train", *shares)
         raise UserError(
@@ -90,13 +115,14 @@ def _deal(
         )
     draws = {unit: _draw(rule.seed, unit) for unit in units}
     order = sorted(units, key=lambda unit: (draws[unit], unit))
+    turned = order[turn:] + order[:turn]
     dealt = dict.fromkeys(order, "train")
     start, edge = 0, 0.0
     for left, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
         edge += share
         end = int(np.searchsorted([draws[unit] for unit in order], edge))
         end = min(max(end, start + 1), len(order) - left)
-        dealt |= dict.fromkeys(order[start:end], split)
+        dealt |= dict.fromkeys(turned[start:end], split)
         start = end
     return dealt
 

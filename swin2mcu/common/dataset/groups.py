@@ -10,7 +10,6 @@ from swin2mcu.common.dataset.layouts import ROBOFLOW_COPY, SPLIT_NAMES, printabl
 from swin2mcu.common.dataset.table import Row
 
 AUTO, BY_FOLDER, ALONE = "", "folder", "none"
-GROUPS_MIN = 3  # one for each split
 
 
 def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> tuple[str, ...]:
@@ -45,10 +44,15 @@ def folders_around(row: Row) -> str:
 
 
 def original(file: str) -> str:
-    """The photo that a Roboflow copy was made from, with its folders; "" for other files."""
-    folder, slash, name = file.rpartition("/")
+    """The photo that a Roboflow copy was made from, with its folders; "" for other files.
+
+    Folders of splits are left out: Roboflow may put the copies of one photo into several.
+    """
+    *folders, name = file.split("/")
     found = ROBOFLOW_COPY.fullmatch(name)
-    return f"{folder}{slash}{found['photo']}" if found else ""
+    if not found:
+        return ""
+    return "/".join([*(f for f in folders if f.lower() not in SPLIT_NAMES), found["photo"]])
 
 
 def _compiled(text: str) -> re.Pattern[str]:

@@ -58,7 +58,7 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
             f"  warning: fewer than {TEST_PHOTOS_MIN} test photos of {names}: "
             "the score of each of these says little"
         )
-    for split in ("val", "test"):
+    for split in SPLITS:
         if (folder.splits == split).any():
             none = [n for i, n in enumerate(folder.classes) if not counts[i, split]]
             lines += [f"  warning: {split} has no photo of {', '.join(none)}"] if none else []
@@ -67,7 +67,8 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
         test = {folder.groups[i] for i in np.flatnonzero(folder.splits == "test")}
         which = "scores are" if test & set(crossing) else "the score on val is"
         lines.append(
-            f"  warning: {len(crossing)} groups of photos lie in more than one split "
+            f"  warning: {len(crossing)} group{'s' if len(crossing) > 1 else ''} of photos in more "
+            "than one split "
             f"({crossing[0]} first): {which} too good"
         )
     return lines
