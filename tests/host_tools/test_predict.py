@@ -19,7 +19,6 @@ from swin2mcu.calibrate import fit, threshold_for
 from swin2mcu.calibrate import main as calibrate
 from swin2mcu.common.answer import evidence
 from swin2mcu.common.card import Calibration, load_card, save_card
-from swin2mcu.common.cli import UserError
 from swin2mcu.predict import main as predict
 
 
