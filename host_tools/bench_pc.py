@@ -84,7 +84,6 @@ def _bench(arguments: argparse.Namespace) -> None:
         backends = all_backends(model, work, threads)
         if arguments.only:
             backends = [c for c in backends if any(text in c.target for text in arguments.only)]
-        weights = _weights(backends) if images else {}
         common = {
             "kind": "pc",
             "hardware": hardware(),
@@ -98,11 +97,11 @@ def _bench(arguments: argparse.Namespace) -> None:
                 status.print(
                     f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}"
                 )
-                loaded = _load(backends)
+                loaded, weights = _load(backends)
                 timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
         else:
             status.print(f"{threads} threads")
-            loaded = _load(backends)
+            loaded, weights = _load(backends)
             timed = _time(loaded, arguments.runs, common, model)
         for backend in loaded:  # at once: a later failure does not lose the times
             measured[backend.target] = timed[backend.target]
@@ -156,21 +155,22 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
     return split_images(folder, model.card)
 
 
-def _load(backends: list[Backend]) -> dict[Backend, Runner]:
-    """Load each backend; one that cannot be loaded is named and left out."""
-    loaded = {}
+def _load(backends: list[Backend]) -> tuple[dict[Backend, Runner], dict[str, Weights]]:
+    """Load each backend; one that cannot be loaded is named and left out.
+
+    Also target → the file that it is scored with. It is hashed at once, as a training may replace
+    it while it is measured.
+    """
+    loaded, weights = {}, {}
     for backend in backends:
         try:
             loaded[backend] = backend.load(backend.threads)
         except (UserError, ImportError) as error:
             status.print(f"left out: {backend.target}: {error}")
-    return loaded
-
-
-def _weights(backends: Sequence[Backend]) -> dict[str, Weights]:
-    """Target → the file it is scored with; hashed before loading, as the file may be replaced
-    later."""
-    return {c.target: (c.file.name, sha256_of(c.file)) for c in backends if c.scored and c.file}
+            continue
+        if backend.scored and backend.file:
+            weights[backend.target] = backend.file.name, sha256_of(backend.file)
+    return loaded, weights
 
 
 def _time(

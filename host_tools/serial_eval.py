@@ -39,7 +39,7 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 SPLIT = "test"
-JOURNAL_VERSION = 3  # of the keys in an image's line
+JOURNAL_VERSION = 4  # of the keys in the head and in an image's line
 MAX_RESETS = 1000
 MAX_WAIT_S = 86_400
 
@@ -172,6 +172,8 @@ def begin_journal(
         "model_sha256": model.sha256,
         "target": target,
         "images": digest_of((image.path, image.file, image.label) for image in images),
+        "crop": model.card.split.crop,
+        "input": model.contract.name,
         "repeat": repeat,
     }
     if fresh:

@@ -19,6 +19,8 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import OUR_CONTRACT, InputContract
 from swin2mcu.common.pixels import to_float
 
+DEQUANTIZED = "the int8 model's weights as floats: the float model itself is not in the folder"
+
 
 def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
     """All backends this folder has the files for. `work` keeps what is generated on the way."""
@@ -80,7 +82,7 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
 
 
 def _float_litert(model: Model, work: Path, threads: int, suffix: str) -> Backend:
-    path, note = float_model(model, work)
+    path, note = _float_file(model, work)
     return Backend(
         f"pc-litert-float32{suffix}",
         "LiteRT (XNNPACK)",
@@ -88,34 +90,51 @@ def _float_litert(model: Model, work: Path, threads: int, suffix: str) -> Backen
         model.size,
         threads,
         ("ai-edge-litert",),
-        lambda count: load_litert(path, count, model.contract),
+        # Made here, so that a model which has no float variant loses this backend alone.
+        lambda count: load_litert(float_model(model, work)[0], count, model.contract),
         path,
         note,
     )
 
 
-def float_model(model: Model, work: Path) -> tuple[Path, str]:
-    """The float .tflite and a note: the run's own, else the int8 model's weights as floats."""
+def _float_file(model: Model, work: Path) -> tuple[Path, str]:
+    """Where the float .tflite lies or will lie, and a note."""
     path = model.folder / "model_float32.tflite"
     if path.is_file():
         return path, ""
-    from swin2mcu.common.cli import write_atomic
-    from tinyml.format.variants import dequantized
+    return work / f"{model.sha256[:16]}-float32.tflite", DEQUANTIZED
 
-    path = work / f"{model.sha256[:16]}-float32.tflite"
+
+def float_model(model: Model, work: Path) -> tuple[Path, str]:
+    """The float .tflite and a note: the run's own, else the int8 model's weights as floats.
+
+    Raises UserError for a model that has no such variant.
+    """
+    path, note = _float_file(model, work)
     if not path.is_file():
-        write_atomic(path, dequantized(model.int8.read_bytes()))
-    return path, "the int8 model's weights as floats: the float model itself is not in the folder"
+        from swin2mcu.common.cli import write_atomic
+        from tinyml.format.variants import dequantized
+
+        try:
+            write_atomic(path, dequantized(model.int8.read_bytes()))
+        except UserError as error:
+            raise UserError(f"{model.int8} has no float variant: {error}") from error
+    return path, note
 
 
 def load_litert(path: Path, threads: int, contract: InputContract = OUR_CONTRACT) -> Runner:
-    """LiteRT with its default kernels (XNNPACK); the file's ends may be int8, uint8 or float32."""
+    """LiteRT with its default kernels (XNNPACK)."""
     from tinyml.runtimes.litert import open_interpreter
 
     try:
         interpreter = open_interpreter(path, threads)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"LiteRT cannot load {path}: {error}") from error
+    return litert_runner(interpreter, contract)
+
+
+def litert_runner(interpreter: Any, contract: InputContract) -> Runner:
+    """An open interpreter of LiteRT; the model's ends may be int8, uint8 or float32."""
     taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def prepare(pixels: Pixels) -> npt.NDArray[Any]:

@@ -16,9 +16,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from host_tools.inputs import Model, split_images
+from host_tools.pc.tflite_backends import litert_runner, load_litert
 from pytorch_side.config import read_saved_config
+from swin2mcu.common.answer import real_logits
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.pixels import load_pixels, to_int8
+from swin2mcu.common.input_contract import InputContract
+from swin2mcu.common.pixels import load_pixels
 from tinyml.runtimes.litert import open_interpreter
 
 SHOWN = 12
@@ -38,16 +41,14 @@ class Picture:
 
 def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     """Score the test split with LiteRT and return the images that are most wrong."""
-    interpreter = open_interpreter(model.int8)
-    given = interpreter.get_output_details()[0]
-    scale = given["quantization"][0]
+    fast = load_litert(model.int8, 1, model.contract)
     wrong: list[tuple[float, Path, int, int]] = []
     for path, label in split_images(data, model.card):
         try:
             pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
         except UserError:
             continue
-        logits = _answer(interpreter, pixels).astype(np.float32) * scale
+        logits = real_logits(fast.run(fast.prepare(pixels)), model.card)
         answer = int(logits.argmax())
         if answer != label:
             wrong.append((float(logits[answer] - logits[label]), path, label, answer))
@@ -56,7 +57,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     pictures = []
     for margin, path, label, answer in wrong[:SHOWN]:
         pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
-        energy = energy_map(looking, pixels)
+        energy = energy_map(looking, pixels, model.contract)
         classes = model.card.classes
         pictures.append(
             Picture(
@@ -99,14 +100,19 @@ def has_teacher(folder: Path) -> bool:
     return config.distillation.used and Path(config.teacher.init).is_file()
 
 
-def energy_map(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def energy_map(
+    interpreter: Any, pixels: npt.NDArray[np.uint8], contract: InputContract
+) -> npt.NDArray[np.float32]:
     """Sum of squared features at the finest grid of at most 1/16 of the image, scaled to 0…1."""
-    _answer(interpreter, pixels)
+    runner = litert_runner(interpreter, contract)
+    runner.run(runner.prepare(pixels))
     grid = -(-pixels.shape[0] // 16)
     chosen = None
     for tensor in interpreter.get_tensor_details():
         shape = tensor["shape"]
-        if len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] == grid:
+        # A depthwise kernel may have that shape too, with a scale for each channel.
+        scale = tensor["quantization"][0]
+        if len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] == grid and scale > 0:
             chosen = tensor  # in the order of execution: the last one of that grid remains
     if chosen is None:
         raise UserError("the model has no features at a sixteenth of its input's size")
@@ -128,15 +134,6 @@ def overlay(pixels: npt.NDArray[np.uint8], energy: npt.NDArray[np.float32]) -> I
     warm = np.array([255.0, 120.0, 20.0], np.float32)
     mixed = gray * (1 - 0.65 * share) + warm * 0.65 * share
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
-
-
-def _answer(interpreter: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], to_int8(pixels)[None])
-    interpreter.invoke()
-    logits: npt.NDArray[np.int8] = interpreter.get_tensor(
-        interpreter.get_output_details()[0]["index"]
-    )[0]
-    return logits
 
 
 def _jpeg(image: Image.Image) -> str:
