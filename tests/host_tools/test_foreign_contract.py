@@ -32,6 +32,7 @@ from tinyml.runtimes.tflite_micro import Micro
 
 SIZE, CLASSES = 32, ("a", "b", "c")
 SCALE, ZERO_POINT = float(np.float32(1 / 160)), -90  # a range that no photo fills
+OUT_SCALE = 0.5
 MODELS = {"p/255": (3, False), "gray": (1, False), "uint8": (3, True)}
 PC = ("pc-litert-int8", "pc-tflm-int8", "pc-aot-int8")
 
@@ -49,19 +50,19 @@ def network(channels: int, unsigned: bool) -> bytes:
         x = writer.pointwise("QUANTIZE", first, writer.activation(shape, SCALE, ZERO_POINT))
     else:
         x = writer.input(shape, SCALE, ZERO_POINT)
-    for kernel, deep, scale in ((16, 8, 0.004), (2, len(CLASSES), 0.02)):
+    for kernel, deep, scale, to in ((16, 8, 0.004, 0.05), (2, len(CLASSES), 0.02, OUT_SCALE)):
         side = 2 if kernel == 16 else 1
         weights = noise.integers(-127, 128, (deep, kernel, kernel, channels)).astype(np.int8)
         scales = [scale * (1 + i / 10) for i in range(deep)]
-        out = writer.activation((1, side, side, deep), 0.05, 0)
+        out = writer.activation((1, side, side, deep), to, 0)
         x = writer.conv(
             x, weights, scales, np.zeros(deep, np.int32), out, (kernel, kernel), padding=1
         )
         channels = deep
-    logits = writer.activation((1, len(CLASSES)), 0.05, 0)
+    logits = writer.activation((1, len(CLASSES)), OUT_SCALE, 0)
     x = writer.reshape(x, (1, len(CLASSES)), logits)
     if unsigned:
-        last = writer.tensor((1, len(CLASSES)), [0.05], [128], UINT8)
+        last = writer.tensor((1, len(CLASSES)), [OUT_SCALE], [128], UINT8)
         x = writer.pointwise("QUANTIZE", x, last)
     return writer.finish(x)
 
@@ -171,7 +172,7 @@ def test_calibrate(run: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
     monkeypatch.setattr(calibrate, "fit", watched)
     assert calibrate.main([str(run), "--data", str(data)]) == 0, capsys.readouterr().err
-    real = np.array([expected(run, path) for path in split_of(data, "val")]) * 0.05
+    real = np.array([expected(run, path) for path in split_of(data, "val")]) * OUT_SCALE
     np.testing.assert_allclose(fitted_on[0], real, rtol=1e-6)
 
 
@@ -198,7 +199,7 @@ def test_the_report_shows_the_worst_mistakes(
         logits, label = np.array(expected(run, path)), CLASSES.index(path.parent.name)
         answer = int(logits.argmax())
         if answer != label:
-            margins.append((float(logits[answer] - logits[label]) * 0.05, path.parent.name))
+            margins.append((float(logits[answer] - logits[label]) * OUT_SCALE, path.parent.name))
     margins.sort(key=lambda mistake: -mistake[0])
     assert [(one.margin, one.truth) for one in drawn] == [
         (pytest.approx(margin), truth) for margin, truth in margins[:12]
