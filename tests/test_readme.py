@@ -10,7 +10,12 @@ import pytest
 
 from host_tools.report.__main__ import main as report
 from swin2mcu.__main__ import MODULES
-from swin2mcu.research.data_audit import background_lines, recall_section, split_lines
+from swin2mcu.research.data_audit import (
+    background_lines,
+    recall_section,
+    split_lines,
+    unknown_lines,
+)
 from swin2mcu.research.demo_spread import sentence
 from swin2mcu.research.zoo import models_lines
 
@@ -60,6 +65,7 @@ def test_the_tables_of_results_are_the_zoos() -> None:
         "models": models_lines(ROOT / "tinyml/zoo", Path("nothing"), ROOT / "configs"),
         "audit": split_lines(ROOT / "docs/data"),
         "backgrounds": background_lines(ROOT / "docs/data"),
+        "unknown": unknown_lines(ROOT / "docs/data"),
     }
     for name, lines in tables.items():
         text = results.partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]

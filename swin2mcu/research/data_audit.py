@@ -1,10 +1,11 @@
-"""Data audit as Markdown: near-duplicates, background probes, swapped backgrounds, recall."""
+"""Data audit as Markdown: near-duplicates, backgrounds, unknown things, recall."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.research.text import line, read_json, table
 
 SPLITS = {"given": "as given", "random": "the same photos, random split"}
@@ -59,6 +60,25 @@ def background_lines(evaluated: Path) -> list[str]:
         f"not be cut out: {failed}):",
         *table(" | ".join(["model", *kinds]), lines),
     ]
+
+
+def unknown_lines(evaluated: Path) -> list[str]:
+    """What each calibrated model refuses, from the files of `swin2mcu calibrate --test --json`."""
+    told = []
+    for path in sorted(evaluated.glob("*-unknown-*.json")):
+        one, model = read_json(path), path.stem.partition("-unknown-")[2]
+        others = (
+            f"{kind['not_sure']} of {kind['photos']} {name}"
+            for name, kind in one["unknown"].items()
+        )
+        test = one["test"]
+        answered = round(test["images"] * (1 - test["refused"]))
+        told.append(
+            f"{model} is *not sure* of {', '.join(others)}, and of {test['refused']:.1%} of "
+            f"{test['images']:,} test photos; of those that it answers it has "
+            f"{show_accuracy(test['top1_answered'], answered)} right."
+        )
+    return told
 
 
 def recall_section(zoo: Path) -> list[str]:

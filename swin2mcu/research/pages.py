@@ -15,7 +15,12 @@ from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.documents import replace_part
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
-from swin2mcu.research.data_audit import background_lines, recall_section, split_lines
+from swin2mcu.research.data_audit import (
+    background_lines,
+    recall_section,
+    split_lines,
+    unknown_lines,
+)
 from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains, start_of
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.zoo import models_lines, published_section
@@ -35,7 +40,7 @@ class Figures:
     every_table: bool  # whether no other experiment exists
     runs: Path
     zoo: Path
-    evaluated: Path  # the files of evaluate audit and probe, and of backgrounds
+    evaluated: Path  # the files of evaluate audit and probe, backgrounds, calibrate
 
 
 def parts(figures: Figures) -> dict[str, list[str]]:
@@ -48,6 +53,7 @@ def parts(figures: Figures) -> dict[str, list[str]]:
         },
         "audit": split_lines(figures.evaluated),
         "backgrounds": background_lines(figures.evaluated),
+        "unknown": unknown_lines(figures.evaluated),
         "cost": cache_cost_lines(figures.runs / "speed"),
     }
 

@@ -10,7 +10,7 @@ import pytest
 from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
-from swin2mcu.research.data_audit import background_lines
+from swin2mcu.research.data_audit import background_lines, unknown_lines
 from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
 from swin2mcu.research.pages import Figures, pages, parts
 from swin2mcu.research.table import find_tables, read_table
@@ -123,3 +123,16 @@ def test_swapped_backgrounds_are_a_row_a_model(tmp_path: Path) -> None:
         "| b, 1,000 leaves of val | 25.0% ± 1.0% |",
     ]
     assert "could not be cut out: 3, 3" in lines[0]
+
+
+def test_a_line_a_model_says_what_it_refuses(tmp_path: Path) -> None:
+    assert unknown_lines(tmp_path) == []
+    report = {
+        "unknown": {"photos of cats": {"photos": 12, "not_sure": 10, "auroc": 0.9}},
+        "test": {"images": 1000, "refused": 0.1, "top1": 0.8, "top1_answered": 0.9},
+    }
+    (tmp_path / "leaves-unknown-small.json").write_text(json.dumps(report))
+    assert unknown_lines(tmp_path) == [
+        "small is *not sure* of 10 of 12 photos of cats, and of 10.0% of 1,000 test photos; of "
+        "those that it answers it has 90.00% ± 1.00% right."
+    ]
