@@ -138,6 +138,31 @@ def test_folders_above_the_classes_are_groups_that_stay_together(
     assert min(map(min, table(by_photo).values())) >= 1 and len(set(by_photo.groups)) == 1
 
 
+def test_folders_of_two_names_each_are_asked_about(make: Make) -> None:
+    """Two diseases indoor and outdoor, or two farms with two classes: only the person knows."""
+    for label in CLASSES:
+        make(*numbered(f"{label}/indoor/{{}}.png", 5), *numbered(f"{label}/outdoor/{{}}.png", 5))
+    with pytest.raises(UserError, match="may be blight, healthy or indoor, outdoor: say which"):
+        scan_folder(make())
+    inner = scan_folder(make(), level="inner")
+    assert inner.classes == ("indoor", "outdoor") and set(inner.groups) == {*CLASSES}
+    assert scan_folder(make(), level="outer").classes == CLASSES
+
+
+@pytest.mark.parametrize("outer", [("blight", "healthy", "rust"), ("plot A", "plot B")])
+def test_a_guess_of_the_class_level_is_told(make: Make, outer: tuple[str, ...]) -> None:
+    for name in outer:
+        make(*numbered(f"{name}/indoor/{{}}.png", 5), *numbered(f"{name}/outdoor/{{}}.png", 5))
+    root = make()
+    assert (
+        "  classes are the inner folders indoor, outdoor; the outer "
+        f"{', '.join(outer)} are groups (if not: swin2mcu split {root} --classes outer --write)"
+    ) in describe(scan_folder(root)).splitlines()
+    assert split_command([str(root), "--classes", "outer", "--write"]) == 0
+    assert "inner" not in describe(scan_folder(root))
+    assert scan_folder(root).classes == outer
+
+
 def test_folders_that_may_be_either_are_asked_about(make: Make) -> None:
     make(*numbered("tomato/leaf/{}.png", 4), *numbered("tomato/fruit/{}.png", 4))
     make(*numbered("potato/leaf/{}.png", 4), *numbered("potato/tuber/{}.png", 4))

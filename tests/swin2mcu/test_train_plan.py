@@ -85,7 +85,7 @@ def test_nine_photos_of_each_class_become_a_model_that_answers(
     make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, run = make_folder(classes=2, images=9), tmp_path / "run"
-    command = [str(data), "--out", str(run), "--init", "random", "--epochs", "1"]
+    command = [str(data), "--out", str(run), "--init", "random", "--epochs", "30"]
     assert main(command) == 0
     assert f"{run} is ready" in capsys.readouterr().out
     assert predict([str(run), str(data / "class_0/00.png")]) == 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from swin2mcu.common.card import Card, SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.draw import GROUPS_MIN, draw_splits, few_groups
+from swin2mcu.common.dataset.draw import draw_splits, few_groups
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_corrupt,
@@ -25,7 +25,7 @@ from swin2mcu.common.dataset.folder import (
     spread,
 )
 from swin2mcu.common.dataset.groups import folders_around, group_images
-from swin2mcu.common.dataset.layouts import SPLITS, place_images, printable
+from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
 from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, read_table
@@ -86,18 +86,19 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)
         labeled = [row.split != UNLABELED for row in rows]
         rows, around = list(compress(rows, labeled)), list(compress(around, labeled))
-        how = TABLE_SPLITS if any(row.split for row in rows) else ""
+        how, note = TABLE_SPLITS if any(row.split for row in rows) else "", ""
     else:
-        places, unlabeled, more = place_images(root, files, level)
-        passed |= more
-        named = sorted(places.items())
+        layout = place_images(root, files, level)
+        unlabeled, note = layout.unlabeled, layout.note
+        passed |= layout.passed_over
+        named = sorted(layout.places.items())
         rows = [Row(file, place.label, place.split, place.above) for file, place in named]
         around = ["/".join(filter(None, (place.above, place.below))) for _, place in named]
         how = "splits as the folders say" if any(row.split for row in rows) else ""
     if not rows:
         raise nothing_found(root, passed)
     folder = _cut(root, rows, group_images(rows, around, rule.group_by), passed, rule, how)
-    return replace(folder, unlabeled=unlabeled)
+    return replace(folder, unlabeled=unlabeled, note=note)
 
 
 def _cut(

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset.groups import original
+from swin2mcu.common.dataset.layouts import GROUPS_MIN
 
 Splits = npt.NDArray[np.str_]
 TURNS_MAX = 24  # ways to deal groups that are tried
-GROUPS_MIN = 3  # with fewer, one group is too large a part to be val or test
 
 
 def draw_splits(

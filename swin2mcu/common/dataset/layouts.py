@@ -29,6 +29,7 @@ SPLIT_NAMES = {
 }
 UNLABELED_NAMES = ("unlabeled", "unlabelled")
 LOOSE = "photo in no class folder"
+GROUPS_MIN = 3  # with fewer, the same folders in each may also be parts of every class
 LEVELS = ("", "outer", "inner")  # which folders are the classes; "" = found from the folders
 CLASS_IN_NAME = re.compile(r"(?P<label>[^.]+)\.[^.]+(\..*)?\.[^.]+")
 ROBOFLOW_COPY = re.compile(r"(?P<photo>.+)\.rf\.[0-9A-Za-z]{16,}\.[^.]+")
@@ -46,10 +47,18 @@ class Place:
     below: str  # folders between the class and the photo
 
 
-def place_images(
-    root: Path, files: Sequence[str], level: str = ""
-) -> tuple[dict[str, Place], tuple[str, ...], PassedOver]:
-    """Returns file → place for files with a class, files without a label, and files passed over.
+@dataclass(frozen=True)
+class Layout:
+    """What the folders around the photos say."""
+
+    places: dict[str, Place]  # of the files with a class
+    unlabeled: tuple[str, ...]
+    passed_over: PassedOver
+    note: str = ""  # how folders were understood, where they can be understood in two ways
+
+
+def place_images(root: Path, files: Sequence[str], level: str = "") -> Layout:
+    """The class, the split and the group of each file, from its folders.
 
     `level` says which folders are the classes, for layouts where this is ambiguous. Raises
     UserError where only some photos are in folders of splits, or if the classes stay ambiguous.
@@ -62,6 +71,7 @@ def place_images(
     by_name = _labels_in_names(folders)
     _drop_common(folders, keep=0 if by_name else 1)
     loose = [file for file in folders if not folders[file]]
+    note = ""
     if len(loose) == len(folders):
         places = {
             file: Place(splits.get(file, ""), label, "", "") for file, label in by_name.items()
@@ -69,13 +79,13 @@ def place_images(
     else:
         for file in loose:
             del folders[file]
-        at = _class_level(root, list(folders.values()), level)
+        at, note = _class_level(root, list(folders.values()), level)
         places = {
             file: Place(splits.get(file, ""), f[at], "/".join(f[:at]), "/".join(f[at + 1 :]))
             for file, f in folders.items()
         }
     lost = tuple(file for file in loose if file not in places)
-    return places, tuple(unlabeled), {LOOSE: lost} if lost else {}
+    return Layout(places, tuple(unlabeled), {LOOSE: lost} if lost else {}, note)
 
 
 def printable(name: str) -> str:
@@ -133,13 +143,11 @@ def _drop_common(folders: dict[str, Folders], keep: int) -> None:
             folders[file] = names[1:]
 
 
-def _class_level(root: Path, paths: Sequence[Folders], level: str) -> int:
-    """Which folder of the paths is the class: 0 is the outermost."""
+def _class_level(root: Path, paths: Sequence[Folders], level: str) -> tuple[int, str]:
+    """Which folder of the paths is the class, 0 is the outermost; and a note on a likely guess."""
     depth = min(map(len, paths))
-    if depth == 1 or level == "outer":
-        return 0
-    if level == "inner":
-        return depth - 1
+    if depth == 1 or level:
+        return (depth - 1 if level == "inner" else 0), ""
     names = [{path[i] for path in paths} for i in range(depth)]
     for i in range(depth - 1, 0, -1):
         if len(names[i]) < 2 or (_numbered(names[i]) and not _numbered(names[0])):
@@ -148,14 +156,19 @@ def _class_level(root: Path, paths: Sequence[Folders], level: str) -> int:
         for path in paths:
             parents[path[i]].add(path[:i])
         repeated = [name for name, where in parents.items() if len(where) > 1]
-        if len(repeated) == len(names[i]) or (repeated and _numbered(names[0])):
-            return i  # the same names in several folders: classes inside groups
+        many = len({path[:i] for path in paths}) >= GROUPS_MIN
+        if repeated and (_numbered(names[0]) or (many and len(repeated) == len(names[i]))):
+            # The same names in several folders: classes inside groups.
+            return i, (
+                f"classes are the inner folders {_few(names[i])}; the outer {_few(names[0])} are "
+                f"groups (if not: swin2mcu split {root} --classes outer --write)"
+            )
         if repeated:
             raise UserError(
                 f"{root}: the classes may be {_few(names[0])} or {_few(names[i])}: say which "
                 f"folders they are by `swin2mcu split {root} --classes outer --write`, or inner"
             )
-    return 0
+    return 0, ""
 
 
 def _numbered(names: set[str]) -> bool:
@@ -165,5 +178,5 @@ def _numbered(names: set[str]) -> bool:
 
 
 def _few(names: set[str]) -> str:
-    some = sorted(names)
+    some = sorted(map(printable, names))
     return ", ".join(some[:3]) + (", …" if len(some) > 3 else "")

@@ -40,6 +40,7 @@ def describe(folder: ImageFolder) -> str:
     lines.append(table_text(["class", *SPLITS], table, indent=2))
     if len(rows) > len(shown):
         lines.append(f"  (the {len(shown)} smallest; {len(rows) - len(shown)} more)")
+    lines += [f"  {folder.note}"] if folder.note else []
     lines += warnings(folder, counts)
     if folder.unlabeled:
         lines.append(f"  without a label: {len(folder.unlabeled)} photos, for distillation only")
