@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="the build system")
     parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")
     parser.add_argument(
-        "--core", choices=VARIANTS, default="portable", help="kernels: dsp for Cortex-M4, M7, M33"
+        "--core",
+        choices=VARIANTS,
+        default="portable",
+        help="kernels: dsp for Cortex-M4, M7, M33; helium for M55; pie for ESP32-S3",
     )
     parser.add_argument(
         "--center-crop",
@@ -41,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    if arguments.core == "pie" and arguments.form != "esp-idf":
+        raise UserError("--core pie is for the ESP32-S3: export it --as esp-idf")
     model = load_named(arguments, keep=False)
     out: Path = arguments.out or model.folder / f"library-{arguments.form}"
     if out.exists():

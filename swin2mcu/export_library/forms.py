@@ -38,6 +38,29 @@ EXAMPLE_ESP = (
     .replace("  return 0;\n", "")
 )
 
+# The component lies two folders above its examples. ESP-IDF gives a folder named main every other
+# component of the project.
+ESP_PROJECT = """cmake_minimum_required(VERSION 3.16)
+set(EXTRA_COMPONENT_DIRS ${{CMAKE_CURRENT_LIST_DIR}}/../..)
+include($ENV{{IDF_PATH}}/tools/cmake/project.cmake)
+project({name})
+"""
+ESP_SETTINGS = """CONFIG_COMPILER_OPTIMIZATION_PERF=y
+CONFIG_ESP_MAIN_TASK_STACK_SIZE=16384
+CONFIG_ESPTOOLPY_FLASHSIZE_8MB=y
+CONFIG_PARTITION_TABLE_CUSTOM=y
+CONFIG_PARTITION_TABLE_CUSTOM_FILENAME="partitions.csv"
+"""
+# A frame of the camera lies in PSRAM; the XIAO's is octal.
+XIAO_SETTINGS = """CONFIG_IDF_TARGET="esp32s3"
+CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ_240=y
+CONFIG_SPIRAM=y
+CONFIG_SPIRAM_MODE_OCT=y
+CONFIG_SPIRAM_SPEED_80M=y
+"""
+# ESP-IDF's own table has 1 MB for the application, which is less than most networks' weights.
+PARTITIONS = ROOT / "firmware/src/boards/esp32s3/partitions.csv"
+
 EXAMPLE_INO = """// Runs the self-test at start and prints its result.
 #include <swin2mcu.h>
 
@@ -82,6 +105,18 @@ Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".j
 """
 
 
+def esp_project(name: str, source: str, settings: str) -> dict[str, str]:
+    """An example of the ESP-IDF component: a project that `idf.py build` takes as it is."""
+    files = {
+        "CMakeLists.txt": ESP_PROJECT.format(name=name),
+        "sdkconfig.defaults": settings,
+        "partitions.csv": PARTITIONS.read_text(encoding="utf-8"),
+        "main/CMakeLists.txt": f"idf_component_register(SRCS {name}.c)\n",
+        f"main/{name}.c": source,
+    }
+    return {f"examples/{name}/{path}": text for path, text in files.items()}
+
+
 def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
     """Path → text of the files that `form` needs in addition to src/, which holds `sources`."""
     compiled = sorted(f"src/{path}" for path in sources if path.endswith((".c", ".S")))
@@ -104,10 +139,11 @@ if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
 endif()
 """
     elif form == "esp-idf":
-        files["examples/classify/main/classify.c"] = EXAMPLE_ESP
-        camera = ROOT / "firmware" / "lib" / "library" / "xiao_camera.c"
-        files["examples/xiao_camera/main/xiao_camera.c"] = camera.read_text(encoding="utf-8")
-        files["examples/xiao_camera/main/idf_component.yml"] = CAMERA_COMPONENT
+        files |= esp_project("classify", EXAMPLE_ESP, ESP_SETTINGS)
+        if card.input_shape[2] == 3:
+            camera = (ROOT / "firmware/lib/library/xiao_camera.c").read_text(encoding="utf-8")
+            files |= esp_project("xiao_camera", camera, ESP_SETTINGS + XIAO_SETTINGS)
+            files["examples/xiao_camera/main/idf_component.yml"] = CAMERA_COMPONENT
         files["idf_component.yml"] = f'version: "{VERSION}"\ndescription: {NAME} classifier\n'
         files["CMakeLists.txt"] = f"""idf_component_register(
   SRCS

@@ -19,6 +19,7 @@ VARIANTS = {
     "portable": ("portable",),
     "dsp": ("dsp",),
     "helium": ("helium",),
+    "pie": ("pie",),
 }
 
 
