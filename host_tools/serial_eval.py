@@ -31,7 +31,7 @@ from host_tools.results import RESULTS_NAME, log_target_access, merge_target
 from host_tools.scoring.frames import FORMAT_NAMES, FrameKind, parse_frames
 from host_tools.scoring.images import Image, score_images
 from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_journal
-from host_tools.scoring.record import make_link, make_record
+from host_tools.scoring.record import make_frames, make_link, make_record
 from swin2mcu.common.accuracy import largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import spread
@@ -39,7 +39,7 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 SPLIT = "test"
-JOURNAL_VERSION = 4  # of the keys in the head and in an image's line
+JOURNAL_VERSION = 5  # of the keys in the head and in an image's line
 MAX_RESETS = 1000
 MAX_WAIT_S = 86_400
 
@@ -155,7 +155,7 @@ def _score(
     record = make_record(entries, model, info, profile, which, command)
     sent = info.input_bytes if kind is None else kind.frame_bytes
     record["link"] = make_link(entries, boards, sent, scored, seconds)
-    return record if kind is None else {**record, "frames": kind.name}
+    return record if kind is None else {**record, **make_frames(entries, kind.name)}
 
 
 def target_of(info: Info, kind: FrameKind | None) -> str:

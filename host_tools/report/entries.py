@@ -188,7 +188,7 @@ def remarks(entry: Entry) -> list[str]:
             "its CPU time. Ratios are of CPU time, which waiting does not lengthen; the "
             "milliseconds are the clock's, so measure again on an idle machine."
         )
-    said += [line for name in targets if (line := camera_cost(targets, name))]
+    said += [line for name, target in targets.items() if (line := camera_cost(name, target))]
     for name, target in targets.items():
         other = targets.get(name.replace("-int8", "-float32"))
         if "-int8" not in name or not other or target["cost"]["unit"] != other["cost"]["unit"]:
@@ -207,27 +207,17 @@ def remarks(entry: Entry) -> list[str]:
     return said
 
 
-def camera_cost(targets: dict[str, dict[str, Any]], name: str) -> str:
-    """What a camera's frames cost in accuracy, if the same images were also scored as prepared
-    inputs.
-
-    Empty for a target that was sent prepared images.
-    """
-    frames = targets[name].get("frames")
-    if not frames:
+def camera_cost(name: str, target: dict[str, Any]) -> str:
+    """What a camera's frames cost in accuracy; empty for a target that was sent prepared images."""
+    frames, photos, mine = (target.get(key) for key in ("frames", "photos", "accuracy"))
+    if not (frames and photos and mine):
         return ""
-    prepared = targets.get(name.removesuffix("-" + str(frames).replace(":", "-")))
-    mine, theirs = targets[name].get("accuracy"), (prepared or {}).get("accuracy")
-    if not mine:
-        return ""
-    same = theirs and all(mine.get(k) == theirs.get(k) for k in ("split", "data", "images"))
-    if not theirs or not same:
-        return f"{name}: the cost of frames is not known. Score as many images without --frames."
-    points = 100 * (mine["top1"] - theirs["top1"])
+    points = 100 * (mine["top1"] - photos["top1"])
+    after, before = (show_accuracy(one["top1"], one["images"]) for one in (mine, photos))
     return (
         f"{name}: frames of {frames} that the board prepares change top-1 by {points:+.2f} "
-        f"points, {mine['top1']:.2%} after {theirs['top1']:.2%} of the same {mine['images']:,} "
-        "images prepared on the PC."
+        f"points, to {after} from {before} of the same {photos['images']:,} photos prepared on the "
+        f"PC; {photos['changed']:,} answers changed."
     )
 
 

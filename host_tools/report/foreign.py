@@ -128,6 +128,10 @@ TARGET: dict[str, Check] = {
     ),
     "profile": or_none(many(record({"step": is_text, "cost": is_cost}, {"operators": is_text}))),
     "energy": record({}, {"text": is_text}),
+    "frames": or_none(is_text),
+    "photos": or_none(
+        record({"images": is_positive, "top1": is_share, "changed": is_count}, {"images": is_count})
+    ),
 }
 
 

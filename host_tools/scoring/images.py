@@ -86,7 +86,8 @@ def score_images(
                 journal.add({**entry, "corrupt": one})
                 console.print(f"left out: {one}")
             else:
-                journal.add({**entry, "reference": one.logits, **asdict(answered)})
+                entry |= {"reference": one.logits, **asdict(answered)}
+                journal.add(entry | ({"photo": one.photo} if kind else {}))
                 tally.add(answered.logits, one.logits, image.label)
             resends = int(boards.stats()["resends"])
             progress.update(task, advance=1, description=tally.say(resends))

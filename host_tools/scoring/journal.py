@@ -109,7 +109,7 @@ def _is_line(value: dict[str, Any], last: bool) -> bool:
         return True
     return isinstance(value.get("transfer_s"), float | int) and all(
         isinstance(value.get(key), list) and value[key] and all(type(n) is int for n in value[key])
-        for key in NUMBERS
+        for key in (*NUMBERS, *(["photo"] if "photo" in value else []))
     )
 
 

@@ -67,6 +67,18 @@ def make_record(
     }
 
 
+def make_frames(entries: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """What frames of a camera were sent, and what the same photos score without a camera."""
+    photos = [argmax(entry["photo"]) for entry in entries]
+    answers = [argmax(entry["logits"]) for entry in entries]
+    right = sum(e["label"] == photo for e, photo in zip(entries, photos, strict=True))
+    changed = sum(a != b for a, b in zip(answers, photos, strict=True))
+    return {
+        "frames": name,
+        "photos": {"images": len(entries), "top1": right / len(entries), "changed": changed},
+    }
+
+
 def make_link(
     entries: Sequence[dict[str, Any]], boards: Pool, image_bytes: int, scored: int, seconds: float
 ) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from host_tools.scoring.frames import FrameKind, frame_of, frame_to_pixels
 from swin2mcu.common.cli import UserError
@@ -29,6 +30,7 @@ class Prepared:
     image: bytes
     logits: tuple[int, ...]
     frame: bytes = b""  # as a camera delivers it; `image` is what a board makes of it
+    photo: tuple[int, ...] = ()  # logits of the photo itself, where `logits` are the frame's
 
 
 _reference: tuple[Runner, InputContract] | None = None
@@ -54,17 +56,21 @@ def _prepare(
     """The image, or the line that says why it cannot be read."""
     assert _reference is not None
     runner, contract = _reference
-    frame = b""
+
+    def fed(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, tuple[int, ...]]:
+        image = np.ascontiguousarray(contract.stored(pixels))
+        return image.tobytes(), tuple(int(v) for v in runner.run(image))
+
     try:
+        image, logits = fed(load_pixels(path, height, width, crop))
         if kind is None:
-            pixels = load_pixels(path, height, width, crop)
-        else:
-            frame = frame_of(path, kind)
-            pixels = frame_to_pixels(frame, kind, height, width, crop == "center")
+            return Prepared(image, logits)
+        frame = frame_of(path, kind)
     except UserError as error:
         return str(error)
-    image = np.ascontiguousarray(contract.stored(pixels))
-    return Prepared(image.tobytes(), tuple(int(v) for v in runner.run(image)), frame)
+    return Prepared(
+        *fed(frame_to_pixels(frame, kind, height, width, crop == "center")), frame, logits
+    )
 
 
 def prepare_images(

@@ -30,6 +30,7 @@ from host_tools.report.entries import camera_cost
 from host_tools.scoring import images
 from host_tools.scoring.frames import parse_frames
 from host_tools.scoring.journal import lock_journal
+from host_tools.scoring.record import make_frames
 from swin2mcu.common.test_access import read_accesses
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,6 +175,9 @@ def test_a_board_prepares_a_cameras_frames_as_the_pc_does(
     assert record["frames"] == name and record["command"].endswith(f"--frames {name}")
     assert record["parity"]["identical"] == record["parity"]["images"] == 20
     assert f"frames of {name} that the board prepares change top-1 by" in capsys.readouterr().out
+    # The photos of these frames are the prepared images of the other target.
+    assert record["photos"]["top1"] == clean["accuracy"]["top1"]
+    assert record["photos"]["images"] == 20 and record["photos"]["changed"] > 0
 
 
 @pytest.mark.parametrize("frames", [(), ("--frames", "rgb565:50x30")])
@@ -238,15 +242,19 @@ def test_a_board_that_prepares_otherwise_is_an_error(
 
 
 def test_what_frames_cost_is_said_of_the_same_images_alone() -> None:
-    def target(top1: float, images: int) -> dict[str, Any]:
-        return {"accuracy": {"top1": top1, "images": images, "split": "test", "data": "it"}}
-
-    frames = {**target(0.9, 40), "frames": "gray:9x9"}
-    targets = {"board-aot": target(0.95, 40), "board-aot-gray-9x9": frames}
-    assert camera_cost(targets, "board-aot") == ""
-    assert "by -5.00 points" in camera_cost(targets, "board-aot-gray-9x9")
-    targets["board-aot"] = target(0.95, 200)
-    assert "is not known" in camera_cost(targets, "board-aot-gray-9x9")
+    entries = [
+        {"label": 0, "logits": [5, 1], "photo": [4, 2]},
+        {"label": 1, "logits": [5, 1], "photo": [1, 5]},  # right without a camera
+        {"label": 1, "logits": [5, 1], "photo": [5, 1]},
+        {"label": 0, "logits": [1, 5], "photo": [5, 1]},  # this one too
+    ]
+    made = make_frames(entries, "gray:9x9")
+    assert made["photos"] == {"images": 4, "top1": 0.75, "changed": 2}
+    target = {**made, "accuracy": {"top1": 0.25, "images": 4}}
+    said = camera_cost("board-aot", target)
+    assert "by -50.00 points, to 25.00% ± 21.65% from 75.00% ± 21.65% of the same 4 photos" in said
+    assert "2 answers changed" in said
+    assert camera_cost("board-aot", {"accuracy": {"top1": 0.5, "images": 4}}) == ""
 
 
 def test_framing_costs_at_most_three_percent(board: RunningBoard) -> None:
