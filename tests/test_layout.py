@@ -103,6 +103,30 @@ def test_a_foreign_library_is_touched_in_one_place() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_a_command_starts_ends_with_it() -> None:
+    """Workers that wait for work, and programs that run on, would outlive a command that is killed.
+
+    An emulated board is meant to: `flash.py --stop` ends it.
+    """
+    apart = {"swin2mcu/common/bound.py", "host_tools/boards/emulator.py"}
+    pools, wrong = 0, []
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            function = node.func if isinstance(node, ast.Call) else None
+            called = getattr(function, "attr", getattr(function, "id", ""))
+            if called == "Popen" and name not in apart:
+                wrong.append(f"{name}:{node.lineno}: use swin2mcu.common.bound")
+            if called == "ProcessPoolExecutor":
+                pools += 1
+                if "end_with_parent" not in path.read_text():
+                    wrong.append(f"{name}:{node.lineno}: its workers do not end_with_parent")
+        if any(m.startswith("multiprocessing.pool") for m in imported_modules(path)):
+            wrong.append(f"{name}: use ProcessPoolExecutor")
+    assert pools >= 2
+    assert not wrong, "\n".join(wrong)
+
+
 def test_everything_is_printed_by_consoles_that_take_text_as_it_is() -> None:
     """Rich's own consoles, and the one that its progress bars make, would obey `[x]` in a path."""
     bars, wrong = 0, []

@@ -26,8 +26,8 @@ HEAVY = [
 ]
 # Commands that people give no arguments to: other commands start them.
 INNER = (
-    "host_tools/boards/bound.py",
     "host_tools/pc/memory.py",
+    "swin2mcu/common/bound.py",
     "swin2mcu/soak/chain.py",
     "swin2mcu/research/__main__.py",
 )

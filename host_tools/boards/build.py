@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools.boards.bound import run_bound
 from host_tools.boards.table import Board
+from swin2mcu.common.bound import run_bound
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import FIRMWARE, ROOT

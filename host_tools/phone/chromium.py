@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
+from swin2mcu.common.bound import bound
 from swin2mcu.common.cli import UserError
 
 ADDRESS = "127.0.0.1"  # nobody else has to reach the page
@@ -39,17 +40,13 @@ def chromium_command(profile: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def headless_chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Chromium of its own profile that opens `url` and starts at once; gone at the end."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [*chromium_command(profile), url + START]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+def headless_chromium(url: str) -> Iterator[subprocess.Popen[str]]:
+    """A Chromium of its own profile that opens `url` and starts at once; gone at the end.
+
+    It ends too when this process is killed.
+    """
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        bound([*chromium_command(profile), url + START]) as process,
+    ):
+        yield process

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from host_tools.phone.chromium import chromium_command
+from swin2mcu.common.bound import run_bound
 from swin2mcu.common.cli import UserError, write_atomic
 
 WIDTH, HEIGHT = 1000, 760
@@ -24,7 +25,7 @@ def screenshot(page: Path, out: Path) -> None:
         command = [*chromium_command(folder), "--hide-scrollbars", f"--screenshot={taken}"]
         command += [f"--window-size={WIDTH},{HEIGHT}", page.resolve().as_uri()]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=SECONDS_MAX, check=False)
+            done = run_bound(command, timeout_s=SECONDS_MAX)
         except subprocess.TimeoutExpired as error:
             raise UserError(f"Chromium drew no page in {SECONDS_MAX} s") from error
         if done.returncode or not taken.is_file():

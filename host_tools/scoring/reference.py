@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from host_tools.scoring.frames import FrameKind, frame_of, frame_to_pixels
+from swin2mcu.common.bound import end_with_parent
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import InputContract
 from swin2mcu.common.pixels import load_pixels
@@ -38,16 +37,8 @@ _reference: tuple[Runner, InputContract] | None = None
 
 def _start(model: bytes, contract: InputContract) -> None:
     global _reference
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _reference = open_reference(model), contract
-
-
-def _end_with_parent() -> None:
-    """End with the command: a worker whose command was killed would wait forever for an image."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _prepare(

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from swin2mcu.common.bound import bound
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.soak.cases import CASES, SHORT, Case
 from swin2mcu.soak.tables import summarize, write_document
@@ -29,14 +30,10 @@ def run_case(case: Case, build: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     threads = {name: str(case.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", "swin2mcu.soak.chain", case.name, str(folder)],
-            env=os.environ | threads,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode == 0:
+        command = [sys.executable, "-m", "swin2mcu.soak.chain", case.name, str(folder)]
+        with bound(command, log, subprocess.STDOUT, os.environ | threads) as running:
+            status = running.wait()
+    if status == 0:
         return ""
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     told = [line for line in lines if line.startswith(("broken:", "error:"))] or lines[-1:]

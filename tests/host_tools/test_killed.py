@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,13 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from running_board import RunningBoard
 
 from host_tools.boards import emulator
-from host_tools.boards.bound import run_bound
+from host_tools.phone.chromium import headless_chromium
+from swin2mcu.common.bound import run_bound
 
 ROOT = Path(__file__).resolve().parents[2]
 START = """
@@ -87,7 +90,7 @@ def test_a_build_ends_with_its_command(how: signal.Signals) -> None:
     """A shell stands for PlatformIO, its child for the compilers that it starts."""
     mark = f"300.{os.getpid()}{how.value}"
     code = (
-        "import sys; from host_tools.boards.bound import run_bound; print('begun', flush=True)\n"
+        "import sys; from swin2mcu.common.bound import run_bound; print('begun', flush=True)\n"
         "run_bound(['sh', '-c', 'sleep \"$0\"; true', sys.argv[1]])"
     )
     command = start(code, mark)
@@ -102,23 +105,93 @@ def test_a_bound_program_gives_its_output_and_status(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "x\n", 3)
 
 
-def test_workers_of_a_killed_evaluation_end(board: RunningBoard) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from host_tools.inputs import load_model\n"
-        "from host_tools.scoring.reference import prepare_images\n"
-        "if __name__ == '__main__':\n"
-        "    model, image = load_model(sys.argv[1]), Path(sys.argv[2])\n"
-        "    files, int8 = [image] * 3, model.int8.read_bytes()\n"
-        "    images = prepare_images(int8, model.contract, files, 32, 32)\n"
-        "    next(images)\n"
-        "    print('begun', flush=True)\n"
-        "    import time; time.sleep(1000)"
-    )
-    image = next(board.data.glob("*/1.png"))
-    command = start(code, board.run, image)
-    workers = psutil.Process(command.pid).children(recursive=True)
-    assert workers
-    command.kill()
-    command.wait()
-    eventually(lambda: not any(w.is_running() and w.status() != "zombie" for w in workers))
+EVALUATION = """
+import sys
+from pathlib import Path
+from host_tools.inputs import load_model
+from host_tools.scoring.reference import prepare_images
+
+if __name__ == "__main__":
+    model, image = load_model(sys.argv[1]), Path(sys.argv[2])
+    files, int8 = [image] * 3, model.int8.read_bytes()
+    images = prepare_images(int8, model.contract, files, 32, 32)
+    next(images)
+    print("begun", flush=True)
+    import time
+    time.sleep(1000)
+"""
+LEAVES = """
+import sys
+from pytorch_side.data.synthetic.__main__ import main
+
+print("begun", flush=True)
+main(["--out", sys.argv[1], "--per-class", "100000", "--processes", "2"])
+"""
+BROWSER = """
+from host_tools.phone.chromium import headless_chromium
+
+with headless_chromium("http://127.0.0.1:9/"):
+    print("begun", flush=True)
+    import time
+    time.sleep(1000)
+"""
+CHROMIUM = "#!/bin/sh\nsleep 1000\ntrue\n"
+
+
+def evaluation(fixture: Callable[[str], Any], folder: Path) -> subprocess.Popen[str]:
+    board: RunningBoard = fixture("board")
+    return start(EVALUATION, board.run, next(board.data.glob("*/1.png")))
+
+
+def leaves(fixture: Callable[[str], Any], folder: Path) -> subprocess.Popen[str]:
+    command = start(LEAVES, folder / "leaves")
+    eventually(lambda: any(folder.glob("leaves/*/*.jpg")))
+    return command
+
+
+def add_chromium(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that has a child of its own stands for Chromium."""
+    (folder / "chromium").write_text(CHROMIUM)
+    (folder / "chromium").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def browser(fixture: Callable[[str], Any], folder: Path) -> subprocess.Popen[str]:
+    add_chromium(folder, fixture("monkeypatch"))
+    command = start(BROWSER)
+    eventually(lambda: any(p.name() == "sleep" for p in children(command)))
+    return command
+
+
+def children(command: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(command.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize(("begin", "least"), [(evaluation, 1), (leaves, 2), (browser, 2)])
+def test_what_a_killed_command_has_started_ends(
+    begin: Callable[..., subprocess.Popen[str]],
+    least: int,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    command = begin(request.getfixturevalue, tmp_path)
+    started = children(command)
+    try:
+        assert len(started) >= least
+        command.kill()
+        command.wait()
+        eventually(lambda: not any(p.is_running() and p.status() != "zombie" for p in started))
+    finally:
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def test_a_browser_ends_with_its_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    add_chromium(tmp_path, monkeypatch)
+    with headless_chromium("http://127.0.0.1:9/") as process:
+        eventually(lambda: len(psutil.Process(process.pid).children(recursive=True)) == 2)
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert process.poll() is None
+    assert process.poll() is not None
+    eventually(lambda: not any(p.is_running() and p.status() != "zombie" for p in started))

@@ -16,11 +16,11 @@ from swin2mcu.common.cli import READER_GONE
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Programs of a developer or of another program, which no chain of commands names.
 INTERNAL = {
-    "host_tools.boards.bound",
     "host_tools.boards.reports",
     "host_tools.pc.memory",
     "swin2mcu.__main__",
     "swin2mcu.cli_page",
+    "swin2mcu.common.bound",
     "swin2mcu.research.demo_spread",
     "swin2mcu.soak.__main__",
     "swin2mcu.soak.chain",

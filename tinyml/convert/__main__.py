@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.bound import run_bound
 from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.json_file import read_json
@@ -125,9 +125,7 @@ def run_onnx2tf(onnx_path: Path) -> bytes:
         work = Path(folder)
         np.save(work / SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
         command = [sys.executable, "-m", "onnx2tf", "-n", "-i", str(onnx_path.resolve())]
-        done = subprocess.run(
-            [*command, "-o", "out"], cwd=work, capture_output=True, text=True, check=False
-        )
+        done = run_bound([*command, "-o", "out"], folder=work)
         made = work / "out" / f"{onnx_path.stem}_float32.tflite"
         if done.returncode or not made.is_file():
             lines = (done.stdout + done.stderr).strip().splitlines() or ["no message"]

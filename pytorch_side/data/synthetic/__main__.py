@@ -17,6 +17,7 @@ from rich.progress import track
 
 from pytorch_side.data.synthetic.photo import photograph
 from pytorch_side.data.synthetic.symptoms import SYMPTOMS
+from swin2mcu.common.bound import end_with_parent
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, write_atomic
 from swin2mcu.common.dataset.table import NAME, Row, write_table
 
@@ -52,7 +53,7 @@ def write_leaves(
     write_atomic(recipe, wanted)
     jobs = [(name, number) for number in range(per_class) for name in CLASSES]
     work = partial(_write_photo, out, size, seed)
-    with ProcessPoolExecutor(max_workers=processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=end_with_parent) as pool:
         done = pool.map(work, jobs, chunksize=16)
         bar = plain_console(stderr=True)
         for _ in track(done, "growing leaves", len(jobs), console=bar, transient=True):
