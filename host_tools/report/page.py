@@ -14,7 +14,7 @@ from host_tools.report.pictures import Picture
 from host_tools.report.plots import Point, scatter
 from host_tools.report.render import render
 from host_tools.report.tags import anchor, count, place_class, short
-from swin2mcu.common.accuracy import standard_error
+from swin2mcu.common.accuracy import largest_share, standard_error
 
 # The page may load nothing; the browser enforces it even if a name in the data holds markup.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -82,9 +82,22 @@ def _overview(entries: Sequence[Entry]) -> list[dict[str, Any]]:
                 if unit == "us"
                 else ("Emulated boards: a count of instructions, not a time.")
             )
+            caption += _largest_class(shown)
             plot = scatter(points, title, "top-1 %")
             figures.append({"plot": plot, "places": _legend(points), "caption": caption})
     return figures
+
+
+def _largest_class(shown: Sequence[tuple[Entry, Sequence[Row], int]]) -> str:
+    """What always answering the largest class scores, if all whole sets of images agree on it."""
+    whole = [
+        accuracy
+        for _, rows, most in shown
+        for row in rows
+        if (accuracy := row.target.get("accuracy") or {}).get("images") == most
+    ]
+    shares = {f"{largest_share(a['confusion']):.1%}" for a in whole if a.get("confusion")}
+    return f" The largest class alone gives {shares.pop()}." if len(shares) == 1 else ""
 
 
 def _legend(points: Sequence[Point]) -> list[tuple[str, str]]:

@@ -334,7 +334,9 @@ def test_the_command_writes_its_record(
     data = folder(CLASSES)
     arguments = [str(converted_run), "--data", str(data), "--split", "train"]
     assert main([*arguments, "--limit", str(limit)]) == 0
-    assert "generated-c" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "generated-c" in shown
+    assert f"one standard error of {limit} images of train; the largest class is" in shown
     record = json.loads((converted_run / "parity.json").read_text())
     assert record["images"] == limit and record["split"] == "train"
     compared = record["operators"]["FULLY_CONNECTED"]["elements"] / len(CLASSES)

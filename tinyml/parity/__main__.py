@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
@@ -56,6 +57,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
         "split": split,
         "images": len(pixels),
         "split_images": count,
+        "largest_class": float(np.bincount(labels).max() / len(labels)),
         "data": folder.root.name,
         "stages": records,
     }
@@ -103,6 +105,10 @@ def show(record: dict[str, Any]) -> None:
         rms = f"{r['relative_rms']:.2g}" if r["against"] else ""
         table.add_row(r["name"], r["against"], top1, agreement, difference, rms)
     console.print(table)
+    console.print(
+        f"± is one standard error of {record['images']:,} images of {record['split']}; the largest "
+        f"class is {record['largest_class']:.1%} of them"
+    )
     if "operators" in record:
         table = Table("LiteRT", "elements", "off float", "largest", "off exact", "largest")
         for name, entry in record["operators"].items():

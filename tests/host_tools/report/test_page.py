@@ -14,6 +14,9 @@ from webdriver import browser
 
 from host_tools.phone.assets import install_runtime
 from host_tools.report.__main__ import main
+from host_tools.report.entries import load_entries
+from host_tools.report.page import page
+from swin2mcu.common.paths import ZOO
 
 
 def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> None:
@@ -59,6 +62,19 @@ class Beacon(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.heard.append(self.path)
         self.send_error(404)
+
+
+def test_the_plots_say_what_the_largest_class_alone_gives() -> None:
+    entries, _ = load_entries([ZOO])
+    text = page(entries, [], {}, {})
+    plots = text.partition("Accuracy against cost")[2].partition("</section>")[0]
+    figures = plots.count("<figure>")
+    assert plots.count("The largest class alone gives 29.7%.") == figures == 2
+    # Another data set among them: then there is no such share for all.
+    one = dict(next(iter(entries[0].results.targets.values())))
+    one["accuracy"] = {**one["accuracy"], "confusion": [[1000, 0], [4, 800]]}
+    entries[0].results.targets["another"] = one
+    assert "The largest class alone gives" not in page(entries, [], {}, {})
 
 
 def test_a_foreign_picture_is_refused_by_the_page_itself(zoo: Path, tmp_path: Path) -> None:
