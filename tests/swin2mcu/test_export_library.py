@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host_tools"))
 from tiny_run import make_run
 
 from host_tools.boards.build import CORE_DIR, wrap_scons
-from host_tools.mcu.bare_metal import CORES, COUNTER, run
+from host_tools.mcu.bare_metal import CORES, COUNTER, build, run
 from swin2mcu.common.answer import answer_of
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.common.paths import ROOT
@@ -359,6 +359,25 @@ custom_link_flags = {" ".join(flags)}
     command = [sys.executable, "-m", "platformio", "run", "-d", project, "-e", "m7"]
     execute(command, env=environment)
     status, text = run(core, project / ".pio" / "build" / "m7" / "program.elf")
+    assert status == 0 and text.strip() == "self-test passed"
+
+
+@pytest.mark.parametrize(
+    ("form", "core", "variant"),
+    [("esp-idf", "m7", "portable"), ("cmake", "m4", "dsp"), ("arduino", "m55", "helium")],
+)
+def test_each_variant_passes_its_self_test_on_a_core(
+    form: str, core: str, variant: str, model_folder: Path, tmp_path: Path
+) -> None:
+    source = export(model_folder, form, tmp_path / "lib", "--core", variant) / "src"
+    (tmp_path / "main.c").write_text(PROJECT_MAIN)
+    section = '__attribute__((section(".weights")))'
+    (tmp_path / "weights.h").write_text(f"#define MODEL_WEIGHTS_SECTION {section}\n")
+    files = sorted(path for path in source.rglob("*") if path.suffix in (".c", ".S"))
+    flags = [f"-I{source}", "-include", str(tmp_path / "weights.h")]
+    program = tmp_path / "program.elf"
+    build(CORES[core], program, files, [tmp_path / "main.c"], flags)
+    status, text = run(CORES[core], program)
     assert status == 0 and text.strip() == "self-test passed"
 
 
