@@ -81,8 +81,12 @@ def _start(init: str, reasons: list[str]) -> dict[str, object]:
 
 def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
     if teacher is None:
-        why = "" if init == "random" else ": it gave no gain with pretrained weights"
-        reasons.append(f"teacher: none{why} (docs/RESULTS.md)")
+        why = (
+            "a student of random weights gains several points from one, named by --teacher"
+            if init == "random"
+            else "it gave no gain with pretrained weights"
+        )
+        reasons.append(f"teacher: none: {why} (docs/RESULTS.md)")
         return {}
     config = teacher.parent / "config.json"
     if not teacher.is_file() or not config.is_file():

@@ -75,10 +75,10 @@ def unknown_lines(evaluated: Path) -> list[str]:
         answered = round(test["images"] * (1 - test["refused"]))
         told.append(
             f"{model} is *not sure* of {', '.join(others)}, and of {test['refused']:.1%} of "
-            f"{test['images']:,} test photos; of those that it answers it has "
-            f"{show_accuracy(test['top1_answered'], answered)} right."
+            f"{test['images']:,} test photos; of the answered ones "
+            f"{show_accuracy(test['top1_answered'], answered)} are right."
         )
-    return told
+    return [" ".join(told)] if told else []
 
 
 def recall_section(zoo: Path) -> list[str]:

@@ -134,5 +134,5 @@ def test_a_line_a_model_says_what_it_refuses(tmp_path: Path) -> None:
     (tmp_path / "leaves-unknown-small.json").write_text(json.dumps(report))
     assert unknown_lines(tmp_path) == [
         "small is *not sure* of 10 of 12 photos of cats, and of 10.0% of 1,000 test photos; of "
-        "those that it answers it has 90.00% ± 1.00% right."
+        "the answered ones 90.00% ± 1.00% are right."
     ]
