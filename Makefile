@@ -11,7 +11,7 @@ BOARD ?= qemu-m7
 COPIES ?= 1
 # How many images of a split to score; empty for all of them.
 LIMIT ?=
-SCORE = $(if $(LIMIT),--limit $(LIMIT))
+SCORE = $(if $(LIMIT),--limit "$(LIMIT)")
 # QUICK=1 leaves out what is slow on the PC: timing Swin-L, which takes most of the time.
 BENCH ?= $(if $(QUICK),--only litert tflm)
 DATA ?= $(SWIN2MCU_DATA)
@@ -29,8 +29,8 @@ setup-dev:
 SEED ?= 0
 demo: setup
 	$(PY) -m pytorch_side.data.synthetic --out build/leaves --per-class 450
-	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher --set seed=$(SEED)
-	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo --set seed=$(SEED)
+	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher --set "seed=$(SEED)"
+	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo --set "seed=$(SEED)"
 	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
@@ -40,9 +40,9 @@ board: setup
 	$(PY) -m tinyml.convert "runs/$(RUN)"
 	$(PY) -m tinyml.parity "runs/$(RUN)" $(SCORE)
 	$(PY) host_tools/bench_pc.py "runs/$(RUN)" $(SCORE) $(BENCH)
-	$(PY) host_tools/flash.py "runs/$(RUN)" --board $(BOARD) --copies $(COPIES)
-	$(PY) host_tools/serial_eval.py "runs/$(RUN)" --board $(BOARD) $(SCORE)
-	$(PY) host_tools/flash.py --board $(BOARD) --stop
+	$(PY) host_tools/flash.py "runs/$(RUN)" --board "$(BOARD)" --copies "$(COPIES)"
+	$(PY) host_tools/serial_eval.py "runs/$(RUN)" --board "$(BOARD)" $(SCORE)
+	$(PY) host_tools/flash.py --board "$(BOARD)" --stop
 
 test: setup-dev
 	$(PY) -m pytest -q -m "not slow"
@@ -74,15 +74,15 @@ teacher: setup
 MODEL ?= small-96
 WEIGHTS ?= weights
 reproduce: setup
-	$(PY) -m pytorch_side.reproduce $(MODEL) --weights $(WEIGHTS)
-	$(MAKE) --no-print-directory board RUN=$(MODEL) COPIES=4
+	$(PY) -m pytorch_side.reproduce "$(MODEL)" --weights "$(WEIGHTS)"
+	$(MAKE) --no-print-directory board RUN="$(MODEL)" COPIES=4
 	$(PY) -m tinyml.parity "runs/$(MODEL)" --split test
-	$(PY) -m pytorch_side.reproduce $(MODEL) --check
+	$(PY) -m pytorch_side.reproduce "$(MODEL)" --check
 
 # Checks the board at PORT (or the one that is connected or running) and writes board-report.json:
 #   make test-board PORT=/dev/ttyACM0 RUN=small-96
 test-board: setup
-	$(PY) host_tools/check_board.py $(RUN) $(if $(PORT),--port $(PORT)) $(if $(IMAGES),--images $(IMAGES))
+	$(PY) host_tools/check_board.py "$(RUN)" $(if $(PORT),--port "$(PORT)") $(if $(IMAGES),--images "$(IMAGES)")
 
 # Writes the table of docs/BOARDS.md from docs/boards/*.json.
 board-table: setup

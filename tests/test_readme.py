@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import statistics
 import subprocess
 from pathlib import Path
@@ -113,6 +114,28 @@ def test_make_targets_and_scripts_that_are_named_exist() -> None:
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
     verbs = re.findall(r"(?:^    |`)swin2mcu ([a-z-]+)", README, re.MULTILINE)
     assert len(verbs) > 5 and set(verbs) <= set(MODULES)
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("board", ["RUN", "BOARD", "COPIES", "LIMIT"]),
+        ("test-board", ["RUN", "PORT", "IMAGES"]),
+        ("reproduce", ["MODEL", "WEIGHTS", "BOARD", "LIMIT"]),
+        ("demo", ["SEED", "BOARD"]),
+    ],
+)
+def test_a_value_given_to_make_is_one_word_of_a_command(target: str, names: list[str]) -> None:
+    """A folder may be called `my leaves`, and a port may hold a `&`."""
+    values = [f"my{name} {name}&" for name in names]
+    given = [f"{name}={value}" for name, value in zip(names, values, strict=True)]
+    done = subprocess.run(
+        ["make", "--dry-run", target, *given], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    words = [word for line in done.stdout.splitlines() for word in shlex.split(line)]
+    for name, value in zip(names, values, strict=True):
+        holding = [word for word in words if f"my{name}" in word]
+        assert holding and all(value in word for word in holding), name
 
 
 def test_the_demos_spread_is_what_several_demos_gave() -> None:
