@@ -32,7 +32,8 @@ MAX_SAMPLES = 10_000
 MAX_PHONES = 8  # of one measurement
 MAX_POSTS = 32  # of one phone; its page sends ten at most
 PAGE_THREADS = 4  # page.js asks for no more
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+LOGIT_MAX = 1e6  # of a float model; a network that works is far below
+INT8_STEPS = 255.5  # an int8 model's logits are within 255 LSB; half a one for rounding
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,12 @@ class PhoneSession:
             for row in rows
         ):
             raise BadPost(f"logits must be {wanted.shape[0]} lists of {wanted.shape[1]} numbers")
+        lsb = self.expected.output_scale if precision == "int8" else None
+        largest = LOGIT_MAX if lsb is None else INT8_STEPS * lsb
+        if not all(-largest <= value <= largest for row in rows for value in row):
+            raise BadPost(f"a logit is outside what {precision} can give, ±{largest:g}")
         answers = np.asarray(rows, np.float32)
-        parity = compare(
-            answers, wanted, self.expected.output_scale if precision == "int8" else None
-        )
+        parity = compare(answers, wanted, lsb)
         target["parity"] = parity
         if self.expected.labels is not None:
             accuracy = summarize_accuracy(
@@ -272,8 +275,8 @@ def device_of(agent: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """A number that a float32 can hold, as every logit is one."""
-    return type(value) in (int, float) and -FLOAT32_MAX <= value <= FLOAT32_MAX
+    """Neither a bool, which isinstance takes for an int, nor a text."""
+    return type(value) in (int, float)
 
 
 def _printable(text: Any, limit: int) -> str:

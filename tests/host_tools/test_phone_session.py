@@ -16,6 +16,7 @@ from host_tools.bench_phone import wait_for
 from host_tools.inputs import load_model
 from host_tools.phone.server import BadPost
 from host_tools.phone.session import Expected, PhoneSession, compare, device_of
+from host_tools.report.entries import load_entries, rows_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
 
@@ -134,12 +135,38 @@ def test_what_makes_no_sense_is_refused(session: PhoneSession, message: dict[str
         [[1e999] * 10] * 6,
         [[1e39] * 10] * 6,
         [[10**4000] * 10] * 6,
+        [[float("nan")] * 10] * 6,
+        [[3e38] * 10] * 6,
+        [[-1e16] * 10] * 6,
+        [[1.1e6] * 10] * 6,
     ],
 )
-def test_logits_of_another_shape_are_refused(session: PhoneSession, logits: Any) -> None:
-    session.receive(TIMING)
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_logits_that_cannot_be_are_refused(
+    session: PhoneSession, logits: Any, precision: str
+) -> None:
+    session.receive({**TIMING, "precision": precision})
     with pytest.raises(BadPost):
-        session.receive({**LOGITS, "logits": logits})
+        session.receive({**LOGITS, "precision": precision, "logits": logits})
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("precision", "most"), [("int8", 25.5), ("float32", 1e6)])
+def test_whatever_a_phone_may_post_can_be_reported(
+    session: PhoneSession, precision: str, most: float, sign: int
+) -> None:
+    """The report leaves out a whole entry with a figure that nothing measures."""
+    session.receive({"kind": "hello", "agent": "<b>\x1b[x]" * 60, "cores": 1023})
+    for time_us in (5e-324, 5.9e8):
+        times = [time_us] * 9
+        timing = {**TIMING, "precision": precision, "times_us": times, "batch": 10**6}
+        session.receive(timing)
+        logits = [[sign * most] * len(CLASSES)] * IMAGES
+        session.receive({**LOGITS, "precision": precision, "logits": logits})
+        (entry,), complaints = load_entries([session.model.folder])
+        assert complaints == [] and [row.name for row in rows_of(entry)] == list(session.targets)
+    with pytest.raises(BadPost, match="outside what"):
+        session.receive({**LOGITS, "precision": precision, "logits": [[1.1 * most] * 10] * IMAGES})
 
 
 def test_the_token_is_good_for_one_measurement(session: PhoneSession) -> None:
