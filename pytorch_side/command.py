@@ -7,10 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pytorch_side.config import Config, load_config, split_rule
-from swin2mcu.common.accuracy import cautions, say_accuracy
+from swin2mcu.common.accuracy import Confusion, cautions, largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.paths import data_folder
@@ -61,9 +59,9 @@ def images_of(config: Config, data: Path) -> ImageFolder:
     return import_folder(data, split_rule(config))
 
 
-def val_summary(top1: float, folder: ImageFolder) -> str:
+def val_summary(confusion: Confusion, classes: Sequence[str]) -> str:
     """A run's last accuracy on val with its standard error, the largest class, and cautions."""
-    labels = folder.labels[folder.indices("val")]
-    largest = float(np.bincount(labels).max() / len(labels))
-    said = f"{say_accuracy(top1, len(labels), largest)} on val"
-    return "; ".join([said, *cautions(top1, len(labels), split="val")])
+    images = sum(map(sum, confusion))
+    top1 = sum(row[i] for i, row in enumerate(confusion)) / images
+    said = f"{say_accuracy(top1, images, largest_share(confusion))} on val"
+    return "; ".join([said, *cautions(top1, images, confusion, classes, "val")])

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,8 @@ from pytorch_side.distillation.teacher_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from pytorch_side.nets.models import projections, stage_width, student_features, student_from
 from pytorch_side.nets.weights import save_weights
-from pytorch_side.train import Losses, make_accelerator, top1, train_loop
+from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
+from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
@@ -80,7 +83,10 @@ class StudentWithMaps(nn.Module):
 
 
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
-    """Train the student that `config` describes into `run`; returns the last row of the log."""
+    """Train the student that `config` describes into `run`.
+
+    Returns the last row of the log, and as "val_confusion" the confusion matrix on val.
+    """
     accelerator = make_accelerator()
     settings = config.distillation
     images = decode_images(training_photos(folder, config))
@@ -120,24 +126,28 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         }
         save_weights(model.student, run / "student.safetensors", metadata)
 
+    def answered(model: nn.Module) -> npt.NDArray[np.int64]:
+        return answers_of(model.student, pixels)
+
     rank, processes = accelerator.process_index, accelerator.num_processes
     batches = TrainBatches(images, config, size, outputs, rank, processes)
-    return train_loop(
+    row = train_loop(
         model,
         batches,
         loss_of_batch,
-        lambda model: {"val_top1": top1(model.student, pixels, labels)},
+        lambda model: {"val_top1": float((answered(model) == labels).mean())},
         save,
         config,
         run,
         accelerator,
     )
+    return row | {"val_confusion": confusion_of(labels, answered(model), len(folder.classes))}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
         row = distill(config, images, run)
-        return f"{run}/student.safetensors: {val_summary(float(row['val_top1']), images)}"
+        return f"{run}/student.safetensors: {val_summary(row['val_confusion'], images.classes)}"
 
     return training_command(__doc__, "runs/student", work, argv, unlabeled=True)
 

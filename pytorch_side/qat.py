@@ -36,8 +36,14 @@ from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
-from pytorch_side.train import Losses, top1, train_loop
-from swin2mcu.common.accuracy import qat_caution, say_accuracy
+from pytorch_side.train import Losses, answers_of, top1, train_loop
+from swin2mcu.common.accuracy import (
+    Confusion,
+    cautions,
+    confusion_of,
+    qat_caution,
+    say_accuracy,
+)
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
@@ -98,8 +104,13 @@ def qat_config(config: Config, settings: QatSettings) -> Config:
     )
 
 
-def quantize(run: Path, folder: ImageFolder, settings: QatSettings, command: str) -> Card:
-    """PTQ, then QAT, of run/student.safetensors; returns the completed card."""
+def quantize(
+    run: Path, folder: ImageFolder, settings: QatSettings, command: str
+) -> tuple[Card, Confusion]:
+    """PTQ, then QAT, of run/student.safetensors.
+
+    Returns the completed card, and the int8 network's confusion matrix on val.
+    """
     student, size, classes = load_student(run / "student.safetensors")
     if classes != folder.classes:
         raise UserError(
@@ -119,7 +130,11 @@ def quantize(run: Path, folder: ImageFolder, settings: QatSettings, command: str
     exact = settings.float_epochs * batches.steps
     net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
     net.calibrate(_calibration_images(images, size))
-    accuracy = {"float": top1(student, pixels, labels), "ptq": top1(net, pixels, labels)}
+    answered = answers_of(net, pixels)
+    accuracy = {
+        "float": top1(student, pixels, labels),
+        "ptq": float((answered == labels).mean()),
+    }
     logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
     smoothing = config.optimizer.label_smoothing
     weights = class_weights_of(folder, config.data.class_weights)
@@ -145,11 +160,13 @@ def quantize(run: Path, folder: ImageFolder, settings: QatSettings, command: str
             config,
             run / "qat",
         )
-        accuracy["qat"] = top1(net, pixels, labels)
+        answered = answers_of(net, pixels)
+        accuracy["qat"] = float((answered == labels).mean())
     save(net)
     shape = (size, size, 3)
     card = Card(run.resolve().name, name, classes, shape, split=split_rule(saved))
-    return complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+    card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+    return card, confusion_of(labels, answered, len(classes))
 
 
 def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
@@ -232,12 +249,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         saved = read_saved_config(arguments.run / "config.json")
         folder = images_of(saved, data_folder(arguments.data))
         with lock_folder(arguments.run):
-            card = quantize(arguments.run, folder, settings, line)
+            card, confusion = quantize(arguments.run, folder, settings, line)
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]
                 print(f"{stage}: {say_accuracy(one['top1'], one['images'])} on val")
-        for caution in qat_caution(card.accuracy):
+        last = card.accuracy["qat" if settings.epochs else "ptq"]
+        said = cautions(last["top1"], last["images"], confusion, card.classes, "val")
+        for caution in (*said, *qat_caution(card.accuracy)):
             print(f"warning: {caution}")
 
     return run_command(command)

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,8 @@ from pytorch_side.nets.models import (
     teacher_width,
 )
 from pytorch_side.nets.weights import save_weights
-from pytorch_side.train import Losses, make_accelerator, top1, train_loop
+from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
+from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
@@ -55,9 +58,10 @@ class TeacherWithHint(nn.Module):
 def train_teacher(
     config: Config, folder: ImageFolder, run: Path, images: DecodedImages | None = None
 ) -> dict[str, Any]:
-    """Train the teacher that `config` describes into `run`; returns the last row of the log.
+    """Train the teacher that `config` describes into `run`.
 
-    It is trained on the train split of `images`, or of the folder if that is None.
+    Returns the last row of the log, and as "val_confusion" the confusion matrix on val. The teacher
+    is trained on the train split of `images`, or of the folder if that is None.
     """
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
@@ -82,9 +86,12 @@ def train_teacher(
         )
         return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
-    def score(model: nn.Module) -> dict[str, float]:
+    def answered(model: nn.Module) -> npt.NDArray[np.int64]:
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bf16):
-            return {"val_top1": top1(model.teacher, pixels, labels, prepare)}
+            return answers_of(model.teacher, pixels, prepare)
+
+    def score(model: nn.Module) -> dict[str, float]:
+        return {"val_top1": float((answered(model) == labels).mean())}
 
     def save(model: nn.Module) -> None:
         metadata = {
@@ -105,13 +112,15 @@ def train_teacher(
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    return train_loop(hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator)
+    row = train_loop(hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator)
+    matrix = confusion_of(labels, answered(hinted_teacher), len(folder.classes))
+    return row | {"val_confusion": matrix}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
         row = train_teacher(config, images, run)
-        return f"{run}/teacher.safetensors: {val_summary(float(row['val_top1']), images)}"
+        return f"{run}/teacher.safetensors: {val_summary(row['val_confusion'], images.classes)}"
 
     return training_command(__doc__, "runs/teacher", work, argv)
 

@@ -157,23 +157,31 @@ def _start(
     return rows
 
 
+def answers_of(
+    model: nn.Module,
+    pixels: npt.NDArray[np.uint8],
+    prepare: Callable[[Tensor], Tensor] = lambda images: images,
+    batch: int = 128,
+) -> npt.NDArray[np.int64]:
+    """The class (N,) that `model` gives evaluation pixels (N, h, w, 3); `prepare` re-normalizes."""
+    device = next(model.parameters()).device
+    answers = []
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            images = to_images(pixels[start : start + batch]).to(device)
+            answers.append(model(prepare(images)).argmax(dim=1).cpu().numpy())
+    return np.concatenate(answers)
+
+
 def top1(
     model: nn.Module,
     pixels: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     prepare: Callable[[Tensor], Tensor] = lambda images: images,
-    batch: int = 128,
 ) -> float:
     """Share of evaluation pixels (N, h, w, 3) that `model` gets right; `prepare` re-normalizes."""
-    device = next(model.parameters()).device
-    right = 0
-    model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(labels), batch):
-            images = to_images(pixels[start : start + batch]).to(device)
-            answers = model(prepare(images)).argmax(dim=1).cpu().numpy()
-            right += int((answers == labels[start : start + batch]).sum())
-    return right / len(labels)
+    return float((answers_of(model, pixels, prepare) == labels).mean())
 
 
 def machine(accelerator: Accelerator) -> dict[str, Any]:

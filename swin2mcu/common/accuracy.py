@@ -22,6 +22,14 @@ def standard_error(top1: float, images: int) -> float:
     return float((share * (1 - share) / images) ** 0.5)
 
 
+def confusion_of(labels: Sequence[int], answered: Sequence[int], classes: int) -> list[list[int]]:
+    """The confusion matrix of images with these true classes and answers."""
+    counts = [[0] * classes for _ in range(classes)]
+    for label, answer in zip(labels, answered, strict=True):
+        counts[label][answer] += 1
+    return counts
+
+
 def largest_share(confusion: Confusion) -> float:
     """The accuracy of always choosing the most frequent class."""
     sizes = [sum(row) for row in confusion]
