@@ -25,9 +25,9 @@ from host_tools.inputs import Model, load_model
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
-from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
-from swin2mcu.common.dataset.walk import list_images
+from swin2mcu.common.dataset.walk import list_images, nothing_found, passed_lines
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import load_pixels
 from swin2mcu.common.test_access import log_access
@@ -42,12 +42,21 @@ console = plain_console(stderr=True)
 
 
 def photos_in(paths: Sequence[Path]) -> list[Path]:
-    """The photos among `paths`, and those below its folders. Raises UserError if there are none."""
+    """The photos among `paths`, and those below its folders; prints what it passes over there.
+
+    Raises UserError for a folder without a photo.
+    """
     found: list[Path] = []
     for path in paths:
-        found += [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
-    if not found:
-        raise UserError(f"{paths[0]} holds no photo")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        names, passed = list_images(path)
+        if not names:
+            raise nothing_found(path, passed, "<image>")
+        for line in passed_lines(passed):
+            status.print(f"{path}: {line}")
+        found += [path / name for name in names]
     return found
 
 

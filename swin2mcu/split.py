@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--group-by",
         default="",
         metavar="RULE",
-        help="which photos stay in one split: folder, none, or a regular expression on file names",
+        help="which photos stay in one split: a column of the CSV, folder, none, or a regular "
+        "expression on file names",
     )
     parser.add_argument(
         "--test-group", default="", metavar="NAME", help="this group becomes the test split"

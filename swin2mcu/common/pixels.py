@@ -24,10 +24,11 @@ from swin2mcu.common.cli import UserError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 )
+HEIC_PLUGIN = "pillow-heif==1.8.1"  # as in pyproject.toml
 # Formats that need an optional library, and what to install if it is missing.
 PLUGIN_SUFFIXES = {
-    ".heic": "pip install 'swin2mcu[heic]' reads them",
-    ".heif": "pip install 'swin2mcu[heic]' reads them",
+    ".heic": f"pip install {HEIC_PLUGIN} reads them",
+    ".heif": f"pip install {HEIC_PLUGIN} reads them",
     ".avif": "this build of Pillow cannot read AVIF: install Pillow's own wheel",
 }
 # No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
@@ -84,6 +85,9 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
         why = str(error)
         if isinstance(error, UnidentifiedImageError):
             why = f"no picture in {', '.join(formats())}"
+            suffix = Path(str(shown)).suffix.lower()
+            if suffix in PLUGIN_SUFFIXES and suffix not in readable_suffixes():
+                why += f"; {PLUGIN_SUFFIXES[suffix]}"
         raise UserError(f"cannot read image {shown}: {why}") from error
 
 

@@ -17,6 +17,7 @@ from tiny_run import CLASSES, make_images, make_run
 
 from swin2mcu.calibrate import fit, threshold_for
 from swin2mcu.calibrate import main as calibrate
+from swin2mcu.common import pixels
 from swin2mcu.common.answer import evidence
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.predict import main as predict
@@ -91,7 +92,34 @@ def test_a_photo_that_cannot_be_read_is_one_line_and_the_others_are_answered(
     assert "gone.jpg" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
     assert predict([str(run), str(tmp_path / "none")]) == 2
-    assert "holds no photo" in capsys.readouterr().err
+    assert "holds no image" in capsys.readouterr().err
+
+
+def test_what_a_folder_has_beside_photos_is_told(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone's HEIC files, without the plugin that reads them."""
+    monkeypatch.setattr(pixels, "formats", lambda: ("JPEG", "PNG"))
+    data = make_images(tmp_path / "images", 4)
+    (data / "split.csv").write_text((data / "split.csv").read_text().replace(",test", ",val"))
+    phone = make_images(tmp_path / "phone", 1, ("x",))
+    for number in range(3):
+        (phone / f"{number}.heic").write_bytes(b"heic")
+    install = f"3 x .heic photo (pip install {pixels.HEIC_PLUGIN} reads them)"
+    told = f"{phone}: passed over: {install}, … (0.heic first)"
+    assert predict([str(run), str(phone)]) == 0
+    shown = capsys.readouterr()
+    assert told in shown.err.splitlines() and len(shown.out.splitlines()) == 1
+    (phone / "split.csv").unlink()
+    (phone / "x/0.png").unlink()
+    (phone / "x").rmdir()
+    for command in (
+        lambda: predict([str(run), str(phone)]),
+        lambda: calibrate([str(run), "--data", str(data), "--unknown", str(phone)]),
+    ):
+        assert command() == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"error: {phone} holds no image") and install in last
 
 
 def test_a_board_answers_as_the_pc_does(
@@ -112,6 +140,9 @@ def test_a_board_that_does_not_run_is_one_line(
     photo = str(next(make_images(tmp_path / "images", 1).glob("*/*.png")))
     assert predict([str(run), photo, "--board", "nano"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+    assert predict([str(run), photo, "--board", "qemu-m4"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and line.count("\n") == 1 and "qemu-m4" in line
 
 
 def test_coverage_and_unknowns_choose_the_threshold() -> None:

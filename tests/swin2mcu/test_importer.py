@@ -294,6 +294,18 @@ def test_a_table_gives_class_and_group_where_folders_do_not(make: Make) -> None:
     assert table(folder) == dict.fromkeys(CLASSES, (2, 2, 2)) and crossing_groups(folder) == []
 
 
+def test_a_column_of_the_table_is_no_regular_expression(make: Make) -> None:
+    root = make(*numbered("farm {}.png", 12))
+    lines = ["file,class,farm,day"]
+    lines += [f"farm {n}.png,{CLASSES[n % 2]},{'abc'[n // 4]}," for n in range(12)]
+    (root / "split.csv").write_text("\n".join(lines))
+    folder = scan_folder(root, SplitRule(group_by="farm"))
+    assert set(folder.groups) == set("abc") and crossing_groups(folder) == []
+    assert set(scan_folder(root, SplitRule(group_by="farm .")).groups) > {"farm 1", "farm 2"}
+    with pytest.raises(UserError, match=r"--group-by day: this column of .*split\.csv is empty"):
+        scan_folder(root, SplitRule(group_by="day"))
+
+
 def test_val_is_of_whole_groups_where_three_are_left(make: Make) -> None:
     for farm in "abcd":
         for label in CLASSES:

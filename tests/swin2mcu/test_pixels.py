@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,15 @@ import pytest
 from PIL import Image
 
 from pytorch_side.data.cache import decode_images
+from pytorch_side.nets.packaged import PACKAGES, VERSION
+from swin2mcu.common import pixels as pixels_module
 from swin2mcu.common.card import Card, SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, scan_folder
+from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import (
+    HEIC_PLUGIN,
+    formats,
     load_pixels,
     open_upright,
     readable_suffixes,
@@ -164,6 +170,45 @@ def test_avif_is_read_and_heic_says_what_to_install(tmp_path: Path) -> None:
     assert ".avif" in readable_suffixes()
     plugin = importlib.util.find_spec("pillow_heif") is not None
     assert (".heic" in readable_suffixes()) is plugin
+
+
+def test_a_heic_photo_is_read_as_any_other(tmp_path: Path) -> None:
+    """Its file is written by the plugin, which `make setup` installs."""
+    from pillow_heif import from_pillow
+
+    formats()  # registers the reader
+    leaf = Image.new("RGB", (64, 48), (30, 140, 60))
+    from_pillow(leaf).save(tmp_path / "leaf.heic", quality=95)
+    read = open_upright(tmp_path / "leaf.heic")
+    assert read.size == (64, 48)
+    assert np.abs(np.asarray(read).astype(int) - (30, 140, 60)).max() <= 6
+
+
+def test_without_the_plugin_a_heic_photo_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels_module, "formats", lambda: ("JPEG", "PNG"))
+    for name in ("leaf.heic", "LEAF.HEIF"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+        with pytest.raises(UserError, match=rf"{name}.*; pip install pillow-heif==[\d.]+ reads"):
+            open_upright(tmp_path / name)
+    (tmp_path / "leaf.jpg").write_bytes(b"no photo")
+    with pytest.raises(UserError) as error:
+        open_upright(tmp_path / "leaf.jpg")
+    assert "pip" not in str(error.value)
+
+
+def test_packages_to_install_are_the_pinned_ones() -> None:
+    """They are named themselves: in a registry, `swin2mcu` may be another's package."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extras["heic"] == [HEIC_PLUGIN]
+    assert [f"{name}=={VERSION}" for name in PACKAGES] == extras["stems"]
+    for folder in ("docs", "configs", "swin2mcu", "pytorch_side", "host_tools", "tinyml"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".md", ".toml"):
+                assert "install 'swin2mcu[" not in path.read_text(), path
 
 
 def test_a_center_crop_is_the_centered_square_in_every_reader(tmp_path: Path) -> None:

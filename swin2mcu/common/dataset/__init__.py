@@ -24,7 +24,7 @@ from swin2mcu.common.dataset.folder import (
     random_split,
     spread,
 )
-from swin2mcu.common.dataset.groups import folders_around, group_images
+from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images
 from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
@@ -75,12 +75,17 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: name a folder that holds one folder per class")
     files, passed = list_images(root)
+    by = rule.group_by
     if not files:
         raise nothing_found(root, passed)
     # A dangling link and a folder of that name raise an error: a random split instead would leak.
     if table.exists() or table.is_symlink() or table is data:
-        rows = read_table(table, files)
+        rows, columns = read_table(table, files, by)
         around = [folders_around(row) for row in rows]
+        if by in columns:
+            if not any(row.group for row in rows):
+                raise UserError(f"--group-by {by}: this column of {table} is empty")
+            by = AUTO  # the rows hold the column's values
         if unused := sorted(set(files) - {row.file for row in rows}):
             passed[f"photo that {table.name} does not name"] = tuple(unused)
         unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)
@@ -97,7 +102,7 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         how = "splits as the folders say" if any(row.split for row in rows) else ""
     if not rows:
         raise nothing_found(root, passed)
-    folder = _cut(root, rows, group_images(rows, around, rule.group_by), passed, rule, how)
+    folder = _cut(root, rows, group_images(rows, around, by), passed, rule, how)
     return replace(folder, unlabeled=unlabeled, note=note)
 
 

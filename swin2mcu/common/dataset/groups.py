@@ -17,7 +17,8 @@ def group_images(rows: Sequence[Row], around: Sequence[str], group_by: str) -> t
 
     `around` holds the folders of each photo except those of its split and its class. `group_by` is
     "folder" (use `around`), a regular expression that is searched in the file's name (its first
-    parenthesis, or else the whole match, is the group's name), "none", or "" (use the row's group).
+    parenthesis, or else the whole match, is the group's name), "none", or "" (use the row's group,
+    which may be from any column of a table).
     Roboflow's copies of one photo are a group if nothing else groups them. Raises UserError for an
     invalid expression, and for a rule that finds no group.
     """

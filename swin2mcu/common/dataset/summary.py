@@ -10,6 +10,7 @@ import numpy as np
 
 from swin2mcu.common.dataset.folder import ImageFolder
 from swin2mcu.common.dataset.layouts import SPLITS
+from swin2mcu.common.dataset.walk import passed_lines
 from swin2mcu.common.tables import table_text
 
 ROWS_MAX = 20
@@ -44,9 +45,7 @@ def describe(folder: ImageFolder) -> str:
     lines += warnings(folder, counts)
     if folder.unlabeled:
         lines.append(f"  without a label: {len(folder.unlabeled)} photos, for distillation only")
-    for why, names in folder.passed_over.items():
-        more = f", … ({names[0]} first)" if len(names) > 1 else f" ({names[0]})"
-        lines.append(f"  passed over: {len(names)} x {why}{more}")
+    lines += [f"  {line}" for line in passed_lines(dict(folder.passed_over))]
     return "\n".join(lines)
 
 

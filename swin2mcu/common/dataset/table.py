@@ -34,17 +34,22 @@ class Row:
     source: str = ""  # its origin: a camera, a laboratory
 
 
-def read_table(path: Path, present: Collection[str]) -> list[Row]:
-    """The rows of a table in the order of their files, each of a file that is `present`.
+def read_table(
+    path: Path, present: Collection[str], group_by: str = ""
+) -> tuple[list[Row], frozenset[str]]:
+    """Rows of a table in the order of their files, each of a file that is `present`; its columns.
 
-    Raises UserError, which names the line, for a file that is missing or named twice, an unknown
-    split, or a class other than the folder's; and UserError for a file that is not such a table.
+    A row's group is from the column `group_by` if there is one, else from "group". Raises
+    UserError, which names the line, for a file that is missing or named twice, an unknown split,
+    or a class other than the folder's; and UserError for a file that is not such a table.
     """
     known = set(present)
     raw = _read(path)
     # File names need not be UTF-8: other bytes become surrogates, which open the same file.
     text = raw.decode("utf-8-sig", "surrogateescape")
     columns, rows = _parse(path, text)
+    columns.discard("")
+    grouping = group_by if group_by in columns else "group"
     table: dict[str, Row] = {}
     classes = {printable(row["class"] or "") for _, row in rows if "class" in columns}
     for line, row in rows if {"file", "class"} <= columns else []:
@@ -69,13 +74,13 @@ def read_table(path: Path, present: Collection[str]) -> list[Row]:
             raise UserError(
                 f"{where}: {file} is in the folder of class {other[0]}, but the table says {label}"
             )
-        table[file] = Row(file, label, split, row.get("group") or "", row.get("source") or "")
+        table[file] = Row(file, label, split, row.get(grouping) or "", row.get("source") or "")
     if missing := {"file", "class"} - columns:
         _check_text(path, raw)
         raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}")
     if not table:
         raise UserError(f"{path} names no image: fill it or remove it")
-    return [table[file] for file in sorted(table)]
+    return [table[file] for file in sorted(table)], frozenset(columns)
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:

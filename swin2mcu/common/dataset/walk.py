@@ -80,10 +80,19 @@ def _reason(suffix: str) -> str:
     return f"{suffix} file" if suffix else "file without a suffix"
 
 
-def nothing_found(root: Path, passed: PassedOver) -> UserError:
+def passed_lines(passed: PassedOver) -> list[str]:
+    """One line for each reason: how many files, the reason, and the first file."""
+    return [
+        f"passed over: {len(names)} x {why}"
+        + (f", … ({names[0]} first)" if len(names) > 1 else f" ({names[0]})")
+        for why, names in passed.items()
+    ]
+
+
+def nothing_found(root: Path, passed: PassedOver, inside: str = "<class>/<image>") -> UserError:
     """The error for a folder without a photo. It lists what was passed over, and why."""
     seen = "; ".join(f"{len(names)} x {why}" for why, names in passed.items())
     return UserError(
-        f"{root} holds no image: expected {root}/<class>/<image> with "
+        f"{root} holds no image: expected {root}/{inside} with "
         f"{', '.join(sorted(IMAGE_SUFFIXES))}" + (f"; passed over: {seen}" if seen else "")
     )
