@@ -173,7 +173,7 @@ def test_avif_is_read_and_heic_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_a_heic_photo_is_read_as_any_other(tmp_path: Path) -> None:
-    """Its file is written by the plugin, which `make setup` installs."""
+    """Its file is written by the plugin, which the dev extra installs."""
     from pillow_heif import from_pillow
 
     formats()  # registers the reader
