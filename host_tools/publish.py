@@ -25,12 +25,15 @@ from host_tools.report.counts import without_counts
 from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.card import save_card
 from swin2mcu.common.cli import Parser, UserError, run_command
-from swin2mcu.common.paths import ZOO
+from swin2mcu.common.lock import locked
+from swin2mcu.common.paths import ROOT, ZOO
 from swin2mcu.common.test_access import FILE, read_accesses
 from tinyml.parity.record import broken, read_parity
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 PARITY_NAME = "parity.json"
+LOCK = ROOT / "build" / "publishing"  # outside the zoo, which holds entries alone
+WAIT_S = 60.0  # publishing takes a second
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +53,21 @@ def publish(model: Model, name: str) -> None:
     """Write the zoo entry, whole or not at all. Raises UserError saying what does not fit."""
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name for a zoo entry: small letters, digits and hyphens")
+    with locked(LOCK, WAIT_S, "another command is publishing: wait for it"):
+        for work in ZOO.glob(".publishing-*"):  # of a command that was killed
+            restore(work)
+            shutil.rmtree(work)
+        _publish(model, name)
+
+
+def restore(work: Path) -> None:
+    """Put back the entry that was moved to `work`/old/NAME if no new one has taken its place."""
+    for old in (work / "old").glob("*"):
+        if not (ZOO / old.name).exists():
+            old.rename(ZOO / old.name)
+
+
+def _publish(model: Model, name: str) -> None:
     results = load_results(model.folder / RESULTS_NAME)
     if results.model_sha256 != model.sha256:
         raise UserError(f"{model.folder / RESULTS_NAME} is of another model: measure again")
@@ -70,9 +88,13 @@ def publish(model: Model, name: str) -> None:
         _write_json(new / RESULTS_NAME, asdict(published))
         _write_json(new / PARITY_NAME, parity)
         (new / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
-        if entry.exists():
-            entry.rename(Path(work) / "old")
-        new.rename(entry)
+        (Path(work) / "old").mkdir()
+        try:
+            if entry.exists():
+                entry.rename(Path(work) / "old" / name)
+            new.rename(entry)
+        finally:
+            restore(Path(work))
 
 
 def _parity(model: Model) -> dict[str, Any]:
@@ -110,6 +132,8 @@ def wrong_accesses(accesses: Sequence[dict[str, Any]], results: Results) -> list
             lines.append(f"{one['target']} computes in float and is logged with the int8 file")
         if target.get("precision") == "int8" and one.get("weights") == MODEL_NAME and not is_model:
             lines.append(f"{one['target']} is logged with another int8 file")
+        if one.get("weights") not in (None, MODEL_NAME) and is_model:
+            lines.append(f"{one['weights']} is logged with the int8 file's hash")
     logged = {(one.get("target", ""), one["images"], one["top1"]) for one in accesses}
     for name, target in results.targets.items():
         scored = target.get("accuracy")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,10 @@ from host_tools.report.entries import load_entries
 from host_tools.results import load_results, log_target_access, merge_target
 from swin2mcu.common import paths
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.lock import locked
 from swin2mcu.common.test_access import read_accesses
 
-ZOO = paths.ZOO
+ZOO, ROOT = paths.ZOO, paths.ROOT
 ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
@@ -27,6 +31,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (paths, inputs, publish):
         monkeypatch.setattr(module, "ZOO", folder)
     monkeypatch.setattr(inputs, "MEASURED", tmp_path / "measured")
+    monkeypatch.setattr(publish, "LOCK", tmp_path / "publishing")
     return folder
 
 
@@ -132,6 +137,70 @@ def test_a_float_score_that_is_logged_with_the_int8_file_is_found(run: Path) -> 
     log_target_access(run, model.weights, "pc", LOOK[2])
     (wrong,) = publish.wrong_accesses(read_accesses(run), load_results(run / "results.json"))
     assert "computes in float and is logged with the int8 file" in wrong
+
+
+def test_other_weights_with_the_int8_files_hash_are_found(run: Path) -> None:
+    """Whatever the target: one that results.json does not hold has no precision to judge by."""
+    sha256 = inputs.load_model(str(run)).sha256
+    log_target_access(run, ("teacher.safetensors", sha256), "teacher", LOOK[2])
+    (wrong,) = publish.wrong_accesses(read_accesses(run), load_results(run / "results.json"))
+    assert wrong == "teacher.safetensors is logged with the int8 file's hash"
+
+
+def content(entry: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in entry.iterdir()}
+
+
+def test_two_do_not_publish_at_once(zoo: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "WAIT_S", 0.0)
+    with locked(publish.LOCK), pytest.raises(UserError, match="another command is publishing"):
+        publish.publish(inputs.load_model(str(run)), "net")
+    assert not zoo.exists()
+    publish.publish(inputs.load_model(str(run)), "net")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from host_tools import inputs, publish
+
+publish.ZOO, publish.LOCK = Path(sys.argv[1]), Path(sys.argv[2])
+rename = Path.rename
+
+def killed(path, target):
+    if path.name == "new":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+Path.rename = killed
+publish.publish(inputs.load_model(sys.argv[3]), "net")
+"""
+
+
+def test_an_entry_survives_a_command_that_is_killed(zoo: Path, run: Path) -> None:
+    publish.publish(inputs.load_model(str(run)), "net")
+    before = content(zoo / "net")
+    command = [sys.executable, "-c", KILLED, str(zoo), str(publish.LOCK), str(run)]
+    assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
+    assert not (zoo / "net").exists(), "it was killed too early or too late for this test"
+    publish.publish(inputs.load_model(str(run)), "other")
+    assert sorted(path.name for path in zoo.iterdir()) == ["net", "other"]
+    assert content(zoo / "net") == before
+
+
+def test_an_entry_survives_ctrl_c(zoo: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish.publish(inputs.load_model(str(run)), "net")
+    before, rename = content(zoo / "net"), Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish.publish(inputs.load_model(str(run)), "net")
+    assert [path.name for path in zoo.iterdir()] == ["net"] and content(zoo / "net") == before
 
 
 def test_instructions_of_published_models_have_one_source() -> None:
