@@ -125,11 +125,12 @@ def test_bytes_that_come_during_a_run_add_nothing_to_its_count(bench: Bench) -> 
         line = SerialLine(bench.ports[1], get_board(BOARD).baud)
         device = Device(wrap(line))
         device.hello()
-        costs.append(device.infer(image, runs=2).costs)
+        costs.append([*device.infer(image, runs=2).costs, *(s.cost for s in device.profile())])
         assert device.stats.resends == 0
         line.close()
     quiet, chatty = costs
-    assert abs(chatty[0] - quiet[0]) <= TICK and abs(chatty[1] - quiet[1]) <= TICK, costs
+    assert len(quiet) > 10, "two runs, and each step of a profile"
+    assert all(abs(a - b) <= TICK for a, b in zip(quiet, chatty, strict=True)), costs
 
 
 @pytest.mark.parametrize("resets", [2, pytest.param(20, marks=pytest.mark.slow)])
