@@ -92,8 +92,8 @@ def config_path(name: str) -> Path:
 
 def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
     """Train or resume a teacher or a student; returns the last row of its log."""
-    from pytorch_side.distill import distill
-    from pytorch_side.teacher import train_teacher
+    from pytorch_side.distillation.train_student import distill
+    from pytorch_side.distillation.train_teacher import train_teacher
 
     return (distill if kind == "student" else train_teacher)(config, images_of(config, data), run)
 

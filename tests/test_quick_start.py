@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("host_tools", "swin2mcu", "tinyml")
+PACKAGES = ("host_tools", "pytorch_side", "swin2mcu", "tinyml")
 HEAVY = [
     "torch",
     "torchvision",
@@ -29,7 +29,6 @@ INNER = (
     "host_tools/pc/memory.py",
     "swin2mcu/common/bound.py",
     "swin2mcu/soak/chain.py",
-    "swin2mcu/research/__main__.py",
 )
 
 MISSING_RUN = (
@@ -41,6 +40,12 @@ MISSING_RUN = (
     "host_tools/publish.py runs/none small",
     "host_tools.report runs/none",
     "host_tools/serial_eval.py runs/none",
+    "pytorch_side.distill --config runs/none.toml",
+    "pytorch_side.evaluate score runs/none --data tests",
+    "pytorch_side.export runs/none",
+    "pytorch_side.layer_error runs/none --data tests",
+    "pytorch_side.qat runs/none",
+    "pytorch_side.teacher --config runs/none.toml",
     "swin2mcu.calibrate runs/none",
     "swin2mcu.export_library runs/none --as cmake",
     "swin2mcu.predict runs/none photo.jpg",
@@ -130,9 +135,10 @@ def test_help_and_an_unknown_option_import_nothing_heavy() -> None:
         assert said.startswith("error: ") and said.count("\n") == 1, (name, said)
 
 
-def test_a_missing_run_imports_nothing_heavy() -> None:
+def test_a_missing_run_imports_nothing_heavy_and_makes_no_folder() -> None:
     lines = [line.split() for line in MISSING_RUN]
     for line, (code, said) in zip(lines, run_all(lines), strict=True):
         assert code == 2, (line, code)
         assert said.startswith("error: ") and said.count("\n") == 1, (line, said)
         assert "runs/none" in said, (line, said)
+    assert not (ROOT / "runs/none").exists()

@@ -25,15 +25,12 @@ from pytorch_side.command import images_of
 from pytorch_side.config import Config, load_config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos
-from pytorch_side.distillation.cache_identity import expectation
-from pytorch_side.distillation.teacher_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
     about_path,
     open_teacher_cache,
     write_teacher_cache,
 )
-from pytorch_side.teacher import train_teacher
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.paths import data_folder
@@ -82,6 +79,10 @@ def cross_fit(
     `teacher` describes their training, `student` the augmentations and maps to cache. Raises
     UserError for mixup, which mixes photos of different folds.
     """
+    from pytorch_side.distillation.cache_identity import expectation
+    from pytorch_side.distillation.fill_cache import make_teacher_cache
+    from pytorch_side.distillation.train_teacher import train_teacher
+
     if student.augment.mixup > 0:
         raise UserError("mixup mixes photos of different folds: set augment.mixup = 0")
     images = decode_images(training_photos(folder, student))

@@ -1,4 +1,4 @@
-"""Cached teacher outputs on disk, and how they are rounded.
+"""Cached teacher outputs on disk.
 
 <folder>/teacher_cache.json  what they were made for: images, augmentations, teacher
 <folder>/seeds.npy           (images, augmentations) uint64
@@ -17,9 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from swin2mcu.common.cli import UserError, atomic_path, write_atomic
 from swin2mcu.common.json_file import parse_json
@@ -39,19 +36,6 @@ class TeacherCache:
     channels: dict[int, int]  # of each stage of the teacher
     about: dict[str, Any]
     folder: Path
-
-
-def pack_logits(logits: Tensor) -> npt.NDArray[np.float16]:
-    """(batch, classes) → float16: 3 decimal digits, which is more precise than a teacher is."""
-    return logits.float().clamp(-65504, 65504).cpu().numpy().astype(np.float16)
-
-
-def pack_maps(maps: Tensor, grid_max: int) -> npt.NDArray[np.uint8]:
-    """(batch, h, w) ≥ 0 → uint8 on a grid no finer than `grid_max`, each map's maximum at 255."""
-    grid = (min(grid_max, maps.shape[1]), min(grid_max, maps.shape[2]))
-    small = functional.adaptive_avg_pool2d(maps.float()[:, None], grid)[:, 0]
-    top = small.flatten(1).amax(dim=1).clamp_min(1e-12)
-    return (small / top[:, None, None] * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def open_teacher_cache(folder: Path, expected: dict[str, Any]) -> TeacherCache:

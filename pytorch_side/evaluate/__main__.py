@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytorch_side.config import read_saved_config
 from pytorch_side.evaluate.resplit import write_linked
 from swin2mcu.common.accuracy import cautions, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
@@ -176,6 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not 0 <= getattr(arguments, "seed", 0) < 2**32:
             raise UserError("--seed must be from 0 to 4294967295")
         data = data_folder(arguments.data)
+        if arguments.word in ("score", "attention"):
+            read_saved_config(arguments.run / "config.json")  # raises before the slow imports
         if arguments.word == "audit":
             show(audit_report(data, arguments.seed), audit_text)
         elif arguments.word == "probe":

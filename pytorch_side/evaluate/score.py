@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.data.loader import to_images
-from pytorch_side.distillation.teacher_cache import load_teacher
+from pytorch_side.distillation.fill_cache import load_teacher
 from pytorch_side.nets.models import load_student, teacher_input
 from swin2mcu.common.accuracy import balanced_accuracy, largest_share, standard_error
 from swin2mcu.common.answer import best_temperature, softmax

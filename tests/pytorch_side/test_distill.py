@@ -14,9 +14,9 @@ from PIL import Image
 
 from pytorch_side import distill, teacher
 from pytorch_side.config import Config, with_values
-from pytorch_side.distill import StudentWithMaps
-from pytorch_side.distillation import teacher_cache
+from pytorch_side.distillation import teacher_cache, train_student
 from pytorch_side.distillation.attention import energy_map
+from pytorch_side.distillation.train_student import StudentWithMaps
 from pytorch_side.nets.models import make_student, make_teacher, student_features, student_from
 from pytorch_side.nets.weights import read_weights, save_weights
 from swin2mcu.common.cli import UserError
@@ -82,7 +82,7 @@ def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
         config, {"teacher.init": str(path), "distillation.cache": str(tmp_path / "cache")}
     )
     for name in ("asks", "finds"):
-        distill.distill(config, folder, tmp_path / name)
+        train_student.distill(config, folder, tmp_path / name)
     asks, finds = (
         read_weights(tmp_path / name / "student.safetensors")[0] for name in ("asks", "finds")
     )

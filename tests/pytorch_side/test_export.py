@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_onnx_gives_the_logits_of_the_rounded_weights(run: Path) -> None:
-    from pytorch_side.qat import load_quantized
+    from pytorch_side.int8.fine_tune import load_quantized
 
     net = load_quantized(run)[0]
     session = onnxruntime.InferenceSession(run / "model.onnx")
@@ -50,7 +50,7 @@ def test_onnx_gives_the_logits_of_the_rounded_weights(run: Path) -> None:
 
 
 def test_every_step_is_a_tensor_of_the_graph(run: Path) -> None:
-    from pytorch_side.qat import load_quantized
+    from pytorch_side.int8.fine_tune import load_quantized
 
     graph = onnx.load(run / "model.onnx").graph
     made = {name for node in graph.node for name in node.output}

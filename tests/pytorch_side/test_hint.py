@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from pytorch_side.config import Config, with_values
-from pytorch_side.distill import StudentWithMaps, distill
 from pytorch_side.distillation.hint import HintNetwork, hint_loss
+from pytorch_side.distillation.train_student import StudentWithMaps, distill
+from pytorch_side.distillation.train_teacher import train_teacher
 from pytorch_side.nets.models import load_student, student_from
 from pytorch_side.nets.weights import read_weights, save_weights
-from pytorch_side.teacher import train_teacher
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 

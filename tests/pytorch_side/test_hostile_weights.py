@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save
 
 from pytorch_side.config import Config, with_values
-from pytorch_side.distillation.teacher_cache import load_teacher
+from pytorch_side.distillation.fill_cache import load_teacher
+from pytorch_side.int8.fine_tune import load_quantized
 from pytorch_side.nets.models import load_student, make_student
-from pytorch_side.qat import load_quantized
 from pytorch_side.qat import main as qat
 from swin2mcu.common.cli import LINE_MAX, UserError, run_command
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytorch_side.config import Config, Student, flat, load_config, with_values
+from pytorch_side.distillation.fill_cache import load_teacher
 from pytorch_side.distillation.hint import hint_of
-from pytorch_side.distillation.teacher_cache import load_teacher
 from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.nets.packaged import PREFIX
 from pytorch_side.nets.weights import save_weights

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from pytorch_side import qat
 from pytorch_side.config import Config, read_saved_config, save_config, with_values
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
+from pytorch_side.int8 import fine_tune
+from pytorch_side.int8.fine_tune import load_quantized
 from pytorch_side.int8.integer_net import IntegerNet
+from pytorch_side.int8.qat_settings import QatSettings, qat_config
 from pytorch_side.nets.models import student_from
 from pytorch_side.nets.weights import read_weights, save_weights
-from pytorch_side.qat import QatSettings, load_quantized, main, qat_config
+from pytorch_side.qat import main
 from swin2mcu.common.card import SplitRule, load_card
 from swin2mcu.common.dataset import scan_folder
 
@@ -89,7 +91,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     for file in (run / "qat").iterdir():
         file.unlink()
 
-    saved = qat.save_weights
+    saved = fine_tune.save_weights
     calls = []
 
     def save_twice(*given: object) -> None:
@@ -98,9 +100,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
             raise KeyboardInterrupt
         saved(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(qat, "save_weights", save_twice)
+    monkeypatch.setattr(fine_tune, "save_weights", save_twice)
     assert main([str(run), *arguments]) == 130
-    monkeypatch.setattr(qat, "save_weights", saved)
+    monkeypatch.setattr(fine_tune, "save_weights", saved)
     assert main([str(run), *arguments]) == 0
     resumed, _ = read_weights(run / "qat.safetensors")
     assert all(torch.equal(resumed[name], value) for name, value in wanted.items())

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytorch_side import distill
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import decode_images
-from pytorch_side.distillation import cross_fit, ensemble
-from pytorch_side.distillation.teacher_cache import make_teacher_cache
+from pytorch_side.distillation import cross_fit, ensemble, train_teacher
+from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
+from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.cli import UserError
@@ -47,9 +47,7 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
     assert not np.array_equal(both.logits, made[0].logits)
     stage = next(iter(both.maps))
     assert both.maps[stage].max(axis=(2, 3)).min() == 255
-    row = distill.distill(
-        with_values(config, {"distillation.cache": str(out)}), folder, tmp_path / "run"
-    )
+    row = distill(with_values(config, {"distillation.cache": str(out)}), folder, tmp_path / "run")
     assert float(row["logit"]) > 0
     assert ensemble.main([*caches, "--out", str(out)]) == 2  # it is not overwritten
 
@@ -90,14 +88,14 @@ def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
     teacher = tiny_config({"optimizer.epochs": 1, "augment.cached": 0})
     student = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1})
     seen: list[set[str]] = []
-    train = cross_fit.train_teacher
+    train = train_teacher.train_teacher
 
     def watched(config: Config, whole: ImageFolder, run: Path, images: object) -> object:
         own = images.folder  # type: ignore[attr-defined]
         seen.append({own.files[i] for i in own.indices("train")})
         return train(config, whole, run, images)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cross_fit, "train_teacher", watched)
+    monkeypatch.setattr(train_teacher, "train_teacher", watched)
     run = tmp_path / "folds"
     made = cross_fit.cross_fit(teacher, student, folder, 2, run)
     files = [folder.files[i] for i in folder.indices("train")]
@@ -111,10 +109,10 @@ def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
     again = cross_fit.cross_fit(teacher, student, folder, 2, run)  # resumed at its end
     assert np.array_equal(again.logits, made.logits)
     config = with_values(student, {"distillation.cache": str(run / "teacher_cache")})
-    distill.distill(config, folder, tmp_path / "student")
+    distill(config, folder, tmp_path / "student")
     with pytest.raises(UserError, match="made with other split"):
         other = scan_folder(make_folder(images=15, name="other"))
-        distill.distill(config, other, tmp_path / "student2")
+        distill(config, other, tmp_path / "student2")
 
 
 def test_folds_deal_every_class_and_keep_groups(make_folder: Callable[..., Path]) -> None:
@@ -135,14 +133,14 @@ def test_a_cache_that_says_nothing_of_its_teacher_is_refused(
     folder = scan_folder(make_folder())
     config = tiny_config({"distillation.alpha": 0.5})
     with pytest.raises(UserError, match=r"or a finished cache as distillation\.cache"):
-        distill.distill(config, folder, tmp_path / "run")
+        distill(config, folder, tmp_path / "run")
     cache = answered(folder, config, tmp_path / "one").folder
     named = with_values(config, {"distillation.cache": str(cache)})
-    distill.distill(named, folder, tmp_path / "run")
+    distill(named, folder, tmp_path / "run")
     about = cache / "teacher_cache.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "done": 1}))
     with pytest.raises(UserError, match=r"is unfinished and teacher\.init is empty"):
-        distill.distill(named, folder, tmp_path / "run2")
+        distill(named, folder, tmp_path / "run2")
 
 
 def test_mixup_over_folds_is_refused(

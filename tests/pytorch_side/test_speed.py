@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytorch_side import speed
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import decode_images
 from pytorch_side.distillation.teacher_store import TeacherCache
-from pytorch_side.speed import main, teacher_cache_cost
+from pytorch_side.evaluate import training_speed
+from pytorch_side.evaluate.training_speed import teacher_cache_cost
+from pytorch_side.speed import main
 from swin2mcu.common.dataset import scan_folder
 
 TINY = """student = { name = "tf_mobilenetv3_small_minimal_100", size = 32 }
@@ -60,7 +61,7 @@ def test_an_epoch_on_cached_outputs_costs_at_most_15_percent_more(
     make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The published student's, on photos as large as PlantVillage's."""
-    monkeypatch.setattr(speed, "EPOCH_IMAGES", 200)
+    monkeypatch.setattr(training_speed, "EPOCH_IMAGES", 200)
     config = with_values(
         Config(),
         {

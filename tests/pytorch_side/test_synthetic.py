@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(
 def test_a_small_student_learns_leaves_from_scratch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytorch_side.distill import distill
+    from pytorch_side.distillation.train_student import distill
     from pytorch_side.nets.models import load_student
     from pytorch_side.train import top1
 

@@ -18,13 +18,13 @@ from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches, to_images
 from pytorch_side.data.mixup import training_image
-from pytorch_side.distillation import cache_identity, teacher_cache
-from pytorch_side.distillation.teacher_cache import (
+from pytorch_side.distillation import cache_identity, fill_cache
+from pytorch_side.distillation.fill_cache import (
     load_teacher,
     make_teacher_cache,
     teacher_outputs,
 )
-from pytorch_side.distillation.teacher_store import pack_logits, pack_maps
+from pytorch_side.distillation.packing import pack_logits, pack_maps
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
@@ -90,9 +90,9 @@ def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
         ]
     )
     logits, maps = [], []
-    for start in range(0, len(augmentations), teacher_cache.CPU_BATCH):
+    for start in range(0, len(augmentations), fill_cache.CPU_BATCH):
         answer = teacher_outputs(
-            teacher, augmentations[start : start + teacher_cache.CPU_BATCH], config
+            teacher, augmentations[start : start + fill_cache.CPU_BATCH], config
         )
         logits.append(answer[0])
         maps.append(answer[1][1])
@@ -117,7 +117,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 ) -> None:
     images, config = cached
     whole = make_teacher_cache(images, config, tmp_path / "whole")
-    monkeypatch.setattr(teacher_cache, "SHARD", 8)
+    monkeypatch.setattr(fill_cache, "SHARD", 8)
     asked = []
 
     def die_later(*arguments: object) -> object:
@@ -126,17 +126,17 @@ def test_a_killed_run_goes_on_where_it_stopped(
             raise RuntimeError("killed")
         return teacher_outputs(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(teacher_cache, "teacher_outputs", die_later)
+    monkeypatch.setattr(fill_cache, "teacher_outputs", die_later)
     with pytest.raises(RuntimeError, match="killed"):
         make_teacher_cache(images, config, tmp_path / "killed")
     with pytest.raises(UserError, match="unfinished"):
-        teacher_cache.open_teacher_cache(tmp_path / "killed", {})
-    monkeypatch.setattr(teacher_cache, "teacher_outputs", teacher_outputs)
+        fill_cache.open_teacher_cache(tmp_path / "killed", {})
+    monkeypatch.setattr(fill_cache, "teacher_outputs", teacher_outputs)
     resumed = make_teacher_cache(images, config, tmp_path / "killed")
     assert (resumed.seeds == whole.seeds).all()
     assert np.allclose(resumed.logits, whole.logits, atol=1e-3)
     # A finished cache needs no teacher any more.
-    monkeypatch.setattr(teacher_cache, "load_teacher", None)
+    monkeypatch.setattr(fill_cache, "load_teacher", None)
     make_teacher_cache(images, config, tmp_path / "killed")
 
 

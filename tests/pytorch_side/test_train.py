@@ -16,9 +16,9 @@ from torch import nn
 from pytorch_side import train
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.loader import Batch
-from pytorch_side.distill import distill
 from pytorch_side.distill import main as distill_command
-from pytorch_side.teacher import train_teacher
+from pytorch_side.distillation.train_student import distill
+from pytorch_side.distillation.train_teacher import train_teacher
 from pytorch_side.train import Losses, epoch_seed, learning_rate, train_loop
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder

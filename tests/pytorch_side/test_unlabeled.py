@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from pytorch_side import distill
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos, with_unlabeled
 from pytorch_side.distillation.losses import cross_entropy, hybrid_loss
+from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import read_weights, save_weights
 from swin2mcu.common.cli import UserError
@@ -124,7 +124,7 @@ def test_a_student_learns_from_them(
         for number in range(6):
             smooth_photo(seed + number).save(data / "unlabeled" / f"{number}.png")
         run = tmp_path / f"run{seed}"
-        distill.distill(config, scan_folder(data), run)
+        distill(config, scan_folder(data), run)
         files = (run / "teacher_cache" / "files.json").read_text()
         assert files.count("unlabeled/") == 6
         weights.append(read_weights(run / "student.safetensors")[0])

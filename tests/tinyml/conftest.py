@@ -28,10 +28,10 @@ def make_run(run: Path, size: int) -> Path:
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     from pytorch_side.config import Config, save_config
-    from pytorch_side.export import export
     from pytorch_side.int8.fakequant import ranges_record
     from pytorch_side.int8.integer_net import ExactNet
     from pytorch_side.int8.legalize import legalize
+    from pytorch_side.int8.onnx_model import export
     from pytorch_side.nets.models import timm_package
     from pytorch_side.nets.weights import save_weights
     from tinyml.convert.__main__ import convert

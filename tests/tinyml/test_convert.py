@@ -53,8 +53,8 @@ def test_a_wrong_scale_is_seen(converted_run: Path) -> None:
 
 
 def test_weights_and_biases_are_qats(converted_run: Path) -> None:
+    from pytorch_side.int8.fine_tune import load_quantized
     from pytorch_side.int8.qparams import integer_bias, integer_weights
-    from pytorch_side.qat import load_quantized
 
     net = load_quantized(converted_run)[0]
     graph = read(converted_run / "model_int8.tflite")
@@ -88,8 +88,8 @@ def test_logits_of_torchs_exact_mode_and_tflite_micro_are_the_same_bytes(
     converted_run: Path,
 ) -> None:
     from pytorch_side.data.loader import to_images
+    from pytorch_side.int8.fine_tune import load_quantized
     from pytorch_side.int8.integer_net import IntegerNet
-    from pytorch_side.qat import load_quantized
 
     images = pixels(30, seed=9)
     exact = IntegerNet(load_quantized(converted_run)[0]).logits(to_images(images))

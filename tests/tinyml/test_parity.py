@@ -186,8 +186,8 @@ def test_another_implementation_may_be_many_steps_off_and_must_agree(
 def changed(run: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A copy of `run` whose quantized network is changed, and the int8 file is not."""
     from pytorch_side.int8.fakequant import QuantNet
+    from pytorch_side.int8.fine_tune import load_quantized
     from pytorch_side.nets.weights import read_weights, save_weights
-    from pytorch_side.qat import load_quantized
 
     copy = folder / "changed"
     shutil.copytree(run, copy)

@@ -169,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
+        if not arguments.run.is_dir():  # its lock would make it
+            raise UserError(f"{arguments.run} is no folder: name a training run")
         with lock_folder(arguments.run):
             card = convert(arguments.run, lambda text: print(text, file=sys.stderr, flush=True))
         if arguments.json:

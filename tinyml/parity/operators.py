@@ -29,9 +29,9 @@ def compare_operators(run: Path, pixels: Iterable[npt.NDArray[np.uint8]]) -> dic
     """
     import torch
 
+    from pytorch_side.int8.fine_tune import load_quantized
     from pytorch_side.int8.integer_net import IntegerNet
     from pytorch_side.int8.legalize import compute
-    from pytorch_side.qat import load_quantized
 
     net = load_quantized(run)[0]
     exact = IntegerNet(net)

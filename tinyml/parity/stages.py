@@ -109,10 +109,10 @@ def _torch_stages(run: Path) -> list[Stage]:
     import torch
 
     from pytorch_side.data.loader import to_images
+    from pytorch_side.int8.fine_tune import load_quantized
     from pytorch_side.int8.integer_net import IntegerNet
     from pytorch_side.int8.legalize import legalize
     from pytorch_side.nets.models import load_student
-    from pytorch_side.qat import load_quantized
 
     net = load_quantized(run)[0]
 

@@ -1,0 +1,138 @@
+"""PTQ and QAT of a student, and the network that they leave on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pytorch_side.config import read_saved_config, split_rule
+from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.loader import Batch, TrainBatches, to_images
+from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
+from pytorch_side.int8.fakequant import QuantNet, ranges_record
+from pytorch_side.int8.integer_net import ExactNet
+from pytorch_side.int8.legalize import legalize
+from pytorch_side.int8.qat_settings import QatSettings, qat_config
+from pytorch_side.nets.models import load_student, make_student
+from pytorch_side.nets.weights import read_weights, save_weights, student_of
+from pytorch_side.train import Losses, answers_of, top1, train_loop
+from swin2mcu.common.accuracy import Confusion, confusion_of
+from swin2mcu.common.card import Card, load_card, save_card
+from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.lock import locked
+from swin2mcu.common.pixels import resize
+
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give stable ranges
+
+
+def quantize(
+    run: Path, folder: ImageFolder, settings: QatSettings, command: str
+) -> tuple[Card, Confusion]:
+    """PTQ, then QAT, of run/student.safetensors.
+
+    Returns the completed card, and the int8 network's confusion matrix on val.
+    """
+    student, size, classes = load_student(run / "student.safetensors")
+    if classes != folder.classes:
+        raise UserError(
+            f"{run} knows the classes {', '.join(classes)}, {folder.root} has "
+            f"{', '.join(folder.classes)}: name the data set that the student was trained on"
+        )
+    saved = read_saved_config(run / "config.json")
+    config = qat_config(saved, settings)
+    images = decode_images(folder)
+    torch.manual_seed(config.seed)
+    batches = TrainBatches(images, config, size, limit=config.int8.qat_images or None)
+    pixels, labels, _, _ = load_split_pixels(folder, "val", size)
+    name = saved.student.name
+    metadata = {"student": name, "size": size, "classes": list(classes)}
+
+    frozen = settings.follow_epochs * batches.steps
+    exact = settings.float_epochs * batches.steps
+    net = ExactNet(legalize(student), freeze_after=frozen, exact_after=exact)
+    net.calibrate(_calibration_images(images, size))
+    answered = answers_of(net, pixels)
+    accuracy = {
+        "float": top1(student, pixels, labels),
+        "ptq": float((answered == labels).mean()),
+    }
+    logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
+    smoothing = config.optimizer.label_smoothing
+    weights = class_weights_of(folder, config.data.class_weights)
+
+    def loss_of_batch(model: nn.Module, batch: Batch) -> Losses:
+        logits = model(batch.images)
+        return hybrid_loss(
+            logits, batch.labels, config.distillation, smoothing, class_weights=weights
+        )
+
+    def save(model: nn.Module) -> None:
+        assert isinstance(model, QuantNet)
+        save_weights(model, run / "qat.safetensors", metadata)
+        write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
+
+    if settings.epochs:
+        train_loop(
+            net,
+            batches,
+            loss_of_batch,
+            lambda model: {"val_top1": top1(model, pixels, labels)},
+            save,
+            config,
+            run / "qat",
+        )
+        answered = answers_of(net, pixels)
+        accuracy["qat"] = float((answered == labels).mean())
+    save(net)
+    shape = (size, size, 3)
+    card = Card(run.resolve().name, name, classes, shape, split=split_rule(saved))
+    card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+    return card, confusion_of(labels, answered, len(classes))
+
+
+def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:
+    """run/qat.safetensors → network (eval mode), input size, classes, timm's student name."""
+    path = run / "qat.safetensors"
+    weights, metadata = read_weights(path)
+    name, size, classes = student_of(metadata, path)
+    net = QuantNet(legalize(make_student(name, len(classes)).eval()))
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit a legalized {name}") from error
+    return net.eval(), size, classes, name
+
+
+def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
+    """Train images as a board sees them: augmentations would give too wide ranges."""
+    positions = images.folder.indices("train")
+    chosen = positions[np.linspace(0, len(positions) - 1, CALIBRATION_IMAGES).astype(int)]
+    for start in range(0, len(chosen), CALIBRATION_BATCH):
+        batch = chosen[start : start + CALIBRATION_BATCH]
+        yield to_images(np.stack([resize(Image.fromarray(images[i]), size, size) for i in batch]))
+
+
+def complete_card(
+    out: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
+) -> Card:
+    """Add accuracies on val to the card and write it."""
+    path = out / "card.json"
+    entries = {
+        stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
+        for stage, value in accuracy.items()
+    }
+    with locked(path):
+        if path.is_file():
+            entries = load_card(path).accuracy | entries
+        card = dataclasses.replace(card, accuracy=entries)
+        save_card(card, path)
+    return card
