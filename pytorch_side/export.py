@@ -16,10 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        if not (arguments.run / "qat.safetensors").exists():
-            raise UserError(
-                f"{arguments.run} holds no qat.safetensors: run python -m pytorch_side.qat first"
-            )
+        if not arguments.run.is_dir():  # its lock would make it
+            raise UserError(f"{arguments.run} is no folder: name a training run")
         from pytorch_side.int8.onnx_model import export
 
         with lock_folder(arguments.run):
