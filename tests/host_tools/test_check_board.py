@@ -20,6 +20,7 @@ from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
 from host_tools.link.protocol import Frame, Type, parse_info
 from swin2mcu.common.cli import UserError
+from tinyml.runtimes.reference import open_reference
 
 
 def check(run: Path, port: str, out: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -74,11 +75,14 @@ def test_a_report_of_an_emulated_board(
 def test_a_board_that_computes_something_else_fails(
     board: RunningBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class OffByOne(checks.Micro):
-        def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-            return super().run(image) ^ 1
+    class OffByOne:
+        def __init__(self, model: bytes) -> None:
+            self.right = open_reference(model)
 
-    monkeypatch.setattr(checks, "Micro", OffByOne)
+        def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+            return self.right.run(image) ^ 1
+
+    monkeypatch.setattr(checks, "open_reference", OffByOne)
     status, report = check(board.run, board.port, tmp_path / "r.json", "--images", "2")
     assert status == 1
     assert not report["checks"]["parity"]["passed"]
