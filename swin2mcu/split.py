@@ -1,7 +1,7 @@
 """Show how a folder of photos is read and split, and write the split as a split.csv.
 
     swin2mcu split DATA [--group-by folder | REGEX] [--test-group NAME] [--keep train=30]
-                     [--rest-unlabeled] [--write | --out FILE.csv]
+                     [--rest-unlabeled] [--add] [--rename OLD=NEW] [--write | --out FILE.csv]
 
 A folder of photos can be split in several ways: write each split to a CSV of another name in that
 folder, and give the CSV instead of the folder as --data.
@@ -18,6 +18,7 @@ from pathlib import Path
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import SPLITS, ImageFolder, keep_few, scan_folder
+from swin2mcu.common.dataset.extend import rename_classes, with_new_photos
 from swin2mcu.common.dataset.layouts import LEVELS
 from swin2mcu.common.dataset.summary import describe
 from swin2mcu.common.dataset.table import NAME, rows_of, write_table
@@ -41,6 +42,17 @@ def kept_counts(options: Sequence[str]) -> dict[str, int]:
             raise UserError(f"--keep {text}: write it as train=30 (or val, test)")
         counts[split] = int(count)
     return counts
+
+
+def new_names(options: Sequence[str]) -> dict[str, str]:
+    """Old → new class, from `--rename rust=blight`. Raises UserError."""
+    names = {}
+    for text in options:
+        old, _, new = text.partition("=")
+        if not old or not new or old in names:
+            raise UserError(f"--rename {text}: write it as OLD=NEW, once for each class")
+        names[old] = new
+    return names
 
 
 def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
@@ -94,6 +106,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="train photos that --keep leaves out stay in the table, without their label",
     )
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="photos that the table does not name join it; all others keep their split",
+    )
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="another name for a class; two classes of one name become one",
+    )
     parser.add_argument("--write", action="store_true", help=f"write DATA/{NAME}")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write this table in DATA")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -114,7 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             group_by=arguments.group_by,
             test_group=arguments.test_group,
         )
-        whole = scan_folder(data, rule, arguments.classes)
+        names = new_names(arguments.rename)
+        listed = with_new_photos if arguments.add else scan_folder
+        whole = rename_classes(listed(data, rule, arguments.classes), names)
         folder = keep_few(whole, kept_counts(arguments.keep), arguments.seed)
         if arguments.rest_unlabeled:
             folder = unlabel_rest(whole, folder)

@@ -69,6 +69,16 @@ def draw_splits(
     return splits
 
 
+def draw_one(unit: str, rule: SplitRule, known: Iterable[str]) -> str:
+    """The split of one more photo or group, drawn by its name; one of the splits `known`."""
+    there, place, edge = set(known), _draw(rule.seed, unit), 0.0
+    for split, share in (("val", rule.val_share), ("test", rule.test_share)):
+        edge += share
+        if split in there and place < edge:
+            return split
+    return "train"
+
+
 def few_groups(groups: Sequence[str], held: str = "") -> bool:
     """Whether too few groups are left beside `held` to draw a split as whole groups."""
     return (bool(held) or all(groups)) and 0 < len(set(groups) - {held, ""}) < GROUPS_MIN
