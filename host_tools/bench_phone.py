@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--chromium", action="store_true", help="no phone: measure in this PC's headless Chromium"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="afterwards keep the page open for photos, until Ctrl-C"
+        "--keep",
+        action="store_true",
+        help="serve the page for photos, measured or not, until Ctrl-C",
     )
     parser.add_argument(
         "--adb", type=Path, metavar="BENCHMARK_MODEL", help="LiteRT's benchmark_model for Android"
@@ -117,7 +119,8 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
             with headless_chromium(url) as browser:
                 wait_for(session, arguments.wait, gone=lambda: browser.poll() is not None)
         else:
-            wait_for(session, arguments.wait)
+            wait_s = math.inf if arguments.keep else arguments.wait
+            wait_for(session, wait_s, opened=lambda: server.opened)
         if arguments.keep:
             status.print("still serving the page for photos; Ctrl-C ends it")
             threading.Event().wait()
@@ -139,6 +142,7 @@ def wait_for(
     wait_s: float,
     silence_s: float = SILENCE_S,
     gone: Callable[[], bool] = lambda: False,
+    opened: Callable[[], bool] = lambda: False,
 ) -> None:
     """Wait until every phone that came is done, has failed or has left, and close the session.
 
@@ -163,6 +167,11 @@ def wait_for(
             raise UserError(f"the phone could not finish ({failures[-1]}); {kept}")
         if phones:
             raise UserError(f"the phone left half-way; {kept}; run it again for the rest")
+        if now - begun > wait_s and opened():
+            raise UserError(
+                f"a phone opened the page and measured nothing within {wait_s:.0f} s; for photos "
+                "alone serve it with --keep"
+            )
         if now - begun > wait_s:
             raise UserError(f"no phone has come within {wait_s:.0f} s: is it on the same network?")
 

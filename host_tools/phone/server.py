@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 
 from swin2mcu.common.cli import UserError
 
+INDEX = "index.html"  # what the bare address shows
 MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images are a quarter of that
 IDLE_S = 10.0  # a connection that sends nothing for this long is closed
 CONNECTION_S = 120.0  # and none lasts longer than this, however slowly it sends
@@ -79,6 +80,7 @@ class PhoneServer(ThreadingHTTPServer):
     ) -> None:
         self.files = files
         self.receive = receive
+        self.opened = False  # whether a phone has opened the page
         self.token = secrets.token_urlsafe(12)
         self.isolated = tls is not None
         self.policy = content_policy(files)
@@ -170,6 +172,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.phones.answering(self.request)
         served = self.phones.files.get(self._name())
+        self.phones.opened |= self._name() == INDEX
         if served is None:
             self._send(404, "text/plain", b"not found\n")
         elif isinstance(served.content, bytes):
@@ -206,7 +209,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
         first, _, rest = urlsplit(self.path).path.lstrip("/").partition("/")
         if not hmac.compare_digest(first.encode(), self.phones.token.encode()):
             return "?"
-        return rest or "index.html"
+        return rest or INDEX
 
     def _reply(self, status: int, message: dict[str, Any]) -> None:
         self._send(status, "application/json", json.dumps(message).encode())
@@ -238,7 +241,7 @@ class PhoneHandler(BaseHTTPRequestHandler):
 
 def content_policy(files: Mapping[str, Served]) -> str:
     """What the page may load: its own files. The inline import map is allowed by its hash."""
-    index = files.get("index.html")
+    index = files.get(INDEX)
     page = index.content if index else b""
     text = page.read_bytes() if isinstance(page, Path) else page
     maps = re.findall(rb'<script type="importmap">(.*?)</script>', text, re.DOTALL)

@@ -84,7 +84,9 @@ def raw(server: PhoneServer, *parts: bytes, pause_s: float = 0.0) -> bytes:
 
 def test_its_own_files_and_nothing_else(server: PhoneServer) -> None:
     url = server.url()
+    assert not server.opened
     assert ask(url) == (200, b"<title>page</title>")
+    assert server.opened
     assert ask(url + "npm/large.wasm")[1] == b"w" * 3_000_000
     root = url.removesuffix(f"{server.token}/")
     for path in ("", "index.html", "post", "x" * 16 + "/", server.token[:-1] + "/index.html"):
