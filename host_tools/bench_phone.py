@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="serve the page for photos, measured or not, until Ctrl-C",
+        help="serve the page for photos until Ctrl-C",
     )
     parser.add_argument(
         "--adb", type=Path, metavar="BENCHMARK_MODEL", help="LiteRT's benchmark_model for Android"
