@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "always_inline.h"
 #include "kernels.h"
 
 // How a variant copies the bytes of a window's line: they are too few for a call of memcpy.
@@ -42,10 +43,8 @@ static __attribute__((noinline)) void gather_at_edge(const int8_t* const* rows,
   }
 }
 
-static inline __attribute__((always_inline)) void gather_column(const int8_t* const* rows,
-                                                                const Window* window,
-                                                                int32_t first_column,
-                                                                int8_t* column, CopyLine* copy) {
+ALWAYS_INLINE void gather_column(const int8_t* const* rows, const Window* window,
+                                 int32_t first_column, int8_t* column, CopyLine* copy) {
   if (first_column < 0 || first_column + window->kernel_width > window->in_width) {
     gather_at_edge(rows, window, first_column, column);
     return;

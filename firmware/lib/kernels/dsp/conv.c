@@ -4,6 +4,7 @@
 // match without reordering.
 //
 // Weights   [pairs][blocks][2][4]: four weights of the first row, four of the second.
+#include "../always_inline.h"
 #include "../gather.h"
 #include "../kernels.h"
 #include "identity.h"
@@ -11,8 +12,6 @@
 #include "requantize.h"
 #include "widen.h"
 #include "words.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { kBatch = 3 };
 

@@ -1,11 +1,10 @@
 // Convolutions: sixteen inputs of a column at a time against four weight rows; the four sums become
 // the lanes of one vector to be requantized.
+#include "../always_inline.h"
 #include "../gather.h"
 #include "../kernels.h"
 #include "requantize.h"
 #include "shallow.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { kLanes = 4 };
 

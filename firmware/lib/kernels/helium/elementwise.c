@@ -1,9 +1,8 @@
 // Addition and multiplication, four elements at a time. Full vectors of four have no predicate,
 // which would cost more than their work; one more vector, with a predicate, ends the row.
+#include "../always_inline.h"
 #include "../kernels.h"
 #include "requantize.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 typedef struct {
   int32_t zero_point;
