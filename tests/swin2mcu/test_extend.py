@@ -65,6 +65,23 @@ def test_a_new_photo_goes_where_its_group_lies(tmp_path: Path) -> None:
     assert {farm: after[f"{farm}/healthy/late.png"][1] for farm in split} == split
 
 
+def test_the_photos_of_a_new_group_stay_together(tmp_path: Path) -> None:
+    data = tmp_path / "farms"
+    for red, farm in enumerate(("north", "south", "west")):
+        for blue, label in enumerate(("healthy", "rust")):
+            (data / farm).mkdir(parents=True, exist_ok=True)
+            more_photos(data / farm / label, 3, 40 * red + 7 * blue)
+    assert main([str(data), "--write"]) == 0
+    new = [f"farm {name}" for name in "abcdefghijkl"]
+    for red, farm in enumerate(new):
+        (data / farm).mkdir()
+        more_photos(data / farm / "healthy", 4, 130 + 10 * red)
+    assert main([str(data), "--add", "--out", str(data / "more.csv")]) == 0
+    after = split_of(data / "more.csv")
+    splits = [{s for file, (_, s) in after.items() if file.startswith(f"{farm}/")} for farm in new]
+    assert all(len(found) == 1 for found in splits) and len(set.union(*splits)) > 1
+
+
 def test_two_classes_of_one_name_are_one(make_folder: Callable[..., Path]) -> None:
     data = make_folder(classes=3, images=12)
     before = split_of(data)

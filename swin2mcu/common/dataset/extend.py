@@ -43,7 +43,8 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     """A table's data set, and the photos of its folder that the table does not name.
 
     A new photo has the class of its folder, under the name that the table gives to the photos of
-    this folder. It goes where its group lies; otherwise its split is drawn by its name. Raises
+    this folder. It goes where its group lies; the split of a new group, or of a photo without one,
+    is drawn by its name. Where the table has groups, the folders above the class are one. Raises
     UserError if there is no table or no new photo, and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
@@ -61,7 +62,7 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     for file in new:
         place = places[file]
         label = printable(place.label)
-        group = original(file) or (place.above if place.above in splits else "")
+        group = original(file) or (place.above if splits else "")
         split = place.split or splits.get(group) or draw_one(group or file, rule, folder.splits)
         rows.append(Row(file, labels.get(label, label), split, group))
     rows.sort(key=lambda row: row.file)
