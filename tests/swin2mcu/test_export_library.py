@@ -16,9 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host_tools"))
-from tiny_run import make_run
+from exported import build_with_cmake, execute, export
 
 from host_tools.boards.build import CORE_DIR, wrap_scons
 from host_tools.mcu.bare_metal import CORES, COUNTER, build, run
@@ -33,49 +31,6 @@ from tinyml.runtimes.tflite_micro import Micro
 FIRMWARE = ROOT / "firmware"
 TESTS = ROOT / "tests"
 M7 = ["-O1", "-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"]
-STRICT = "-Wall -Wextra -Wshadow -Werror"
-SANITIZE = f"{STRICT} -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_run(tmp_path_factory.mktemp("library") / "tiny")
-    card = load_card(folder / "card.json")
-    calibration = Calibration(temperature=1.5, threshold=3.0, coverage=0.9, images=100)
-    scaled = replace(card, calibration=calibration, **output_of(folder))
-    save_card(scaled, folder / "card.json")
-    return folder
-
-
-def output_of(folder: Path) -> dict[str, float | int]:
-    from tinyml.format.tflite import read
-
-    graph = read(folder / "model_int8.tflite")
-    tensor = graph.tensors[graph.outputs[0]]
-    return {
-        "output_scale": float(tensor.scales[0]),
-        "output_zero_point": int(tensor.zero_points[0]),
-    }
-
-
-def export(model: Path, form: str, out: Path, *arguments: str) -> Path:
-    assert main([str(model), "--as", form, "--out", str(out), *arguments]) == 0
-    return out
-
-
-def execute(command: list[str | Path], **options: object) -> str:
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, timeout=300, **options
-    )  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def build_with_cmake(source: Path, build: Path) -> None:
-    cmake = shutil.which("cmake")
-    assert cmake, "cmake is missing: apt install cmake"
-    execute([cmake, "-S", source, "-B", build, f"-DCMAKE_C_FLAGS={SANITIZE}"])
-    execute([cmake, "--build", build])
 
 
 def test_cmake_under_sanitizers(model_folder: Path, tmp_path: Path) -> None:
@@ -246,79 +201,6 @@ def test_an_arduino_library_on_a_stand_in(model_folder: Path, tmp_path: Path) ->
         emulator.kill()
         emulator.wait()
     assert said.read_text().strip() == "self-test passed"
-
-
-# A stand-in for $IDF_PATH/tools/cmake/project.cmake: it builds what a project registers.
-IDF = """function(idf_component_register)
-  cmake_parse_arguments(IDF "" "" "SRCS;INCLUDE_DIRS;REQUIRES" ${ARGN})
-  if(IDF_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "not an argument: ${IDF_UNPARSED_ARGUMENTS}")
-  endif()
-  get_filename_component(name ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-  set(COMPONENT_LIB ${name} PARENT_SCOPE)
-  add_library(${name} STATIC ${IDF_SRCS})
-  target_include_directories(${name} PUBLIC ${IDF_INCLUDE_DIRS})
-endfunction()
-macro(project name)
-  _project(${name} C)
-  foreach(component ${EXTRA_COMPONENT_DIRS})
-    get_filename_component(component ${component} ABSOLUTE)
-    get_filename_component(library ${component} NAME)
-    add_subdirectory(${component} component)
-  endforeach()
-  add_subdirectory(main)
-  target_link_libraries(main ${library})
-  file(WRITE ${CMAKE_BINARY_DIR}/app.c "void app_main(void);\nint main(void) { app_main(); }\n")
-  add_executable(app ${CMAKE_BINARY_DIR}/app.c)
-  target_link_libraries(app main)
-endmacro()
-"""
-
-
-def test_an_esp_idf_project_against_declarations(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """ESP-IDF is not here: a stand-in for its CMake builds the example as it lies there."""
-    library = export(model_folder, "esp-idf", tmp_path / "swin2mcu")
-    stand_in = tmp_path / "idf" / "tools" / "cmake"
-    stand_in.mkdir(parents=True)
-    (stand_in / "project.cmake").write_text(IDF)
-    monkeypatch.setenv("IDF_PATH", str(tmp_path / "idf"))
-    build_with_cmake(library / "examples" / "classify", tmp_path / "build")
-    assert "self-test passed" in execute([tmp_path / "build" / "app"])
-
-
-@pytest.mark.parametrize("example", ["classify", "xiao_camera"])
-def test_an_esp_idf_example_is_a_whole_project(
-    example: str, model_folder: Path, tmp_path: Path
-) -> None:
-    library = export(model_folder, "esp-idf", tmp_path / "swin2mcu", "--core", "pie")
-    project = library / "examples" / example
-    (source,) = re.findall(r"SRCS (\S+)\)", (project / "main" / "CMakeLists.txt").read_text())
-    assert (project / "main" / source).is_file()
-    settings = (project / "sdkconfig.defaults").read_text()
-    (table,) = re.findall(r'TABLE_CUSTOM_FILENAME="(.*)"', settings)
-    app = re.search(r"^factory, .*, (0x\w+)$", (project / table).read_text(), re.MULTILINE)
-    weights = max(path.stat().st_size for path in (ROOT / "tinyml" / "zoo").glob("*/*.tflite"))
-    assert app and weights < int(app[1], 16) - 500_000
-    assert ("SPIRAM_MODE_OCT=y" in settings) == (example == "xiao_camera")
-    # The component compiles what the firmware's own build compiles for this chip.
-    registered = re.findall(r"^  (src/\S+)$", (library / "CMakeLists.txt").read_text(), re.M)
-    assert registered and all((library / path).is_file() for path in registered)
-    pie = {p.name for p in (FIRMWARE / "lib" / "kernels" / "pie").iterdir() if p.suffix in ".c.S"}
-    assert {Path(path).name for path in registered if "/pie/" in path} == pie
-    assert main([str(model_folder), "--as", "cmake", "--core", "pie"]) == 2
-
-
-def test_the_camera_application_against_declarations(model_folder: Path, tmp_path: Path) -> None:
-    """Never run: neither the camera nor its component is here."""
-    library = export(model_folder, "esp-idf", tmp_path / "swin2mcu")
-    camera = library / "examples" / "xiao_camera" / "main"
-    assert "==" in (camera / "idf_component.yml").read_text()
-    includes = [f"-I{library / 'src'}", f"-I{TESTS / 'firmware' / 'vendor' / 'esp32_camera'}"]
-    target = tmp_path / "camera.o"
-    source = camera / "xiao_camera.c"
-    execute(["gcc", "-std=gnu11", *STRICT.split(), *includes, "-c", source, "-o", target])
 
 
 PROJECT_MAIN = """#include "counter.h"
