@@ -7,6 +7,8 @@
     top1_agreement      share of images with the same top class
     decided_agreement   the same among the images that the other stage decides clearly; one of them
                         may differ, however few there are
+    top1_lost           how much lower top-1 surely is than the other stage's: the share of images
+                        lost, less three standard errors (McNemar's, of the images that changed)
 
 The logits' scale is the root mean square of (logit - mean of the image's logits): the median over
 the images. It is used since longer training gives larger logits and larger rounding errors, and
@@ -37,7 +39,7 @@ Logits = npt.NDArray[Any]
 def compare_stages(
     stages: list[Stage],
     pixels: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64] | None,
+    labels: npt.NDArray[np.int64],
     output_scale: float,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -66,16 +68,20 @@ def record_of(
     stage: Stage,
     own: Logits,
     other: Logits | None,
-    labels: npt.NDArray[np.int64] | None,
+    labels: npt.NDArray[np.int64],
     output_scale: float,
 ) -> dict[str, Any]:
     """The record of one stage in parity.json. A stage without a reference has no limits."""
-    record: dict[str, Any] = {"name": stage.name, "against": stage.against, "images": len(own)}
-    if labels is not None:
-        record["top1"] = float((own.argmax(1) == labels).mean())
+    right = own.argmax(1) == labels
+    record = {
+        "name": stage.name,
+        "against": stage.against,
+        "images": len(own),
+        "top1": float(right.mean()),
+    }
     if other is None:
         return record
-    figures = measure(own, other)
+    figures = measure(own, other) | {"top1_lost": surely_lost(right, other.argmax(1) == labels)}
     if stage.unit == "lsb":
         # The whole number of steps, without the float error of the real values.
         figures["max_difference"] = round(figures["max_difference"] / output_scale, 3)
@@ -101,6 +107,12 @@ def measure(own: Logits, other: Logits) -> dict[str, Any]:
         "relative_max": float((difference.max(axis=1) / of_each).max()),
         "relative_rms": float(np.median(np.sqrt((difference**2).mean(axis=1)))) / scale,
     }
+
+
+def surely_lost(right: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> float:
+    """The module's top1_lost, of which images (N,) are answered right, now and before."""
+    lost, gained = int((before & ~right).sum()), int((right & ~before).sum())
+    return float((lost - gained - 3 * np.sqrt(lost + gained)) / len(right))
 
 
 def logits_scale(logits: Logits) -> float:

@@ -41,7 +41,7 @@ def read_parity(path: Path) -> dict[str, Any]:
 
 def _is_stage(value: Any) -> bool:
     """Whether `value` is a valid stage, with a figure for each of its limits."""
-    numbers = ("top1", "top1_agreement", "max_difference", "relative_rms")
+    numbers = ("top1", "top1_agreement", "top1_lost", "max_difference", "relative_rms")
     if not _has(value, ("name", "against", "unit"), ("images",), numbers):
         return False
     limits = value.get("limits", {})

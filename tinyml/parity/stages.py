@@ -30,9 +30,9 @@ SAME_BYTES: Limits = {"max_difference": 0}
 SAME_FUNCTION: Limits = {"relative_max": 1e-4}  # float32 rounds differently in another order
 # Rounding to int8 changes the function a little.
 ROUNDED: Limits = {"relative_rms": 0.5, "decided_agreement": 0.9}
-# QAT trains the network further: with few photos it moves far (0.4 was seen), and that is no error.
-# Logits that have nothing to do with the others are 1.4 of the scale away, constant ones 1.0.
-TRAINED: Limits = {"relative_rms": 0.9, "decided_agreement": 0.7}
+# QAT trains the network further. One that had hardly learned anything may become any other one, so
+# its logits have no bound: it may not answer worse.
+TRAINED: Limits = {"top1_lost": 0.1}
 # For another implementation, differences of one rounding step grow through the network, so its
 # logits have no bound. operators.py bounds it operator by operator.
 OTHER_KERNELS: Limits = {"decided_agreement": 0.9}
