@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import io
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,9 @@ PLUGIN_SUFFIXES = {
 # No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "HEIF")
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+JPEG_BLANK = (127, 128)  # the gray of blocks without data; CMYK is inverted
+# Data for some more blocks, also after each of the eight restart markers.
+JPEG_MORE = bytes([0xAA] * 4096) + b"".join(bytes([0xFF, 0xD0 + n] + [0xAA] * 64) for n in range(8))
 MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # one file of these may hold several pictures
 DEEP_MIN = 1 << 12  # 16-bit pixels that are all below this hold 12 bits, or a depth map
 
@@ -72,7 +76,7 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
             if image.format in MAY_MOVE and frames > 1:
                 raise UserError(f"cannot read image {shown}: it holds {frames} pictures, not one")
             image.load()
-            if image.format in ("JPEG", "MPO") and _never_ends(source):
+            if image.format in ("JPEG", "MPO") and _cut_short(source, image):
                 raise UserError(f"cannot read image {shown}: image file is truncated")
             return to_rgb(ImageOps.exif_transpose(image))
     except (
@@ -91,11 +95,11 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
         raise UserError(f"cannot read image {shown}: {why}") from error
 
 
-def _never_ends(source: Path | BinaryIO) -> bool:
-    """Whether a JPEG lacks the end marker after its pixels.
+def _cut_short(source: Path | BinaryIO, image: Image.Image) -> bool:
+    """Whether a decoded JPEG has fewer pixels in its file than it shows.
 
-    An interrupted copy may have its full length, with zeros at the end. Pillow then fills the
-    picture with gray and reports no error.
+    An interrupted copy may have its full length, with zeros at the end, or be closed with an end
+    marker by another program. libjpeg then fills the picture with gray and reports no error.
     """
     if isinstance(source, Path):
         data = source.read_bytes()
@@ -108,7 +112,16 @@ def _never_ends(source: Path | BinaryIO) -> bool:
         if data[position : position + 1] != b"\xff" or size < 2:
             return False  # stray bytes between segments, which Pillow skips
         position += 2 + size
-    return data.find(JPEG_END, position) < 0
+    end = data.find(JPEG_END, position)
+    if end < 0:
+        return True
+    corner = np.asarray(image.crop((image.width - 1, image.height - 1, *image.size)))
+    if not np.isin(corner, JPEG_BLANK).all():
+        return False
+    # A gray corner may be a gray photo. More data before the end changes only what lacks data.
+    longer = io.BytesIO(data[:end] + JPEG_MORE + JPEG_END)
+    with Image.open(longer, formats=("JPEG",)) as again:
+        return again.tobytes() != image.tobytes()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -98,9 +98,9 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
-@pytest.mark.parametrize("zeros", [False, True], ids=["shorter", "filled with zeros"])
+@pytest.mark.parametrize("rest", ["shorter", "filled with zeros", "closed"])
 def test_a_photo_that_is_cut_short_is_never_half_gray(
-    tmp_path: Path, progressive: bool, kept: float, zeros: bool
+    tmp_path: Path, progressive: bool, kept: float, rest: str
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
     path, preview = tmp_path / "leaf.jpg", io.BytesIO()
@@ -113,11 +113,32 @@ def test_a_photo_that_is_cut_short_is_never_half_gray(
     path.write_bytes(whole + b"a film of three seconds \xff\xda")
     assert open_upright(path).size == (300, 300)
     cut = whole[: int(len(whole) * kept)]
-    path.write_bytes(cut + bytes(len(whole) - len(cut)) * zeros)
+    if rest == "closed" and progressive:
+        return  # all of the picture, with less detail
+    more = {"closed": b"\xff\xd9", "filled with zeros": bytes(len(whole) - len(cut))}
+    path.write_bytes(cut + more.get(rest, b""))
     with pytest.raises(UserError, match=r"leaf\.jpg: image file is truncated"):
         open_upright(path)
     with path.open("rb") as stream, pytest.raises(UserError, match="truncated"):
         open_upright(stream, str(path))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("restarts", [0, 3])
+def test_a_gray_corner_is_a_photo_unless_its_data_is_missing(
+    tmp_path: Path, mode: str, restarts: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 200), np.uint8)
+    noise[60:] = 128
+    path = tmp_path / "leaf.jpg"
+    photo = Image.merge(mode, [Image.fromarray(noise)] * len(mode))
+    photo.save(path, restart_marker_blocks=restarts)
+    assert open_upright(path).size == (200, 120)
+    whole = path.read_bytes()
+    for kept in range(3, 9):
+        path.write_bytes(whole[: len(whole) * kept // 10] + b"\xff\xd9")
+        with pytest.raises(UserError, match="truncated"):
+            open_upright(path)
 
 
 def test_webp_named_jpg_is_a_photo_and_postscript_is_not(tmp_path: Path) -> None:
