@@ -16,6 +16,7 @@ from PIL import Image
 
 from swin2mcu.common.card import SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ZOO
 from swin2mcu.common.pixels import to_int8
 from swin2mcu.common.test_access import read_accesses
 from tinyml.parity.__main__ import OPERATOR_IMAGES, main
@@ -334,10 +335,21 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert broken(record) == [
         "exact against fake-quantized: max_difference 2 lsb, allowed is at most 1"
     ]
+    rungs[1]["top1_agreement"] = 0.89
+    path.write_text(json.dumps({"rungs": rungs, "split": "test"}))
+    assert "top1_agreement 0.89, allowed is at least 0.9" in broken(read_parity(path))[0]
     for text in ("[]", "{}", "{", '{"stages": 3}'):
         path.write_text(text)
         with pytest.raises(UserError, match=r"parity\.json"):
             read_parity(path)
+
+
+@pytest.mark.parametrize("name", ["small-96", "small-160", "large-224"])
+def test_every_stage_of_a_published_record_has_a_limit(name: str) -> None:
+    record = read_parity(ZOO / name / "parity.json")
+    assert len(record["stages"]) >= 3 and broken(record) == []
+    for stage in record["stages"]:
+        assert stage.get("limits") or not stage["against"]
 
 
 def test_a_model_that_is_not_the_cards_is_refused(converted_run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.json_file import read_json
 
 OPERATOR_LSB_MAX = 1
-AT_LEAST = ("decided_agreement",)  # limits from below; all others are from above
+AT_LEAST = ("decided_agreement", "top1_agreement")  # limits from below; all others are from above
+# Of stages that earlier versions left without a limit. They counted all images, not the decided.
+EARLIER_LIMITS = {"top1_agreement": 0.9}
 UNITS = {"relative_max": " of the logits' scale", "relative_rms": " of the logits' scale"}
 EARLIER_NAMES = {"quantised-weights": "quantized-weights", "fake-quantised": "fake-quantized"}
 
@@ -36,6 +38,9 @@ def read_parity(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} holds what no stage measures: run python -m tinyml.parity again")
     if key == "rungs":
         record["stages"] = [_translated(stage) for stage in record.pop("rungs")]
+    for stage in record["stages"]:
+        if "top1_agreement" in stage and not stage.get("limits"):
+            stage["limits"] = EARLIER_LIMITS
     return record
 
 
