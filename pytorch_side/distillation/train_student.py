@@ -91,7 +91,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
             else:
                 outputs = open_teacher_cache(place, expectation(config, images))
     torch.manual_seed(config.seed)  # after the teacher, whose construction uses random numbers too
-    student = student_from(config.student, len(folder.classes))
+    student = student_from(config.student, len(folder.classes), folder.classes)
     pairs = settings.attention_pairs if settings.beta > 0 else ()
     channels = outputs.channels if outputs and settings.alignment else {}
     hint = hint_of(config.hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -61,12 +61,13 @@ def make_student(
     pretrained: bool = False,
     dropout: float = 0.0,
     init_key: str = "student.init",
+    classes: Sequence[str] = (),
 ) -> nn.Module:
     """A timm MobileNetV3 with TensorFlow's padding: its conversion then needs no PAD operator.
 
     `init` is a .safetensors file to start from. If it is empty, `pretrained` downloads timm's
     weights; otherwise weights are random. `init_key` is the config's name for `init`, used in
-    errors.
+    errors. `classes` are as in load_weights.
     """
     if "mobilenetv3" not in name:
         raise UserError(f"student {name} is not a MobileNetV3: try tf_mobilenetv3_small_100")
@@ -83,15 +84,17 @@ def make_student(
     # with two classes even larger, which delays learning. This standard deviation is torchvision's.
     torch.nn.init.normal_(model.classifier.weight, std=0.01)
     if init:
-        load_weights(model, Path(init))
+        load_weights(model, Path(init), classes)
     return model
 
 
-def student_from(settings: Student, class_count: int) -> nn.Module:
-    """The student that a config describes."""
+def student_from(settings: Student, class_count: int, classes: Sequence[str] = ()) -> nn.Module:
+    """The student that a config describes; `classes` are as in load_weights."""
     init, pretrained = settings.init, settings.pretrained
     if not settings.selected_from:
-        return make_student(settings.name, class_count, init, pretrained, settings.dropout)
+        return make_student(
+            settings.name, class_count, init, pretrained, settings.dropout, classes=classes
+        )
     if not init and not pretrained:
         raise UserError(
             f"student.selected_from needs weights of {settings.selected_from}: name them as "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,21 @@ from swin2mcu.common.cli import UserError, atomic_path
 from swin2mcu.common.json_file import parse_json
 
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32)
+STUDENT = {"student", "size", "classes"}  # metadata of every student
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
 
-def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
+def load_weights(model: nn.Module, path: Path, classes: Sequence[str] = ()) -> dict[str, str]:
     """Fill `model` from a .safetensors file and return the file's metadata.
 
     If the file's classifier is missing or made for other classes, the model keeps its own random
-    one. Raises UserError, which names them, for other weights that do not fit.
+    one. With the names of the model's `classes` it takes the rows of those that the file has too.
+    Raises UserError, which names them, for other weights that do not fit.
     """
     weights, metadata = read_weights(path)
     own = model.state_dict()
+    if classes and set(metadata) >= STUDENT:
+        weights |= _rows_by_name(weights, own, student_of(metadata, path)[2], classes)
     for name in [n for n in weights if n.startswith(CLASSIFIERS)]:
         if name in own and weights[name].shape != own[name].shape:
             del weights[name]
@@ -55,6 +59,22 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
         {name: value.to(own[name].dtype) for name, value in weights.items()}, strict=False
     )
     return metadata
+
+
+def _rows_by_name(
+    weights: dict[str, Tensor], own: dict[str, Tensor], known: Sequence[str], classes: Sequence[str]
+) -> dict[str, Tensor]:
+    """The model's classifier with the rows of `weights` for classes of the same name."""
+    matched = {}
+    for name in [n for n in weights if n.startswith(CLASSIFIERS) and n in own]:
+        rows, (old, new) = own[name].clone(), (weights[name], own[name])
+        if (len(old), len(new)) != (len(known), len(classes)) or old.shape[1:] != new.shape[1:]:
+            return {}  # not what its metadata says: checked as any other weights
+        for row, one in enumerate(classes):
+            if one in known:
+                rows[row] = old[known.index(one)]
+        matched[name] = rows
+    return matched
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -109,7 +129,7 @@ def library_path(path: Path) -> Iterator[Path]:
 
 def student_of(metadata: dict[str, str], path: Path) -> tuple[str, int, tuple[str, ...]]:
     """timm's name, input size and classes from a file's metadata. Raises UserError."""
-    if missing := sorted({"student", "size", "classes"} - set(metadata)):
+    if missing := sorted(STUDENT - set(metadata)):
         raise UserError(
             f"{path} is not a student of this project: its metadata lacks {', '.join(missing)}"
         )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytorch_side.config import Config, with_values
+from pytorch_side.config import Config, Student, with_values
 from pytorch_side.nets.models import (
     load_student,
     make_student,
@@ -263,6 +263,24 @@ def test_a_classifier_for_other_classes_is_left_fresh(tmp_path: Path) -> None:
     assert other.classifier.out_features == 3
     same = make_student(MINIMAL, 7, init=path)
     assert torch.equal(same.classifier.weight, source.classifier.weight)
+
+
+@pytest.mark.parametrize("classes", ["cba", "bd", "xbyc", "xyz"])
+def test_classes_of_the_same_name_keep_their_weights(tmp_path: Path, classes: str) -> None:
+    path = tmp_path / "three.safetensors"
+    source, settings = make_student(MINIMAL, 3), Student(name=MINIMAL, init=str(path))
+    nn.init.normal_(source.classifier.bias)
+    save_weights(source, path, {"student": MINIMAL, "size": 32, "classes": list("abc")})
+    made = student_from(settings, len(classes), classes).classifier
+    for row, name in enumerate(classes):
+        if name in "abc":
+            assert torch.equal(made.weight[row], source.classifier.weight["abc".index(name)])
+            assert made.bias[row] == source.classifier.bias["abc".index(name)]
+        else:
+            assert made.weight[row].std() < 0.02, "random, as of a new student"
+    save_weights(source, path, {"student": MINIMAL, "size": 32, "classes": list("abcd")})
+    made = student_from(settings, 3, "abc").classifier
+    assert torch.equal(made.weight, source.classifier.weight), "by shape, as a file without names"
 
 
 def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
