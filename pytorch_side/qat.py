@@ -21,7 +21,7 @@ from pathlib import Path
 from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config
 from pytorch_side.int8.qat_settings import QatSettings
-from swin2mcu.common.accuracy import cautions, qat_caution, say_accuracy
+from swin2mcu.common.accuracy import cautions, largest_share, qat_caution, say_accuracy
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.lock import lock_folder
 from swin2mcu.common.paths import data_folder
@@ -74,10 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stage in ("float", "ptq", "qat"):
             if stage in card.accuracy:
                 one = card.accuracy[stage]
-                print(f"{stage}: {say_accuracy(one['top1'], one['images'])} on val")
+                said = say_accuracy(one["top1"], one["images"], largest_share(confusion))
+                print(f"{stage}: {said}, val")
         last = card.accuracy["qat" if settings.epochs else "ptq"]
-        said = cautions(last["top1"], last["images"], confusion, card.classes, "val")
-        for caution in (*said, *qat_caution(card.accuracy)):
+        warned = cautions(last["top1"], last["images"], confusion, card.classes, "val")
+        for caution in (*warned, *qat_caution(card.accuracy)):
             print(f"warning: {caution}")
 
     return run_command(command)

@@ -33,6 +33,7 @@ from pytorch_side.config import (
 )
 from pytorch_side.log import read_log
 from pytorch_side.nets.packaged import PREFIX
+from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.paths import data_folder
@@ -173,7 +174,9 @@ def compare(
         if not ours or any(ours.get(k, theirs[k]) != theirs[k] for k in ("split", "images")):
             continue
         gap = 100 * (ours["top1"] - theirs["top1"])
-        text = f"{stage} on {theirs['split']}: {ours['top1']:.2%}, published {theirs['top1']:.2%}"
+        images = theirs["images"]
+        shown = [show_accuracy(one["top1"], images) for one in (ours, theirs)]
+        text = f"{stage} on {images:,} {theirs['split']} images: {shown[0]}, published {shown[1]}"
         lines[f"{text}, {gap:+.2f} points"] = gap >= -POINTS_MAX
     if not lines:
         raise UserError("this run and the published card have no measurement in common")

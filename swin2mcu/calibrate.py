@@ -124,6 +124,7 @@ def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration)
         "images": len(labels),
         "refused": round(float(1 - sure.mean()), 5),
         "top1": float(right.mean()),
+        "largest_class": round(float(np.bincount(labels).max() / len(labels)), 5),
         "top1_answered": round(float(right[sure].mean()), 5) if sure.any() else None,
     }
 
@@ -209,7 +210,8 @@ def text_of(report: dict[str, Any], model: Model) -> str:
             )
             lines.append(
                 f"  {split}: {one['refused']:.1%} of {one['images']} not sure; top-1 of the "
-                f"answered {answered}, of all {show_accuracy(one['top1'], one['images'])}"
+                f"answered {answered}, of all {show_accuracy(one['top1'], one['images'])} (the "
+                f"largest class is {one['largest_class']:.1%} of them)"
             )
     for name, one in report["unknown"].items():
         lines.append(

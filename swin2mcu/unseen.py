@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from swin2mcu.common.accuracy import cautions, say_accuracy, show_accuracy
+from swin2mcu.common.accuracy import cautions, largest_share, say_accuracy, show_accuracy
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status, write_atomic
 from swin2mcu.common.dataset import import_folder
@@ -71,7 +71,8 @@ def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
         )
     plain_console().print(table)
     confusion = report["confusion"]
-    print(f"all groups, each unseen: {say_accuracy(report['top1'], report['images'])}")
+    said = say_accuracy(report["top1"], report["images"], largest_share(confusion))
+    print(f"all groups, each unseen: {said}")
     for line in cautions(report["top1"], report["images"], confusion, classes, "unseen"):
         print(f"  {line}")
     print("± is one standard error within a group. The groups themselves may differ by more.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from host_tools.report.entries import Entry, Row, rows_of, show_cost, show_memory, three_digits
 from host_tools.report.scores import score_of_student, show_error, show_images
+from swin2mcu.common.accuracy import largest_share
 
 TITLES = (
     "model",
@@ -36,7 +37,11 @@ def _input(entry: Entry) -> str:
 
 def _score(entry: Entry) -> str:
     row = score_of_student(entry)
-    return f"{show_error(row)}, {show_images(entry, row)}" if row else ""
+    if row is None:
+        return ""
+    confusion = row.target["accuracy"].get("confusion")
+    largest = f"; the largest class is {largest_share(confusion):.1%}" if confusion else ""
+    return f"{show_error(row)}, {show_images(entry, row)}{largest}"
 
 
 def _costs(entry: Entry) -> tuple[str, str, str, str]:

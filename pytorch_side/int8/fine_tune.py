@@ -24,7 +24,7 @@ from pytorch_side.int8.qat_settings import QatSettings, qat_config
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, answers_of, top1, train_loop
-from swin2mcu.common.accuracy import Confusion, confusion_of
+from swin2mcu.common.accuracy import Confusion, confusion_of, show_accuracy
 from swin2mcu.common.card import Card, load_card, save_card
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
@@ -65,7 +65,8 @@ def quantize(
         "float": top1(student, pixels, labels),
         "ptq": float((answered == labels).mean()),
     }
-    logging.info("val: float %.2f %%, PTQ %.2f %%", *(100 * v for v in accuracy.values()))
+    shown = (show_accuracy(value, len(labels)) for value in accuracy.values())
+    logging.info("val: float %s, PTQ %s of %d images", *shown, len(labels))
     smoothing = config.optimizer.label_smoothing
     weights = class_weights_of(folder, config.data.class_weights)
 

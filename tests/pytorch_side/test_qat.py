@@ -66,7 +66,7 @@ def test_ptq_then_qat(
     card = load_card(run / "card.json")
     assert set(card.accuracy) == {"float", "ptq", "qat"}
     assert len((run / "qat" / "log.csv").read_text().splitlines()) == 4
-    assert "on val" in capsys.readouterr().out
+    assert "of them), val" in capsys.readouterr().out
     # The card's figure is the exact integers' own.
     from pytorch_side.train import top1
     from swin2mcu.common.dataset import import_folder, load_split_pixels
