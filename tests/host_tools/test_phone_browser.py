@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -97,6 +98,8 @@ def test_over_http_one_thread_and_photos_from_a_file(
         page.wait("return document.querySelectorAll('#answer li').length === 3")
         first = page.run("return document.querySelector('#answer li').textContent")
         assert page.text("#verdict") == "not sure" and violations(page) == []
+        assert re.fullmatch(r"[\d.]+ ms for the network on this phone", page.text("#took"))
+        assert page.text("#uncalibrated") == ""
         capsys.readouterr()
         assert predict([str(run), str(photo)]) == 0
         said = capsys.readouterr().out
@@ -143,6 +146,7 @@ def test_over_https_threads_and_the_live_camera(tmp_path: Path, images: Path) ->
         page.click("#camera")
         page.wait("return document.querySelectorAll('#answer li').length === 3")
         assert violations(page) == [] and page.text("#trouble") == ""
+        assert page.text("#uncalibrated").startswith("Not calibrated: ")
     targets = json.loads((run / "results.json").read_text())["targets"]
     assert cores == 1 or f"phone-browser-int8-{cores}t" in targets
     assert targets["phone-browser-int8"]["threads"] == 1

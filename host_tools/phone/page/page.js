@@ -6,6 +6,8 @@ import { cropBox, resize } from "./resize.js";
 const ROUNDS = 10;
 const CLOCK_STEPS = 50; // steps of the clock in a sample, so that its resolution does not matter
 const WARM_UP_MS = 1500;
+const UNCALIBRATED =
+  "Not calibrated: the percentages are too high or too low, and it is never “not sure”.";
 const PIXELS_MAX = 16e6; // larger photos exceed some phones' canvases
 
 const $ = (id) => document.getElementById(id);
@@ -165,6 +167,7 @@ function photoModel() {
 }
 
 function offerPhotos() {
+  show("uncalibrated", setup.calibration ? "" : UNCALIBRATED);
   $("photo").hidden = false;
   $("camera").hidden = !(self.isSecureContext && navigator.mediaDevices?.getUserMedia);
 }
@@ -184,9 +187,12 @@ async function classify(source, width, height) {
   const pixels = resize(decoded, columns, rows, setup.size);
   const model = await photoModel();
   model.prepare(pixels);
+  const started = performance.now();
   const logits = await model.run();
+  const milliseconds = performance.now() - started;
   showSeen(pixels);
   showAnswer(logits);
+  show("took", `${milliseconds.toFixed(1)} ms for the network on this phone`);
 }
 
 function showSeen(pixels) {
