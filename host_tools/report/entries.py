@@ -13,6 +13,7 @@ from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import Card, load_card
 from swin2mcu.common.cli import UserError
+from tinyml.format.facts import open_card
 from tinyml.parity.record import read_parity
 
 PLACES = {"pc": "PC", "phone": "phone", "board": "board", "estimate": "estimate"}
@@ -118,7 +119,7 @@ def _load_entry(file: Path) -> Entry:
     check_targets(file, results.targets)
     if not is_text(results.name):
         raise UserError(f"{file}: its name is no text that can be shown: measure again")
-    card = load_card(folder / "card.json") if (folder / "card.json").is_file() else None
+    card = _card_of(folder)
     if card is not None and card.sha256 not in (None, results.model_sha256):
         raise UserError(
             f"{file} holds results of another model than the card beside it: measure again"
@@ -126,6 +127,14 @@ def _load_entry(file: Path) -> Entry:
     record = folder / "parity.json"
     parity = read_parity(record) if record.is_file() else None
     return Entry(folder, with_counts(results), card, parity)
+
+
+def _card_of(folder: Path) -> Card | None:
+    """The folder's card, checked against the model beside it."""
+    path, model = folder / "card.json", folder / "model_int8.tflite"
+    if not path.is_file():
+        return None
+    return open_card(path, model) if model.is_file() else load_card(path)
 
 
 def rows_of(entry: Entry) -> list[Row]:

@@ -83,6 +83,9 @@ def main(command: Sequence[str]) -> int:
 
     def end_when_closed() -> None:
         os.read(0, 1)
+        if not hasattr(os, "killpg"):  # Windows has no groups of processes
+            program.kill()
+            return
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.killpg(program.pid, signal.SIGKILL)
 

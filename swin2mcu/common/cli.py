@@ -121,6 +121,8 @@ def _one_line(text: str) -> str:
 
 def _reader_gone() -> bool:
     """Whether the reader of stdout or stderr is gone; the broken pipe may also be another one."""
+    if not hasattr(select, "poll"):  # Windows: no other pipes are written there
+        return True
     poll = select.poll()
     for stream in (1, 2):
         poll.register(stream, 0)  # POLLHUP and POLLERR are always reported

@@ -9,6 +9,7 @@ from typing import IO, Any
 import pytest
 from rich.table import Table
 
+from swin2mcu.common import cli
 from swin2mcu.common.cli import (
     Parser,
     UserError,
@@ -188,3 +189,14 @@ def test_outputs_have_the_usual_rights_even_where_a_library_renames_its_own_file
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_system_without_poll_ends_quietly_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has none; a broken pipe there was a traceback."""
+    monkeypatch.delattr(cli.select, "poll")
+
+    def command() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "_drop_output", lambda: None)
+    assert run_command(command) == cli.READER_GONE

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from report_zoo import rows
 
 from host_tools.report.entries import load_entries, remarks, show_cost
+from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ZOO
 
 
 def test_instructions_are_never_milliseconds(zoo: Path) -> None:
@@ -44,3 +48,14 @@ def test_what_could_be_misread_is_said(zoo: Path) -> None:
     said = " ".join(remarks(load_entries([zoo])[0][0]))
     assert "1/200 of Swin-L's time and 1/3,091 of its multiply-accumulates" in said
     assert "pc-litert-int8: int8 is 3.0 times slower than float32" in said
+
+
+def test_a_card_that_its_model_contradicts_leaves_the_entry_out(tmp_path: Path) -> None:
+    folder = tmp_path / "small-96"
+    shutil.copytree(ZOO / "small-96", folder)
+    load_entries([folder / "results.json"])
+    card = json.loads((folder / "card.json").read_text())
+    card["classes"] = card["classes"][:-1]
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"names 9 classes, and .* has 10 outputs"):
+        load_entries([folder / "results.json"])
