@@ -16,20 +16,42 @@ CAMERA_COMPONENT = """dependencies:
   espressif/esp32-camera: "==2.0.15"
 """
 
-EXAMPLE_C = """// Runs the self-test and prints its result.
+FILL = """// Your picture goes here: the byte of a pixel's channel, already at the size of the input.
+// For a camera's frame of another size or format see vision/vision.h.
+static uint8_t pixel_of(uint16_t y, uint16_t x, uint16_t channel) {
+  return (uint8_t)(channel == 1 ? 96 + (x + y) % 64 : 48);
+}
+
+static void fill(int8_t* input) {
+  for (uint16_t y = 0; y < swin2mcu_facts.height; ++y) {
+    for (uint16_t x = 0; x < swin2mcu_facts.width; ++x) {
+      for (uint16_t c = 0; c < swin2mcu_facts.channels; ++c) {
+        *input++ = (int8_t)(pixel_of(y, x, c) - 128);
+      }
+    }
+  }
+}
+"""
+
+EXAMPLE_C = f"""// Runs the self-test, then classifies one picture.
 #include <stdio.h>
 
 #include "swin2mcu.h"
 
-int main(void) {
-  if (!swin2mcu_self_test()) {
+{FILL}
+int main(void) {{
+  if (!swin2mcu_self_test()) {{
     printf("self-test FAILED: this build does not compute what was trained\\n");
     return 1;
-  }
+  }}
   printf("self-test passed: %s, %u classes, %lu bytes of RAM\\n", swin2mcu_facts.name,
          (unsigned)swin2mcu_facts.class_count, (unsigned long)swin2mcu_facts.arena_bytes);
+  fill(swin2mcu_input());
+  const Swin2mcuAnswer answer = swin2mcu_classify();
+  printf("%s%s %d%%\\n", answer.sure ? "" : "not sure: ", answer.label,
+         (int)(100 * answer.probability + 0.5f));
   return 0;
-}
+}}
 """
 
 EXAMPLE_ESP = (
@@ -61,19 +83,22 @@ CONFIG_SPIRAM_SPEED_80M=y
 # ESP-IDF's own table has 1 MB for the application, which is less than most networks' weights.
 PARTITIONS = ROOT / "firmware/src/boards/esp32s3/partitions.csv"
 
-EXAMPLE_INO = """// Runs the self-test at start and prints its result.
+EXAMPLE_INO = f"""// Runs the self-test at start, then classifies one picture every second.
 #include <swin2mcu.h>
 
-void setup() {
+{FILL}
+void setup() {{
   Serial.begin(115200);
   Serial.println(swin2mcu_self_test() ? "self-test passed" : "self-test FAILED");
-}
+}}
 
-void loop() {
-  // Fill swin2mcu_input() with pixel - 128 (or a camera's frame, see vision/vision.h), then:
-  //   const Swin2mcuAnswer answer = swin2mcu_classify();
-  //   Serial.println(answer.sure ? answer.label : "not sure");
-}
+void loop() {{
+  fill(swin2mcu_input());
+  const Swin2mcuAnswer answer = swin2mcu_classify();
+  if (!answer.sure) Serial.print("not sure: ");
+  Serial.println(answer.label);
+  delay(1000);
+}}
 """
 
 

@@ -20,9 +20,10 @@ from exported import build_with_cmake, execute, export
 
 from host_tools.boards.build import CORE_DIR, wrap_scons
 from host_tools.mcu.bare_metal import CORES, COUNTER, build, run
-from swin2mcu.common.answer import answer_of
+from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.common.paths import ROOT
+from swin2mcu.common.pixels import to_int8
 from swin2mcu.export_library.__main__ import FORMS, main
 from tinyml.format.facts import card_of, contract_of
 from tinyml.format.writer import GraphWriter
@@ -37,7 +38,21 @@ def test_cmake_under_sanitizers(model_folder: Path, tmp_path: Path) -> None:
     library = export(model_folder, "cmake", tmp_path / "lib")
     build_with_cmake(library, tmp_path / "build")
     execute(["ctest", "--test-dir", tmp_path / "build"])
-    assert "self-test passed: tiny, 10 classes" in execute([tmp_path / "build" / "classify"])
+    passed, answer = execute([tmp_path / "build" / "classify"]).splitlines()
+    assert passed.startswith("self-test passed: tiny, 10 classes")
+    expected = example_answer(model_folder)
+    words = "" if expected.sure else "not sure: "
+    label, probability = expected.ranked[0]
+    assert answer == f"{words}{label} {100 * probability:.0f}%"
+
+
+def example_answer(folder: Path) -> Answer:
+    """The PC's answer to the picture that the examples make up."""
+    card = load_card(folder / "card.json")
+    y, x, channel = np.indices(card.input_shape)
+    pixels = np.where(channel == 1, 96 + (x + y) % 64, 48).astype(np.uint8)
+    logits = Micro((folder / "model_int8.tflite").read_bytes()).run(to_int8(pixels))
+    return answer_of(logits.ravel(), card)
 
 
 def test_the_self_test_can_fail(model_folder: Path, tmp_path: Path) -> None:
@@ -195,12 +210,17 @@ def test_an_arduino_library_on_a_stand_in(model_folder: Path, tmp_path: Path) ->
     emulator = subprocess.Popen([*map(str, command), "-serial", f"file:{said}"])
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (said.exists() and b"\n" in said.read_bytes()):
+        while time.monotonic() < deadline and not (
+            said.exists() and b"\n" in said.read_bytes()[18:]
+        ):
             time.sleep(0.2)
     finally:
         emulator.kill()
         emulator.wait()
-    assert said.read_text().strip() == "self-test passed"
+    expected = example_answer(model_folder)
+    words = "" if expected.sure else "not sure: "
+    lines = said.read_text().splitlines()
+    assert lines[:2] == ["self-test passed", f"{words}{expected.ranked[0][0]}"]
 
 
 PROJECT_MAIN = """#include "counter.h"

@@ -10,6 +10,7 @@ class Print {
   virtual size_t write(uint8_t byte) = 0;
   virtual size_t write(const uint8_t* data, size_t size) = 0;
   virtual void flush() {}
+  size_t print(const char* text);
   size_t println(const char* text);
 };
 
@@ -30,6 +31,7 @@ class HardwareSerial : public Stream {
 
 extern HardwareSerial Serial;
 extern "C" uint32_t micros();
+void delay(unsigned long milliseconds);
 extern "C" uint32_t SystemCoreClock;        // STM32 (CMSIS)
 extern "C" volatile uint32_t F_CPU_ACTUAL;  // Teensy 4
 
