@@ -16,7 +16,7 @@ CAMERA_COMPONENT = """dependencies:
   espressif/esp32-camera: "==2.0.15"
 """
 
-FILL = """// Your picture goes here: the byte of a pixel's channel, already at the size of the input.
+FILL = """// Your picture goes here: the byte of a channel of a pixel, at the size of the input.
 // For a camera's frame of another size or format see vision/vision.h.
 static uint8_t pixel_of(uint16_t y, uint16_t x, uint16_t channel) {
   return (uint8_t)(channel == 1 ? 96 + (x + y) % 64 : 48);
