@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pytorch_side.int8.fixed_point import kernels_differ
 from pytorch_side.int8.legalize import INPUT, LegalNet, NetStep, compute, walk
 from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_scales
 
 # TFLite Micro refuses a HARD_SWISH unless its output scale is above 1/128 of its input scale. So
 # this is the smallest output range, in input scales; a thousandth is added for float32 rounding.
 SWISH_SPAN = 255 / 128 * 1.001
+# The share by which a range grows where kernels differ: one to two steps of the 16-bit factor.
+SWISH_NUDGE = 2.0**-14
 INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
 
 
@@ -81,13 +84,16 @@ class QuantNet(nn.Module):
         return np.float32(scale), np.int32(zero_point)
 
     def _range(self, name: str) -> tuple[float, float]:
-        """A tensor's range; a hard-swish's is widened until TFLite Micro takes it."""
+        """A tensor's range; a hard-swish's is widened until all kernels take it and agree."""
         i = self.index[name]
         low, high = float(self.low[i].item()), float(self.high[i].item())
         source = self.swished.get(name)
         if source is not None:
             low, high = min(low, 0.0), max(high, 0.0)
-            high = max(high, low + SWISH_SPAN * float(self.parameters_of(source)[0]))
+            source_scale = self.parameters_of(source)[0]
+            high = max(high, low + SWISH_SPAN * float(source_scale))
+            while kernels_differ(source_scale, _scale_of(low, high)):
+                high += SWISH_NUDGE * (high - low)
         return low, high
 
     def weight_scales_of(self, step: NetStep) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -154,6 +160,11 @@ class QuantNet(nn.Module):
             walk(self.legal.steps, images, step_output)
         for name, source in identities.items():
             self.share_range(name, source)
+
+
+def _scale_of(low: float, high: float) -> np.float32:
+    scale, _ = activation_parameters(np.float32(low), np.float32(high))
+    return np.float32(scale)
 
 
 def _is_identity(step: NetStep, y: Tensor, inputs: list[Tensor]) -> bool:

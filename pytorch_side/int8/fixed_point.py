@@ -63,10 +63,13 @@ def activation_limits(activation: str, scale: np.float32, zero_point: int) -> tu
 def hard_swish_table(
     input_scale: np.float32, input_zero_point: int, output_scale: np.float32, output_zero_point: int
 ) -> npt.NDArray[np.int8]:
-    """HARD_SWISH of every int8 input, -128 first: 16-bit fixed point, as in TFLite's kernel."""
-    fine = np.float32(1 / 128) * np.float32(input_scale)
-    output_factor, output_shift = _int16_factor(fine / np.float32(output_scale))
-    gate_factor, gate_shift = _int16_factor(fine / np.float32(3 / 32768))
+    """HARD_SWISH of every int8 input, -128 first: 16-bit fixed point, as in TFLite Micro's kernel.
+
+    It divides the scales in float64. TFLite's own kernel divides them in float32; see
+    kernels_differ.
+    """
+    output_factor, output_shift = _int16_factor(_hard_swish_ratio(input_scale, output_scale))
+    gate_factor, gate_shift = _int16_factor(float(input_scale) / 128 / (3 / 32768))
     x = (np.arange(-128, 128, dtype=np.int64) - input_zero_point) << 7
     unshifted = high_multiply(x, output_factor, 15)
     # The gate: x in units where 3.0 is 2^15, saturated, brought from [-1, 1] to [0, 1].
@@ -80,9 +83,24 @@ def hard_swish_table(
     return y.clip(-128, 127).astype(np.int8)
 
 
-def _int16_factor(real: np.float32) -> tuple[int, int]:
+def kernels_differ(input_scale: np.float32, output_scale: np.float32) -> bool:
+    """Whether a HARD_SWISH's factor is not the same where scales are divided in float32.
+
+    Of about 1,300 pairs of scales one is so near the middle between two 16-bit factors. The outputs
+    of TFLite's and TFLite Micro's kernels may then differ by a step.
+    """
+    single = np.float32(input_scale) / np.float32(128) / np.float32(output_scale)
+    ratio = _hard_swish_ratio(input_scale, output_scale)
+    return _int16_factor(float(single)) != _int16_factor(ratio)
+
+
+def _hard_swish_ratio(input_scale: np.float32, output_scale: np.float32) -> float:
+    return float(input_scale) / 128 / float(output_scale)
+
+
+def _int16_factor(real: float) -> tuple[int, int]:
     """A factor with a 16-bit multiplier."""
-    multiplier, shift = (int(v) for v in quantize_multiplier(float(real)))
+    multiplier, shift = (int(v) for v in quantize_multiplier(real))
     if multiplier >= 2**31 - 1 - 2**15:
         return INT16_MAX, shift
     return (multiplier + 2**15) >> 16, shift

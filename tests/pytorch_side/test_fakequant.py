@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pytorch_side.int8.fakequant import QuantNet, ranges_record
+from pytorch_side.int8.fixed_point import kernels_differ
 from pytorch_side.int8.legalize import INPUT, LegalNet, legalize
 from pytorch_side.int8.qparams import (
     activation_parameters,
@@ -180,6 +181,21 @@ def test_a_hard_swish_runs_whatever_its_ranges(net: QuantNet) -> None:
         scale, zero_point = activation_parameters(*map(np.float32, raw))
         refused += hard_swish_table(*into[0], float(scale), int(zero_point)) is None
     assert refused > 20, "without the clamp some are refused"
+
+
+def test_a_hard_swish_has_scales_for_which_all_kernels_agree(net: QuantNet) -> None:
+    draw, differed = np.random.default_rng(0), 0
+    name, source = next(iter(net.swished.items()))
+    net.low[net.index[source]], net.low[net.index[name]] = -4.0, -0.375
+    for _ in range(10_000):
+        high = draw.uniform(1, 12)
+        net.high[net.index[source]], net.high[net.index[name]] = high, high * draw.uniform(0.5, 1)
+        raw, _ = activation_parameters(np.float32(-0.375), net.high[net.index[name]].numpy())
+        source_scale, scale = net.parameters_of(source)[0], net.parameters_of(name)[0]
+        assert not kernels_differ(source_scale, scale)
+        differed += kernels_differ(source_scale, raw)
+        assert raw <= scale < 1.001 * raw
+    assert differed > 2, "without the mend some differ"
 
 
 def hard_swish_runs(source: tuple[float, int], result: tuple[float, int]) -> bool:
