@@ -138,6 +138,22 @@ def test_a_value_given_to_make_is_one_word_of_a_command(target: str, names: list
         assert holding and all(value in word for word in holding), name
 
 
+def test_the_quick_board_leaves_swin_l_out() -> None:
+    benches = []
+    for quick in ([], ["QUICK=1"]):
+        done = subprocess.run(
+            ["make", "--dry-run", "board", "RUN=mine", *quick],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        (line,) = (one for one in done.stdout.splitlines() if "bench_pc.py" in one)
+        benches.append(shlex.split(line))
+    whole, short = benches
+    assert "--only" not in whole
+    chosen = short[short.index("--only") + 1 :]
+    assert chosen and not any(part in "pc-torch-swin-large-float32" for part in chosen)
+    assert all(any(part in name for part in chosen) for name in ("pc-litert-int8", "pc-tflm-int8"))
+
+
 def test_the_demos_spread_is_what_several_demos_gave() -> None:
     demos = json.loads((ROOT / "docs/data/demo.json").read_text(encoding="utf-8"))
     shown = README.partition("<!-- demo-spread -->\n")[2].partition("\n<!-- end -->")[0]
