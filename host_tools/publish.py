@@ -31,7 +31,7 @@ from swin2mcu.common.test_access import FILE, read_accesses
 from tinyml.parity.record import broken, read_parity
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-PARITY_NAME = "parity.json"
+PARITY_NAME, STUDENT_NAME = "parity.json", "student.safetensors"
 LOCK = ROOT / "build" / "publishing"  # outside the zoo, which holds entries alone
 WAIT_S = 60.0  # publishing takes a second
 
@@ -88,6 +88,7 @@ def _publish(model: Model, name: str) -> None:
         _write_json(new / RESULTS_NAME, asdict(published))
         _write_json(new / PARITY_NAME, parity)
         (new / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
+        _publish_student(model.folder / STUDENT_NAME, new / STUDENT_NAME)
         (Path(work) / "old").mkdir()
         try:
             if entry.exists():
@@ -95,6 +96,14 @@ def _publish(model: Model, name: str) -> None:
             new.rename(entry)
         finally:
             restore(Path(work))
+
+
+def _publish_student(student: Path, published: Path) -> None:
+    """The float student, from which people can train on, in half precision; if the run has one."""
+    if student.is_file():
+        from pytorch_side.nets.weights import copy_in_half
+
+        copy_in_half(student, published)
 
 
 def _parity(model: Model) -> dict[str, Any]:

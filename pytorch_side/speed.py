@@ -15,7 +15,7 @@ from typing import Any
 
 from pytorch_side.command import images_of
 from pytorch_side.config import load_config
-from pytorch_side.data.cache import decode_images
+from pytorch_side.data.backgrounds import training_images
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             **machine(make_accelerator()),
         }
         if arguments.cached:
-            images = decode_images(images_of(config, data_folder(arguments.data)))
+            images = training_images(images_of(config, data_folder(arguments.data)), config)
             cache = Path(config.distillation.cache)
             outputs = open_teacher_cache(cache, expectation(config, images))
             ratio = teacher_cache_cost(config, images, outputs, arguments.steps)

@@ -104,6 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--balanced", action="store_true", help="give each class the same weight in the loss"
     )
+    parser.add_argument(
+        "--backgrounds",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="show this share of the leaves on backgrounds of other classes' photos, 0 to 1",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
     arguments = parser.parse_args(argv)
@@ -111,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         if arguments.epochs is not None and arguments.epochs < 1:
             raise UserError("--epochs must be at least 1")
+        if not 0 <= arguments.backgrounds <= 1:
+            raise UserError("--backgrounds must be between 0 and 1")
         if arguments.unlabeled and not arguments.teacher:
             raise UserError("photos without a label need a teacher: name one with --teacher")
         data = data_folder(arguments.data)
@@ -140,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 options += ["--set", f"data.{key}={value}"]
         if arguments.balanced:
             options += ["--set", "data.class_weights=balanced"]
+        if arguments.backgrounds:
+            options += ["--set", f"augment.backgrounds={arguments.backgrounds}"]
         if arguments.unlabeled:
             options += ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
         steps = steps_of(plan, data, arguments.out, options, calibrated=val >= IMAGES_MIN)

@@ -47,6 +47,7 @@ class Augment(Record):
     color: Share = 0.3  # ± share of brightness, contrast and saturation: imitates other cameras
     any_angle: Share = 0.5  # share rotated by any angle; the others turn by multiples of 90°
     mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0  # largest share of another image
+    backgrounds: Share = 0.0  # share of leaves put on the background of another class's photo
 
 
 class Student(Record):

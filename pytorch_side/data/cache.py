@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,17 @@ class DecodedImages:
     corrupt: tuple[str, ...]
     data: npt.NDArray[np.uint8]  # memory-mapped
     offsets: dict[str, tuple[int, int, int]]  # file → byte offset, height, width
+    layers: npt.NDArray[np.uint8] | None = None  # backgrounds.py: background and leaf of each
+    rows: dict[str, int] = field(default_factory=dict)  # file → its position in `layers`
 
     def __getitem__(self, position: int) -> npt.NDArray[np.uint8]:
         start, height, width = self.offsets[self.folder.files[position]]
         return self.data[start : start + height * width * 3].reshape(height, width, 3)
+
+    def layer(self, position: int) -> npt.NDArray[np.uint8]:
+        """(side, side, 4): an image's background, and the mask of its leaf. Needs `layers`."""
+        assert self.layers is not None
+        return self.layers[self.rows[self.folder.files[position]]]
 
 
 def cache_folder() -> Path:

@@ -25,6 +25,12 @@ Mask = npt.NDArray[np.float32]  # (h, w), 1 where the leaf is
 
 def leaf_mask(photo: Photo) -> Mask | None:
     """The leaf's mask, or None if the leaf cannot be separated from its background."""
+    small = small_mask(photo)
+    return None if small is None else enlarged(small, photo)
+
+
+def small_mask(photo: Photo) -> Mask | None:
+    """The leaf's mask, (SIDE, SIDE), or None if the leaf cannot be separated."""
     small = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     frame = np.ones((SIDE, SIDE), dtype=bool)
@@ -47,7 +53,13 @@ def leaf_mask(photo: Photo) -> Mask | None:
     if not _plausible(leaf):
         return None
     soft = cv2.GaussianBlur(leaf.astype(np.float32), (0, 0), FEATHER)
-    mask = cv2.resize(soft, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft, dtype=np.float32)
+
+
+def enlarged(small: Mask, photo: Photo) -> Mask:
+    """A mask of small_mask at the photo's size."""
+    size = (photo.shape[1], photo.shape[0])
+    mask = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(mask, dtype=np.float32)
 
 
@@ -69,12 +81,17 @@ def _largest(leaf: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 def background_of(photo: Photo, mask: Mask) -> Photo:
     """The photo without its leaf, which is inpainted from the pixels around it."""
+    size = (photo.shape[1], photo.shape[0])
+    small = small_background(photo, mask)
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def small_background(photo: Photo, mask: Mask) -> Photo:
+    """background_of, (SIDE, SIDE, 3)."""
     small = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     hole = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0.02
     hole = cv2.dilate(hole.astype(np.uint8), np.ones((GROWN, GROWN), dtype=np.uint8))
-    filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
-    size = (photo.shape[1], photo.shape[0])
-    return np.asarray(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    return np.asarray(cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA), dtype=np.uint8)
 
 
 def on_background(photo: Photo, mask: Mask, background: Photo) -> Photo:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from pytorch_side.config import Augment
 from pytorch_side.data.augment import Pixels, augment_image
+from pytorch_side.data.backgrounds import photo_of
 from pytorch_side.data.cache import DecodedImages
 
 
@@ -41,10 +42,13 @@ def training_image(
 ) -> TrainingImage:
     """Augment the image at `position` with `seed`, and mix in one of the images at `train`.
 
+    Its leaf may be put on another background before: see backgrounds.py.
+
     The share of the other image is uniform from 0 to `settings.mixup`; 0.5 is mixup with
     beta(1, 1).
     """
-    (augmentation,) = augment_image(images[position], seed, settings, (size,))
+    photo = photo_of(images, train, position, seed, settings)
+    (augmentation,) = augment_image(photo, seed, settings, (size,))
     if settings.mixup == 0:
         return TrainingImage(augmentation, position, position, 0.0)
     draw = np.random.Generator(np.random.PCG64([seed, 1]))  # independent of augment_image's numbers

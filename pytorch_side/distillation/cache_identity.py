@@ -50,6 +50,8 @@ def expectation(config: Config, images: DecodedImages) -> dict[str, Any]:
             "colour": config.augment.color,
             "any_angle": config.augment.any_angle,
             "mix": config.augment.mixup,
+            # Older caches lack it.
+            **({"backgrounds": share} if (share := config.augment.backgrounds) else {}),
         },
         **({"crop": config.data.crop} if config.data.crop else {}),
         "map": {

@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from pytorch_side.command import images_of
 from pytorch_side.config import Config, load_config, with_values
-from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.backgrounds import training_images
+from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
@@ -85,7 +86,7 @@ def cross_fit(
 
     if student.augment.mixup > 0:
         raise UserError("mixup mixes photos of different folds: set augment.mixup = 0")
-    images = decode_images(training_photos(folder, student))
+    images = training_images(training_photos(folder, student), student)
     fold_of = deal_folds(images.folder, folds, teacher.seed)
     labeled = images.folder.labels != NO_LABEL
     place = run / "teacher_cache"

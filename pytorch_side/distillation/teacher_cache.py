@@ -17,11 +17,11 @@ from swin2mcu.common.dataset import ImageFolder
 
 def main(argv: Sequence[str] | None = None) -> int:
     def work(config: Config, images: ImageFolder, run: Path) -> str:
-        from pytorch_side.data.cache import decode_images
+        from pytorch_side.data.backgrounds import training_images
         from pytorch_side.data.unlabeled import training_photos
         from pytorch_side.distillation.fill_cache import make_teacher_cache
 
-        photos = decode_images(training_photos(images, config))
+        photos = training_images(training_photos(images, config), config)
         made = make_teacher_cache(photos, config, run)
         return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} augmentations each"
 

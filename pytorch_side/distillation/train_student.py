@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.config import Config, Pairs
-from pytorch_side.data.cache import decode_images
+from pytorch_side.data.backgrounds import training_images
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.data.unlabeled import training_photos
 from pytorch_side.distillation.attention import energy_map
@@ -81,7 +81,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """
     accelerator = make_accelerator()
     settings = config.distillation
-    images = decode_images(training_photos(folder, config))
+    images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:
         place = cache_folder(config, run)

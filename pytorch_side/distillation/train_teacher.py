@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_side.config import Config, Pairs
-from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.backgrounds import training_images
+from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
@@ -97,7 +98,7 @@ def train_teacher(
         save_weights(model.teacher, run / "teacher.safetensors", metadata)
 
     with accelerator.main_process_first():
-        images = images or decode_images(folder)
+        images = images or training_images(folder, config)
     batches = TrainBatches(
         images,
         config,

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pytorch_side.config import read_saved_config, split_rule
-from pytorch_side.data.cache import DecodedImages, decode_images
+from pytorch_side.data.backgrounds import training_images
+from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
 from pytorch_side.int8.fakequant import QuantNet, ranges_record
@@ -49,7 +50,7 @@ def quantize(
         )
     saved = read_saved_config(run / "config.json")
     config = qat_config(saved, settings)
-    images = decode_images(folder)
+    images = training_images(folder, config)
     torch.manual_seed(config.seed)
     batches = TrainBatches(images, config, size, limit=config.int8.qat_images or None)
     pixels, labels, _, _ = load_split_pixels(folder, "val", size)

@@ -102,6 +102,24 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None
     Equal weights and metadata give equal bytes, so that a file's hash can be reproduced.
     """
     tensors = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
+    _write(tensors, path, metadata)
+
+
+def copy_in_half(source: Path, path: Path) -> None:
+    """Copy a .safetensors file, its floats in half precision (float16), half as large.
+
+    Raises UserError for a number beyond its range, and for files that are no weights.
+    """
+    tensors, metadata = read_weights(source)
+    for name, value in tensors.items():
+        if value.is_floating_point():
+            tensors[name] = value.half()
+            if not tensors[name].isfinite().all():
+                raise UserError(f"{source}: {name!r} holds numbers too large for half precision")
+    _write(tensors, path, metadata)
+
+
+def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, Any]) -> None:
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     with library_path(path) as temporary:
         temporary.write_bytes(_canonical(save(tensors, texts)))

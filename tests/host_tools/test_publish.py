@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save
 from tiny_run import make_run
 
 from host_tools import inputs, publish
 from host_tools.report import counts
 from host_tools.report.entries import load_entries
 from host_tools.results import load_results, log_target_access, merge_target
+from pytorch_side.nets.weights import read_weights
 from swin2mcu.common import paths
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.lock import locked
@@ -59,6 +62,33 @@ def test_a_run_is_published_whole(zoo: Path, run: Path) -> None:
     assert load_results(zoo / "net/results.json").targets["board-a"]["accuracy"]["images"] == 90
     assert len(read_accesses(zoo / "net")) == 1
     assert sorted(path.name for path in zoo.iterdir()) == ["net"]
+
+
+def test_the_float_student_is_published_in_half_precision(zoo: Path, run: Path) -> None:
+    """People go on from it; a published model that is measured again keeps it."""
+    draw = torch.Generator().manual_seed(0)
+    weights = {"conv.weight": torch.randn(8, 4, generator=draw), "count": torch.tensor([3])}
+    about = {"student": "net", "size": "96", "classes": '["a", "b"]'}
+    (run / "student.safetensors").write_bytes(save(weights, about))
+    assert publish.main([str(run), "net"]) == 0
+    published, metadata = read_weights(zoo / "net/student.safetensors")
+    assert metadata == about
+    assert published["conv.weight"].dtype == torch.float16
+    assert torch.equal(published["conv.weight"], weights["conv.weight"].half())
+    assert torch.equal(published["count"], weights["count"])
+    assert publish.main([str(inputs.load_model("net", measured=True).folder), "net"]) == 0
+    assert torch.equal(
+        read_weights(zoo / "net/student.safetensors")[0]["conv.weight"], published["conv.weight"]
+    )
+
+
+def test_a_student_beyond_half_precision_is_refused(
+    zoo: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "student.safetensors").write_bytes(save({"conv.weight": torch.tensor([1e6])}))
+    assert publish.main([str(run), "net"]) == 2
+    assert "'conv.weight' holds numbers too large for half precision" in capsys.readouterr().err
+    assert not (zoo / "net").exists()
 
 
 def test_what_is_measured_of_a_published_model_goes_into_a_copy(
