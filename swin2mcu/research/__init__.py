@@ -7,6 +7,7 @@ distillation_gain.py  distilled students beside their matched controls
 teachers.py           teachers, and their cached outputs
 int8.py               float, PTQ and QAT of a run
 zoo.py                the published models, and the runs they come from
+few_labels.py         what a teacher adds to few labels and many photos without one
 small_sets.py         what `swin2mcu train` reaches with few photos
 demo_spread.py        the spread of the demo's results
 data_audit.py         near-duplicates, backgrounds, recall

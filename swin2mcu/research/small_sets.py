@@ -33,10 +33,10 @@ def train_few(data: Path, photos: int, seed: int, init: str, run: Path) -> None:
     table = data / f"few-{photos}-{seed}.csv"
     kept = ["--keep", f"train={photos}", "--keep", f"val={VAL}", "--seed", str(seed)]
     options = ["--init", init, "--seed", str(seed), "--out", str(run)]
-    for command, arguments in (
-        (split.main, [str(data), *kept, "--out", str(table)]),
-        (train.main, [str(table), *options]),
-    ):
+    steps = [(train.main, [str(table), *options])]
+    if not table.is_file():  # of an interrupted training it is there
+        steps.insert(0, (split.main, [str(data), *kept, "--out", str(table)]))
+    for command, arguments in steps:
         if code := command(arguments):
             raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
 

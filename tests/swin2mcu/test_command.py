@@ -22,6 +22,7 @@ INTERNAL = {
     "swin2mcu.cli_page",
     "swin2mcu.common.bound",
     "swin2mcu.research.demo_spread",
+    "swin2mcu.research.few_labels",
     "swin2mcu.research.small_sets",
     "swin2mcu.soak.__main__",
     "swin2mcu.soak.chain",

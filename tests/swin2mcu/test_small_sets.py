@@ -57,4 +57,6 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     capsys.readouterr()
     assert small_sets.main([str(data), "--photos", "4"]) == 2
     assert "few-4-0.csv" in capsys.readouterr().err
+    monkeypatch.setattr(small_sets.train, "main", train)  # interrupted, it goes on
+    assert small_sets.main([str(data), "--photos", "4", "--seeds", "1", "--init", "random"]) == 0
     assert small_sets.main([str(data), "--seeds", "0"]) == 2

@@ -1,0 +1,197 @@
+"""Few labeled photos beside many without a label: what a teacher adds there.
+
+    python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 1000] [--seeds 3]
+
+For each seed: draw the labeled photos (few-60-0.csv … in DATA's folder), train a Swin teacher on
+them alone, then students with the same number of steps: on the labels alone, taught on the labeled
+photos, and taught on all photos of the train split, the others without their label. Every run has
+a folder below --out; finished ones are kept, so the same command goes on. Writes
+docs/data/few_labels.json, docs/results/few-labels.md and a sentence of docs/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_side import distill, teacher
+from pytorch_side.config import load_config
+from swin2mcu import split
+from swin2mcu.common.accuracy import standard_error
+from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.documents import replace_part
+from swin2mcu.common.paths import CONFIGS
+from swin2mcu.research.comparison import pooled_sd
+from swin2mcu.research.table import read_run
+from swin2mcu.research.text import NONE, line, table
+
+FIGURES, DOCUMENT = Path("docs/data/few_labels.json"), Path("docs/RESULTS.md")
+PAGE = Path("docs/results/few-labels.md")
+TEACHER = CONFIGS / "research" / "few-teacher.toml"
+STUDENT = CONFIGS / "research" / "few-student.toml"
+ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without a label"
+ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
+DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
+WARMUP_STEPS = 100
+
+
+def draw(data: Path, labels: int, seed: int, rest: bool) -> Path:
+    """A table with `labels` photos of each class, and with `rest` all others without a label."""
+    path = data / f"few-{labels}-{seed}{'-unlabeled' if rest else ''}.csv"
+    options = ["--keep", f"train={labels}", "--seed", str(seed), "--out", str(path)]
+    if not path.is_file():
+        run(split.main, [str(data), *options, *(["--rest-unlabeled"] if rest else [])])
+    return path
+
+
+def run(command: Any, arguments: list[str]) -> None:
+    """Run a command of the project. Raises UserError if it fails."""
+    if code := command(arguments):
+        raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
+
+
+def epochs_of(photos: Path, steps: int) -> dict[str, float]:
+    """Optimizer settings that make about `steps` steps of a table's photos."""
+    folder = import_folder(photos)
+    batch = load_config(STUDENT).optimizer.batch
+    each = max(1, (len(folder.indices("train")) + len(folder.unlabeled)) // batch)
+    epochs = max(1, round(steps / each))
+    return {"optimizer.epochs": epochs, "optimizer.warmup_epochs": WARMUP_STEPS / each}
+
+
+def train_seed(
+    data: Path, labels: int, seed: int, steps: int, out: Path, options: list[str]
+) -> list[dict[str, Any]]:
+    """Train what is missing of one seed, and return the figures of its runs."""
+    few, more = (draw(data, labels, seed, rest) for rest in (False, True))
+    swin = out / f"teacher-{labels}-seed{seed}"
+    common = ["--set", f"seed={seed}"]
+    run(
+        teacher.main,
+        ["--config", str(TEACHER), "--data", str(few), "--out", str(swin), *common],
+    )
+    taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
+    figures = [figure(swin, "teacher", "teacher", labels, seed)]
+    for row, name in ROWS.items():
+        photos = more if row == UNLABELED else few
+        folder = out / f"{name}-{labels}-seed{seed}"
+        values = [f"{key}={value}" for key, value in epochs_of(photos, steps).items()]
+        # On labels alone every epoch may draw its own augmentations: no answers are cached.
+        values += ["augment.cached=0"] if row == ALONE else taught
+        settings = [word for value in [*values, *options] for word in ("--set", value)]
+        arguments = ["--data", str(photos), "--out", str(folder), *common, *settings]
+        run(distill.main, ["--config", str(STUDENT), *arguments])
+        figures.append(figure(folder, "student", row, labels, seed))
+    return figures
+
+
+def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[str, Any]:
+    found = read_run(folder, kind)
+    if found is None or not found.finished:
+        raise UserError(f"{folder} is not finished: run the same command again")
+    return {
+        "row": row,
+        "labels": labels,
+        "seed": seed,
+        "epochs": found.epochs,
+        "val_top1": found.val,
+        **{key: found.machine.get(key) for key in ("hardware", "threads", "torch")},
+    }
+
+
+def by_row(figures: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """Row → val top-1 of its seeds, in percent."""
+    found: dict[str, list[float]] = {}
+    for one in figures:
+        found.setdefault(one["row"], []).append(100 * one["val_top1"])
+    return found
+
+
+def gain(values: Sequence[float], alone: Sequence[float]) -> str:
+    """The mean over labels alone in points, ± the pooled standard deviation of several seeds."""
+    points = f"{statistics.mean(values) - statistics.mean(alone):+.2f}"
+    several = len(values) == len(alone) > 1
+    return f"{points} ± {pooled_sd(values, alone):.2f}" if several else points
+
+
+def sentence(figures: Sequence[dict[str, Any]]) -> str:
+    """What RESULTS.md says of it."""
+    rows, labels = by_row(figures), figures[0]["labels"]
+    return (
+        f"With {labels} labeled photos per class, students taught also on all other photos, "
+        f"without their labels, gained {gain(rows[UNLABELED], rows[ALONE])} points on val over "
+        f"labels alone, taught on the labeled photos only {gain(rows[TAUGHT], rows[ALONE])} (pooled standard "
+        f"deviation of {len(rows[ALONE])} seeds): [few labels](results/few-labels.md)."
+    )
+
+
+def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
+    """Markdown: a row for each way to train. ± is the standard deviation of the seeds."""
+    rows = by_row(figures)
+    lines = []
+    for row, values in rows.items():
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        epochs = {one["epochs"] for one in figures if one["row"] == row}
+        beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
+        cells = (row, *map(str, sorted(epochs)), f"{statistics.mean(values):.2f}{spread} %", beside)
+        lines.append(line(*cells))
+    first = figures[0]
+    error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
+    return "\n".join(
+        [
+            f"# {first['labels']} labeled photos per class, beside many without a label",
+            "",
+            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
+            "labeled photos alone. All students start from ImageNet weights and take the same",
+            "number of steps.",
+            *table("trained on | epochs | val top-1 | over labels alone", lines),
+            "",
+            f"± is the standard deviation of {len(rows[ALONE])} seeds, of a gain the pooled one. "
+            "Each seed draws its own labeled photos.",
+            f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
+            f"On {first['hardware']}, torch {first['torch']}.",
+            "",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("data", type=Path, help="a folder with many photos, which can be written")
+    parser.add_argument("--labels", type=int, default=60, help="labeled photos per class")
+    parser.add_argument("--steps", type=int, default=1000, help="of each student")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--out", type=Path, default=Path("runs/few-labels"))
+    arguments = parser.parse_args(argv)
+
+    def command() -> None:
+        if min(arguments.labels, arguments.steps, arguments.seeds) < 1:
+            raise UserError("--labels, --steps and --seeds must be at least 1")
+        figures = []
+        for seed in range(arguments.seeds):
+            figures += train_seed(
+                arguments.data,
+                arguments.labels,
+                seed,
+                arguments.steps,
+                arguments.out,
+                arguments.overrides,
+            )
+        val = len(import_folder(arguments.data).indices("val"))
+        said = sentence(figures)
+        text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "few-labels", [said])
+        write_atomic(FIGURES, json.dumps({"val_images": val, "runs": figures}, indent=1) + "\n")
+        write_atomic(PAGE, page(figures, val))
+        write_atomic(DOCUMENT, text)
+        print(said)
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

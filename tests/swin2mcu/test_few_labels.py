@@ -1,0 +1,77 @@
+"""Few labels beside photos without one: every row has its photos, steps and teacher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytorch_side.config import load_config, save_config
+from swin2mcu.research import few_labels
+from swin2mcu.research.text import NONE
+
+VAL = {"teacher": 0.9, "labels": 0.8, "hybrid": 0.85, "unlabeled": 0.88}
+
+
+def test_rows_differ_in_photos_and_teacher_alone(
+    make: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("docs/data", "docs/results"):
+        Path(folder).mkdir(parents=True)
+    few_labels.DOCUMENT.write_text("before\n<!-- few-labels -->\n<!-- end -->\nafter\n")
+    data = make(*(f"{name}/{number}.png" for name in "ab" for number in range(300)))
+    made: dict[str, tuple[str, list[str]]] = {}  # run → table, options
+
+    def train(arguments: list[str]) -> int:
+        named = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        sets = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--set"]
+        run = Path(named["--out"])
+        made[run.name] = (Path(named["--data"]).read_text(), sets)
+        run.mkdir(parents=True, exist_ok=True)
+        config = load_config(Path(named["--config"]), sets)
+        save_config(config, run / "config.json")
+        kind, _, seed = run.name.split("-")
+        lines = ["epoch,learning_rate,loss,val_top1,seconds,waiting_share"]
+        top1 = VAL[kind] + 0.01 * int(seed.removeprefix("seed"))
+        lines += [f"{e + 1},0.1,1,{top1},1,0" for e in range(config.optimizer.epochs)]
+        (run / "log.csv").write_text("\n".join(lines) + "\n")
+        return 0
+
+    for module in (few_labels.teacher, few_labels.distill):
+        monkeypatch.setattr(module, "main", train)
+    arguments = [str(data), "--labels", "100", "--steps", "40", "--seeds", "2"]
+    assert few_labels.main(arguments) == 0
+    labels, hybrid, unlabeled = (
+        made[f"{row}-100-seed1"] for row in ("labels", "hybrid", "unlabeled")
+    )
+    assert labels[0] == hybrid[0] == made["teacher-100-seed1"][0]
+    assert labels[0].count(",train") == 200 and "unlabeled" not in labels[0]
+    assert unlabeled[0].count(",train") == 200
+    assert unlabeled[0].count(",unlabeled") > 200
+    assert made["labels-100-seed0"][0] != labels[0]
+    # 200 photos are two steps of 96; more photos have more steps in an epoch.
+    assert "optimizer.epochs=20" in labels[1] and "optimizer.epochs=20" in hybrid[1]
+    assert "distillation.alpha=0.7" not in labels[1]
+    assert {"distillation.alpha=0.7", "distillation.beta=0.3"} < {*hybrid[1]} & {*unlabeled[1]}
+    swin = Path("runs/few-labels/teacher-100-seed1/teacher.safetensors")
+    assert f"teacher.init={swin}" in hybrid[1] and "seed=1" in unlabeled[1]
+
+    text = few_labels.DOCUMENT.read_text()
+    assert "gained +8.00 ± 0.71 points on val" in text and "only +5.00 ± 0.71 (pooled" in text
+    text = few_labels.PAGE.read_text()
+    assert f"| labels alone | 20 | 80.50 ± 0.71 % | {NONE} |" in text
+    assert "| +8.00 ± 0.71 points |" in text and "| 90.50 ± 0.71 % |" in text
+    figures = json.loads(few_labels.FIGURES.read_text())
+    assert len(figures["runs"]) == 8
+
+    monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
+    capsys.readouterr()
+    assert few_labels.main(arguments) == 2
+    assert "labels-100-seed0" in capsys.readouterr().err
+    assert few_labels.main([str(data), "--steps", "0"]) == 2
