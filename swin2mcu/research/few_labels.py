@@ -125,7 +125,8 @@ def sentence(figures: Sequence[dict[str, Any]]) -> str:
         f"With {labels} labeled photos per class, students taught also on all other photos, "
         f"without their labels, gained {gain(rows[UNLABELED], rows[ALONE])} points on val over "
         f"labels alone, taught on the labeled photos only {gain(rows[TAUGHT], rows[ALONE])} "
-        f"(pooled standard deviation of {len(rows[ALONE])} seeds): [few labels](results/few-labels.md)."
+        f"(pooled standard deviation of {len(rows[ALONE])} seeds): "
+        "[few labels](results/few-labels.md)."
     )
 
 
