@@ -2,7 +2,7 @@
 
     python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 1000] [--seeds 3]
 
-For each seed: draw the labeled photos (few-60-0.csv … in DATA's folder), train a Swin teacher on
+For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), train a Swin teacher on
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
 photos, and taught on all photos of the train split, the others without their label. Every run has
 a folder below --out; finished ones are kept, so the same command goes on. Writes
@@ -41,7 +41,7 @@ WARMUP_STEPS = 100
 
 def draw(data: Path, labels: int, seed: int, rest: bool) -> Path:
     """A table with `labels` photos of each class, and with `rest` all others without a label."""
-    path = data / f"few-{labels}-{seed}{'-unlabeled' if rest else ''}.csv"
+    path = data / f"labels-{labels}-{seed}{'-unlabeled' if rest else ''}.csv"
     options = ["--keep", f"train={labels}", "--seed", str(seed), "--out", str(path)]
     if not path.is_file():
         run(split.main, [str(data), *options, *(["--rest-unlabeled"] if rest else [])])
