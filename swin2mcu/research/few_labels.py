@@ -146,7 +146,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
         [
             f"# {first['labels']} labeled photos per class, beside many without a label",
             "",
-            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
+            "The teacher, Swin stages over a MobileNetV3's ImageNet stem, is trained on the",
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps.",
             *table("trained on | epochs | val top-1 | over labels alone", lines),
