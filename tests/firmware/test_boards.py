@@ -81,7 +81,8 @@ def link_arduino(name: str, model: Model, folder: Path, *flags: str) -> Path:
     sources = [*sources_of(name), generated / "model.c", *core]
     shared = [LIB / name for name in ("arduino", "bare", "cortex_m")]
     includes = [VENDOR / "arduino", *shared, generated]
-    flags = (*M7, *(f"-I{path}" for path in includes), "-DBOARD_BAUD=921600", *flags)
+    named = ("-DBOARD_BAUD=921600", f"-DBOARD_NAME={name}")
+    flags = (*M7, *(f"-I{path}" for path in includes), *named, *flags)
     objects = compile_all("arm-none-eabi-", sources, folder, list(flags))
     program = folder / "program.elf"
     machine = FIRMWARE / "src" / "boards" / "qemu-m7"
