@@ -41,7 +41,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
         said.append(f"no curves of its training: {error}")
     about = (
         f"{card.student}, input {card.input_shape[0]} by {card.input_shape[1]} pixels, "
-        f"{len(card.classes)} classes."
+        f"{len(card.classes)} classes.{f' Trained for {card.training}.' if card.training else ''}"
         if card
         else "No model card beside the results."
     )

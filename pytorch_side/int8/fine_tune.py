@@ -22,6 +22,7 @@ from pytorch_side.int8.fakequant import QuantNet, ranges_record
 from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
 from pytorch_side.int8.qat_settings import QatSettings, qat_config
+from pytorch_side.nets.describe import describe_training
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, answers_of, top1, train_loop
@@ -96,7 +97,8 @@ def quantize(
         accuracy["qat"] = float((answered == labels).mean())
     save(net)
     shape = (size, size, 3)
-    card = Card(run.resolve().name, name, classes, shape, split=split_rule(saved))
+    rule, training = split_rule(saved), describe_training(saved)
+    card = Card(run.resolve().name, name, classes, shape, split=rule, training=training)
     card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
     return card, confusion_of(labels, answered, len(classes))
 

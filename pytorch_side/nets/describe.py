@@ -1,4 +1,4 @@
-"""A short description of a teacher, which reports show beside its accuracy."""
+"""Short descriptions of a teacher and of a training, which cards and reports show."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pytorch_side.config import Config, read_saved_config
 from pytorch_side.nets.packaged import PREFIX
+from swin2mcu.common.card import TRAINING_MAX
 
 
 def describe_teacher(config: Config, made: Config | None) -> str:
@@ -25,6 +26,32 @@ def describe_teacher(config: Config, made: Config | None) -> str:
         text += f" as {_of(made.teacher.stem_init)} learned them" if made.teacher.stem_init else ""
     text += f", {config.teacher.size} px"
     return f"{text}, with hints from {_of(made.hint.init)}" if made.hint.init else text
+
+
+def describe_training(config: Config) -> str:
+    """Describe how a student is trained, in one line for its card."""
+    student, settings, augment = config.student, config.distillation, config.augment
+    start = "random weights"
+    if student.pretrained:
+        start = "timm's pretrained weights"
+    if student.init:
+        start = f"the weights of {_of(student.init)}"
+    if student.selected_from:
+        start = f"evenly chosen channels of {student.selected_from} ({start})"
+    taught = "labels alone"
+    if settings.used:
+        parts = {"logits": settings.alpha, "attention": settings.beta}
+        taught = f"labels and the {' and '.join(k for k, share in parts.items() if share)} of "
+        weights = Path(config.teacher.init) if config.teacher.init else None
+        taught += describe_teacher(config, saved_beside(weights))
+        taught += f" (alpha {settings.alpha:g}, beta {settings.beta:g})"
+    text = f"{config.optimizer.epochs} epochs on {taught}, from {start}"
+    if config.hint.init:
+        text += f", with hints from {_of(config.hint.init)}"
+    if augment.backgrounds:
+        text += f"; {augment.backgrounds:.0%} of the leaves on backgrounds of other classes"
+    # A file's name may hold anything.
+    return "".join(c if c.isprintable() else "?" for c in text)[:TRAINING_MAX]
 
 
 def saved_beside(weights: Path | None) -> Config | None:

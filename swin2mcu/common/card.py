@@ -19,6 +19,7 @@ SPLIT_KINDS = ("given", "random")
 CROPS = ("", "center")
 CLASSES_MAX = 10_000  # ImageNet has 1,000
 CLASS_NAME_MAX = 250  # a folder's name
+TRAINING_MAX = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Card:
     accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
     split: SplitRule = SplitRule()  # the split that the model was trained with
     calibration: Calibration | None = None
+    training: str = ""  # how the student was trained: its start, teacher and epochs; "" = unknown
     schema: int = SCHEMA
 
     @property
@@ -87,6 +89,10 @@ class Card:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_line(value: Any) -> bool:
+    return _is_text(value) and len(value) <= TRAINING_MAX and value.isprintable()
 
 
 def _is_count(value: Any) -> bool:
@@ -179,6 +185,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _is_calibration,
         "an object of " + ", ".join(f.name for f in fields(Calibration)),
     ),
+    "training": (_is_line, f"a printable line of at most {TRAINING_MAX} characters"),
     "accuracy": (_are_scores, "an object of stages and their split, images and top1 from 0 to 1"),
 }
 

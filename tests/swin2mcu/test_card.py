@@ -45,6 +45,8 @@ def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Pat
         ({"split": {"colour": None}}, "'split' must hold"),
         ({"split": {"seed": 1.5}}, "'split' must hold"),
         ({"name": 7}, "'name' must be a text"),
+        ({"training": "a\nb"}, "'training' must be a printable line"),
+        ({"training": "a" * 501}, "'training' must be a printable line of at most 500 characters"),
         ({"student": None}, "'student' must be a text"),
         ({"classes": ["a", 3]}, "'classes' must be a list"),
         ({"input_shape": [96, 96, True]}, "input_shape"),
