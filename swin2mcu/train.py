@@ -18,7 +18,7 @@ from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import data_folder
-from swin2mcu.train_plan import Plan, plan_training, size_for
+from swin2mcu.train_plan import Plan, plan_training, student_for
 
 Main = Callable[[Sequence[str]], int]
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/mine"), help="run folder (default: runs/mine)"
     )
-    parser.add_argument("--board", help="use the largest image size that fits this board")
+    parser.add_argument("--board", help="use the student and image size that fit this board")
     parser.add_argument(
         "--init",
         default="imagenet",
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = import_folder(data, rule)
         plan = plan_training(
             images=len(folder.indices("train")),
-            size=size_for(arguments.board, len(folder.classes)),
+            student=student_for(arguments.board, len(folder.classes)),
             init=arguments.init,
             teacher=arguments.teacher,
             epochs=arguments.epochs,

@@ -13,6 +13,7 @@ from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import parse
 
 SIZES = (160, 128, 96)  # pixels; the sizes of the published small students, and one between
+WIDE, HALF = "tf_mobilenetv3_small_100", "mobilenetv3_small_050"  # students, the better one first
 # A student from ImageNet weights needs this many steps, however few photos there are: with seven
 # photos per class it still gains on val between 20 and 60 epochs of nine steps.
 STEPS_MIN, EPOCHS_MIN, EPOCHS_MAX = 900, 15, 120
@@ -30,18 +31,26 @@ class Plan:
 
 
 def plan_training(
-    images: int, size: int, init: str, teacher: Path | None, epochs: int | None, seed: int
+    images: int,
+    student: tuple[str, int],
+    init: str,
+    teacher: Path | None,
+    epochs: int | None,
+    seed: int,
 ) -> Plan:
     """Batch and epochs for `images` training photos, at least STEPS_MIN optimizer steps.
 
-    Raises UserError for weights that are not there.
+    `student`: its name and its input's size, as student_for gives them. Raises UserError for
+    weights that are not there.
     """
     batch = batch_for(images)
     steps = ceil(images / batch)
     wanted = STEPS_MIN * (STEPS_RANDOM if init == "random" else 1)
     chosen = epochs or min(max(ceil(wanted / steps), EPOCHS_MIN), EPOCHS_MAX)
+    name, size = student
     settings: dict[str, object] = {
         "seed": seed,
+        **({"student.name": name} if name != WIDE else {}),
         "student.size": size,
         "optimizer.batch": batch,
         "optimizer.epochs": chosen,
@@ -49,11 +58,11 @@ def plan_training(
         "optimizer.warmup_epochs": min(2.0, chosen / 10),
     }
     reasons = [
-        f"student: tf_mobilenetv3_small_100 at {size} px",
+        f"student: {name} at {size} px",
         f"budget: {chosen} epochs of {images:,} photos in batches of {batch}, "
         f"{chosen * steps:,} steps",
     ]
-    settings |= _start(init, reasons)
+    settings |= _start(name, init, reasons)
     settings |= _teacher(teacher, init, reasons)
     return Plan(settings, reasons)
 
@@ -66,17 +75,29 @@ def batch_for(images: int) -> int:
     return batch
 
 
-def _start(init: str, reasons: list[str]) -> dict[str, object]:
-    if init == "imagenet":
-        reasons.append("start: ImageNet weights, downloaded by timm")
-        return {"student.pretrained": "true"}
+def _start(student: str, init: str, reasons: list[str]) -> dict[str, object]:
     if init == "random":
         reasons.append("start: random weights, three times the steps")
         return {}
+    # The narrow student has no ImageNet weights of its own.
+    wide: dict[str, object] = {"student.selected_from": WIDE} if student == HALF else {}
+    whose = f"evenly chosen channels of {WIDE}: " if wide else ""
+    if init == "imagenet":
+        reasons.append(f"start: {whose}ImageNet weights, downloaded by timm")
+        return {**wide, "student.pretrained": "true"}
     if not Path(init).is_file():
         raise UserError(f"--init {init} is neither imagenet, random nor a file")
-    reasons.append(f"start: {init}; layers whose shapes differ start random")
-    return {"student.init": init}
+    if wide and _student_in(Path(init)) == student:
+        wide, whose = {}, ""
+    reasons.append(f"start: {whose}{init}; layers whose shapes differ start random")
+    return {**wide, "student.init": init}
+
+
+def _student_in(weights: Path) -> str:
+    """The student that a file of weights is of; "" if it does not say so."""
+    from pytorch_side.nets.weights import read_weights  # loads torch
+
+    return read_weights(weights)[1].get("student", "")
 
 
 def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
@@ -111,21 +132,22 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
     }
 
 
-def size_for(board_name: str | None, classes: int) -> int:
-    """The largest of SIZES whose network fits the board; without a board 96 px, which fits most.
+def student_for(board_name: str | None, classes: int) -> tuple[str, int]:
+    """A student that fits the board and the largest of SIZES that it fits with.
 
-    Raises UserError where none fits. `classes` matters little: it only changes the size of the
-    classifier, which has 1,024 inputs.
+    Without a board it is the published small-96, which fits most. Raises UserError where none fits.
+    `classes` matters little: it only changes the size of the classifier, which has 1,024 inputs.
     """
     if board_name is None:
-        return SIZES[-1]
+        return WIDE, SIZES[-1]
     from tinyml.format import mobilenet_graphs  # loads LiteRT's schema
 
     board = get_board(board_name)
-    for size in SIZES:
-        graph = parse(mobilenet_graphs.small(size))
-        need = need_of(graph, compile_graph(graph, "0" * 64, board.core).arena_bytes)
-        room = fit(need, board)
-        if not room.shortages and room.flash_need + 1024 * classes <= room.flash_have:
-            return size
+    for name, make in ((WIDE, mobilenet_graphs.small), (HALF, mobilenet_graphs.tiny)):
+        for size in SIZES:
+            graph = parse(make(size))
+            need = need_of(graph, compile_graph(graph, "0" * 64, board.core).arena_bytes)
+            room = fit(need, board)
+            if not room.shortages and room.flash_need + 1024 * classes <= room.flash_have:
+                return name, size
     raise UserError(f"no student of {' or '.join(map(str, SIZES))} px fits {board_name}")

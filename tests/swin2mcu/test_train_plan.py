@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from swin2mcu.common.cli import UserError
 from swin2mcu.predict import main as predict
@@ -11,15 +13,17 @@ from swin2mcu.train import main, mains, steps_of
 from swin2mcu.train_plan import (
     EPOCHS_MAX,
     EPOCHS_MIN,
+    HALF,
     STEPS_MIN,
+    WIDE,
     batch_for,
     plan_training,
-    size_for,
+    student_for,
 )
 
 
 def plan(images: int, init: str = "imagenet", teacher: Path | None = None, **given: int) -> dict:
-    return plan_training(images, 96, init, teacher, given.get("epochs"), 0).settings
+    return plan_training(images, (WIDE, 96), init, teacher, given.get("epochs"), 0).settings
 
 
 @pytest.mark.parametrize("images", [1, 14, 70, 300, 600, 2_000, 12_083, 100_000])
@@ -46,14 +50,31 @@ def test_a_start_that_is_not_there_is_one_line() -> None:
 
 
 def test_the_board_limits_the_size() -> None:
-    assert size_for(None, 10) == 96
-    assert size_for("qemu-m7", 10) == 160
+    assert student_for(None, 10) == (WIDE, 96)
+    assert student_for("qemu-m7", 10) == (WIDE, 160)
+    assert student_for("nucleo-f746zg", 10) == (HALF, 160)  # one megabyte of flash
     with pytest.raises(UserError, match="toaster"):
-        size_for("toaster", 10)
+        student_for("toaster", 10)
+
+
+def test_a_narrow_student_starts_from_channels_of_the_wide_one(tmp_path: Path) -> None:
+    def start(init: str) -> dict[str, object]:
+        chosen = plan_training(70, (HALF, 96), init, None, None, 0).settings
+        return {key: value for key, value in chosen.items() if key.startswith("student.")}
+
+    own, size = tmp_path / "own.safetensors", {"student.name": HALF, "student.size": 96}
+    wide = size | {"student.selected_from": WIDE}
+    assert start("imagenet") == wide | {"student.pretrained": "true"}
+    assert start("random") == size
+    for about, expected in (({}, wide), ({"student": WIDE}, wide), ({"student": HALF}, size)):
+        own.write_bytes(save({"weight": torch.zeros(1)}, about))
+        assert start(str(own)) == expected | {"student.init": str(own)}
 
 
 def test_every_step_has_a_command(tmp_path: Path) -> None:
-    steps = steps_of(plan_training(70, 96, "random", None, 1, 0), tmp_path, tmp_path / "run", [])
+    steps = steps_of(
+        plan_training(70, (WIDE, 96), "random", None, 1, 0), tmp_path, tmp_path / "run", []
+    )
     assert {name for name, _ in steps} == set(mains())
 
 

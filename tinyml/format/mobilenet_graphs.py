@@ -27,6 +27,19 @@ SMALL: tuple[Block, ...] = (
     (5, 576, 96, 144, True, 1),
     (5, 576, 96, 144, True, 1),
 )
+HALF: tuple[Block, ...] = (  # mobilenetv3_small_050
+    (3, 16, 8, 8, False, 2),
+    (3, 40, 16, 0, False, 2),
+    (3, 56, 16, 0, False, 1),
+    (5, 64, 24, 16, True, 2),
+    (5, 144, 24, 40, True, 1),
+    (5, 144, 24, 40, True, 1),
+    (5, 72, 24, 24, True, 1),
+    (5, 72, 24, 24, True, 1),
+    (5, 144, 48, 40, True, 2),
+    (5, 288, 48, 72, True, 1),
+    (5, 288, 48, 72, True, 1),
+)
 LARGE: tuple[Block, ...] = (
     (3, 16, 16, 0, False, 1),
     (3, 64, 24, 0, False, 2),
@@ -157,12 +170,16 @@ def small(size: int, legalized: bool = True) -> bytes:
     return MobileNet(size, SMALL, 1024, legalized).bytes()
 
 
+def tiny(size: int, legalized: bool = True) -> bytes:
+    return MobileNet(size, HALF, 1024, legalized).bytes()
+
+
 def large(size: int, legalized: bool = True) -> bytes:
     return MobileNet(size, LARGE, 1280, legalized).bytes()
 
 
 def by_name(name: str, legalized: bool = True) -> bytes | None:
-    """The network of a published model, by its name (small-96, large-224); None for other names."""
+    """The network of a published model, by its name (tiny-96, small-96); None for other names."""
     family, _, size = name.partition("-")
-    make = {"small": small, "large": large}.get(family)
+    make = {"tiny": tiny, "small": small, "large": large}.get(family)
     return make(int(size), legalized) if make and size.isdecimal() else None
