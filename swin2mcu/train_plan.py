@@ -87,17 +87,20 @@ def _start(student: str, init: str, reasons: list[str]) -> dict[str, object]:
         return {**wide, "student.pretrained": "true"}
     if not Path(init).is_file():
         raise UserError(f"--init {init} is neither imagenet, random nor a file")
-    if wide and _student_in(Path(init)) == student:
+    if wide and (own := _student_in(Path(init))) and own[0] == student:
         wide, whose = {}, ""
     reasons.append(f"start: {whose}{init}; layers whose shapes differ start random")
     return {**wide, "student.init": init}
 
 
-def _student_in(weights: Path) -> str:
-    """The student that a file of weights is of; "" if it does not say so."""
-    from pytorch_side.nets.weights import read_weights  # loads torch
+def _student_in(weights: Path) -> tuple[str, int] | None:
+    """The name and size of a finished student; None for other weights, and where is no file."""
+    if not weights.is_file():
+        return None
+    from pytorch_side.nets.weights import read_weights, student_of  # loads torch
 
-    return read_weights(weights)[1].get("student", "")
+    metadata = read_weights(weights)[1]
+    return student_of(metadata, weights)[:2] if "student" in metadata else None
 
 
 def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
@@ -132,14 +135,15 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
     }
 
 
-def student_for(board_name: str | None, classes: int) -> tuple[str, int]:
+def student_for(board_name: str | None, classes: int, init: str) -> tuple[str, int]:
     """A student that fits the board and the largest of SIZES that it fits with.
 
-    Without a board it is the published small-96, which fits most. Raises UserError where none fits.
+    Without a board it is the finished student that `init` names, at its size, or else small-96's,
+    which fits most boards. Raises UserError where none fits.
     `classes` matters little: it only changes the size of the classifier, which has 1,024 inputs.
     """
     if board_name is None:
-        return WIDE, SIZES[-1]
+        return _student_in(Path(init)) or (WIDE, SIZES[-1])
     from tinyml.format import mobilenet_graphs  # loads LiteRT's schema
 
     board = get_board(board_name)

@@ -50,11 +50,11 @@ def test_a_start_that_is_not_there_is_one_line() -> None:
 
 
 def test_the_board_limits_the_size() -> None:
-    assert student_for(None, 10) == (WIDE, 96)
-    assert student_for("qemu-m7", 10) == (WIDE, 160)
-    assert student_for("nucleo-f746zg", 10) == (HALF, 160)  # one megabyte of flash
+    assert student_for(None, 10, "imagenet") == (WIDE, 96)
+    assert student_for("qemu-m7", 10, "imagenet") == (WIDE, 160)
+    assert student_for("nucleo-f746zg", 10, "imagenet") == (HALF, 160)  # one megabyte of flash
     with pytest.raises(UserError, match="toaster"):
-        student_for("toaster", 10)
+        student_for("toaster", 10, "imagenet")
 
 
 def test_a_narrow_student_starts_from_channels_of_the_wide_one(tmp_path: Path) -> None:
@@ -66,9 +66,24 @@ def test_a_narrow_student_starts_from_channels_of_the_wide_one(tmp_path: Path) -
     wide = size | {"student.selected_from": WIDE}
     assert start("imagenet") == wide | {"student.pretrained": "true"}
     assert start("random") == size
-    for about, expected in (({}, wide), ({"student": WIDE}, wide), ({"student": HALF}, size)):
-        own.write_bytes(save({"weight": torch.zeros(1)}, about))
+    for student, expected in ((None, wide), (WIDE, wide), (HALF, size)):
+        own.write_bytes(save({"weight": torch.zeros(1)}, finished(student)))
         assert start(str(own)) == expected | {"student.init": str(own)}
+
+
+def finished(student: str | None) -> dict[str, str]:
+    """The metadata of a student; None: of other weights."""
+    return {"student": student, "size": "128", "classes": '["a", "b"]'} if student else {}
+
+
+def test_training_goes_on_with_the_student_of_the_file(tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    for student, expected in ((HALF, (HALF, 128)), (WIDE, (WIDE, 128)), (None, (WIDE, 96))):
+        own.write_bytes(save({"weight": torch.zeros(1)}, finished(student)))
+        assert student_for(None, 2, str(own)) == expected
+    own.write_bytes(save({"weight": torch.zeros(1)}, {"student": HALF, "size": "big"}))
+    with pytest.raises(UserError, match=r"own\.safetensors"):
+        student_for(None, 2, str(own))
 
 
 def test_every_step_has_a_command(tmp_path: Path) -> None:
