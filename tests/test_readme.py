@@ -18,6 +18,7 @@ from swin2mcu.research.data_audit import (
     unknown_lines,
 )
 from swin2mcu.research.demo_spread import sentence
+from swin2mcu.research.small_sets import table as few_photos
 from swin2mcu.research.zoo import models_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,3 +163,13 @@ def test_the_demos_spread_is_what_several_demos_gave() -> None:
     # A budget at which one demo says what another one would.
     assert statistics.stdev(d["val_top1"] for d in demos) <= 0.015
     assert all(d["board_identical"] == d["board_images"] for d in demos)
+
+
+def test_what_few_photos_give_is_what_was_measured() -> None:
+    trainings = json.loads((ROOT / "docs/data/small_sets.json").read_text(encoding="utf-8"))
+    shown = (
+        (ROOT / "docs/DATA.md").read_text(encoding="utf-8").partition("<!-- small-sets -->\n")[2]
+    )
+    assert shown.partition("\n<!-- end -->")[0] == "\n".join(few_photos(trainings))
+    # Nobody lands at chance: of ten classes, seven photos each give more than half.
+    assert min(one["val_top1_int8"] for one in trainings if one["photos"] == 7) > 0.5
