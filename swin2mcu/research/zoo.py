@@ -75,7 +75,8 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
 def published_section(zoo: Path, runs: Path, tables: Sequence[ExperimentSpec]) -> list[str]:
     """The published models before and after int8, and the runs they start from.
 
-    The mean of a model's seeds comes from the table that trains them. [] without the runs.
+    The mean of a model's seeds comes from the table that trains them. [] if a model's run is
+    missing, or a page without it would replace the one that has it.
     """
     names, lines = [], []
     for card, folder in _entries(zoo):
@@ -83,12 +84,12 @@ def published_section(zoo: Path, runs: Path, tables: Sequence[ExperimentSpec]) -
         lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
         lines += _mean_of_seeds(folder.name, tables)
         names.append(folder.name)
-    if not (starts := _starts_from(names, runs)):
+    if not names or not all(read_run(runs / name, KINDS[0]) for name in names):
         return []
     return [
         "# Published models before and after int8, and their trainings",
         *int8_table(lines),
-        *starts,
+        *_starts_from(names, runs),
     ]
 
 

@@ -178,6 +178,7 @@ def test_a_flat_config_of_older_versions_is_read() -> None:
 
 
 NEWER = {  # than the flat configs
+    "augment.backgrounds",
     "data.class_weights",
     "data.crop",
     "distillation.unlabeled",

@@ -81,9 +81,11 @@ def stand_in(config: Config, field: str, folder: Path) -> Config:
     # What a config of ours makes is as that config says, and not as its reader expects.
     here = TRAINED_HERE.fullmatch(named)
     made = load_config(config_path(here[1])) if here else config
-    kind = here[2] if here else field.removesuffix(".init")
+    kind = here[2] if here else field.removesuffix(".init").replace("teacher.stem_init", "student")
     if kind == "student":
-        name = made.student.selected_from or made.student.name
+        # A downloaded file holds the wide network that a narrow student or a stem is taken from.
+        wide = config.teacher.stem if "stem" in field else made.student.selected_from
+        name = made.student.name if here else wide or made.student.name
         model = student_from(Student(name=name), len(CLASSES))
         ours = {"student": name, "size": made.student.size, "classes": CLASSES}
     else:
