@@ -120,4 +120,4 @@ def _contents(folder: Path) -> Sequence[str]:
         f"[{text.partition(chr(10))[0].removeprefix('# ')}]({folder.name}/{name})"
         for name, text in titles.items()
     ]
-    return ["; ".join(links) + "."]
+    return [f"All pages: {'; '.join(links)}."]
