@@ -9,6 +9,7 @@ again with other options. The same command resumes an interrupted run.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +32,11 @@ def steps_of(
     Without `calibrated` the model never answers *not sure*.
     """
     place = ["--data", str(data)]
-    settings = [o for key, value in plan.settings.items() for o in ("--set", f"{key}={value}")]
+    settings = [
+        word
+        for key, value in plan.settings.items()
+        for word in ("--set", f"{key}={as_toml(value)}")
+    ]
     steps = [
         ("pytorch_side.distill", [*place, "--out", str(run), *settings, *options]),
         ("pytorch_side.qat", [str(run), *place]),
@@ -41,6 +46,13 @@ def steps_of(
         ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),
     ]
     return [step for step in steps if calibrated or step[0] != "swin2mcu.calibrate"]
+
+
+def as_toml(value: object) -> str:
+    """A setting as `--set` reads it: TOML, but for plain texts."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value) if isinstance(value, bool | list) else str(value)
 
 
 def mains() -> dict[str, Main]:

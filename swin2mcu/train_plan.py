@@ -17,6 +17,7 @@ WIDE, HALF = "tf_mobilenetv3_small_100", "mobilenetv3_small_050"  # students, th
 # A student from ImageNet weights needs this many steps, however few photos there are: with seven
 # photos per class it still gains on val between 20 and 60 epochs of nine steps.
 STEPS_MIN, EPOCHS_MIN, EPOCHS_MAX = 900, 15, 120
+SWIN_STAGES = (2, 2, 18, 2)  # the depths of timm's Swins, if a config does not give others
 STEPS_RANDOM = 3  # times as many steps if the weights start random
 BATCH_MIN, BATCH_MAX = 8, 64
 RATE, RATE_BATCH = 1.5e-3, 96  # of AdamW; the rate is proportional to the root of the batch
@@ -115,9 +116,12 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
     config = teacher.parent / "config.json"
     if not teacher.is_file() or not config.is_file():
         raise UserError(f"--teacher {teacher} is not the teacher.safetensors of a run")
-    from pytorch_side.config import flat, saved_config  # msgspec comes with the training packages
+    from pytorch_side.config import (
+        flat,
+        read_saved_config,
+    )  # msgspec comes with the training packages
 
-    saved = flat(saved_config(config))
+    saved = flat(read_saved_config(config))
     described = {
         key: value
         for key, value in saved.items()
@@ -125,14 +129,21 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
     }
     reasons.append(f"teacher: {teacher}, by its logits and its attention")
     alpha, beta = (0.7, 0.3) if init == "random" else (0.3, 0.1)
+    stages = len(saved["teacher.arguments"].get("depths", SWIN_STAGES))
     return {
         **described,
+        "distillation.attention_pairs": attention_pairs(stages),
         "teacher.init": str(teacher),
         "teacher.pretrained": "false",
         "distillation.alpha": alpha,
         "distillation.beta": beta,
         "augment.cached": 6,
     }
+
+
+def attention_pairs(stages: int) -> list[list[int]]:
+    """[student stage, teacher stage]: MobileNetV3's at stride 16 and 32 with a Swin's last two."""
+    return [[3, stages - 2], [5, stages - 1]] if stages > 1 else [[5, 0]]
 
 
 def student_for(board_name: str | None, classes: int, init: str) -> tuple[str, int]:

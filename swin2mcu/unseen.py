@@ -23,7 +23,7 @@ from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, s
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train import run_steps, steps_of
-from swin2mcu.train_plan import SIZES, plan_training
+from swin2mcu.train_plan import plan_training, student_for
 
 GROUPS_MAX = 20  # more trainings would take days
 
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             classes = folder.classes
             plan = plan_training(
                 images=len(folder.indices("train")),
-                size=SIZES[-1],
+                student=student_for(None, len(classes), arguments.init),
                 init=arguments.init,
                 teacher=None,
                 epochs=arguments.epochs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def pooled_sd(*groups: Sequence[float]) -> float:
     sqrt(sum((n - 1) variance) / sum(n - 1)).
     """
     weighed = [(len(group) - 1, statistics.variance(group)) for group in groups]
-    return float(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed)) ** 0.5
+    return math.sqrt(sum(n * v for n, v in weighed) / sum(n for n, _ in weighed))
 
 
 def draw_curves(experiment: ExperimentSpec, path: Path) -> None:

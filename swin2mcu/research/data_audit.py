@@ -17,6 +17,8 @@ def split_lines(evaluated: Path) -> list[str]:
 
     Reads the files of `evaluate audit` and `probe`; [] without them.
     """
+    audit: Any
+    probe: Any
     audit, probe = (
         next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})
         for kind in ("audit", "probe")

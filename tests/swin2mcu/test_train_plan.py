@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import save
 
+from pytorch_side.config import Config, load_config, save_config, with_values
 from swin2mcu.common.cli import UserError
 from swin2mcu.predict import main as predict
 from swin2mcu.train import main, mains, steps_of
@@ -47,6 +49,35 @@ def test_a_start_that_is_not_there_is_one_line() -> None:
         plan(10, "weights.safetensors")
     with pytest.raises(UserError, match=r"not the teacher\.safetensors"):
         plan(10, teacher=Path("teacher.safetensors"))
+
+
+STEM = {"window_size": 5, "embed_dim": 48, "depths": [1, 1], "num_heads": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("made", "pairs"),
+    [
+        ({"teacher.name": "swin", "teacher.arguments": STEM}, ((3, 0), (5, 1))),
+        ({"teacher.name": "swin", "teacher.arguments": {"depths": [2, 2, 4, 2]}}, ((3, 2), (5, 3))),
+        ({"teacher.name": "swin_tiny_patch4_window7_224"}, ((3, 2), (5, 3))),
+        ({"teacher.name": "swin", "teacher.arguments": {"depths": [2]}}, ((5, 0),)),
+    ],
+)
+def test_a_teacher_is_used_as_it_was_trained(
+    made: dict[str, object], pairs: tuple[tuple[int, int], ...], tmp_path: Path
+) -> None:
+    """The command that trains the student reads what the plan says of the teacher."""
+    config = with_values(Config(), {**made, "teacher.size": 160, "teacher.init": "weights/start"})
+    save_config(config, tmp_path / "config.json")
+    teacher = tmp_path / "teacher.safetensors"
+    teacher.touch()
+    planned = plan_training(600, (WIDE, 96), "random", teacher, None, 0)
+    (_, command), *_ = steps_of(planned, tmp_path, tmp_path / "run", [])
+    sets = [command[i + 1] for i, word in enumerate(command) if word == "--set"]
+    read = load_config(None, sets)
+    assert read.teacher == replace(config.teacher, init=str(teacher))
+    assert read.distillation.attention_pairs == pairs
+    assert read.distillation.alpha > 0
 
 
 def test_the_board_limits_the_size() -> None:
