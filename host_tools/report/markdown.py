@@ -20,10 +20,14 @@ TITLES = (
 
 
 def markdown(entries: Sequence[Entry]) -> str:
-    """Each model's score in the board's own integers, its cost on the PC and on every board."""
+    """Each model's score in the board's own integers, its cost on the PC and on every board.
+
+    Times of different PCs are not compared: then each names its processor.
+    """
+    several = len({_hardware(row) for entry in entries for row in _on_pc(entry)}) > 1
     lines = ["| " + " | ".join(TITLES) + " |", "|" + "---|" * len(TITLES)]
     for entry in entries:
-        cells = (entry.name, _input(entry), _score(entry), *_costs(entry))
+        cells = (entry.name, _input(entry), _score(entry), *_costs(entry, several))
         lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -44,14 +48,28 @@ def _score(entry: Entry) -> str:
     return f"{show_error(row)}, {show_images(entry, row)}{largest}"
 
 
-def _costs(entry: Entry) -> tuple[str, str, str, str]:
-    """On the PC in the runtime that people would use, on boards, the largest arena, the bytes."""
-    students = [row for row in rows_of(entry) if row.subject == "student" and row.cost]
-    pc = [row for row in students if row.name == "pc-litert-int8"]
+def _students(entry: Entry) -> list[Row]:
+    return [row for row in rows_of(entry) if row.subject == "student" and row.cost]
+
+
+def _on_pc(entry: Entry) -> list[Row]:
+    """In the runtime that people would use."""
+    return [row for row in _students(entry) if row.name == "pc-litert-int8"]
+
+
+def _hardware(row: Row) -> str:
+    return str(row.target.get("hardware", "an unknown PC")).partition(",")[0]
+
+
+def _costs(entry: Entry, several: bool) -> tuple[str, str, str, str]:
+    """On the PC, with its processor if there are `several`; on boards, the arena, the bytes."""
+    students = _students(entry)
     # What a camera's frames cost is said in the report, beside the same photos without a camera.
     boards = [row for row in students if row.place == "board" and not row.target.get("frames")]
     return (
-        "; ".join(show_cost(row) for row in pc),
+        "; ".join(
+            show_cost(row) + (f" ({_hardware(row)})" if several else "") for row in _on_pc(entry)
+        ),
         "; ".join(f"{row.name}: {show_cost(row)}" for row in boards),
         max((show_memory(row).removesuffix(" arena") for row in boards), key=_number, default=""),
         "; ".join(dict.fromkeys(_identical(row) for row in boards)),

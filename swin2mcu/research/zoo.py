@@ -32,11 +32,12 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     results.json. Its teacher comes from the config.json of the run and of the teacher's run, or
     from configs/<name>.toml if a run is missing.
     """
-    rows, hardware = [], set()
+    rows, hardware = [], dict[str, int]()
     for card, folder in _entries(zoo):
         targets, float_test, exact = _scores(card, folder)
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
-        hardware.add(targets.get("pc-litert-int8", {}).get("hardware", "unknown"))
+        pc = targets.get("pc-litert-int8", {}).get("hardware", "unknown")
+        hardware.setdefault(pc, len(hardware) + 1)
         teacher = _teacher(folder.name, runs, configs)
         if teacher:
             teacher += f": {with_error(_accuracy(targets, 'pc-torch-teacher-float32'))}"
@@ -47,7 +48,7 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
                 f"{card['parameters']:,}",
                 f"{card['macs']:,}",
                 f"{card['arena_bytes']:,}",
-                " / ".join(latency),
+                f"{' / '.join(latency)} ({hardware[pc]})",
                 with_error(float_test),
                 with_error(exact),
                 teacher or "none",
@@ -58,9 +59,10 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     paper = read_json(PAPER)
     keys = ("name", "file", "parameters", "macs", "arena", "latency", "float", "int8", "teacher")
     rows += [line(*(row.get(key, NONE) for key in keys)) for row in paper["rows"]]
+    machines = ", ".join(f"{number}: {pc}" for pc, number in hardware.items())
     return [
         "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
-        f"PC ({'; '.join(sorted(hardware))}); the arena is TensorFlow Lite Micro's.",
+        f"PC ({machines}); the arena is TensorFlow Lite Micro's.",
         *table(
             "model | file, bytes | parameters | MACs | arena, bytes | LiteRT int8 / float32, ms "
             "| float test | int8 test | its teacher, with its float test",
