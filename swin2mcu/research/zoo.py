@@ -32,12 +32,13 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     results.json. Its teacher comes from the config.json of the run and of the teacher's run, or
     from configs/<name>.toml if a run is missing.
     """
-    rows, hardware = [], dict[str, int]()
-    for card, folder in _entries(zoo):
+    rows, entries = [], _entries(zoo)
+    pcs = list(dict.fromkeys(_pc(_scores(card, folder)[0]) for card, folder in entries))
+    for card, folder in entries:
         targets, float_test, exact = _scores(card, folder)
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
-        pc = targets.get("pc-litert-int8", {}).get("hardware", "unknown")
-        hardware.setdefault(pc, len(hardware) + 1)
+        # Times of different PCs are not compared: each names its PC.
+        where = f" ({pcs.index(_pc(targets)) + 1})" if len(pcs) > 1 else ""
         teacher = _teacher(folder.name, runs, configs)
         if teacher:
             teacher += f": {with_error(_accuracy(targets, 'pc-torch-teacher-float32'))}"
@@ -48,7 +49,7 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
                 f"{card['parameters']:,}",
                 f"{card['macs']:,}",
                 f"{card['arena_bytes']:,}",
-                f"{' / '.join(latency)} ({hardware[pc]})",
+                " / ".join(latency) + where,
                 with_error(float_test),
                 with_error(exact),
                 teacher or "none",
@@ -59,7 +60,8 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     paper = read_json(PAPER)
     keys = ("name", "file", "parameters", "macs", "arena", "latency", "float", "int8", "teacher")
     rows += [line(*(row.get(key, NONE) for key in keys)) for row in paper["rows"]]
-    machines = ", ".join(f"{number}: {pc}" for pc, number in hardware.items())
+    numbered = (f"{number}: {pc}" for number, pc in enumerate(pcs, 1))
+    machines = ", ".join(numbered if len(pcs) > 1 else pcs)
     return [
         "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
         f"PC ({machines}); the arena is TensorFlow Lite Micro's.",
@@ -135,6 +137,10 @@ def _accuracy(targets: dict[str, Any], name: str) -> dict[str, Any] | None:
 def _latency(targets: dict[str, Any], name: str) -> str:
     cost = targets.get(name, {}).get("cost", {})
     return f"{cost['p50'] / 1000:.2f}" if cost.get("unit") == "us" else NONE
+
+
+def _pc(targets: dict[str, Any]) -> str:
+    return str(targets.get("pc-litert-int8", {}).get("hardware", "unknown"))
 
 
 def _teacher(name: str, runs: Path, configs: Path) -> str:

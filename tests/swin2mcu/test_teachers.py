@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     plain = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
     assert next(line for line in plain if line.startswith("| net")).endswith("| none |")
     assert models_lines(tmp_path / "nothing", tmp_path / "runs", tmp_path) == []
+    # Times of two PCs stand apart.
+    shutil.copytree(entry, tmp_path / "zoo/other")
+    targets["pc-litert-int8"]["hardware"] = "a fast PC"  # type: ignore[index]
+    (tmp_path / "zoo/other/results.json").write_text(json.dumps({"targets": targets}))
+    two = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
+    assert {cell for text in two for cell in text.split(" | ") if "1.50" in cell} == {
+        "1.50 / – (1)",  # noqa: RUF001
+        "1.50 / – (2)",  # noqa: RUF001
+    }
+    assert "1: " in two[0] and "2: " in two[0] and "a fast PC" in two[0]
+    shutil.rmtree(tmp_path / "zoo/other")
     # What the card says of the very file comes first.
     card["accuracy"] = {"int8": {**test, "top1": 0.96}}
     (entry / "card.json").write_text(json.dumps(card))
