@@ -71,6 +71,8 @@ def test_the_leaf_stays_and_the_table_is_of_another_class(data: Path, config: Co
             assert np.abs(made[48, 48].astype(int) - images[int(position)][48, 48]).max() <= 1
             swapped += behind(made) != own
             found.add(behind(made))
+            always = photo_of(images, train, int(position), seed, Augment(backgrounds=1.0))
+            assert behind(always) != own
         assert found == set(TABLES)
     # Half of them: 40 draws of each photo, six standard errors.
     share = swapped / (40 * len(train))
