@@ -1,8 +1,8 @@
 """Augmentation: a leaf is put on the background of another class's photo.
 
 Photos of a class are often taken on one table. A network that sees each leaf on the tables of other
-classes too cannot tell the class from the table. To cut out a leaf takes about 50 ms, so leaves and
-backgrounds are cached beside the decoded images:
+classes too cannot tell the class from the table. To cut out a leaf takes longer than to augment a
+photo, so leaves and backgrounds are cached beside the decoded images:
 
     <cache>/cutouts-<key>.bin    (images, SIDE, SIDE, 4) uint8: the background, and the leaf's mask
 

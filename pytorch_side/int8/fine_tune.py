@@ -51,6 +51,7 @@ def quantize(
         )
     saved = read_saved_config(run / "config.json")
     config = qat_config(saved, settings)
+    training = describe_training(saved)  # raises for a teacher's config that cannot be read
     images = training_images(folder, config)
     torch.manual_seed(config.seed)
     batches = TrainBatches(images, config, size, limit=config.int8.qat_images or None)
@@ -97,7 +98,7 @@ def quantize(
         accuracy["qat"] = float((answered == labels).mean())
     save(net)
     shape = (size, size, 3)
-    rule, training = split_rule(saved), describe_training(saved)
+    rule = split_rule(saved)
     card = Card(run.resolve().name, name, classes, shape, split=rule, training=training)
     card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
     return card, confusion_of(labels, answered, len(classes))

@@ -127,6 +127,11 @@ def test_every_step_has_a_command(tmp_path: Path) -> None:
 def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], leaves: Path) -> None:
     assert main([str(leaves), "--epochs", "0"]) == 2
     assert "--epochs" in capsys.readouterr().err
+    for share in ("1.5", "-0.1", "nan"):
+        assert main([str(leaves), f"--backgrounds={share}"]) == 2
+        assert "--backgrounds must be between 0 and 1" in capsys.readouterr().err
+    assert main([str(leaves), "--plan", "--init", "random", "--backgrounds", "0.5"]) == 0
+    assert "--set augment.backgrounds=0.5" in capsys.readouterr().out
     assert main([str(leaves), "--plan", "--init", "random"]) == 0
     shown = capsys.readouterr().out
     assert "teacher: none: a student of random weights gains several points from one" in shown
