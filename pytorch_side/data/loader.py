@@ -19,8 +19,8 @@ from torch import Tensor
 from pytorch_side.config import Config
 from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
-from pytorch_side.data.mixup import labels_of, training_image
 from pytorch_side.data.photos import photos_digest
+from pytorch_side.data.training_image import labels_of, training_image
 from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread

@@ -9,8 +9,8 @@ from typing import Any
 from pytorch_side.config import Config
 from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
-from pytorch_side.data.mixup import training_image
 from pytorch_side.data.photos import photos_digest
+from pytorch_side.data.training_image import training_image
 from pytorch_side.distillation.teacher_store import read_about, split_digest
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError

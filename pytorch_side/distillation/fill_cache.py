@@ -20,7 +20,7 @@ from pytorch_side.config import Config
 from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.loader import to_images
-from pytorch_side.data.mixup import training_image
+from pytorch_side.data.training_image import training_image
 from pytorch_side.distillation.attention import averaged_maps, teacher_maps
 from pytorch_side.distillation.cache_identity import expectation, stages_of
 from pytorch_side.distillation.packing import pack_logits, pack_maps

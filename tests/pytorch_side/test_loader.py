@@ -12,7 +12,7 @@ from pytorch_side.config import Config
 from pytorch_side.data import loader as module
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.data.mixup import training_image
+from pytorch_side.data.training_image import training_image
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches, to_images
-from pytorch_side.data.mixup import training_image
+from pytorch_side.data.training_image import training_image
 from pytorch_side.distillation import cache_identity, fill_cache
 from pytorch_side.distillation.fill_cache import (
     load_teacher,

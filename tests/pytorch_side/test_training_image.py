@@ -14,7 +14,7 @@ from pytorch_side.config import Augment, Config, Distillation, with_values
 from pytorch_side.data.augment import augment_image
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.data.mixup import TrainingImage, labels_of, training_image
+from pytorch_side.data.training_image import TrainingImage, labels_of, training_image
 from pytorch_side.distillation.losses import dkd_loss, hybrid_loss
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder

@@ -1,8 +1,8 @@
-"""Mixup (Zhang et al. 2018, arXiv 1710.09412) of augmented images, re-created from their seed.
+"""One training image from its seed: augmented, with another background or mixed with another image.
 
-The other image and its share are drawn from the seed too, so a teacher's outputs for the mixed
-image can be cached. Such outputs describe a mixed image better than labels do (Beyer et al. 2022,
-arXiv 2106.05237).
+Mixup is of Zhang et al. 2018, arXiv 1710.09412. The other image and its share are drawn from the
+seed too, so a teacher's outputs for the mixed image can be cached. Such outputs describe a mixed
+image better than labels do (Beyer et al. 2022, arXiv 2106.05237).
 """
 
 from __future__ import annotations
