@@ -5,7 +5,7 @@
 
 configs/NAME.toml is trained into runs/NAME. If it names runs/OTHER/student.safetensors or
 runs/OTHER/teacher.safetensors and that run is missing or not finished, configs/OTHER.toml is
-trained first, and so on. A killed run resumes.
+trained first, and so on. A killed run resumes. A name with "teacher" in it trains a teacher.
 
 The same kind of processor with the same number of threads gives the same weights. Another processor
 gives other weights, as another seed does.
@@ -89,6 +89,11 @@ def config_path(name: str) -> Path:
     """configs/NAME.toml, or that of an experiment, configs/research/NAME.toml."""
     path, research = CONFIGS / f"{name}.toml", CONFIGS / "research" / f"{name}.toml"
     return research if research.is_file() and not path.is_file() else path
+
+
+def kind_of(name: str) -> str:
+    """Whether configs/NAME.toml trains a "teacher": its name says so."""
+    return "teacher" if "teacher" in name else "student"
 
 
 def train(config: Config, kind: str, data: Path, run: Path) -> dict[str, Any]:
@@ -204,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             data = data_folder(arguments.data)
             sources = Sources(data, arguments.weights, arguments.pretrained)
-            make(arguments.model, "student", sources)
+            make(arguments.model, kind_of(arguments.model), sources)
             if not card.is_file():
                 print(f"{run} is trained; {card} is missing, so there is nothing to compare with")
                 return 0

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytorch_side import reproduce
-from pytorch_side.config import Config, flat, load_config, with_values
-from pytorch_side.reproduce import Sources, compare, foundations, main, make, with_weights
+from pytorch_side.config import Config, Student, Teacher, flat, load_config, with_values
+from pytorch_side.reproduce import Sources, compare, foundations, kind_of, main, make, with_weights
 from swin2mcu.common.card import Card, save_card
 from swin2mcu.common.cli import UserError
 
@@ -91,6 +91,25 @@ def test_the_whole_chain_is_trained_in_order_and_once(
     shutil.rmtree(place / "runs/aim")
     assert main(["aim", *data]) == 0
     assert trained == ["big teacher", "aim student"]
+
+
+def test_a_teacher_is_trained_by_its_own_name(
+    place: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "configs/big.toml").rename(place / "configs/big-teacher.toml")
+    assert main(["big-teacher", "--data", str(make_folder())]) == 0
+    assert (place / "runs/big-teacher/teacher.safetensors").is_file()
+    assert not (place / "runs/big-teacher/student.safetensors").exists()
+    assert "nothing to compare with" in capsys.readouterr().out
+
+
+def test_the_names_of_configs_say_which_train_a_teacher() -> None:
+    for path in sorted((ROOT / "configs").rglob("*.toml")):
+        if "[[rows]]" not in path.read_text():
+            config = load_config(path)
+            described = config.teacher != Teacher() and config.student == Student()
+            trains = described and not config.distillation.used and not config.augment.cached
+            assert kind_of(path.stem) == ("teacher" if trains else "student"), path
 
 
 def test_a_run_without_a_log_or_config_of_ours_is_taken_as_it_is(place: Path) -> None:
