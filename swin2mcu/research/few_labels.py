@@ -37,6 +37,9 @@ ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without
 ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
+# The teacher answers several augmentations of each photo. Few photos need more of them, since they
+# take more epochs: otherwise the student learns the same images by heart.
+VIEWS_MIN, SEEN_MAX = 3, 7  # augmentations of a photo, and epochs with each of them
 
 
 def draw(data: Path, labels: int, seed: int, rest: bool) -> Path:
@@ -79,9 +82,12 @@ def train_seed(
     for row, name in ROWS.items():
         photos = more if row == UNLABELED else few
         folder = out / f"{name}-{labels}-seed{seed}"
-        values = [f"{key}={value}" for key, value in epochs_of(photos, steps).items()]
+        plan = epochs_of(photos, steps)
+        views = max(VIEWS_MIN, round(plan["optimizer.epochs"] / SEEN_MAX))
         # On labels alone every epoch may draw its own augmentations: no answers are cached.
-        values += ["augment.cached=0"] if row == ALONE else taught
+        plan["augment.cached"] = 0 if row == ALONE else views
+        values = [f"{key}={value}" for key, value in plan.items()]
+        values += [] if row == ALONE else taught
         settings = [word for value in [*values, *options] for word in ("--set", value)]
         arguments = ["--data", str(photos), "--out", str(folder), *common, *settings]
         run(distill.main, ["--config", str(STUDENT), *arguments])
