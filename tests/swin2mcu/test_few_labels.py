@@ -61,6 +61,7 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert {"distillation.alpha=0.7", "distillation.beta=0.3"} < {*hybrid[1]} & {*unlabeled[1]}
     swin = Path("runs/few-labels/teacher-100-seed1/teacher.safetensors")
     assert f"teacher.init={swin}" in hybrid[1] and "seed=1" in unlabeled[1]
+    assert "augment.cached=0" in labels[1] and "augment.cached=3" in hybrid[1]
 
     text = few_labels.DOCUMENT.read_text()
     assert "gained +8.00 ± 0.71 points on val" in text and "only +5.00 ± 0.71 (pooled" in text
@@ -69,6 +70,10 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert "| +8.00 ± 0.71 points |" in text and "| 90.50 ± 0.71 % |" in text
     figures = json.loads(few_labels.FIGURES.read_text())
     assert len(figures["runs"]) == 8
+
+    long = ["--labels", "100", "--steps", "400", "--seeds", "1", "--out", "long"]
+    assert few_labels.main([str(data), *long]) == 0
+    assert "augment.cached=29" in made["hybrid-100-seed0"][1], "200 epochs of few photos"
 
     monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
     capsys.readouterr()
