@@ -2,8 +2,9 @@
 
     python host_tools/publish.py RUN NAME
 
-Nothing else writes into tinyml/zoo. To measure a published model again, run the tools on its name
-(they work on a copy, build/measured/NAME) and publish that copy.
+A teacher's run goes into pytorch_side/zoo, in half precision. Nothing else writes into the two zoos.
+To measure a published model again, run the tools on its name (they work on a copy,
+build/measured/NAME) and publish that copy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.card import save_card
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.lock import locked
-from swin2mcu.common.paths import ROOT, ZOO
+from swin2mcu.common.paths import ROOT, TEACHERS, ZOO
 from swin2mcu.common.test_access import FILE, read_accesses
 from tinyml.parity.record import broken, read_parity
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 PARITY_NAME, STUDENT_NAME = "parity.json", "student.safetensors"
+TEACHER_NAME, CONFIG_NAME = "teacher.safetensors", "config.json"
 LOCK = ROOT / "build" / "publishing"  # outside the zoo, which holds entries alone
 WAIT_S = 60.0  # publishing takes a second
 
@@ -43,31 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        publish(load_model(arguments.run), arguments.name)
-        print(f"published {arguments.run} as {ZOO / arguments.name}")
+        run, name = Path(arguments.run), arguments.name
+        if (run / TEACHER_NAME).is_file() and not (run / MODEL_NAME).is_file():
+            publish_teacher(run, name)
+            print(f"published {run} as {TEACHERS / name}")
+        else:
+            publish(load_model(arguments.run), name)
+            print(f"published {run} as {ZOO / name}")
 
     return run_command(command)
 
 
 def publish(model: Model, name: str) -> None:
     """Write the zoo entry, whole or not at all. Raises UserError saying what does not fit."""
-    if not NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name for a zoo entry: small letters, digits and hyphens")
-    with locked(LOCK, WAIT_S, "another command is publishing: wait for it"):
-        for work in ZOO.glob(".publishing-*"):  # of a command that was killed
-            restore(work)
-            shutil.rmtree(work)
-        _publish(model, name)
-
-
-def restore(work: Path) -> None:
-    """Put back the entry that was moved to `work`/old/NAME if no new one has taken its place."""
-    for old in (work / "old").glob("*"):
-        if not (ZOO / old.name).exists():
-            old.rename(ZOO / old.name)
-
-
-def _publish(model: Model, name: str) -> None:
     results = load_results(model.folder / RESULTS_NAME)
     if results.model_sha256 != model.sha256:
         raise UserError(f"{model.folder / RESULTS_NAME} is of another model: measure again")
@@ -75,27 +65,67 @@ def _publish(model: Model, name: str) -> None:
     accesses = read_accesses(model.folder)
     if wrong := wrong_accesses(accesses, results):
         raise UserError(f"the test access log of {model.folder}: {wrong[0]}")
-    entry = ZOO / name
-    if (entry / RESULTS_NAME).is_file():
-        _check_no_smaller(results, load_results(entry / RESULTS_NAME))
-    ZOO.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ZOO, prefix=".publishing-") as work:
-        new = Path(work) / "new"
-        new.mkdir()
+
+    def write(new: Path) -> None:
+        if (ZOO / name / RESULTS_NAME).is_file():
+            _check_no_smaller(results, load_results(ZOO / name / RESULTS_NAME))
         shutil.copyfile(model.int8, new / MODEL_NAME)
         save_card(replace(model.card, name=name, sha256=model.sha256), new / "card.json")
         published = Results(model.sha256, name, without_counts(name, results.targets))
         _write_json(new / RESULTS_NAME, asdict(published))
         _write_json(new / PARITY_NAME, parity)
-        (new / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
+        _write_accesses(new, accesses)
         _publish_student(model.folder / STUDENT_NAME, new / STUDENT_NAME)
-        (Path(work) / "old").mkdir()
-        try:
-            if entry.exists():
-                entry.rename(Path(work) / "old" / name)
-            new.rename(entry)
-        finally:
-            restore(Path(work))
+
+    _replace_entry(ZOO, name, write)
+
+
+def publish_teacher(run: Path, name: str) -> None:
+    """Write the entry of a finished teacher. Raises UserError for a run that lacks its config."""
+    from pytorch_side.config import read_saved_config
+    from pytorch_side.nets.weights import copy_in_half
+
+    read_saved_config(run / CONFIG_NAME)  # raises
+
+    def write(new: Path) -> None:
+        copy_in_half(run / TEACHER_NAME, new / TEACHER_NAME)
+        shutil.copyfile(run / CONFIG_NAME, new / CONFIG_NAME)
+        _write_accesses(new, read_accesses(run))
+
+    _replace_entry(TEACHERS, name, write)
+
+
+def _replace_entry(zoo: Path, name: str, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder, and put it in the place of the entry `name` of `zoo`."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a zoo entry: small letters, digits and hyphens")
+    with locked(LOCK, WAIT_S, "another command is publishing: wait for it"):
+        for work in zoo.glob(".publishing-*"):  # of a command that was killed
+            restore(work)
+            shutil.rmtree(work)
+        zoo.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=zoo, prefix=".publishing-") as work_name:
+            work = Path(work_name)
+            (work / "new").mkdir()
+            (work / "old").mkdir()
+            write(work / "new")
+            try:
+                if (zoo / name).exists():
+                    (zoo / name).rename(work / "old" / name)
+                (work / "new").rename(zoo / name)
+            finally:
+                restore(work)
+
+
+def restore(work: Path) -> None:
+    """Put back the entry that was moved to `work`/old/NAME if no new one has taken its place."""
+    for old in (work / "old").glob("*"):
+        if not (work.parent / old.name).exists():
+            old.rename(work.parent / old.name)
+
+
+def _write_accesses(folder: Path, accesses: Sequence[dict[str, Any]]) -> None:
+    (folder / FILE).write_text("".join(json.dumps(one) + "\n" for one in accesses))
 
 
 def _publish_student(student: Path, published: Path) -> None:

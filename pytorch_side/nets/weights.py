@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from swin2mcu.common.json_file import parse_json
 
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32)
 STUDENT = {"student", "size", "classes"}  # metadata of every student
+PART_MAX = 8_000_000  # bytes of tensors in a published file, which is at most 8 MiB
+PARTS = "parts"  # metadata: how many files a network has, if several
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
 
@@ -78,7 +81,25 @@ def _rows_by_name(
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors and the metadata of a .safetensors file. Raises UserError for other files."""
+    """All tensors and the metadata of a .safetensors file, and of the files that continue it.
+
+    Raises UserError for other files, and where a file that continues it is missing.
+    """
+    weights, metadata = _read(path)
+    parts = metadata.pop(PARTS, "1")
+    if not re.fullmatch("[1-9][0-9]?", parts):
+        raise UserError(f"{path}: {parts!r} is no number of files")
+    for number in range(2, int(parts) + 1):
+        weights |= _read(part_path(path, number))[0]
+    return weights, metadata
+
+
+def part_path(path: Path, number: int) -> Path:
+    """The file of a network's `number`-th part: net.safetensors, net.part2.safetensors, …"""
+    return path if number == 1 else path.with_name(f"{path.stem}.part{number}{path.suffix}")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if path.exists() and not path.is_file():  # opening a pipe would wait forever
         raise UserError(f"cannot read weights {path}: it is not a plain file")
     try:
@@ -105,9 +126,10 @@ def save_weights(model: nn.Module, path: Path, metadata: dict[str, Any]) -> None
     _write(tensors, path, metadata)
 
 
-def copy_in_half(source: Path, path: Path) -> None:
+def copy_in_half(source: Path, path: Path, part_max: int = PART_MAX) -> None:
     """Copy a .safetensors file, its floats in half precision (float16), half as large.
 
+    A network of more than `part_max` bytes goes into several files, which read_weights joins.
     Raises UserError for a number beyond its range, and for files that are no weights.
     """
     tensors, metadata = read_weights(source)
@@ -116,7 +138,23 @@ def copy_in_half(source: Path, path: Path) -> None:
             tensors[name] = value.half()
             if not tensors[name].isfinite().all():
                 raise UserError(f"{source}: {name!r} holds numbers too large for half precision")
-    _write(tensors, path, metadata)
+    parts = _parts(tensors, part_max)
+    several = {PARTS: len(parts)} if len(parts) > 1 else {}
+    for number, part in enumerate(parts, 1):
+        _write(part, part_path(path, number), metadata | several if number == 1 else {})
+
+
+def _parts(tensors: dict[str, Tensor], part_max: int) -> list[dict[str, Tensor]]:
+    """`tensors` in groups of at most `part_max` bytes; a larger tensor is a group by itself."""
+    parts: list[dict[str, Tensor]] = [{}]
+    used = 0
+    for name, value in tensors.items():
+        if parts[-1] and used + value.nbytes > part_max:
+            parts.append({})
+            used = 0
+        parts[-1][name] = value
+        used += value.nbytes
+    return parts
 
 
 def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, Any]) -> None:

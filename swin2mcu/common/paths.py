@@ -11,13 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 FIRMWARE = ROOT / "firmware"
 ZOO = ROOT / "tinyml" / "zoo"  # of published models
+TEACHERS = ROOT / "pytorch_side" / "zoo"  # of published teachers
 PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # the only figures not measured here
 
 
 def refuse_published(path: Path) -> None:
     """Raises UserError for a file of a published model: only publishing writes there."""
     # Path.resolve() raises for a link to itself.
-    if Path(os.path.realpath(path)).is_relative_to(ZOO.resolve()):
+    real = Path(os.path.realpath(path))
+    if real.is_relative_to(ZOO.resolve()) or real.is_relative_to(TEACHERS.resolve()):
         raise UserError(
             f"{path} belongs to a published model: only `python host_tools/publish.py RUN NAME` "
             "writes there"

@@ -18,11 +18,12 @@ from host_tools import inputs, publish
 from host_tools.report import counts
 from host_tools.report.entries import load_entries
 from host_tools.results import load_results, log_target_access, merge_target
+from pytorch_side.config import Config, read_saved_config, save_config
 from pytorch_side.nets.weights import read_weights
 from swin2mcu.common import paths
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.lock import locked
-from swin2mcu.common.test_access import read_accesses
+from swin2mcu.common.test_access import log_access, read_accesses
 
 ZOO, ROOT = paths.ZOO, paths.ROOT
 ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir() and path.name[0] != ".")
@@ -33,6 +34,8 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "zoo"
     for module in (paths, inputs, publish):
         monkeypatch.setattr(module, "ZOO", folder)
+    for module in (paths, publish):
+        monkeypatch.setattr(module, "TEACHERS", tmp_path / "teachers")
     monkeypatch.setattr(inputs, "MEASURED", tmp_path / "measured")
     monkeypatch.setattr(publish, "LOCK", tmp_path / "publishing")
     return folder
@@ -89,6 +92,28 @@ def test_a_student_beyond_half_precision_is_refused(
     assert publish.main([str(run), "net"]) == 2
     assert "'conv.weight' holds numbers too large for half precision" in capsys.readouterr().err
     assert not (zoo / "net").exists()
+
+
+def test_a_teacher_is_published_in_half_precision(
+    zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, published = tmp_path / "swin", tmp_path / "teachers/leaves"
+    run.mkdir()
+    (run / "teacher.safetensors").write_bytes(save({"a": torch.ones(3)}, {"model": "swin"}))
+    assert publish.main([str(run), "leaves"]) == 2  # a teacher is used with its config
+    assert "config.json" in capsys.readouterr().err and not published.exists()
+    save_config(Config(), run / "config.json")
+    log_access(run, split="test", images=9, top1=0.5, weights="w", weights_sha256="", data="x")
+    assert publish.main([str(run), "leaves"]) == 0 and not zoo.exists()
+    assert sorted(path.name for path in published.iterdir()) == [
+        "config.json",
+        "teacher.safetensors",
+        "test_access.jsonl",
+    ]
+    assert read_weights(published / "teacher.safetensors")[0]["a"].dtype == torch.float16
+    assert read_saved_config(published / "config.json") == Config()
+    with pytest.raises(UserError, match="belongs to a published model"):
+        paths.refuse_published(published / "test_access.jsonl")
 
 
 def test_what_is_measured_of_a_published_model_goes_into_a_copy(
