@@ -2,8 +2,8 @@
 
     python host_tools/publish.py RUN NAME
 
-A teacher's run goes into pytorch_side/zoo, in half precision. Nothing else writes into the two zoos.
-To measure a published model again, run the tools on its name (they work on a copy,
+A teacher's run goes into pytorch_side/zoo, in half precision. Nothing else writes into the two
+zoos. To measure a published model again, run the tools on its name (they work on a copy,
 build/measured/NAME) and publish that copy.
 """
 

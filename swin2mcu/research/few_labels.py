@@ -104,6 +104,7 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
         "labels": labels,
         "seed": seed,
         "epochs": found.epochs,
+        "augmentations": found.config.augment.cached,  # of a photo; 0: new ones in every epoch
         "val_top1": found.val,
         **{key: found.machine.get(key) for key in ("hardware", "threads", "torch")},
     }
@@ -142,10 +143,18 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     lines = []
     for row, values in rows.items():
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        epochs = {one["epochs"] for one in figures if one["row"] == row}
+        own = [one for one in figures if one["row"] == row]
+        epochs = sorted({one["epochs"] for one in own})
+        views = sorted({one["augmentations"] for one in own})
         beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
-        cells = (row, *map(str, sorted(epochs)), f"{statistics.mean(values):.2f}{spread} %", beside)
-        lines.append(line(*cells))
+        shown = [", ".join(str(each or "new in every epoch") for each in views)]
+        cells = [
+            row,
+            ", ".join(map(str, epochs)),
+            *shown,
+            f"{statistics.mean(values):.2f}{spread} %",
+        ]
+        lines.append(line(*cells, beside))
     first = figures[0]
     error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
     return "\n".join(
@@ -155,7 +164,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
             "The teacher, Swin stages over a MobileNetV3's ImageNet stem, is trained on the",
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps.",
-            *table("trained on | epochs | val top-1 | over labels alone", lines),
+            *table("trained on | epochs | augmentations of a photo | val top-1 | gain", lines),
             "",
             f"± is the standard deviation of {len(rows[ALONE])} seeds, of a gain the pooled one. "
             "Each seed draws its own labeled photos.",

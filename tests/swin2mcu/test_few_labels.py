@@ -66,8 +66,12 @@ def test_rows_differ_in_photos_and_teacher_alone(
     text = few_labels.DOCUMENT.read_text()
     assert "gained +8.00 ± 0.71 points on val" in text and "only +5.00 ± 0.71 (pooled" in text
     text = few_labels.PAGE.read_text()
-    assert f"| labels alone | 20 | 80.50 ± 0.71 % | {NONE} |" in text
-    assert "| +8.00 ± 0.71 points |" in text and "| 90.50 ± 0.71 % |" in text
+    assert f"| labels alone | 20 | new in every epoch | 80.50 ± 0.71 % | {NONE} |" in text
+    assert (
+        "| hybrid | 20 | 3 | 85.50" in text
+        and "| +8.00 ± 0.71 points |" in text
+        and "| 90.50 ± 0.71 % |" in text
+    )
     figures = json.loads(few_labels.FIGURES.read_text())
     assert len(figures["runs"]) == 8
 
