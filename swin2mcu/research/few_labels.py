@@ -142,19 +142,14 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     rows = by_row(figures)
     lines = []
     for row, values in rows.items():
-        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         own = [one for one in figures if one["row"] == row]
-        epochs = sorted({one["epochs"] for one in own})
+        epochs = ", ".join(str(n) for n in sorted({one["epochs"] for one in own}))
         views = sorted({one["augmentations"] for one in own})
+        shown = ", ".join(str(n or "new in every epoch") for n in views)
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        top1 = f"{statistics.mean(values):.2f}{spread} %"
         beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
-        shown = [", ".join(str(each or "new in every epoch") for each in views)]
-        cells = [
-            row,
-            ", ".join(map(str, epochs)),
-            *shown,
-            f"{statistics.mean(values):.2f}{spread} %",
-        ]
-        lines.append(line(*cells, beside))
+        lines.append(line(row, epochs, shown, top1, beside))
     first = figures[0]
     error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
     return "\n".join(
