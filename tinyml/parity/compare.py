@@ -17,6 +17,9 @@ agreement counts only images whose best logit is ahead by DECIDED times the scal
 
 Int8 clips a photo that is unlike all on which the ranges were measured: a correct chain may answer
 it quite differently. So medians, and one image, are forgiven: a fault changes most images.
+
+The logits of a network that has learned nothing differ by hardly more than rounding. There rounding
+has the limits of training: it may not lose accuracy.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
+from swin2mcu.common.accuracy import standard_error
 from tinyml.parity.record import misses
-from tinyml.parity.stages import FINE_TUNED, LAST, ROUNDED, Stage
+from tinyml.parity.stages import FINE_TUNED, LAST, ROUNDED, TRAINED, Stage
 
 BATCH = 16  # images between two updates of the progress bar
 DECIDED = 1.0
@@ -81,11 +85,15 @@ def record_of(
     }
     if other is None:
         return record
-    figures = measure(own, other) | {"top1_lost": surely_lost(right, other.argmax(1) == labels)}
+    before = other.argmax(1) == labels
+    figures = measure(own, other) | {"top1_lost": surely_lost(right, before)}
     if stage.unit == "lsb":
         # The whole number of steps, without the float error of the real values.
         figures["max_difference"] = round(figures["max_difference"] / output_scale, 3)
-    record |= figures | {"unit": stage.unit, "limits": stage.limits}
+    limits = stage.limits
+    if limits == ROUNDED and not has_learned(before, labels):
+        limits = TRAINED
+    record |= figures | {"unit": stage.unit, "limits": limits}
     return record | {"holds": not misses(record)}
 
 
@@ -107,6 +115,12 @@ def measure(own: Logits, other: Logits) -> dict[str, Any]:
         "relative_max": float((difference.max(axis=1) / of_each).max()),
         "relative_rms": float(np.median(np.sqrt((difference**2).mean(axis=1)))) / scale,
     }
+
+
+def has_learned(right: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> bool:
+    """Whether top-1 is surely, by three standard errors, above the share of the largest class."""
+    top1, largest = float(right.mean()), np.bincount(labels).max() / len(labels)
+    return bool(top1 - 3 * standard_error(top1, len(right)) > largest)
 
 
 def surely_lost(right: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> float:
