@@ -20,6 +20,9 @@ STEPS_MIN, EPOCHS_MIN, EPOCHS_MAX = 900, 15, 120
 SWIN_STAGES = (2, 2, 18, 2)  # the depths of timm's Swins, if a config does not give others
 STEPS_RANDOM = 3  # times as many steps if the weights start random
 BATCH_MIN, BATCH_MAX = 8, 64
+# The teacher answers several augmentations of each photo, once. Few photos take many epochs: with
+# few augmentations the student would learn them by heart.
+VIEWS_MIN, VIEW_EPOCHS = 6, 7  # augmentations of a photo, and epochs with each of them
 RATE, RATE_BATCH = 1.5e-3, 96  # of AdamW; the rate is proportional to the root of the batch
 
 
@@ -64,7 +67,7 @@ def plan_training(
         f"{chosen * steps:,} steps",
     ]
     settings |= _start(name, init, reasons)
-    settings |= _teacher(teacher, init, reasons)
+    settings |= _teacher(teacher, init, chosen, reasons)
     return Plan(settings, reasons)
 
 
@@ -104,7 +107,7 @@ def _student_in(weights: Path) -> tuple[str, int] | None:
     return student_of(metadata, weights)[:2] if "student" in metadata else None
 
 
-def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, object]:
+def _teacher(teacher: Path | None, init: str, epochs: int, reasons: list[str]) -> dict[str, object]:
     if teacher is None:
         why = (
             "a student of random weights gains several points from one, named by --teacher"
@@ -137,8 +140,13 @@ def _teacher(teacher: Path | None, init: str, reasons: list[str]) -> dict[str, o
         "teacher.pretrained": "false",
         "distillation.alpha": alpha,
         "distillation.beta": beta,
-        "augment.cached": 6,
+        "augment.cached": views_for(epochs, VIEWS_MIN),
     }
+
+
+def views_for(epochs: int, least: int) -> int:
+    """How many augmentations of a photo a teacher answers, for a training of `epochs`."""
+    return max(least, round(epochs / VIEW_EPOCHS))
 
 
 def attention_pairs(stages: int) -> list[list[int]]:

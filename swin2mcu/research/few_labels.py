@@ -28,6 +28,7 @@ from swin2mcu.common.paths import CONFIGS
 from swin2mcu.research.comparison import pooled_sd
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import NONE, line, table
+from swin2mcu.train_plan import views_for
 
 FIGURES, DOCUMENT = Path("docs/data/few_labels.json"), Path("docs/RESULTS.md")
 PAGE = Path("docs/results/few-labels.md")
@@ -37,9 +38,7 @@ ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without
 ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
-# The teacher answers several augmentations of each photo. Few photos need more of them, since they
-# take more epochs: otherwise the student learns the same images by heart.
-VIEWS_MIN, SEEN_MAX = 3, 7  # augmentations of a photo, and epochs with each of them
+VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
 
 def draw(data: Path, labels: int, seed: int, rest: bool) -> Path:
@@ -83,8 +82,8 @@ def train_seed(
         photos = more if row == UNLABELED else few
         folder = out / f"{name}-{labels}-seed{seed}"
         plan = epochs_of(photos, steps)
-        views = max(VIEWS_MIN, round(plan["optimizer.epochs"] / SEEN_MAX))
         # On labels alone every epoch may draw its own augmentations: no answers are cached.
+        views = views_for(int(plan["optimizer.epochs"]), VIEWS_MIN)
         plan["augment.cached"] = 0 if row == ALONE else views
         values = [f"{key}={value}" for key, value in plan.items()]
         values += [] if row == ALONE else taught

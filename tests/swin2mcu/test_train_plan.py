@@ -54,6 +54,16 @@ def test_a_start_that_is_not_there_is_one_line() -> None:
 STEM = {"window_size": 5, "embed_dim": 48, "depths": [1, 1], "num_heads": [2, 4]}
 
 
+@pytest.mark.parametrize(("images", "views"), [(70, 14), (600, 7), (12_083, 6)])
+def test_few_photos_are_taught_in_more_augmentations(
+    tmp_path: Path, images: int, views: int
+) -> None:
+    save_config(Config(), tmp_path / "config.json")
+    (tmp_path / "teacher.safetensors").touch()
+    settings = plan(images, teacher=tmp_path / "teacher.safetensors")
+    assert settings["augment.cached"] == views
+
+
 @pytest.mark.parametrize(
     ("made", "pairs"),
     [
