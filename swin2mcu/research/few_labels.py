@@ -38,6 +38,7 @@ ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without
 ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
+ONE_SEED = "one seed, so this says little"
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
 
@@ -127,12 +128,13 @@ def gain(values: Sequence[float], alone: Sequence[float]) -> str:
 def sentence(figures: Sequence[dict[str, Any]]) -> str:
     """What RESULTS.md says of it."""
     rows, labels = by_row(figures), figures[0]["labels"]
+    seeds = len(rows[ALONE])
+    spread = f"pooled standard deviation of {seeds} seeds" if seeds > 1 else ONE_SEED
     return (
         f"With {labels} labeled photos per class, students taught also on all other photos, "
         f"without their labels, gained {gain(rows[UNLABELED], rows[ALONE])} points on val over "
         f"labels alone, taught on the labeled photos only {gain(rows[TAUGHT], rows[ALONE])} "
-        f"(pooled standard deviation of {len(rows[ALONE])} seeds): "
-        "[few labels](results/few-labels.md)."
+        f"({spread}): [few labels](results/few-labels.md)."
     )
 
 
@@ -149,7 +151,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
         top1 = f"{statistics.mean(values):.2f}{spread} %"
         beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
         lines.append(line(row, epochs, shown, top1, beside))
-    first = figures[0]
+    first, seeds = figures[0], len(rows[ALONE])
     error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
     return "\n".join(
         [
@@ -160,8 +162,10 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
             "number of steps.",
             *table("trained on | epochs | augmentations of a photo | val top-1 | gain", lines),
             "",
-            f"± is the standard deviation of {len(rows[ALONE])} seeds, of a gain the pooled one. "
-            "Each seed draws its own labeled photos.",
+            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. "
+            "Each seed draws its own labeled photos."
+            if seeds > 1
+            else f"It is {ONE_SEED}.",
             f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
             f"On {first['hardware']}, torch {first['torch']}.",
             "",

@@ -78,6 +78,9 @@ def test_rows_differ_in_photos_and_teacher_alone(
     long = ["--labels", "100", "--steps", "400", "--seeds", "1", "--out", "long"]
     assert few_labels.main([str(data), *long]) == 0
     assert "augment.cached=29" in made["hybrid-100-seed0"][1], "200 epochs of few photos"
+    said = "gained +8.00 points on val over labels alone, taught on the labeled photos only +5.00 ("
+    assert f"{said}one seed, so this says little)" in few_labels.DOCUMENT.read_text()
+    assert "It is one seed, so this says little." in few_labels.PAGE.read_text()
 
     monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
     capsys.readouterr()
