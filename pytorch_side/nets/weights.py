@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,14 +16,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pytorch_side.config.records import Pixels
-from swin2mcu.common.card import are_class_names
+from swin2mcu.common.card import are_class_names, sha256_of
 from swin2mcu.common.cli import UserError, atomic_path
 from swin2mcu.common.json_file import parse_json
 
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32)
 STUDENT = {"student", "size", "classes"}  # metadata of every student
 PART_MAX = 8_000_000  # bytes of tensors in a published file, which is at most 8 MiB
-PARTS = "parts"  # metadata: how many files a network has, if several
+PARTS = "parts"  # metadata of a network's first file: the SHA-256 of its other files, in order
 CLASSIFIERS = ("classifier.", "head.fc.")  # the layers whose shape depends on the classes
 
 
@@ -83,15 +82,22 @@ def _rows_by_name(
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a .safetensors file, and of the files that continue it.
 
-    Raises UserError for other files, and where a file that continues it is missing.
+    Raises UserError for other files, and where a file that continues it is missing or another one.
     """
     weights, metadata = _read(path)
-    parts = metadata.pop(PARTS, "1")
-    if not re.fullmatch("[1-9][0-9]?", parts):
-        raise UserError(f"{path}: {parts!r} is no number of files")
-    for number in range(2, int(parts) + 1):
-        weights |= _read(part_path(path, number))[0]
+    for number, digest in enumerate(_digests(metadata.pop(PARTS, "[]"), path), start=2):
+        part = part_path(path, number)
+        weights |= _read(part)[0]
+        if sha256_of(part) != digest:
+            raise UserError(f"{part} does not belong to {path}: get both again")
     return weights, metadata
+
+
+def _digests(text: str, path: Path) -> list[str]:
+    try:
+        return msgspec.convert(parse_json(text), list[str])
+    except ValueError as error:
+        raise UserError(f"{path} does not name its other files: {error}") from error
 
 
 def part_path(path: Path, number: int) -> Path:
@@ -138,10 +144,11 @@ def copy_in_half(source: Path, path: Path, part_max: int = PART_MAX) -> None:
             tensors[name] = value.half()
             if not tensors[name].isfinite().all():
                 raise UserError(f"{source}: {name!r} holds numbers too large for half precision")
-    parts = _parts(tensors, part_max)
-    several = {PARTS: len(parts)} if len(parts) > 1 else {}
-    for number, part in enumerate(parts, 1):
-        _write(part, part_path(path, number), metadata | several if number == 1 else {})
+    first, *others = _parts(tensors, part_max)
+    for number, part in enumerate(others, start=2):
+        _write(part, part_path(path, number), {})
+    files = [part_path(path, number) for number in range(2, len(others) + 2)]
+    _write(first, path, metadata | ({PARTS: [sha256_of(file) for file in files]} if files else {}))
 
 
 def _parts(tensors: dict[str, Tensor], part_max: int) -> list[dict[str, Tensor]]:
