@@ -81,11 +81,14 @@ def publish(model: Model, name: str) -> None:
 
 
 def publish_teacher(run: Path, name: str) -> None:
-    """Write the entry of a finished teacher. Raises UserError for a run that lacks its config."""
+    """Write a teacher's entry. Raises UserError for a run without its config, or not finished."""
     from pytorch_side.config import read_saved_config
     from pytorch_side.nets.weights import copy_in_half
+    from pytorch_side.reproduce import finished
 
     read_saved_config(run / CONFIG_NAME)  # raises
+    if not finished(run, "teacher"):
+        raise UserError(f"{run} is not trained to its last epoch: run its command again")
 
     def write(new: Path) -> None:
         copy_in_half(run / TEACHER_NAME, new / TEACHER_NAME)

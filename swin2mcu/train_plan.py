@@ -119,10 +119,8 @@ def _teacher(teacher: Path | None, init: str, epochs: int, reasons: list[str]) -
     config = teacher.parent / "config.json"
     if not teacher.is_file() or not config.is_file():
         raise UserError(f"--teacher {teacher} is not the teacher.safetensors of a run")
-    from pytorch_side.config import (
-        flat,
-        read_saved_config,
-    )  # msgspec comes with the training packages
+    # Imported late: msgspec comes with the training packages.
+    from pytorch_side.config import flat, read_saved_config
 
     saved = flat(read_saved_config(config))
     described = {

@@ -20,8 +20,9 @@ def summarize(cases: list[dict[str, Any]]) -> dict[str, Any]:
                 continue
             worst = stages.setdefault(
                 stage["name"],
-                {"against": stage["against"], "unit": stage["unit"], "limits": stage["limits"]},
+                {"against": stage["against"], "unit": stage["unit"], "limits": {}},
             )
+            worst["limits"] |= stage["limits"]  # a network that learned nothing has others
             # Networks trained for seconds are rarely confident: report the number of images.
             worst["decided_images"] = worst.get("decided_images", 0) + stage["decided_images"]
             for figure in FIGURES:

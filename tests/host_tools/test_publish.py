@@ -104,6 +104,10 @@ def test_a_teacher_is_published_in_half_precision(
     assert "config.json" in capsys.readouterr().err and not published.exists()
     save_config(Config(), run / "config.json")
     log_access(run, split="test", images=9, top1=0.5, weights="w", weights_sha256="", data="x")
+    (run / "log.csv").write_text("epoch,val_top1,seconds,waiting_share\n1,0.5,1,0\n")
+    assert publish.main([str(run), "leaves"]) == 2
+    assert "not trained to its last epoch" in capsys.readouterr().err and not published.exists()
+    (run / "log.csv").unlink()
     assert publish.main([str(run), "leaves"]) == 0 and not zoo.exists()
     assert sorted(path.name for path in published.iterdir()) == [
         "config.json",

@@ -51,6 +51,13 @@ def test_the_worst_of_all_cases_is_told() -> None:
     assert f"| exact | fake-quantized | {row}" in text
 
 
+def test_all_limits_that_a_case_had_are_told() -> None:
+    """A network that learned nothing has another limit than the others."""
+    cases = [figures("a", 0.1, 1.0, 8), figures("b", 0.1, 1.0, 8)]
+    cases[0]["stages"][1]["limits"] = {"top1_lost": 0.1}
+    assert "| top1_lost 0.1, relative_rms 0.5 |" in tables(summarize(cases))
+
+
 def test_tables_stand_between_the_marks(tmp_path: Path) -> None:
     record, path = summarize([figures("a", 0.1, 1.0, 8)]), tmp_path / "page.md"
     path.write_text(f"before\n{FIRST}\nold\n{LAST}\nafter\n")
