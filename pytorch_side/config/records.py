@@ -112,6 +112,9 @@ class Hint(Record):
 
 class Optimizer(Record):
     epochs: Annotated[int, Meta(ge=1, le=100_000)] = 40
+    # Over the images in one epoch. Each epoch is scored on val and saved, which takes longer than a
+    # pass over few images.
+    passes: Annotated[int, Meta(ge=1, le=10_000)] = 1
     batch: Annotated[int, Meta(ge=1, le=100_000)] = 96  # of all processes together
     learning_rate: Annotated[float, Meta(ge=0, le=10)] = 1.5e-3
     # AdamW's second moments are noise in the first hundred steps.

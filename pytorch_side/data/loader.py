@@ -44,9 +44,9 @@ class Batch:
 class TrainBatches:
     """The augmented train split; an epoch's batches depend only on its number.
 
-    With `outputs`, each epoch uses the next cached augmentation of every image, with the teacher's
-    outputs. Without, it cycles through `augment.cached` augmentations, or makes a new one each
-    epoch if that is 0.
+    An epoch takes every image `optimizer.passes` times. With `outputs`, each pass uses the next
+    cached augmentation of every image, with the teacher's outputs. Without, it cycles through
+    `augment.cached` augmentations, or makes a new one each pass if that is 0.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class TrainBatches:
         self.images, self.size, self.outputs = images, size, outputs
         self.augment, self.seed = config.augment, config.seed
         self.batch = batch = config.optimizer.batch
+        self.passes = config.optimizer.passes
         self.rank, self.processes = rank, processes
         positions = images.folder.indices("train")
         self.train = positions
@@ -77,7 +78,7 @@ class TrainBatches:
                 f"optimizer.batch is {batch}: with {processes} processes it must be a multiple of "
                 f"{processes}, and no more than the {len(self.positions)} training images"
             )
-        self.steps = max(1, len(self.positions) // batch)
+        self.steps = max(1, len(self.positions) * self.passes // batch)
         self.waited_s = 0.0  # seconds that the training loop waited for batches
 
     @cached_property
@@ -88,7 +89,13 @@ class TrainBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.positions))
+        count, first = len(self.positions), number * self.passes
+        order = np.concatenate(
+            [
+                np.random.default_rng([self.seed, first + n]).permutation(count) + n * count
+                for n in range(self.passes)
+            ]
+        )
         local = max(1, self.batch // self.processes)
         rows = [
             order[step * self.batch :][: self.batch][self.rank * local :][:local]
@@ -97,7 +104,7 @@ class TrainBatches:
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             waiting: deque[Future[Batch]] = deque()
             for chosen in rows:
-                waiting.append(pool.submit(self._make, chosen, number))
+                waiting.append(pool.submit(self._make, chosen % count, first + chosen // count))
                 if len(waiting) > AHEAD:
                     yield self._next(waiting)
             while waiting:
@@ -109,7 +116,8 @@ class TrainBatches:
         self.waited_s += time.perf_counter() - start
         return batch
 
-    def _make(self, rows: npt.NDArray[np.int64], epoch: int) -> Batch:
+    def _make(self, rows: npt.NDArray[np.int64], passes: npt.NDArray[np.int64]) -> Batch:
+        """A batch of images, each in its pass, counted from the first epoch on."""
         folder = self.images.folder
         positions = self.positions[rows]
         files = tuple(folder.files[i] for i in positions)
@@ -118,14 +126,18 @@ class TrainBatches:
         if self.outputs:
             stored = np.array([self.outputs.row[file] for file in files])
             # Images start at different augmentations, so that an epoch mixes them.
-            number = (epoch + stored) % self.outputs.seeds.shape[1]
+            number = (passes + stored) % self.outputs.seeds.shape[1]
             seeds = [int(s) for s in self.outputs.seeds[stored, number]]
             logits = torch.from_numpy(self.outputs.logits[stored, number].astype(np.float32))
             for stage, maps in self.outputs.maps.items():
                 answers[stage] = torch.from_numpy(maps[stored, number].astype(np.float32) / 255)
         else:
-            number = epoch % self.augment.cached if self.augment.cached else epoch
-            seeds = [augmentation_seed(self.augment.seed, file, number) for file in files]
+            cycle = self.augment.cached
+            numbers = (passes % cycle if cycle else passes).tolist()
+            seeds = [
+                augmentation_seed(self.augment.seed, file, number)
+                for file, number in zip(files, numbers, strict=True)
+            ]
         made = [
             training_image(self.images, self.train, int(i), seed, self.augment, self.size)
             for i, seed in zip(positions, seeds, strict=True)

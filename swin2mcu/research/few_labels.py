@@ -38,6 +38,7 @@ ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without
 ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
+EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
 ONE_SEED = "one seed, so this says little"
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
@@ -57,13 +58,20 @@ def run(command: Any, arguments: list[str]) -> None:
         raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
 
 
-def epochs_of(photos: Path, steps: int) -> dict[str, float]:
-    """Optimizer settings that make about `steps` steps of a table's photos."""
+def plan_of(photos: Path, steps: int) -> dict[str, float]:
+    """Settings that make about `steps` steps of a table's photos, with a score on val every 100."""
     folder = import_folder(photos)
     batch = load_config(STUDENT).optimizer.batch
-    each = max(1, (len(folder.indices("train")) + len(folder.unlabeled)) // batch)
+    count = len(folder.indices("train")) + len(folder.unlabeled)
+    passes = max(1, round(min(EPOCH_STEPS, steps) * batch / count))
+    each = max(1, count * passes // batch)
     epochs = max(1, round(steps / each))
-    return {"optimizer.epochs": epochs, "optimizer.warmup_epochs": WARMUP_STEPS / each}
+    return {
+        "optimizer.epochs": epochs,
+        "optimizer.passes": passes,
+        "optimizer.warmup_epochs": WARMUP_STEPS / each,
+        "augment.cached": views_for(epochs * passes, VIEWS_MIN),
+    }
 
 
 def train_seed(
@@ -82,10 +90,9 @@ def train_seed(
     for row, name in ROWS.items():
         photos = more if row == UNLABELED else few
         folder = out / f"{name}-{labels}-seed{seed}"
-        plan = epochs_of(photos, steps)
-        # On labels alone every epoch may draw its own augmentations: no answers are cached.
-        views = views_for(int(plan["optimizer.epochs"]), VIEWS_MIN)
-        plan["augment.cached"] = 0 if row == ALONE else views
+        plan = plan_of(photos, steps)
+        if row == ALONE:  # every pass may draw its own augmentations: no answers are cached
+            plan["augment.cached"] = 0
         values = [f"{key}={value}" for key, value in plan.items()]
         values += [] if row == ALONE else taught
         settings = [word for value in [*values, *options] for word in ("--set", value)]
@@ -103,7 +110,7 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
         "row": row,
         "labels": labels,
         "seed": seed,
-        "epochs": found.epochs,
+        "passes": found.epochs * found.config.optimizer.passes,
         "augmentations": found.config.augment.cached,  # of a photo; 0: new ones in every epoch
         "val_top1": found.val,
         **{key: found.machine.get(key) for key in ("hardware", "threads", "torch")},
@@ -144,23 +151,26 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     lines = []
     for row, values in rows.items():
         own = [one for one in figures if one["row"] == row]
-        epochs = ", ".join(str(n) for n in sorted({one["epochs"] for one in own}))
+        passes = ", ".join(str(n) for n in sorted({one["passes"] for one in own}))
         views = sorted({one["augmentations"] for one in own})
-        shown = ", ".join(str(n or "new in every epoch") for n in views)
+        shown = ", ".join(str(n or "new in every pass") for n in views)
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         top1 = f"{statistics.mean(values):.2f}{spread} %"
         beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
-        lines.append(line(row, epochs, shown, top1, beside))
+        lines.append(line(row, passes, shown, top1, beside))
     first, seeds = figures[0], len(rows[ALONE])
     error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
     return "\n".join(
         [
             f"# {first['labels']} labeled photos per class, beside many without a label",
             "",
-            "The teacher, Swin stages over a MobileNetV3's ImageNet stem, is trained on the",
+            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps.",
-            *table("trained on | epochs | augmentations of a photo | val top-1 | gain", lines),
+            *table(
+                "trained on | passes over the photos | augmentations of a photo | val top-1 | gain",
+                lines,
+            ),
             "",
             f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. "
             "Each seed draws its own labeled photos."

@@ -182,6 +182,7 @@ NEWER = {  # than the flat configs
     "data.class_weights",
     "data.crop",
     "distillation.unlabeled",
+    "optimizer.passes",
     "student.selected_from",
 }
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from pytorch_side.config import Config
 from pytorch_side.data import loader as module
 from pytorch_side.data.cache import decode_images
-from pytorch_side.data.loader import TrainBatches
+from pytorch_side.data.loader import Batch, TrainBatches
 from pytorch_side.data.training_image import training_image
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
@@ -41,6 +42,39 @@ def test_a_batch_that_processes_cannot_share_is_refused(
     with pytest.raises(UserError, match=f"batch is {batch}: with 3 processes"):
         TrainBatches(images, tiny_config({"optimizer.batch": batch}), 32, processes=3)
     TrainBatches(images, tiny_config({"optimizer.batch": batch}), 32)  # alone it need not be shared
+
+
+@pytest.mark.parametrize("cached", [0, 4])
+def test_an_epoch_of_several_passes_has_the_batches_of_as_many_epochs(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], cached: int
+) -> None:
+    images = decode_images(scan_folder(make_folder(images=12)))
+
+    count = len(images.folder.indices("train"))
+
+    def batches(passes: int, number: int) -> list[Batch]:
+        settings = {"optimizer.passes": passes, "optimizer.batch": count}
+        config = tiny_config({**settings, "augment.cached": cached})
+        return list(TrainBatches(images, config, 32).epoch(number))
+
+    once = [batch for number in (3, 4, 5) for batch in batches(1, number)]
+    together = batches(3, 1)  # passes 3, 4 and 5
+    assert [batch.files for batch in together] == [batch.files for batch in once]
+    for one, other in zip(together, once, strict=True):
+        assert torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+    pictures = {batch.images.numpy().tobytes() for batch in together}
+    assert len(pictures) == len(together), "a pass has augmentations of its own"
+
+
+def test_passes_over_few_images_fill_batches_together(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
+) -> None:
+    images = decode_images(scan_folder(make_folder(images=12)))
+    count = len(images.folder.indices("train"))
+    config = tiny_config({"optimizer.passes": 3, "optimizer.batch": count + 1})
+    files = [file for batch in TrainBatches(images, config, 32).epoch(0) for file in batch.files]
+    assert len(files) == 2 * (count + 1)
+    assert {files.count(file) for file in files} <= {2, 3}
 
 
 @pytest.mark.parametrize("slow", ["images", "network"])

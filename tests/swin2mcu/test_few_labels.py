@@ -55,8 +55,9 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert unlabeled[0].count(",train") == 200
     assert unlabeled[0].count(",unlabeled") > 200
     assert made["labels-100-seed0"][0] != labels[0]
-    # 200 photos are two steps of 96; more photos have more steps in an epoch.
-    assert "optimizer.epochs=20" in labels[1] and "optimizer.epochs=20" in hybrid[1]
+    # 19 passes over 200 photos are 39 steps of 96 photos.
+    assert {"optimizer.epochs=1", "optimizer.passes=19"} < {*labels[1]} & {*hybrid[1]}
+    assert {"optimizer.epochs=1", "optimizer.passes=8"} < {*unlabeled[1]}
     assert "distillation.alpha=0.7" not in labels[1]
     assert {"distillation.alpha=0.7", "distillation.beta=0.3"} < {*hybrid[1]} & {*unlabeled[1]}
     swin = Path("runs/few-labels/teacher-100-seed1/teacher.safetensors")
@@ -66,9 +67,9 @@ def test_rows_differ_in_photos_and_teacher_alone(
     text = few_labels.DOCUMENT.read_text()
     assert "gained +8.00 ± 0.71 points on val" in text and "only +5.00 ± 0.71 (pooled" in text
     text = few_labels.PAGE.read_text()
-    assert f"| labels alone | 20 | new in every epoch | 80.50 ± 0.71 % | {NONE} |" in text
+    assert f"| labels alone | 19 | new in every pass | 80.50 ± 0.71 % | {NONE} |" in text
     assert (
-        "| hybrid | 20 | 3 | 85.50" in text
+        "| hybrid | 19 | 3 | 85.50" in text
         and "| +8.00 ± 0.71 points |" in text
         and "| 90.50 ± 0.71 % |" in text
     )
@@ -77,7 +78,7 @@ def test_rows_differ_in_photos_and_teacher_alone(
 
     long = ["--labels", "100", "--steps", "400", "--seeds", "1", "--out", "long"]
     assert few_labels.main([str(data), *long]) == 0
-    assert "augment.cached=29" in made["hybrid-100-seed0"][1], "200 epochs of few photos"
+    assert "augment.cached=27" in made["hybrid-100-seed0"][1], "192 passes over few photos"
     said = "gained +8.00 points on val over labels alone, taught on the labeled photos only +5.00 ("
     assert f"{said}one seed, so this says little)" in few_labels.DOCUMENT.read_text()
     assert "It is one seed, so this says little." in few_labels.PAGE.read_text()
