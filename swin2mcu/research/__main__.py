@@ -5,8 +5,8 @@
 Finished runs are not trained again; `--report` trains nothing. `--score-test` scores finished runs
 on test, if they were not yet scored with these weights. An experiment's page is
 docs/results/NAME.md. The tables of RESULTS.md, and the pages of published models, recall and speed
-(runs/speed, made by pytorch_side.speed), are also written if their source files exist. The gain of
-distillation is computed over all experiments, and only if no experiment is named.
+(runs/speed, made by pytorch_side.speed), are also written if their source files exist. The map of
+gains is over all experiments: docs/data/gains.json keeps the gains of runs that are not here.
 """
 
 from __future__ import annotations
@@ -89,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        known = find_tables(arguments.tables[0].parent if arguments.tables else RESEARCH)
-        chosen = arguments.tables or known
+        chosen = arguments.tables or find_tables(RESEARCH)
         tables = {path.stem: read_table(path, arguments.runs) for path in chosen}
         for table in tables.values():
             if not arguments.report:
@@ -98,8 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 train_missing(table, sources, arguments.overrides)
             if arguments.score_test:
                 score_finished(table, data_folder(arguments.data))
-        every = {path.resolve() for path in known} <= {path.resolve() for path in chosen}
-        figures = Figures(tables, every, arguments.runs, arguments.zoo, arguments.evaluated)
+        figures = Figures(tables, arguments.runs, arguments.zoo, arguments.evaluated)
         if arguments.write:
             for path in write(arguments.write, figures):
                 print(path)

@@ -6,7 +6,8 @@ For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), t
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
 photos, and taught on all photos of the train split, the others without their label. Every run has
 a folder below --out; finished ones are kept, so the same command goes on. Writes
-docs/data/few_labels.json, docs/results/few-labels.md and a sentence of docs/RESULTS.md.
+docs/data/few_labels.json and docs/results/few-labels.md; swin2mcu.research --report writes the
+gains into docs/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -23,18 +24,17 @@ from swin2mcu import split
 from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
-from swin2mcu.common.documents import replace_part
 from swin2mcu.common.paths import CONFIGS
-from swin2mcu.research.comparison import pooled_sd
+from swin2mcu.research.distillation_map import ALONE, FEW_LABELS, TEACHER, few_label_gains, points
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import NONE, line, table
 from swin2mcu.train_plan import views_for
 
-FIGURES, DOCUMENT = Path("docs/data/few_labels.json"), Path("docs/RESULTS.md")
+FIGURES = Path("docs/data") / FEW_LABELS
 PAGE = Path("docs/results/few-labels.md")
-TEACHER = CONFIGS / "research" / "few-teacher.toml"
+TEACHER_CONFIG = CONFIGS / "research" / "few-teacher.toml"
 STUDENT = CONFIGS / "research" / "few-student.toml"
-ALONE, TAUGHT, UNLABELED = "labels alone", "hybrid", "hybrid, and photos without a label"
+TAUGHT, UNLABELED = "hybrid", "hybrid, and photos without a label"
 ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
@@ -83,10 +83,10 @@ def train_seed(
     common = ["--set", f"seed={seed}"]
     run(
         teacher.main,
-        ["--config", str(TEACHER), "--data", str(few), "--out", str(swin), *common],
+        ["--config", str(TEACHER_CONFIG), "--data", str(few), "--out", str(swin), *common],
     )
     taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
-    figures = [figure(swin, "teacher", "teacher", labels, seed)]
+    figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
         photos = more if row == UNLABELED else few
         folder = out / f"{name}-{labels}-seed{seed}"
@@ -117,49 +117,22 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
     }
 
 
-def by_row(figures: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Row → val top-1 of its seeds, in percent."""
-    found: dict[str, list[float]] = {}
-    for one in figures:
-        found.setdefault(one["row"], []).append(100 * one["val_top1"])
-    return found
-
-
-def gain(values: Sequence[float], alone: Sequence[float]) -> str:
-    """The mean over labels alone in points, ± the pooled standard deviation of several seeds."""
-    points = f"{statistics.mean(values) - statistics.mean(alone):+.2f}"
-    several = len(values) == len(alone) > 1
-    return f"{points} ± {pooled_sd(values, alone):.2f}" if several else points
-
-
-def sentence(figures: Sequence[dict[str, Any]]) -> str:
-    """What RESULTS.md says of it."""
-    rows, labels = by_row(figures), figures[0]["labels"]
-    seeds = len(rows[ALONE])
-    spread = f"pooled standard deviation of {seeds} seeds" if seeds > 1 else ONE_SEED
-    return (
-        f"With {labels} labeled photos per class, students taught also on all other photos, "
-        f"without their labels, gained {gain(rows[UNLABELED], rows[ALONE])} points on val over "
-        f"labels alone, taught on the labeled photos only {gain(rows[TAUGHT], rows[ALONE])} "
-        f"({spread}): [few labels](results/few-labels.md)."
-    )
-
-
 def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     """Markdown: a row for each way to train. ± is the standard deviation of the seeds."""
-    rows = by_row(figures)
+    gains = {gain.run: f"{points(gain)} points" for gain in few_label_gains(figures)}
     lines = []
-    for row, values in rows.items():
+    for row in (TEACHER, *ROWS):
         own = [one for one in figures if one["row"] == row]
+        values = [100 * one["val_top1"] for one in own]
         passes = ", ".join(str(n) for n in sorted({one["passes"] for one in own}))
         views = sorted({one["augmentations"] for one in own})
         shown = ", ".join(str(n or "new in every pass") for n in views)
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         top1 = f"{statistics.mean(values):.2f}{spread} %"
-        beside = NONE if row in ("teacher", ALONE) else f"{gain(values, rows[ALONE])} points"
-        lines.append(line(row, passes, shown, top1, beside))
-    first, seeds = figures[0], len(rows[ALONE])
-    error = 100 * standard_error(statistics.mean(rows[ALONE]) / 100, val_images)
+        lines.append(line(row, passes, shown, top1, gains.get(row, NONE)))
+    alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
+    first, seeds = figures[0], len(alone)
+    error = 100 * standard_error(statistics.mean(alone), val_images)
     return "\n".join(
         [
             f"# {first['labels']} labeled photos per class, beside many without a label",
@@ -207,12 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.overrides,
             )
         val = len(import_folder(arguments.data).indices("val"))
-        said = sentence(figures)
-        text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "few-labels", [said])
         write_atomic(FIGURES, json.dumps({"val_images": val, "runs": figures}, indent=1) + "\n")
         write_atomic(PAGE, page(figures, val))
-        write_atomic(DOCUMENT, text)
-        print(said)
+        print(f"{FIGURES}\n{PAGE}")
 
     return run_command(command)
 

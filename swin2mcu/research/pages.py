@@ -21,15 +21,16 @@ from swin2mcu.research.data_audit import (
     split_lines,
     unknown_lines,
 )
-from swin2mcu.research.distillation_gain import Gain, draw_gains, gain_lines, gains, start_of
+from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_gains
+from swin2mcu.research.distillation_map import FEW_LABELS, draw_map, few_label_gains, map_lines
 from swin2mcu.research.table import ExperimentSpec
+from swin2mcu.research.text import read_json
 from swin2mcu.research.zoo import models_lines, published_section
 
 log = logging.getLogger(__name__)
 
 FOLDER = "results"  # beside RESULTS.md
-# Part of RESULTS.md → the weights that its students start from.
-GAINS = {"gain": "pretrained", "gain-random": "random"}
+MAP = "map"  # the part, and the name of its picture
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class Figures:
     """Where the figures are read from."""
 
     tables: Mapping[str, ExperimentSpec]  # by the page's name
-    every_table: bool  # whether no other experiment exists
     runs: Path
     zoo: Path
     evaluated: Path  # the files of evaluate audit and probe, backgrounds, calibrate
@@ -47,10 +47,7 @@ def parts(figures: Figures) -> dict[str, list[str]]:
     """The parts of RESULTS.md by their marker; a part is empty if its files are missing."""
     return {
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
-        **{
-            name: gain_lines(gains_from(figures, start), f"{FOLDER}/{name}.svg")
-            for name, start in GAINS.items()
-        },
+        MAP: map_lines(gains_of(figures), f"{FOLDER}/{MAP}.svg"),
         "audit": split_lines(figures.evaluated),
         "backgrounds": background_lines(figures.evaluated),
         "unknown": unknown_lines(figures.evaluated),
@@ -58,18 +55,12 @@ def parts(figures: Figures) -> dict[str, list[str]]:
     }
 
 
-def gains_from(figures: Figures, start: str) -> list[Gain]:
-    """The gains of all experiments whose students start from `start` weights.
-
-    [] if not all experiments are given. The experiments from pretrained weights are finished, so
-    they are written only if all of their runs exist; the others are written as far as they ran.
-    """
-    tables = [table for table in figures.tables.values() if start_of(table) == start]
-    if not (figures.every_table and tables):
-        return []
-    if start == "pretrained" and not all(row.runs for table in tables for row in table.rows):
-        return []
-    return gains(tables)
+def gains_of(figures: Figures) -> list[Gain]:
+    """The gains of all experiments, those that are not here as recorded."""
+    return [
+        *known_gains(list(figures.tables.values()), figures.evaluated / GAINS),
+        *few_label_gains(read_json(figures.evaluated / FEW_LABELS).get("runs", [])),
+    ]
 
 
 def pages(figures: Figures) -> dict[str, str]:
@@ -105,9 +96,10 @@ def write(document: Path, figures: Figures) -> list[Path]:
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(folder / f"{name}.md", page)
         written.append(folder / f"{name}.md")
-    for name, start in GAINS.items():
-        if found := gains_from(figures, start):
-            draw_gains(found, folder / f"{name}.svg")
+    if found := gains_of(figures):
+        draw_map(found, folder / f"{MAP}.svg")
+        own = known_gains(list(figures.tables.values()), figures.evaluated / GAINS)
+        write_atomic(figures.evaluated / GAINS, gains_json(own))
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]

@@ -11,8 +11,16 @@ from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
 from swin2mcu.research.data_audit import background_lines, unknown_lines
-from swin2mcu.research.distillation_gain import draw_gains, gain_lines, gains
-from swin2mcu.research.pages import Figures, pages, parts
+from swin2mcu.research.distillation_gain import (
+    GAINS,
+    Gain,
+    gains,
+    gains_json,
+    known_gains,
+    read_gains,
+)
+from swin2mcu.research.distillation_map import draw_map, few_label_gains, map_lines
+from swin2mcu.research.pages import Figures, pages, write
 from swin2mcu.research.table import find_tables, read_table
 
 
@@ -53,42 +61,85 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
         f"distilled ({student})": (3.0, 2),
         f"distilled on small crops ({student})": (-1.0, 2),
     }
-    text = "\n".join(gain_lines(found, "plot.svg"))
-    assert "2 ways to distill" in text
-    assert "On val 1 gained and 1 lost" in text
-    assert "With several seeds: 2, of which 1 gained more than twice" in text
-    assert "+3.00 ± 0.71 points" in text
-    assert "nothing is shown" not in text
-    worse = "\n".join(gain_lines([gain for gain in found if gain.points < 0], "plot.svg"))
-    assert "So nothing is shown in favor of the hybrid here. The paper reports +3.5" in worse
-    draw_gains(found, tmp_path / "gain.svg")
-    assert (tmp_path / "gain.svg").read_text().count("<svg") == 1
+    assert [gain.start for gain in found] == ["random", "random"]
+    assert [gain.sure for gain in found] == [True, False]
 
 
-@pytest.mark.parametrize(
-    ("part", "start"), [("gain", "student.pretrained = true\n"), ("gain-random", "")]
-)
-def test_an_experiment_alone_leaves_the_gains_of_all_as_they_are(
-    part: str, start: str, table: Path, tmp_path: Path
-) -> None:
-    """Its own page is written; the gains of other experiments are not known here."""
+def gain(run: str, points: float, sd: float | None, start: str = "pretrained") -> Gain:
+    return Gain(run, start, f"way {run}", points, sd, 1 if sd is None else 3, 20)
+
+
+def test_each_block_of_the_map_has_a_verdict(tmp_path: Path) -> None:
+    found = [
+        gain("a", 3.0, 0.7, "random"),
+        gain("b", 1.0, 0.7, "random"),
+        gain("c", 0.1, 0.2),
+        gain("d", 9.0, None),
+        gain("e", 1.0, None, "few"),
+    ]
+    text = "\n".join(map_lines(found, "map.svg"))
+    assert "weights, all labels: distill.** 2 ways tried, 2 with several seeds: 1 gained" in text
+    assert "the best +3.00 ± 0.70 points" in text
+    assert "ImageNet weights, all labels: labels alone.** 2 ways tried, 1 with several" in text
+    assert "ImageNet weights, few labels: not known.** 1 way tried, 0 with several seeds" in text
+    rows = [row for row in text.splitlines() if "| way " in row]
+    assert [row.split(" | ")[1] for row in rows] == [
+        "way a",
+        "way b",
+        "way e",
+        "way c",
+    ], "one seed is only in the picture, if it is not the only one of few labels"
+    assert [row.split(" | ")[-1] for row in rows] == ["yes |", "no |", "– |", "no |"]  # noqa: RUF001
+    assert "2 of the 5 ways have one seed" in text
+    assert "The paper reports +3.5" in text
+    assert map_lines([], "map.svg") == []
+    draw_map(found, tmp_path / "map.svg")
+    assert (tmp_path / "map.svg").read_text().count("<svg") == 1
+
+
+def test_gains_of_few_labels_are_over_labels_alone() -> None:
+    runs = [
+        {"row": row, "labels": 60, "seed": seed, "val_top1": top1 + 0.01 * seed, "passes": 8}
+        for row, top1 in (("teacher", 0.95), ("labels alone", 0.9), ("hybrid", 0.92))
+        for seed in (0, 1)
+    ]
+    (found,) = few_label_gains(runs)
+    assert (found.start, found.seeds, found.epochs) == ("few", 2, 8)
+    assert found.points == pytest.approx(2.0) and found.sd == pytest.approx(0.7071, abs=1e-3)
+    (one,) = few_label_gains([run for run in runs if run["seed"] == 0])
+    assert one.sd is None and not one.sure
+    assert few_label_gains([]) == []
+
+
+def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    (tmp_path / "plain.toml").write_text(f"optimizer.epochs = 2\n{start}")
-    for name, alpha in (("plain", 0.0), ("distilled", 0.5)):
+    for name, alpha, val in (("plain", 0.0, 0.9), ("distilled", 0.5, 0.91)):
         changes = {"optimizer.epochs": 1, "distillation.alpha": alpha}
-        write_run(runs / name, with_values(Config(), changes), [0.9])
-    shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
-    assert "1 way to distill, each beside" in "\n".join(parts(shown)[part])
-    (other,) = {"gain", "gain-random"} - {part}
-    assert parts(shown)[other] == [], "students that start otherwise"
-    alone = replace(shown, every_table=False)
-    assert parts(alone)[part] == []
-    assert list(pages(alone)) == ["table"]
+        write_run(runs / name, with_values(Config(), changes), [val])
+    elsewhere = gain("elsewhere", 4.0, 1.0)
+    recorded = tmp_path / GAINS
+    recorded.write_text(gains_json([elsewhere]))
+    figures = Figures({"table": read_table(table, runs)}, runs, tmp_path, tmp_path)
+    document = tmp_path / "docs/RESULTS.md"
+    document.parent.mkdir()
+    document.write_text("<!-- map -->\n<!-- end -->\n<!-- experiments -->\n<!-- end -->\n")
+    (document.parent / "results").mkdir()
+    write(document, figures)
+    kept, new = read_gains(recorded)
+    assert kept == elsewhere and (new.run, new.points) == ("distilled", 1.0)
+    assert "way elsewhere" in document.read_text()
+    assert (document.parent / "results/map.svg").is_file()
+
+    several = replace(new, points=2.0, sd=0.1, seeds=3)
+    recorded.write_text(gains_json([several]))
+    tables = [read_table(table, runs)]
+    assert known_gains(tables, recorded) == [several], "one seed does not replace three"
+    recorded.write_text(gains_json([replace(new, points=2.0)]))
+    assert known_gains(tables, recorded) == [new], "the same run, trained again"
+
+
+def test_tables_are_found_beside_configs(table: Path, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(TABLE)
-    row = '[[rows]]\nname = "never run"\nconfig = "plain.toml"\nrun = "never run"\n'
-    table.write_text(TABLE + row)
-    written = parts(replace(shown, tables={"table": read_table(table, runs)}))[part]
-    assert bool(written) == (part == "gain-random"), "the others were run to their end"
     assert find_tables(tmp_path) == [tmp_path / "other.toml", table]
 
 
@@ -97,7 +148,7 @@ def test_one_finished_row_makes_no_page(table: Path, tmp_path: Path) -> None:
     config = with_values(Config(), {"optimizer.epochs": 2})
     write_run(runs / "plain", config, [0.8, 0.9])
     write_run(runs / "distilled", with_values(config, {"distillation.alpha": 0.5}), [0.8])
-    shown = Figures({"table": read_table(table, runs)}, True, runs, tmp_path, tmp_path)
+    shown = Figures({"table": read_table(table, runs)}, runs, tmp_path, tmp_path)
     assert list(pages(shown)) == []
     (runs / "distilled/log.csv").write_text(
         "epoch,val_top1,seconds,waiting_share\n" + "1,0.8,1,0\n" * 2

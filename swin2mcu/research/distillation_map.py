@@ -1,0 +1,134 @@
+"""When to distill, and when not: the gains of all experiments as one table and one picture."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swin2mcu.common.paths import PAPER
+from swin2mcu.common.svg import save_svg
+from swin2mcu.research.comparison import pooled_sd
+from swin2mcu.research.distillation_gain import Gain
+from swin2mcu.research.text import NONE, line, read_json, table
+
+FEW_LABELS = "few_labels.json"  # in docs/data, made by few_labels.py
+ALONE, TEACHER = "labels alone", "teacher"  # its rows that are no gain
+FEW = "few"
+# Gain.start → what its students have.
+BLOCKS = {
+    "random": "Random weights, all labels",
+    FEW: "ImageNet weights, few labels",
+    "pretrained": "ImageNet weights, all labels",
+}
+
+
+def few_label_gains(runs: Sequence[dict[str, Any]]) -> list[Gain]:
+    """The gains of the "runs" of few_labels.json."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        values.setdefault(run["row"], []).append(100 * run["val_top1"])
+    labels = values.pop(ALONE, [])
+    values.pop(TEACHER, None)
+    found = []
+    for row, own in values.items():
+        several = len(own) == len(labels) > 1
+        passes = next(run["passes"] for run in runs if run["row"] == row)
+        found.append(
+            Gain(
+                row,
+                FEW,
+                f"{row} ({runs[0]['labels']} labeled photos per class)",
+                statistics.mean(own) - statistics.mean(labels),
+                pooled_sd(own, labels) if several else None,
+                len(own),
+                passes,
+            )
+        )
+    return found
+
+
+def map_lines(found: Sequence[Gain], plot: str) -> list[str]:
+    """A verdict for each block, the plot, and a table of the gains that have several seeds."""
+    if not found:
+        return []
+    rows, verdicts = [], []
+    for start, title in BLOCKS.items():
+        block = [gain for gain in found if gain.start == start]
+        verdicts += [f"- **{title}: {_verdict(block)}"] if block else []
+        rows += [
+            line(title, gain.name, gain.seeds, gain.epochs, points(gain), _answer(gain))
+            for gain in sorted(block, key=lambda gain: -gain.points)
+            if gain.sd is not None or start == FEW
+        ]
+    single = sum(gain.sd is None for gain in found)
+    return [
+        *verdicts,
+        "",
+        f"![gain on val over labels alone]({plot})",
+        *table(
+            "students start from | taught by | seeds | passes over the photos | "
+            "gain in points ± pooled sd | more than twice that",
+            rows,
+        ),
+        "",
+        "A gain is val top-1 minus that of a matched control: labels alone with the same start "
+        f"and steps. {single} of the {len(found)} ways have one seed, which says little; most of "
+        f"them are only in the picture. {read_json(PAPER)['claim']}",
+    ]
+
+
+def points(gain: Gain) -> str:
+    """A gain ± the pooled standard deviation, if there are several seeds."""
+    return f"{gain.points:+.2f}" + (f" ± {gain.sd:.2f}" if gain.sd is not None else "")
+
+
+def _answer(gain: Gain) -> str:
+    return NONE if gain.sd is None else "yes" if gain.sure else "no"
+
+
+def _verdict(block: Sequence[Gain]) -> str:
+    """What a reader should do, and why."""
+    several = [gain for gain in block if gain.sd is not None]
+    better = [gain for gain in several if gain.sure]
+    tried = f"{len(block)} way{'s' * (len(block) > 1)} tried, {len(several)} with several seeds"
+    if not several:
+        return f"not known.** {tried}."
+    if not better:
+        return (
+            f"labels alone.** {tried}: none gained more than twice the pooled standard deviation."
+        )
+    best = max(better, key=lambda gain: gain.points)
+    return (
+        f"distill.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "
+        f"the best {points(best)} points."
+    )
+
+
+def draw_map(found: Sequence[Gain], path: Path) -> None:
+    """Plot a dot for each way, block by block, with the pooled sd as a bar if there is one."""
+    from matplotlib.figure import Figure
+
+    names: list[str] = []
+    dots: list[tuple[int, Gain]] = []
+    titles: list[int] = []
+    for start, title in reversed(BLOCKS.items()):
+        block = sorted((g for g in found if g.start == start), key=lambda gain: gain.points)
+        for gain in block:
+            dots.append((len(names), gain))
+            names.append(f"{gain.name}, {gain.seeds} seed{'s' * (gain.seeds > 1)}")
+        if block:
+            titles.append(len(names))
+            names.append(title)
+    figure = Figure(figsize=(9, 0.8 + 0.22 * len(names)), layout="constrained")
+    axes = figure.add_subplot(xlabel="points on val over labels alone")
+    for place, gain in dots:
+        bar = {"fmt": "o", "color": "C0" if gain.sd is not None else "C7", "capsize": 3}
+        axes.errorbar(gain.points, place, xerr=gain.sd, **bar)  # type: ignore[arg-type]
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    for place in titles:
+        axes.get_yticklabels()[place].set_fontweight("bold")
+    axes.axvline(0, color="k", lw=0.8)
+    axes.grid(alpha=0.3, axis="x")
+    save_svg(figure, path)
