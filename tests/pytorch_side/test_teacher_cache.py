@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,23 +47,26 @@ def cached(
     return images, with_values(config, {"teacher.init": str(path)})
 
 
-@pytest.mark.parametrize("mix", [0.0, 0.5])
+@pytest.mark.parametrize(("mix", "passes"), [(0.0, 1), (0.5, 1), (0.0, 3)])
 def test_replayed_pixels_and_answers_belong_together(
-    cached: tuple[DecodedImages, Config], tmp_path: Path, mix: float
+    cached: tuple[DecodedImages, Config], tmp_path: Path, mix: float, passes: int
 ) -> None:
     """Each replayed augmentation gives the cached outputs when it is made again, larger."""
     images, config = cached
-    config = with_values(config, {"augment.mixup": mix})
+    config = with_values(config, {"augment.mixup": mix, "optimizer.passes": passes})
     made = make_teacher_cache(images, config, tmp_path / "cache")
     teacher = load_teacher(config, images.folder.classes)
     sizes = (config.student.size, config.teacher.size)
     train = images.folder.indices("train")
     where = {file: i for i, file in enumerate(images.folder.files)}
     for epoch in (0, 1):
+        seen = Counter[str]()
         for batch in TrainBatches(images, config, config.student.size, made).epoch(epoch):
             for i, file in enumerate(batch.files):
                 row = made.row[file]
-                seed = int(made.seeds[row, (epoch + row) % config.augment.cached])
+                number = epoch * passes + seen[file]
+                seen[file] += 1
+                seed = int(made.seeds[row, (number + row) % config.augment.cached])
                 small, large = (
                     training_image(images, train, where[file], seed, config.augment, size).pixels
                     for size in sizes
