@@ -128,7 +128,7 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
         axes.errorbar(gain.points, place, xerr=gain.sd, **bar)  # type: ignore[arg-type]
     axes.set_yticks(range(len(names)), names, fontsize="small")
     for place in titles:
-        axes.get_yticklabels()[place].set_fontweight("bold")
+        axes.get_yticklabels()[place].set_color("C0")
     axes.axvline(0, color="k", lw=0.8)
     axes.grid(alpha=0.3, axis="x")
     save_svg(figure, path)

@@ -68,7 +68,7 @@ def int8_line(one: Int8) -> str:
     return line(one.name, *map(percent, one.val), gain, *scores, gap)
 
 
-def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
+def mean_line(group: Sequence[Int8]) -> list[str]:
     """Mean ± standard deviation of the seeds' scores on test, if all of them were scored."""
     ends = [
         (o.float_test["top1"], o.int8_test["top1"]) for o in group if o.float_test and o.int8_test
@@ -77,7 +77,7 @@ def mean_line(group: Sequence[Int8], of: str = "") -> list[str]:
         return []
     floats, ints = zip(*ends, strict=True)
     shown = [f"**{mean(values):.2%} ± {stdev(values):.2%}**" for values in (floats, ints)]
-    name = f"{of}mean of {len(ends)} seeds ± sd"
+    name = f"mean of {len(ends)} seeds ± sd"
     return [line(name, *[""] * 4, *shown, _points(mean(floats), mean(ints)))]
 
 

@@ -25,7 +25,7 @@ from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_g
 from swin2mcu.research.distillation_map import FEW_LABELS, draw_map, few_label_gains, map_lines
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.text import read_json
-from swin2mcu.research.zoo import models_lines, published_section
+from swin2mcu.research.zoo import models_lines, published_section, trainings_section
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +65,9 @@ def gains_of(figures: Figures) -> list[Gain]:
 
 def pages(figures: Figures) -> dict[str, str]:
     """The pages of results/ by their name; pages whose files are missing are left out."""
-    every = list(figures.tables.values())
     found = {
-        "published": published_section(figures.zoo, figures.runs, every),
+        "published": published_section(figures.zoo),
+        "trainings": trainings_section(figures.zoo, figures.runs),
         "recall": recall_section(figures.zoo),
         "cost": speed_section(figures.runs / "speed"),
     }

@@ -14,11 +14,9 @@ from swin2mcu.common.paths import PAPER
 from swin2mcu.research.int8 import (
     int8_line,
     int8_table,
-    mean_line,
     of_card,
-    of_run,
 )
-from swin2mcu.research.table import KINDS, RUN_HEAD, ExperimentSpec, read_run, run_cells
+from swin2mcu.research.table import KINDS, RUN_HEAD, read_run, run_cells
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
 STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
@@ -76,25 +74,24 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     ]
 
 
-def published_section(zoo: Path, runs: Path, tables: Sequence[ExperimentSpec]) -> list[str]:
-    """The published models before and after int8, and the runs they start from.
-
-    The mean of a model's seeds comes from the table that trains them. [] if a model's run is
-    missing, or a page without it would replace the one that has it.
-    """
-    names, lines = [], []
+def published_section(zoo: Path) -> list[str]:
+    """The published models before and after int8; [] if there are none."""
+    lines = []
     for card, folder in _entries(zoo):
         _, float_test, exact = _scores(card, folder)
         lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
-        lines += _mean_of_seeds(folder.name, tables)
-        names.append(folder.name)
+    return ["# Published models before and after int8", *int8_table(lines)] if lines else []
+
+
+def trainings_section(zoo: Path, runs: Path) -> list[str]:
+    """The runs of the published models, and the runs that they start from.
+
+    [] if a model's run is missing: a page without it would replace the one that has it.
+    """
+    names = [folder.name for _, folder in _entries(zoo)]
     if not names or not all(read_run(runs / name, KINDS[0]) for name in names):
         return []
-    return [
-        "# Published models before and after int8, and their trainings",
-        *int8_table(lines),
-        *_starts_from(names, runs),
-    ]
+    return ["# Trainings of the published models", *_starts_from(names, runs)]
 
 
 def _entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:
@@ -118,14 +115,6 @@ def _config(name: str, runs: Path, configs: Path) -> Config | None:
     if saved.is_file():
         return read_saved_config(saved)
     return load_config(given) if given.is_file() else None
-
-
-def _mean_of_seeds(name: str, tables: Sequence[ExperimentSpec]) -> list[str]:
-    for row in (row for experiment in tables for row in experiment.rows):
-        folders = list(row.folders.values())
-        if len(folders) > 1 and folders[0].name == name:
-            return mean_line([one for folder in folders if (one := of_run(folder))], f"{name}, ")
-    return []
 
 
 def _accuracy(targets: dict[str, Any], name: str) -> dict[str, Any] | None:

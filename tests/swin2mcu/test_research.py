@@ -234,7 +234,7 @@ def test_the_command_runs_what_is_missing_and_writes(
     # Nothing here is distilled, and no run of the published models is here: their parts stay.
     for part in ("map", "cost"):
         assert part_of(document, part) == part_of(ours, part)
-    assert not (tmp_path / "docs/results/published.md").exists()
+    assert not (tmp_path / "docs/results/trainings.md").exists()
     seeds = [
         json.loads((tmp_path / "runs" / name / "config.json").read_text())["seed"]
         for name in ("plain", "plain-seed1", "distilled", "distilled-seed1")

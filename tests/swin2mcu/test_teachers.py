@@ -15,9 +15,8 @@ from swin2mcu.common.test_access import AVERAGED, log_access
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import recall_section, split_lines
 from swin2mcu.research.int8 import int8_section
-from swin2mcu.research.table import ExperimentSpec, Row
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
-from swin2mcu.research.zoo import models_lines, published_section
+from swin2mcu.research.zoo import models_lines, published_section, trainings_section
 
 
 def quantized(folder: Path, *, int8: bool = True, scored: bytes = b"weights") -> Path:
@@ -113,14 +112,13 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
     assert "| 96.00% ± 1.96% |" in next(line for line in plain if line.startswith("| net"))
 
 
-def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_path: Path) -> None:
+def test_a_published_model_is_shown_with_what_it_stands_on(tmp_path: Path) -> None:
     runs, entry = tmp_path / "runs", tmp_path / "zoo/net"
     entry.mkdir(parents=True)
     runs.mkdir()
     (entry / "model_int8.tflite").touch()
     card = {"parameters": 1, "macs": 1, "arena_bytes": 1, "accuracy": {}}
     (entry / "card.json").write_text(json.dumps(card))
-    seeds = {seed: quantized(runs / name) for seed, name in enumerate(("net", "net-seed1"))}
     stem = {"student_init": "weights/given.safetensors", "epochs": 3}
     swin = {"teacher_stem": "tiny", "teacher_stem_init": "runs/stem/student.safetensors"}
     net = {"student_init": "runs/stem/student.safetensors", "alpha": 0.5, "teacher": "swin"}
@@ -131,12 +129,9 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         (runs / name / "log.csv").write_text(
             "epoch,val_top1,seconds,waiting_share\n1,0.5,1800,0.5\n2,0.25,1800,0.0\n"
         )
-    row = Row("distilled", tmp_path, (), seeds, "student")
-    table = ExperimentSpec("t", "", "student", "distilled", (row,), ())
     text = "\n".join(models_lines(tmp_path / "zoo", runs, tmp_path))
     assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
-    text = "\n".join(published_section(tmp_path / "zoo", runs, [table]))
-    assert "| net, mean of 2 seeds ± sd |" in text
+    text = "\n".join(trainings_section(tmp_path / "zoo", runs))
     assert (
         "| net | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
     )
@@ -144,7 +139,13 @@ def test_a_published_model_is_shown_with_its_seeds_and_what_it_stands_on(tmp_pat
         "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher.stem) |" in text
     )
     assert text.count("| stem | 3 |") == 1
-    assert published_section(tmp_path / "zoo", tmp_path / "no runs", [table]) == []
+    assert trainings_section(tmp_path / "zoo", tmp_path / "no runs") == []
+    val = {stage: {"split": "val", "top1": top1} for stage, top1 in (("ptq", 0.8), ("qat", 0.9))}
+    card["accuracy"] = val
+    (entry / "card.json").write_text(json.dumps(card))
+    text = "\n".join(published_section(tmp_path / "zoo"))
+    assert "| 80.00% | 90.00% | +10.00 |" in text, "the card is enough"
+    assert published_section(tmp_path / "nothing") == []
     # Where the runs are not here, the configs they are trained with say the same of the teacher.
     configs = tmp_path / "configs"
     configs.mkdir()
