@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from swin2mcu.research.text import NONE, line, read_json, table
 FEW_LABELS = "few_labels.json"  # in docs/data, made by few_labels.py
 ALONE, TEACHER = "labels alone", "teacher"  # its rows that are no gain
 FEW = "few"
+NETWORK = re.compile("(tf_)?mobilenetv3_")
 # Gain.start → what its students have.
 BLOCKS = {
     "random": "Random weights, all labels",
@@ -117,7 +119,8 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
         block = sorted((g for g in found if g.start == start), key=lambda gain: gain.points)
         for gain in block:
             dots.append((len(names), gain))
-            names.append(f"{gain.name}, {gain.seeds} seed{'s' * (gain.seeds > 1)}")
+            name = NETWORK.sub("", gain.name)  # shorter: small_100; the table has the whole name
+            names.append(f"{name}, {gain.seeds} seed{'s' * (gain.seeds > 1)}")
         if block:
             titles.append(len(names))
             names.append(title)
