@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from swin2mcu.research.text import NONE, line, read_json, table
 FEW_LABELS = "few_labels.json"  # in docs/data, made by few_labels.py
 ALONE, TEACHER = "labels alone", "teacher"  # its rows that are no gain
 FEW = "few"
-NETWORK = re.compile("(tf_)?mobilenetv3_")
+USUAL = "tf_mobilenetv3_small_100, 96 px"  # the picture names other students only
 # Gain.start → what its students have.
 BLOCKS = {
     "random": "Random weights, all labels",
@@ -119,13 +118,12 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
         block = sorted((g for g in found if g.start == start), key=lambda gain: gain.points)
         for gain in block:
             dots.append((len(names), gain))
-            name = NETWORK.sub("", gain.name)  # shorter: small_100; the table has the whole name
-            names.append(f"{name}, {gain.seeds} seed{'s' * (gain.seeds > 1)}")
+            names.append(gain.name.removesuffix(f" ({USUAL})"))
         if block:
             titles.append(len(names))
             names.append(title)
     figure = Figure(figsize=(9, 0.8 + 0.22 * len(names)), layout="constrained")
-    axes = figure.add_subplot(xlabel="points on val over labels alone")
+    axes = figure.add_subplot(xlabel="points on val over labels alone; gray: one seed")
     for place, gain in dots:
         bar = {"fmt": "o", "color": "C0" if gain.sd is not None else "C7", "capsize": 3}
         axes.errorbar(gain.points, place, xerr=gain.sd, **bar)  # type: ignore[arg-type]
