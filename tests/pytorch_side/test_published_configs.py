@@ -109,7 +109,11 @@ def test_a_config_opens_the_weights_it_names(config: Config, tmp_path: Path) -> 
     if files["student.init"]:
         student_from(stand_in(config, "student.init", tmp_path).student, len(CLASSES))
     if files["teacher.init"]:
-        load_teacher(stand_in(config, "teacher.init", tmp_path), CLASSES)
+        opened = stand_in(config, "teacher.init", tmp_path)
+        if config.distillation.used:
+            load_teacher(opened, CLASSES)
+        else:  # a teacher goes on from it, perhaps at another size
+            make_teacher(opened.teacher, len(CLASSES))
     elif files["teacher.stem_init"]:
         make_teacher(stand_in(config, "teacher.stem_init", tmp_path).teacher, len(CLASSES))
     if files["hint.init"]:
