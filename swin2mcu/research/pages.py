@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.documents import replace_part
+from swin2mcu.common.paths import TEACHERS
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import (
@@ -66,7 +67,7 @@ def gains_of(figures: Figures) -> list[Gain]:
 def pages(figures: Figures) -> dict[str, str]:
     """The pages of results/ by their name; pages whose files are missing are left out."""
     found = {
-        "published": published_section(figures.zoo),
+        "published": published_section(figures.zoo, TEACHERS),
         "trainings": trainings_section(figures.zoo, figures.runs),
         "recall": recall_section(figures.zoo),
         "cost": speed_section(figures.runs / "speed"),

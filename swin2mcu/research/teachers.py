@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pytorch_side.config import read_saved_config
 from pytorch_side.distillation.teacher_store import about_path
+from pytorch_side.nets.describe import describe_teacher
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.test_access import AVERAGED, last_access
+from swin2mcu.common.test_access import AVERAGED, last_access, read_accesses
 from swin2mcu.research.text import line, read_json, table, with_error
 
 
@@ -18,10 +20,27 @@ def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
     lines = []
     for name, folder in teachers:
         weights = folder / "teacher.safetensors"
-        sha256 = sha256_of(weights) if weights.is_file() else ""
-        seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
-        scores = [last_access(folder, split, sha256, target) for split, target in seen]
-        lines.append(line(name, folder.name, *(with_error(score) for score in scores)))
+        lines.append(_scores(name, folder, sha256_of(weights) if weights.is_file() else ""))
+    return _table(lines)
+
+
+def published_teachers(zoo: Path) -> list[str]:
+    """The published teachers' scores, which they had before their weights were halved."""
+    lines = []
+    for path in sorted(zoo.glob("*/config.json")):
+        made = describe_teacher(read_saved_config(path), None)
+        accesses = read_accesses(path.parent)
+        lines += [_scores(made, path.parent, accesses[-1]["weights_sha256"])] if accesses else []
+    return _table(lines)
+
+
+def _scores(name: str, folder: Path, sha256: str) -> str:
+    seen = [(split, target) for split in ("val", "test") for target in ("", AVERAGED)]
+    scores = [last_access(folder, split, sha256, target) for split, target in seen]
+    return line(name, folder.name, *(with_error(score) for score in scores))
+
+
+def _table(lines: list[str]) -> list[str]:
     return [
         *table("teacher | run | val top-1 | val, averaged | test top-1 | test, averaged", lines),
         *(["", f"± is one standard error; averaged are answers over {AVERAGED}."] if lines else []),

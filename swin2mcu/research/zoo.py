@@ -17,6 +17,7 @@ from swin2mcu.research.int8 import (
     of_card,
 )
 from swin2mcu.research.table import KINDS, RUN_HEAD, read_run, run_cells
+from swin2mcu.research.teachers import published_teachers
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
 STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
@@ -74,13 +75,14 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     ]
 
 
-def published_section(zoo: Path) -> list[str]:
-    """The published models before and after int8; [] if there are none."""
+def published_section(zoo: Path, teachers: Path) -> list[str]:
+    """The published models before and after int8, and teachers; [] if no model is published."""
     lines = []
     for card, folder in _entries(zoo):
         _, float_test, exact = _scores(card, folder)
         lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
-    return ["# Published models before and after int8", *int8_table(lines)] if lines else []
+    head = "# Published models before and after int8, and teachers"
+    return [head, *int8_table(lines), *published_teachers(teachers)] if lines else []
 
 
 def trainings_section(zoo: Path, runs: Path) -> list[str]:

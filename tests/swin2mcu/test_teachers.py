@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytorch_side.config import Config, save_config, with_values
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import AVERAGED, log_access
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import recall_section, split_lines
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
+from swin2mcu.research.text import NONE
 from swin2mcu.research.zoo import models_lines, published_section, trainings_section
 
 
@@ -143,9 +145,17 @@ def test_a_published_model_is_shown_with_what_it_stands_on(tmp_path: Path) -> No
     val = {stage: {"split": "val", "top1": top1} for stage, top1 in (("ptq", 0.8), ("qat", 0.9))}
     card["accuracy"] = val
     (entry / "card.json").write_text(json.dumps(card))
-    text = "\n".join(published_section(tmp_path / "zoo"))
+    teacher = tmp_path / "teachers/leaf"
+    teacher.mkdir(parents=True)
+    save_config(with_values(Config(), {"teacher.name": "swin"}), teacher / "config.json")
+    score = {"split": "val", "images": 100, "top1": 0.95, "weights_sha256": "1", "data": "leaves"}
+    (teacher / "test_access.jsonl").write_text(
+        json.dumps({**score, "weights": "teacher.safetensors", "date": "today"}) + "\n"
+    )
+    text = "\n".join(published_section(tmp_path / "zoo", teacher.parent))
     assert "| 80.00% | 90.00% | +10.00 |" in text, "the card is enough"
-    assert published_section(tmp_path / "nothing") == []
+    assert f"| Swin, 224 px | leaf | 95.00% ± 2.18% | {NONE} |" in text
+    assert published_section(tmp_path / "nothing", teacher.parent) == []
     # Where the runs are not here, the configs they are trained with say the same of the teacher.
     configs = tmp_path / "configs"
     configs.mkdir()
