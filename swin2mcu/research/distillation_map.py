@@ -101,8 +101,11 @@ def _verdict(block: Sequence[Gain]) -> str:
             f"labels alone.** {tried}: none gained more than twice the pooled standard deviation."
         )
     best = max(better, key=lambda gain: gain.points)
+    advice = (
+        "distill" if len(better) == len(several) else "it depends, so compare with labels alone"
+    )
     return (
-        f"distill.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "
+        f"{advice}.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "
         f"the best {points(best)} points."
     )
 
