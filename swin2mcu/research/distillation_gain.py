@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 from pytorch_side.config import Config, differing
 from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
@@ -34,11 +34,18 @@ class Gain:
     sd: float | None  # pooled, within rows; None for one seed
     seeds: int
     epochs: int
+    # Of each seed, where a seed's rows share what varies between seeds more than the rows differ.
+    pairs: tuple[float, ...] = ()
 
     @property
     def sure(self) -> bool:
         """Whether several seeds gained more than twice their pooled standard deviation."""
         return self.sd is not None and self.points > 2 * self.sd
+
+    @property
+    def sure_in_pairs(self) -> bool:
+        """Whether the seeds' own gains have a mean of more than twice their standard deviation."""
+        return len(self.pairs) > 2 and mean(self.pairs) > 2 * stdev(self.pairs)
 
 
 def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
@@ -85,7 +92,7 @@ def known_gains(tables: Sequence[ExperimentSpec], recorded: Path) -> list[Gain]:
 
 
 def read_gains(path: Path) -> list[Gain]:
-    return [Gain(**values) for values in read_json(path) or []]
+    return [Gain(**{**values, "pairs": tuple(values["pairs"])}) for values in read_json(path) or []]
 
 
 def gains_json(found: Iterable[Gain]) -> str:

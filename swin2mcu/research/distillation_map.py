@@ -45,6 +45,7 @@ def few_label_gains(runs: Sequence[dict[str, Any]]) -> list[Gain]:
                 pooled_sd(own, labels) if several else None,
                 len(own),
                 passes,
+                tuple(a - b for a, b in zip(own, labels, strict=True)) if several else (),
             )
         )
     return found
@@ -85,6 +86,16 @@ def points(gain: Gain) -> str:
     return f"{gain.points:+.2f}" + (f" ± {gain.sd:.2f}" if gain.sd is not None else "")
 
 
+def in_pairs(gain: Gain) -> str:
+    """The seeds' own gains, of two rows that share their labeled photos."""
+    each = ", ".join(f"{points:+.2f}" for points in gain.pairs)
+    more = "more" if gain.sure_in_pairs else "not more"
+    return (
+        "which also holds how the seeds' labeled photos differ; on the same photos the gains are "
+        f"{each}, {more} than twice their standard deviation of {statistics.stdev(gain.pairs):.2f}"
+    )
+
+
 def _answer(gain: Gain) -> str:
     return NONE if gain.sd is None else "yes" if gain.sure else "no"
 
@@ -97,8 +108,10 @@ def _verdict(block: Sequence[Gain]) -> str:
     if not several:
         return f"not known.** {tried}."
     if not better:
+        none = f"{tried}: none gained more than twice the pooled standard deviation"
+        paired = [gain for gain in several if gain.sure_in_pairs]
         return (
-            f"labels alone.** {tried}: none gained more than twice the pooled standard deviation."
+            f"distill.** {none}, {in_pairs(paired[0])}." if paired else f"labels alone.** {none}."
         )
     best = max(better, key=lambda gain: gain.points)
     advice = (

@@ -25,7 +25,14 @@ from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import CONFIGS
-from swin2mcu.research.distillation_map import ALONE, FEW_LABELS, TEACHER, few_label_gains, points
+from swin2mcu.research.distillation_map import (
+    ALONE,
+    FEW_LABELS,
+    TEACHER,
+    few_label_gains,
+    in_pairs,
+    points,
+)
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import NONE, line, table
 from swin2mcu.train_plan import views_for
@@ -119,7 +126,7 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
 
 def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     """Markdown: a row for each way to train. ± is the standard deviation of the seeds."""
-    gains = {gain.run: f"{points(gain)} points" for gain in few_label_gains(figures)}
+    found = {gain.run: gain for gain in few_label_gains(figures)}
     lines = []
     for row in (TEACHER, *ROWS):
         own = [one for one in figures if one["row"] == row]
@@ -129,7 +136,8 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
         shown = ", ".join(str(n or "new in every pass") for n in views)
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         top1 = f"{statistics.mean(values):.2f}{spread} %"
-        lines.append(line(row, passes, shown, top1, gains.get(row, NONE)))
+        gain = f"{points(found[row])} points" if row in found else NONE
+        lines.append(line(row, passes, shown, top1, gain))
     alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
     first, seeds = figures[0], len(alone)
     error = 100 * standard_error(statistics.mean(alone), val_images)
@@ -145,8 +153,8 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
                 lines,
             ),
             "",
-            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. "
-            "Each seed draws its own labeled photos."
+            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one, "
+            f"{in_pairs(found[UNLABELED])} ({UNLABELED})."
             if seeds > 1
             else f"It is {ONE_SEED}.",
             f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",

@@ -109,9 +109,28 @@ def test_gains_of_few_labels_are_over_labels_alone() -> None:
     (found,) = few_label_gains(runs)
     assert (found.start, found.seeds, found.epochs) == ("few", 2, 8)
     assert found.points == pytest.approx(2.0) and found.sd == pytest.approx(0.7071, abs=1e-3)
+    assert found.pairs == pytest.approx((2.0, 2.0)) and not found.sure_in_pairs, "of two seeds"
     (one,) = few_label_gains([run for run in runs if run["seed"] == 0])
+    assert one.pairs == ()
     assert one.sd is None and not one.sure
     assert few_label_gains([]) == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ((2.4, 2.0, 1.2), "few labels: distill.** 1 way tried, 1 with several seeds: none gained"),
+        ((4.4, 2.0, -0.8), "few labels: labels alone.** 1 way tried, 1 with several seeds: none"),
+    ],
+)
+def test_gains_on_the_same_photos_are_compared_in_pairs(
+    pairs: tuple[float, ...], said: str
+) -> None:
+    """Seeds that draw other labeled photos differ by more than a teacher adds."""
+    found = replace(gain("a", 1.87, 1.2, "few"), pairs=pairs)
+    text = "\n".join(map_lines([found], "map.svg"))
+    assert said in text
+    assert ("gains are +2.40, +2.00, +1.20, more than twice their" in text) == ("distill" in said)
 
 
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
