@@ -27,14 +27,18 @@ BLOCKS = {
 
 def few_label_gains(runs: Sequence[dict[str, Any]]) -> list[Gain]:
     """The gains of the "runs" of few_labels.json."""
-    values: dict[str, list[float]] = {}
+    values: dict[str, dict[int, float]] = {}  # row → seed → top-1 in percent
     for run in runs:
-        values.setdefault(run["row"], []).append(100 * run["val_top1"])
-    labels = values.pop(ALONE, [])
+        values.setdefault(run["row"], {})[run["seed"]] = 100 * run["val_top1"]
+    alone = values.pop(ALONE, {})
     values.pop(TEACHER, None)
     found = []
-    for row, own in values.items():
-        several = len(own) == len(labels) > 1
+    for row, taught in values.items():
+        seeds = sorted(taught.keys() & alone.keys())  # another seed has other labeled photos
+        own, labels = ([top1[seed] for seed in seeds] for top1 in (taught, alone))
+        if not seeds:
+            continue
+        several = len(seeds) > 1
         passes = next(run["passes"] for run in runs if run["row"] == row)
         found.append(
             Gain(

@@ -137,7 +137,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         top1 = f"{statistics.mean(values):.2f}{spread} %"
         gain = f"{points(found[row])} points" if row in found else NONE
-        lines.append(line(row, passes, shown, top1, gain))
+        lines.append(line(row, len(own), passes, shown, top1, gain))
     alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
     first, seeds = figures[0], len(alone)
     error = 100 * standard_error(statistics.mean(alone), val_images)
@@ -149,7 +149,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps.",
             *table(
-                "trained on | passes over the photos | augmentations of a photo | val top-1 | gain",
+                "trained on | seeds | passes over the photos | augmentations of a photo | val top-1 | gain",
                 lines,
             ),
             "",

@@ -112,6 +112,8 @@ def test_gains_of_few_labels_are_over_labels_alone() -> None:
     assert found.pairs == pytest.approx((2.0, 2.0)) and not found.sure_in_pairs, "of two seeds"
     (one,) = few_label_gains([run for run in runs if run["seed"] == 0])
     assert one.pairs == ()
+    (first,) = few_label_gains([run for run in runs if run["seed"] == 0 or run["row"] != "hybrid"])
+    assert (first.points, first.seeds) == (one.points, 1), "a seed is compared with itself"
     assert one.sd is None and not one.sure
     assert few_label_gains([]) == []
 
