@@ -149,7 +149,8 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps.",
             *table(
-                "trained on | seeds | passes over the photos | augmentations of a photo | val top-1 | gain",
+                "trained on | seeds | passes over the photos | augmentations of a photo | "
+                "val top-1 | gain",
                 lines,
             ),
             "",
