@@ -31,7 +31,7 @@ VERBS: dict[str, dict[str, str]] = {
         "distill": "pytorch_side.distill",
         "qat": "pytorch_side.qat",
         "evaluate": "pytorch_side.evaluate.__main__",
-        "layer-error": "pytorch_side.layer_error",
+        "layer-error": "pytorch_side.evaluate.layer_error",
         "speed": "pytorch_side.speed",
         "research": "swin2mcu.research.__main__",
         "reproduce": "pytorch_side.reproduce",

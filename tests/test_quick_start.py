@@ -43,7 +43,7 @@ MISSING_RUN = (
     "pytorch_side.distill --config runs/none.toml",
     "pytorch_side.evaluate score runs/none --data tests",
     "pytorch_side.export runs/none",
-    "pytorch_side.layer_error runs/none --data tests",
+    "pytorch_side.evaluate.layer_error runs/none --data tests",
     "pytorch_side.qat runs/none",
     "pytorch_side.teacher --config runs/none.toml",
     "swin2mcu.calibrate runs/none",

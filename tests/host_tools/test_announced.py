@@ -14,10 +14,11 @@ from tiny_run import CLASSES, make_images, make_run
 from host_tools import bench_pc, serial_eval
 from host_tools.inputs import load_model
 from host_tools.report import __main__ as report
-from pytorch_side import distill, layer_error, qat, speed, teacher
+from pytorch_side import distill, qat, speed, teacher
 from pytorch_side.config import Config, save_config
 from pytorch_side.distillation import cross_fit, teacher_cache
 from pytorch_side.evaluate import __main__ as evaluate
+from pytorch_side.evaluate import layer_error
 from swin2mcu import backgrounds, calibrate
 from swin2mcu.common.dataset import summary
 from tinyml.parity import __main__ as parity

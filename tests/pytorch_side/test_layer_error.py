@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pytorch_side.config import Config, save_config
+from pytorch_side.evaluate.layer_error import main
 from pytorch_side.int8.fakequant import QuantNet
 from pytorch_side.int8.legalize import legalize
 from pytorch_side.int8.tensor_errors import DRAWN_DB, layer_errors, plot, sqnr
-from pytorch_side.layer_error import main
 from pytorch_side.nets.models import timm_package
 from pytorch_side.nets.weights import save_weights
 

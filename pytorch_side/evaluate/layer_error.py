@@ -1,4 +1,4 @@
-"""Quantization error of each tensor: `python -m pytorch_side.layer_error RUN`.
+"""Quantization error of each tensor: `python -m pytorch_side.evaluate.layer_error RUN`.
 
 For each tensor, worst first: the signal-to-quantization-noise ratio in dB, with the errors of all
 tensors before it and with the error of its own rounding alone; and the share of its range that
