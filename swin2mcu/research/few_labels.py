@@ -1,6 +1,6 @@
 """Few labeled photos beside many without a label: what a teacher adds there.
 
-    python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 1000] [--seeds 3]
+    python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 1000] [--seeds 3] [--report]
 
 For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), train a Swin teacher on
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
@@ -124,12 +124,28 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
     }
 
 
+def finished_figures(out: Path, labels: int, seeds: int) -> list[dict[str, Any]]:
+    """The figures of all finished runs. Raises UserError if none is on labels alone."""
+    figures = []
+    for seed in range(seeds):
+        for row, name in {TEACHER: TEACHER, **ROWS}.items():
+            folder = out / f"{name}-{labels}-seed{seed}"
+            kind = "teacher" if row == TEACHER else "student"
+            if (found := read_run(folder, kind)) and found.finished:
+                figures.append(figure(folder, kind, row, labels, seed))
+    if not any(one["row"] == ALONE for one in figures):
+        raise UserError(f"{out} has no finished run on {ALONE}: leave out --report to train it")
+    return figures
+
+
 def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
     """Markdown: a row for each way to train. ± is the standard deviation of the seeds."""
     found = {gain.run: gain for gain in few_label_gains(figures)}
     lines = []
     for row in (TEACHER, *ROWS):
         own = [one for one in figures if one["row"] == row]
+        if not own:
+            continue
         values = [100 * one["val_top1"] for one in own]
         passes = ", ".join(str(n) for n in sorted({one["passes"] for one in own}))
         views = sorted({one["augmentations"] for one in own})
@@ -154,8 +170,9 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
                 lines,
             ),
             "",
-            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one, "
-            f"{in_pairs(found[UNLABELED])} ({UNLABELED})."
+            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one"
+            + "".join(f", {in_pairs(gain)} ({row})" for row, gain in found.items() if gain.pairs)
+            + "."
             if seeds > 1
             else f"It is {ONE_SEED}.",
             f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
@@ -173,13 +190,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--out", type=Path, default=Path("runs/few-labels"))
+    parser.add_argument("--report", action="store_true", help="train nothing, report what is done")
     arguments = parser.parse_args(argv)
 
     def command() -> None:
         if min(arguments.labels, arguments.steps, arguments.seeds) < 1:
             raise UserError("--labels, --steps and --seeds must be at least 1")
         figures = []
-        for seed in range(arguments.seeds):
+        if arguments.report:
+            figures = finished_figures(arguments.out, arguments.labels, arguments.seeds)
+        for seed in range(0 if arguments.report else arguments.seeds):
             figures += train_seed(
                 arguments.data,
                 arguments.labels,

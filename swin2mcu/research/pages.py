@@ -23,7 +23,7 @@ from swin2mcu.research.data_audit import (
     unknown_lines,
 )
 from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_gains
-from swin2mcu.research.distillation_map import FEW_LABELS, draw_map, few_label_gains, map_lines
+from swin2mcu.research.distillation_map import FEW, FEW_LABELS, draw_map, few_label_gains, map_lines
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.text import read_json
 from swin2mcu.research.zoo import models_lines, published_section, trainings_section
@@ -99,8 +99,8 @@ def write(document: Path, figures: Figures) -> list[Path]:
         written.append(folder / f"{name}.md")
     if found := gains_of(figures):
         draw_map(found, folder / f"{MAP}.svg")
-        own = known_gains(list(figures.tables.values()), figures.evaluated / GAINS)
-        write_atomic(figures.evaluated / GAINS, gains_json(own))
+        own = gains_json(gain for gain in found if gain.start != FEW)
+        write_atomic(figures.evaluated / GAINS, own)
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]

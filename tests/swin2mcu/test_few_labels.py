@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert few_labels.main([str(data), *long]) == 0
     assert "augment.cached=27" in made["hybrid-100-seed0"][1], "192 passes over few photos"
     assert "It is one seed, so this says little." in few_labels.PAGE.read_text()
+
+    shutil.rmtree("runs/few-labels/hybrid-100-seed1")
+    shutil.rmtree("runs/few-labels/unlabeled-100-seed0")
+    shutil.rmtree("runs/few-labels/unlabeled-100-seed1")
+    report = [str(data), "--labels", "100", "--seeds", "2", "--report"]
+    before = dict(made)
+    assert few_labels.main(report) == 0 and made == before, "trains nothing"
+    assert [run["row"] for run in json.loads(few_labels.FIGURES.read_text())["runs"]] == [
+        *("teacher", "labels alone", "hybrid"),
+        *("teacher", "labels alone"),
+    ]
+    assert "| hybrid | 1 |" in few_labels.PAGE.read_text()
+    assert few_labels.main([*report, "--out", "nothing"]) == 2
+    assert "nothing has no finished run on labels alone" in capsys.readouterr().err
 
     monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
     capsys.readouterr()
