@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import psutil
+import pytest
 
-from host_tools.pc.timing import QUANTILES, alternate, cost_in_us, pinned_to_one_core
+from host_tools.pc import timing
+from host_tools.pc.timing import (
+    MAX_RUNS_PER_ROUND,
+    QUANTILES,
+    alternate,
+    cost_in_us,
+    pinned_to_one_core,
+)
 
 
-def test_backends_take_turns_and_all_get_their_runs() -> None:
+def test_backends_take_turns_and_all_get_their_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-
-    def slow() -> None:
-        calls.append("slow")
-        time.sleep(0.002)
-
+    # Not by a clock: one late run on a busy machine changes how many are affordable.
+    took_us = {"slow": 2000.0, "quick": 1.0}
+    monkeypatch.setattr(timing, "_time_us", lambda run: (took_us[run()], 0.0))
+    backends = {name: functools.partial(_called, calls, name) for name in took_us}
     turns: list[str] = []
-    samples = alternate({"slow": slow, "quick": lambda: calls.append("quick")}, 20, 5, turns.append)
+    samples = alternate(backends, 20, 5, turns.append)
     assert turns == ["slow", "quick"] * 5
-    assert len(samples["slow"].wall_us) >= 20 and len(samples["quick"].wall_us) >= 20
-    assert len(samples["quick"].wall_us) == 5 * 100, (
+    assert samples["slow"].wall_us == [2000.0] * 5 * 10, "20 ms of a round are ten runs of 2 ms"
+    assert samples["quick"].wall_us == [1.0] * 5 * MAX_RUNS_PER_ROUND, (
         "a quick backend gets more runs in the same time"
     )
-    assert calls.count("slow") == len(samples["slow"].wall_us) + 5, (
+    assert calls == (["slow"] * 11 + ["quick"] * (MAX_RUNS_PER_ROUND + 1)) * 5, (
         "the first run of a turn is not timed"
     )
+
+
+def _called(calls: list[str], name: str) -> str:
+    calls.append(name)
+    return name
+
+
+def test_all_get_the_runs_asked_for_however_slow_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_time_us", lambda run: (run(), 0.0))
+    samples = alternate({"second": lambda: 1e6}, 21, 5)
+    assert len(samples["second"].wall_us) == 25, "five rounds of five: at least 21"
+
+
+def test_the_clock_counts_microseconds() -> None:
+    samples = alternate({"slow": lambda: time.sleep(0.002), "quick": lambda: None}, 5, 1)
     assert min(samples["slow"].wall_us) >= 2000 > min(samples["quick"].wall_us)
 
 
