@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from pytorch_side.command import images_of
@@ -20,7 +22,7 @@ from pytorch_side.nets.models import load_student, teacher_input
 from swin2mcu.common.accuracy import balanced_accuracy, largest_share, standard_error
 from swin2mcu.common.answer import best_temperature, softmax
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 from swin2mcu.common.test_access import AVERAGED, log_access
 
@@ -87,24 +89,33 @@ def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
     )
 
 
-def logits_of(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
+OnImages = Callable[[int], object]  # called with how many more images are answered
+
+
+def logits_of(
+    network: Network, pixels: npt.NDArray[np.uint8], on_images: OnImages = lambda count: None
+) -> Logits:
     """(n, size, size, 3) evaluation pixels → (n, classes)."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), BATCH):
             images = to_images(pixels[start : start + BATCH])
             parts.append(network.model(network.prepare(images)).float().numpy())
+            on_images(len(images))
     return np.concatenate(parts)
 
 
-def averaged_logits(network: Network, pixels: npt.NDArray[np.uint8]) -> Logits:
+def averaged_logits(
+    network: Network, pixels: npt.NDArray[np.uint8], on_images: OnImages = lambda count: None
+) -> Logits:
     """logits_of, averaged over 8 flips and rotations by 90° of square images."""
     turned = (
         np.rot90(given, turns, (1, 2))
         for given in (pixels, pixels[:, :, ::-1])
         for turns in range(4)
     )
-    return np.mean([logits_of(network, np.ascontiguousarray(one)) for one in turned], axis=0)
+    each = [logits_of(network, np.ascontiguousarray(one), on_images) for one in turned]
+    return np.mean(each, axis=0)
 
 
 def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dict[str, Any]:
@@ -158,11 +169,17 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
     """
     folder = folder_of_run(run, data)
     network = load_network(run, folder.classes)
-    pixels, labels, _, corrupt = load_split_pixels(folder, split, network.size)
     answers = averaged_logits if averaged else logits_of
-    logits = answers(network, pixels)
-    val_pixels, val_labels, _, _ = load_split_pixels(folder, "val", network.size)
-    temperature = best_temperature(answers(network, val_pixels), val_labels)
+    scored = {}
+    with Progress(console=plain_console(stderr=True)) as bar:
+        for name in dict.fromkeys((split, "val")):
+            pixels, labels, _, corrupt = load_split_pixels(folder, name, network.size)
+            passes = len(pixels) * (8 if averaged else 1)
+            task = bar.add_task(f"{run.name} on {name}", total=passes)
+            logits = answers(network, pixels, functools.partial(bar.advance, task))
+            scored[name] = logits, labels, corrupt
+    logits, labels, corrupt = scored[split]
+    temperature = best_temperature(*scored["val"][:2])
     report = {
         "run": run.name,
         "weights_sha256": sha256_of(network.weights),

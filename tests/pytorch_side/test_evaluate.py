@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +83,7 @@ def test_the_temperature_is_fitted_on_val(
     """On the split that it is judged on, it would hide the error it is to show."""
     val, labels, _, _ = load_split_pixels(scan_folder(leaves), "val", 64)
 
-    def answers(network: score.Network, pixels: np.ndarray) -> np.ndarray:
+    def answers(network: score.Network, pixels: np.ndarray, on_images: object) -> np.ndarray:
         right = 4.0 * np.eye(2, dtype=np.float32)[labels]  # test has the same labels
         return right if np.array_equal(pixels, val) else -right
 
@@ -89,6 +91,25 @@ def test_the_temperature_is_fitted_on_val(
     report = score.score(run, leaves, "test")
     assert report["top1"] == 0.0  # what asks for the highest temperature
     assert report["calibration_tempered"]["temperature"] == pytest.approx(0.2)
+
+
+def test_a_score_asks_about_each_photo_once_and_shows_how_far_it_is(
+    run: Path, leaves: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(*arguments: Any) -> score.Logits:
+        asked.append(arguments[1].shape)
+        return logits_of(*arguments)
+
+    logits_of = score.logits_of
+    monkeypatch.setattr(score, "logits_of", counted)
+    images = score.score(run, leaves, "val")["images"]
+    assert asked == [(images, 64, 64, 3)], "val is also what the temperature is fitted on"
+    assert re.search(rf"{run.name} on val .*100%", capfd.readouterr().err)
+    score.score(run, leaves, "val", averaged=True)
+    assert len(asked) == 1 + 8
+    assert re.search(rf"{run.name} on val .*100%", capfd.readouterr().err), "eight passes are 100 %"
 
 
 def test_averaged_answers_are_the_mean_of_eight_turned_images() -> None:
