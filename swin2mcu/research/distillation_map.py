@@ -26,7 +26,15 @@ BLOCKS = {
 
 
 def few_label_gains(runs: Sequence[dict[str, Any]]) -> list[Gain]:
-    """The gains of the "runs" of few_labels.json."""
+    """The gains of the "runs" of few_labels.json, for each number of labels."""
+    return [
+        gain
+        for labels in sorted({run["labels"] for run in runs})
+        for gain in _gains_of([run for run in runs if run["labels"] == labels])
+    ]
+
+
+def _gains_of(runs: Sequence[dict[str, Any]]) -> list[Gain]:
     values: dict[str, dict[int, float]] = {}  # row → seed → top-1 in percent
     for run in runs:
         values.setdefault(run["row"], {})[run["seed"]] = 100 * run["val_top1"]

@@ -6,8 +6,8 @@ For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), t
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
 photos, and taught on all photos of the train split, the others without their label. Every run has
 a folder below --out; finished ones are kept, so the same command goes on. Writes
-docs/data/few_labels.json and docs/results/few-labels.md; swin2mcu.research --report writes the
-gains into docs/RESULTS.md.
+docs/data/few_labels.json and docs/results/few-labels.md, and keeps there what was found with
+another number of labels; swin2mcu.research --report writes the gains into docs/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from swin2mcu.research.distillation_map import (
     points,
 )
 from swin2mcu.research.table import read_run
-from swin2mcu.research.text import NONE, line, table
+from swin2mcu.research.text import NONE, line, read_json, table
 from swin2mcu.train_plan import views_for
 
 FIGURES = Path("docs/data") / FEW_LABELS
@@ -47,6 +47,7 @@ DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
 EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
 ONE_SEED = "one seed, so this says little"
+TEACHER_EPOCH = 3600  # about so many images in an epoch of the teacher, however few its photos are
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
 
@@ -88,10 +89,10 @@ def train_seed(
     few, more = (draw(data, labels, seed, rest) for rest in (False, True))
     swin = out / f"teacher-{labels}-seed{seed}"
     common = ["--set", f"seed={seed}"]
-    run(
-        teacher.main,
-        ["--config", str(TEACHER_CONFIG), "--data", str(few), "--out", str(swin), *common],
-    )
+    passes = max(1, round(TEACHER_EPOCH / len(import_folder(few).indices("train"))))
+    arguments = ["--data", str(few), "--out", str(swin), *common]
+    arguments += ["--set", f"optimizer.passes={passes}"]
+    run(teacher.main, ["--config", str(TEACHER_CONFIG), *arguments])
     taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
     figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
@@ -138,8 +139,37 @@ def finished_figures(out: Path, labels: int, seeds: int) -> list[dict[str, Any]]
     return figures
 
 
+def recorded(labels: int) -> list[dict[str, Any]]:
+    """The figures that were written for other numbers of labels."""
+    runs: list[dict[str, Any]] = read_json(FIGURES).get("runs", [])
+    return [one for one in runs if one["labels"] != labels]
+
+
 def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
-    """Markdown: a row for each way to train. ± is the standard deviation of the seeds."""
+    """Markdown: a table for each number of labels, with a row for each way to train."""
+    alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
+    error = 100 * standard_error(statistics.mean(alone), val_images)
+    return "\n".join(
+        [
+            "# Few labeled photos, beside many without a label",
+            "",
+            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
+            "labeled photos alone. All students start from ImageNet weights and take the same",
+            "number of steps.",
+            *(
+                text
+                for labels in sorted({one["labels"] for one in figures})
+                for text in section([one for one in figures if one["labels"] == labels])
+            ),
+            "",
+            f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
+            "",
+        ]
+    )
+
+
+def section(figures: Sequence[dict[str, Any]]) -> list[str]:
+    """The lines of one number of labels. ± is the standard deviation of the seeds."""
     found = {gain.run: gain for gain in few_label_gains(figures)}
     lines = []
     for row in (TEACHER, *ROWS):
@@ -154,32 +184,24 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
         top1 = f"{statistics.mean(values):.2f}{spread} %"
         gain = f"{points(found[row])} points" if row in found else NONE
         lines.append(line(row, len(own), passes, shown, top1, gain))
-    alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
-    first, seeds = figures[0], len(alone)
-    error = 100 * standard_error(statistics.mean(alone), val_images)
-    return "\n".join(
-        [
-            f"# {first['labels']} labeled photos per class, beside many without a label",
-            "",
-            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
-            "labeled photos alone. All students start from ImageNet weights and take the same",
-            "number of steps.",
-            *table(
-                "trained on | seeds | passes over the photos | augmentations of a photo | "
-                "val top-1 | gain",
-                lines,
-            ),
-            "",
-            f"± is the standard deviation of {seeds} seeds, of a gain the pooled one"
-            + "".join(f", {in_pairs(gain)} ({row})" for row, gain in found.items() if gain.pairs)
-            + "."
-            if seeds > 1
-            else f"It is {ONE_SEED}.",
-            f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
-            f"On {first['hardware']}, torch {first['torch']}.",
-            "",
-        ]
-    )
+    seeds = sum(one["row"] == ALONE for one in figures)
+    first = figures[0]
+    return [
+        "",
+        f"## {first['labels']} labeled photos per class",
+        *table(
+            "trained on | seeds | passes over the photos | augmentations of a photo | "
+            "val top-1 | gain",
+            lines,
+        ),
+        "",
+        f"± is the standard deviation of {seeds} seeds, of a gain the pooled one"
+        + "".join(f", {in_pairs(gain)} ({row})" for row, gain in found.items() if gain.pairs)
+        + "."
+        if seeds > 1
+        else f"It is {ONE_SEED}.",
+        f"On {first['hardware']}, torch {first['torch']}.",
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,9 +218,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         if min(arguments.labels, arguments.steps, arguments.seeds) < 1:
             raise UserError("--labels, --steps and --seeds must be at least 1")
-        figures = []
+        figures = recorded(arguments.labels)
         if arguments.report:
-            figures = finished_figures(arguments.out, arguments.labels, arguments.seeds)
+            figures += finished_figures(arguments.out, arguments.labels, arguments.seeds)
         for seed in range(0 if arguments.report else arguments.seeds):
             figures += train_seed(
                 arguments.data,

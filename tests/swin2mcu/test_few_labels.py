@@ -62,6 +62,7 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert {"distillation.alpha=0.7", "distillation.beta=0.3"} < {*hybrid[1]} & {*unlabeled[1]}
     swin = Path("runs/few-labels/teacher-100-seed1/teacher.safetensors")
     assert f"teacher.init={swin}" in hybrid[1] and "seed=1" in unlabeled[1]
+    assert "optimizer.passes=18" in made["teacher-100-seed1"][1], "18 times 200 photos"
     assert "augment.cached=0" in labels[1] and "augment.cached=3" in hybrid[1]
 
     text = few_labels.PAGE.read_text()
@@ -92,6 +93,16 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert "| hybrid | 1 |" in few_labels.PAGE.read_text()
     assert few_labels.main([*report, "--out", "nothing"]) == 2
     assert "nothing has no finished run on labels alone" in capsys.readouterr().err
+
+    before = few_labels.FIGURES.read_bytes()
+    assert few_labels.main([str(data), "--labels", "50", "--steps", "40", "--seeds", "1"]) == 0
+    assert "optimizer.passes=36" in made["teacher-50-seed0"][1], "as many images of fewer photos"
+    both = json.loads(few_labels.FIGURES.read_text())["runs"]
+    assert [run for run in both if run["labels"] == 100] == json.loads(before)["runs"]
+    text = few_labels.PAGE.read_text()
+    assert text.index("## 50 labeled photos") < text.index("## 100 labeled photos")
+    assert few_labels.main([*report, "--labels", "50"]) == 0, "the last --labels counts"
+    assert json.loads(few_labels.FIGURES.read_text())["runs"] == both
 
     monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
     capsys.readouterr()

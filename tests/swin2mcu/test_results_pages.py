@@ -116,6 +116,12 @@ def test_gains_of_few_labels_are_over_labels_alone() -> None:
     assert (first.points, first.seeds) == (one.points, 1), "a seed is compared with itself"
     assert one.sd is None and not one.sure
     assert few_label_gains([]) == []
+    more = [{**run, "labels": 200, "val_top1": run["val_top1"] + 0.02} for run in runs]
+    fewer, _ = both = few_label_gains(more + runs)
+    assert fewer == found and [gain.name for gain in both] == [
+        "hybrid (60 labeled photos per class)",
+        "hybrid (200 labeled photos per class)",
+    ]
 
 
 @pytest.mark.parametrize(
