@@ -19,7 +19,7 @@ from pytorch_side.config import differing, load_config
 from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.paths import CONFIGS, data_folder
-from swin2mcu.research.pages import Figures, pages, parts, write
+from swin2mcu.research.pages import Figures, gains_of, pages, parts, write
 from swin2mcu.research.table import ExperimentSpec, find_tables, read_run, read_table
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in write(arguments.write, figures):
                 print(path)
         else:
-            shown = ["\n".join(lines) + "\n" for lines in parts(figures).values() if lines]
+            found = parts(figures, gains_of(figures)).values()
+            shown = ["\n".join(lines) + "\n" for lines in found if lines]
             print("\n".join([*shown, *pages(figures).values()]), end="")
 
     return run_command(command)

@@ -32,7 +32,7 @@ class Gain:
     name: str
     points: float
     sd: float | None  # pooled, within rows; None for one seed
-    seeds: int
+    seeds: int  # of the row or of its control, whichever has fewer
     epochs: int
     # Of each seed, where a seed's rows share what varies between seeds more than the rows differ.
     pairs: tuple[float, ...] = ()
@@ -64,8 +64,9 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
             values, labels = ([run.val for run in group] for group in (runs, controls[0]))
             student = runs[0].config.student
             several = len(values) > 1 and len(labels) > 1
+            seeds = min(len(values), len(labels))
             first = next(iter(row.folders.values())).name
-            if first in found and found[first].seeds >= len(values):
+            if first in found and found[first].seeds >= seeds:
                 continue
             found[first] = Gain(
                 first,
@@ -73,7 +74,7 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
                 f"{row.name} ({student.name}, {student.size} px)",
                 round(100 * (mean(values) - mean(labels)), 3),
                 round(100 * pooled_sd(values, labels), 3) if several else None,
-                len(values),
+                seeds,
                 runs[0].epochs,
             )
     return list(found.values())

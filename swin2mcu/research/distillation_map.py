@@ -152,9 +152,16 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
             names.append(title)
     figure = Figure(figsize=(9, 0.8 + 0.22 * len(names)), layout="constrained")
     axes = figure.add_subplot(xlabel="points on val over labels alone; gray: one seed")
-    for place, gain in dots:
-        bar = {"fmt": "o", "color": "C0" if gain.sd is not None else "C7", "capsize": 3}
-        axes.errorbar(gain.points, place, xerr=gain.sd, **bar)  # type: ignore[arg-type]
+    for color, several in (("C0", True), ("C7", False)):
+        own = [(place, gain) for place, gain in dots if (gain.sd is not None) == several]
+        axes.errorbar(
+            [gain.points for _, gain in own],
+            [place for place, _ in own],
+            xerr=[gain.sd or 0.0 for _, gain in own] if several else None,
+            fmt="o",
+            color=color,
+            capsize=3,
+        )
     axes.set_yticks(range(len(names)), names, fontsize="small")
     for place in titles:
         axes.get_yticklabels()[place].set_color("C0")

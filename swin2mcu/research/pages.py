@@ -44,11 +44,11 @@ class Figures:
     evaluated: Path  # the files of evaluate audit and probe, backgrounds, calibrate
 
 
-def parts(figures: Figures) -> dict[str, list[str]]:
+def parts(figures: Figures, gains: Sequence[Gain]) -> dict[str, list[str]]:
     """The parts of RESULTS.md by their marker; a part is empty if its files are missing."""
     return {
         "models": models_lines(figures.zoo, figures.runs, Path("configs")),
-        MAP: map_lines(gains_of(figures), f"{FOLDER}/{MAP}.svg"),
+        MAP: map_lines(gains, f"{FOLDER}/{MAP}.svg"),
         "audit": split_lines(figures.evaluated),
         "backgrounds": background_lines(figures.evaluated),
         "unknown": unknown_lines(figures.evaluated),
@@ -86,7 +86,8 @@ def write(document: Path, figures: Figures) -> list[Path]:
     """
     folder = document.parent / FOLDER
     text = document.read_text(encoding="utf-8")
-    for name, lines in parts(figures).items():
+    found = gains_of(figures)  # once, since a run may finish meanwhile
+    for name, lines in parts(figures, found).items():
         if lines:
             text = replace_part(text, name, lines)
         else:
@@ -97,7 +98,7 @@ def write(document: Path, figures: Figures) -> list[Path]:
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(folder / f"{name}.md", page)
         written.append(folder / f"{name}.md")
-    if found := gains_of(figures):
+    if found:
         draw_map(found, folder / f"{MAP}.svg")
         own = gains_json(gain for gain in found if gain.start != FEW)
         write_atomic(figures.evaluated / GAINS, own)

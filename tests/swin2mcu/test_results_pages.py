@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
     }
     assert [gain.start for gain in found] == ["random", "random"]
     assert [gain.sure for gain in found] == [True, False]
+    shutil.rmtree(runs / "plain-seed1")
+    one = gains([read])[0]
+    assert (one.seeds, one.sd) == (1, None), "a control that still lacks a seed"
 
 
 def gain(run: str, points: float, sd: float | None, start: str = "pretrained") -> Gain:
