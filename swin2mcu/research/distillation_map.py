@@ -98,13 +98,16 @@ def points(gain: Gain) -> str:
     return f"{gain.points:+.2f}" + (f" ± {gain.sd:.2f}" if gain.sd is not None else "")
 
 
-def in_pairs(gain: Gain) -> str:
-    """The seeds' own gains, of two rows that share their labeled photos."""
-    each = ", ".join(f"{points:+.2f}" for points in gain.pairs)
-    more = "more" if gain.sure_in_pairs else "not more"
+def each_seed(gain: Gain) -> str:
+    """The gains of the seeds, of two rows that share their labeled photos."""
+    return ", ".join(f"{points:+.2f}" for points in gain.pairs)
+
+
+def _in_pairs(gain: Gain) -> str:
     return (
-        "which also holds how the seeds' labeled photos differ; on the same photos the gains are "
-        f"{each}, {more} than twice their standard deviation of {statistics.stdev(gain.pairs):.2f}"
+        "which also holds how the seeds' labeled photos differ; on the same photos the gains of "
+        f"*{gain.run}* are {each_seed(gain)}, more than twice their standard deviation of "
+        f"{statistics.stdev(gain.pairs):.2f}"
     )
 
 
@@ -123,7 +126,7 @@ def _verdict(block: Sequence[Gain]) -> str:
         none = f"{tried}: none gained more than twice the pooled standard deviation"
         paired = [gain for gain in several if gain.sure_in_pairs]
         return (
-            f"distill.** {none}, {in_pairs(paired[0])}." if paired else f"labels alone.** {none}."
+            f"distill.** {none}, {_in_pairs(paired[0])}." if paired else f"labels alone.** {none}."
         )
     best = max(better, key=lambda gain: gain.points)
     advice = (

@@ -29,8 +29,8 @@ from swin2mcu.research.distillation_map import (
     ALONE,
     FEW_LABELS,
     TEACHER,
+    each_seed,
     few_label_gains,
-    in_pairs,
     points,
 )
 from swin2mcu.research.table import read_run
@@ -183,7 +183,8 @@ def section(figures: Sequence[dict[str, Any]]) -> list[str]:
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         top1 = f"{statistics.mean(values):.2f}{spread} %"
         gain = f"{points(found[row])} points" if row in found else NONE
-        lines.append(line(row, len(own), passes, shown, top1, gain))
+        each = each_seed(found[row]) if row in found and found[row].pairs else NONE
+        lines.append(line(row, len(own), passes, shown, top1, gain, each))
     seeds = sum(one["row"] == ALONE for one in figures)
     first = figures[0]
     return [
@@ -191,13 +192,12 @@ def section(figures: Sequence[dict[str, Any]]) -> list[str]:
         f"## {first['labels']} labeled photos per class",
         *table(
             "trained on | seeds | passes over the photos | augmentations of a photo | "
-            "val top-1 | gain",
+            "val top-1 | gain | of each seed",
             lines,
         ),
         "",
-        f"± is the standard deviation of {seeds} seeds, of a gain the pooled one"
-        + "".join(f", {in_pairs(gain)} ({row})" for row, gain in found.items() if gain.pairs)
-        + "."
+        f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. It also holds "
+        "how the seeds' labeled photos differ, which the gain of one seed does not."
         if seeds > 1
         else f"It is {ONE_SEED}.",
         f"On {first['hardware']}, torch {first['torch']}.",

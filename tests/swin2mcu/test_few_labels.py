@@ -66,10 +66,12 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert "augment.cached=0" in labels[1] and "augment.cached=3" in hybrid[1]
 
     text = few_labels.PAGE.read_text()
-    assert f"| labels alone | 2 | 19 | new in every pass | 80.50 ± 0.71 % | {NONE} |" in text
+    assert (
+        f"| labels alone | 2 | 19 | new in every pass | 80.50 ± 0.71 % | {NONE} | {NONE} |" in text
+    )
     assert (
         "| hybrid | 2 | 19 | 3 | 85.50" in text
-        and "| +8.00 ± 0.71 points |" in text
+        and "| +8.00 ± 0.71 points | +8.00, +8.00 |" in text
         and "| 90.50 ± 0.71 % |" in text
     )
     figures = json.loads(few_labels.FIGURES.read_text())

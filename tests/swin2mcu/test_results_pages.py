@@ -142,7 +142,9 @@ def test_gains_on_the_same_photos_are_compared_in_pairs(
     found = replace(gain("a", 1.87, 1.2, "few"), pairs=pairs)
     text = "\n".join(map_lines([found], "map.svg"))
     assert said in text
-    assert ("gains are +2.40, +2.00, +1.20, more than twice their" in text) == ("distill" in said)
+    assert ("gains of *a* are +2.40, +2.00, +1.20, more than twice their" in text) == (
+        "distill" in said
+    )
 
 
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
