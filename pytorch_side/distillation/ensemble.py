@@ -1,9 +1,10 @@
 """Average the cached outputs of several teachers, so that a student learns from an ensemble.
 
-    python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR
+    python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR [--first-maps]
 
-All caches must hold the same augmentations of the same images. A student's config names the result
-as `distillation.cache` and leaves `teacher.init` empty.
+All caches must hold the same augmentations of the same images. Attention maps are averaged too. Maps
+of other stages, sizes or kinds have no mean: --first-maps keeps those of the first teacher. A
+student's config names the result as `distillation.cache` and leaves `teacher.init` empty.
 """
 
 from __future__ import annotations
@@ -24,30 +25,41 @@ from pytorch_side.distillation.teacher_store import (
 from swin2mcu.common.cli import Parser, UserError, run_command
 
 
-def average(caches: Sequence[TeacherCache]) -> dict[str, npt.NDArray[Any]]:
-    """The means of logits and of maps, as a cache stores them.
+def average(
+    caches: Sequence[TeacherCache], first_maps: bool = False
+) -> dict[str, npt.NDArray[Any]]:
+    """The means of logits and of maps, as a cache stores them. `first_maps`: maps of the first.
 
-    Raises UserError where two caches were made for different images, augmentations or maps.
+    Raises UserError where two caches were made for different images or augmentations, or have maps
+    that cannot be averaged.
     """
     first = caches[0]
     for other in caches[1:]:
-        check_alike(first, other, ("split", "classes", "views", "map"))
+        check_alike(first, other, ("split", "classes", "views"))
         if not np.array_equal(first.seeds, other.seeds):
             raise UserError(f"{other.folder} was made of other augmentations than {first.folder}")
-        if any(other.maps[stage].shape != maps.shape for stage, maps in first.maps.items()):
+        if not first_maps and not _maps_alike(first, other):
             raise UserError(
-                f"{other.folder} has maps of another size than {first.folder}: make both without "
-                "maps, with distillation.attention_pairs = []"
+                f"{other.folder} has maps of other stages, sizes or kinds than {first.folder}: add "
+                f"--first-maps to keep those of {first.folder}"
             )
     arrays: dict[str, npt.NDArray[Any]] = {
         "seeds": np.asarray(first.seeds),
         "logits": _mean([cache.logits for cache in caches]).astype(np.float16),
     }
+    if first_maps:
+        return arrays | {f"maps-{stage}": np.asarray(maps) for stage, maps in first.maps.items()}
     for stage in first.maps:
         mean = _mean([cache.maps[stage] for cache in caches])
         top = np.maximum(mean.max(axis=(2, 3), keepdims=True), 1e-6)
         arrays[f"maps-{stage}"] = np.rint(mean / top * 255).astype(np.uint8)
     return arrays
+
+
+def _maps_alike(first: TeacherCache, other: TeacherCache) -> bool:
+    return first.about["map"] == other.about["map"] and all(
+        other.maps[stage].shape == maps.shape for stage, maps in first.maps.items()
+    )
 
 
 def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
@@ -57,11 +69,11 @@ def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     return total / np.float32(len(arrays))
 
 
-def make_ensemble(folders: Sequence[Path], out: Path) -> TeacherCache:
+def make_ensemble(folders: Sequence[Path], out: Path, first_maps: bool = False) -> TeacherCache:
     """Average finished caches into a new one. Raises UserError where they do not match."""
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
-    write_teacher_cache(out, about, average(caches), list(caches[0].row))
+    write_teacher_cache(out, about, average(caches, first_maps), list(caches[0].row))
     return open_teacher_cache(out, {})
 
 
@@ -69,12 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("caches", nargs="+", type=Path, metavar="CACHE", help="finished caches")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new cache")
+    parser.add_argument(
+        "--first-maps", action="store_true", help="keep the first cache's maps, average logits alone"
+    )
     arguments = parser.parse_args(argv)
 
     def command() -> None:
         if len(set(arguments.caches)) < 2:
             raise UserError("an ensemble has two teachers or more: name their caches")
-        made = make_ensemble(arguments.caches, arguments.out)
+        made = make_ensemble(arguments.caches, arguments.out, arguments.first_maps)
         count = len(arguments.caches)
         print(f"{arguments.out}: the mean of {count} teachers, {len(made.row)} images")
 

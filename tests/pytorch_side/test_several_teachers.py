@@ -57,7 +57,7 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
     [
         ({"augment.seed": 5}, "another augmentations"),
         ({"augment.cached": 3}, "another augmentations"),
-        ({"distillation.attention_grid": 2}, "another map"),
+        ({"distillation.attention_grid": 2}, "add --first-maps"),
     ],
 )
 def test_answers_to_other_questions_are_not_averaged(
@@ -76,6 +76,29 @@ def test_answers_to_other_questions_are_not_averaged(
     assert not (tmp_path / "both").exists()
     assert ensemble.main([str(one), str(one), "--out", str(tmp_path / "both")]) == 2
     assert "two teachers or more" in capsys.readouterr().err
+
+
+def test_maps_without_a_mean_are_those_of_the_first_teacher(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    config = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1})
+    one = answered(folder, config, tmp_path / "one")
+    two = answered(folder, config, tmp_path / "two", {"distillation.attention_pairs": [[2, 1]]})
+    assert one.maps.keys() != two.maps.keys()
+    for names, first in (((one, two), one), ((two, one), two)):
+        out = tmp_path / f"both-{first.folder.parent.name}"
+        caches = [str(cache.folder) for cache in names]
+        assert ensemble.main([*caches, "--out", str(out)]) == 2 and not out.exists()
+        assert ensemble.main([*caches, "--out", str(out), "--first-maps"]) == 0
+        both = open_teacher_cache(out, {})
+        assert both.about["map"] == first.about["map"] and both.channels == first.channels
+        assert all(np.array_equal(both.maps[stage], maps) for stage, maps in first.maps.items())
+        assert not np.array_equal(both.logits, first.logits)
+        pairs = config.distillation.attention_pairs if first is one else [[2, 1]]
+        named = {"distillation.cache": str(out), "distillation.attention_pairs": pairs}
+        row = distill(with_values(config, named), folder, tmp_path / f"run-{out.name}")
+        assert float(row["attention"]) > 0
 
 
 def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
