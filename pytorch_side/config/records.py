@@ -62,13 +62,15 @@ class Student(Record):
 
 
 class Teacher(Record):
-    name: str = "swin_large_patch4_window7_224"  # any timm Swin; "swin": see `arguments`
+    # Any timm Swin; "swin": see `arguments`; or a finished student's name, to teach logits alone.
+    name: str = "swin_large_patch4_window7_224"
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)  # for timm's SwinTransformer
     stem: str = ""  # a timm network; its stages up to stride 16 replace the patch embedding
     stem_init: str = ""  # its pretrained weights: a file, or "package:NAME" of an installed package
     size: Pixels = 224  # in pixels; 224 suits windows of 7
     init: str = ""  # training: weights to start from; distillation: the finished teacher
-    input: Literal["half", "imagenet"] = "half"  # "half": (p - 127.5) / 127.5
+    # "half": (p - 127.5) / 127.5; "student": (p - 128) / 128, for a student that teaches
+    input: Literal["half", "imagenet", "student"] = "half"
     pretrained: bool = False  # timm's weights; needs the internet
     drop_path: Dropped = 0.0
 

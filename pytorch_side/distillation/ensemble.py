@@ -2,8 +2,8 @@
 
     python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR [--first-maps]
 
-All caches must hold the same augmentations of the same images. Attention maps are averaged too. Maps
-of other stages, sizes or kinds have no mean: --first-maps keeps those of the first teacher. A
+All caches must hold the same augmentations of the same images. Attention maps are averaged too;
+maps of other stages, sizes or kinds have no mean: --first-maps keeps those of the first teacher. A
 student's config names the result as `distillation.cache` and leaves `teacher.init` empty.
 """
 
@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("caches", nargs="+", type=Path, metavar="CACHE", help="finished caches")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new cache")
     parser.add_argument(
-        "--first-maps", action="store_true", help="keep the first cache's maps, average logits alone"
+        "--first-maps",
+        action="store_true",
+        help="average logits alone, take the first cache's maps",
     )
     arguments = parser.parse_args(argv)
 

@@ -59,6 +59,8 @@ def train_teacher(
     """
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
+    if "mobilenetv3" in config.teacher.name:
+        raise UserError(f"teacher.name {config.teacher.name} is a student: train it with distill")
     torch.manual_seed(config.seed)
     accelerator = make_accelerator()
     settings = config.teacher

@@ -20,7 +20,7 @@ from pytorch_side.nets.selection import select_weights
 from pytorch_side.nets.weights import CLASSIFIERS, load_weights, read_weights, student_of
 from swin2mcu.common.cli import UserError
 
-TEACHER_INPUTS = ("half", "imagenet")  # the values of teacher.input
+TEACHER_INPUTS = ("half", "imagenet", "student")  # the values of teacher.input
 
 
 # Operators that timm's import of torchvision needs; timm calls neither.
@@ -107,7 +107,17 @@ def student_from(settings: Student, class_count: int, classes: Sequence[str] = (
 
 
 def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
-    """A Swin: one of timm's by name, or "swin" with `arguments` for timm's SwinTransformer."""
+    """A Swin: one of timm's by name, or "swin" with `arguments` for timm's SwinTransformer.
+
+    A finished student can teach too, with its logits alone: then the name is a MobileNetV3's.
+    """
+    if "mobilenetv3" in settings.name:
+        if settings.input != "student" or not settings.init:
+            raise UserError(
+                f"teacher {settings.name} is no Swin: name a finished student as teacher.init and "
+                'set teacher.input = "student"'
+            )
+        return make_student(settings.name, class_count, settings.init)
     timm = timm_package()
     common: dict[str, Any] = {
         "img_size": settings.size,
@@ -174,7 +184,9 @@ def teacher_input(images: Tensor, kind: str) -> Tensor:
         mean = pixels.new_tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         deviation = pixels.new_tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
         return (pixels / 255.0 - mean) / deviation
-    raise UserError(f"teacher.input {kind!r}: known are 'half' and 'imagenet'")
+    if kind == "student":
+        return images
+    raise UserError(f"teacher.input {kind!r}: known are {', '.join(TEACHER_INPUTS)}")
 
 
 def student_features(
@@ -213,6 +225,11 @@ def teacher_features(
 
 def teacher_width(swin: nn.Module, stage: int) -> int:
     """Output channels of one of the teacher's stages. Raises UserError for a missing stage."""
+    if not hasattr(swin, "layers"):
+        raise UserError(
+            "a student that teaches has no attention maps: set distillation.attention_pairs = [] "
+            "for its cache"
+        )
     if not 0 <= stage < len(swin.layers):
         raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
     return int(swin.layers[stage].blocks[0].norm1.normalized_shape[0])

@@ -4,9 +4,11 @@
 
 For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), train a Swin teacher on
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
-photos, and taught on all photos of the train split, the others without their label. Every run has
-a folder below --out; finished ones are kept, so the same command goes on. Writes
-docs/data/few_labels.json and docs/results/few-labels.md, and keeps there what was found with
+photos, and taught on all photos of the train split, the others without their label. The second
+round has a better teacher: the logits of the Swin, of the student on labels alone and of the first
+round's student are averaged (self-training as in Xie et al. 2020, arXiv 1911.04252, with several
+networks). Every run has a folder below --out; finished ones are kept, so the same command goes on.
+Writes docs/data/few_labels.json and docs/results/few-labels.md, and keeps there what was found with
 another number of labels; swin2mcu.research --report writes the gains into docs/RESULTS.md.
 """
 
@@ -20,6 +22,8 @@ from typing import Any
 
 from pytorch_side import distill, teacher
 from pytorch_side.config import load_config
+from pytorch_side.distillation import ensemble, teacher_cache
+from pytorch_side.distillation.teacher_store import about_path
 from swin2mcu import split
 from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
@@ -42,7 +46,9 @@ PAGE = Path("docs/results/few-labels.md")
 TEACHER_CONFIG = CONFIGS / "research" / "few-teacher.toml"
 STUDENT = CONFIGS / "research" / "few-student.toml"
 TAUGHT, UNLABELED = "hybrid", "hybrid, and photos without a label"
-ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled"}  # and their folders' names
+SECOND = f"{UNLABELED}, second round"
+# And their folders' names.
+ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled", SECOND: "second"}
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
 EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
@@ -96,9 +102,13 @@ def train_seed(
     taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
     figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
-        photos = more if row == UNLABELED else few
+        photos = more if row in (UNLABELED, SECOND) else few
         folder = out / f"{name}-{labels}-seed{seed}"
         plan = plan_of(photos, steps)
+        if row == SECOND:
+            cached = [f"augment.cached={plan['augment.cached']}", *options]
+            answers = together(out, f"{labels}-seed{seed}", photos, cached)
+            taught = [*DISTILLED, "teacher.init=", f"distillation.cache={answers}"]
         if row == ALONE:  # every pass may draw its own augmentations: no answers are cached
             plan["augment.cached"] = 0
         values = [f"{key}={value}" for key, value in plan.items()]
@@ -108,6 +118,32 @@ def train_seed(
         run(distill.main, ["--config", str(STUDENT), *arguments])
         figures.append(figure(folder, "student", row, labels, seed))
     return figures
+
+
+def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
+    """The cached answers of a seed's Swin and of its students of the first round, averaged."""
+    caches = [out / f"{ROWS[UNLABELED]}-{which}" / "teacher_cache"]  # the Swin's
+    for row in (ALONE, UNLABELED):
+        weights = out / f"{ROWS[row]}-{which}" / "student.safetensors"
+        caches.append(out / f"answers-{ROWS[row]}-{which}")
+        config = load_config(STUDENT)
+        settings = [
+            *options,
+            DISTILLED[0],  # photos without a label join a student that has a teacher
+            "distillation.bf16=false",
+            f"teacher.name={config.student.name}",
+            f"teacher.size={config.student.size}",
+            "teacher.input=student",
+            f"teacher.init={weights}",
+            "distillation.attention_pairs=[]",
+        ]
+        arguments = [word for setting in settings for word in ("--set", setting)]
+        arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]
+        run(teacher_cache.main, arguments)
+    made = out / f"ensemble-{which}"
+    if not about_path(made).is_file():
+        run(ensemble.main, [*map(str, caches), "--first-maps", "--out", str(made)])
+    return made
 
 
 def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[str, Any]:

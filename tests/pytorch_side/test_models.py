@@ -217,6 +217,7 @@ def test_the_teacher_sees_its_own_normalization() -> None:
     assert half.tolist() == pytest.approx([-1.0, 0.5 / 127.5, 1.0])
     imagenet = teacher_input(images, "imagenet")[0, 2, 0]
     assert imagenet.tolist() == pytest.approx([(p / 255 - 0.406) / 0.225 for p in (0, 128, 255)])
+    assert torch.equal(teacher_input(images, "student"), images)
     with pytest.raises(UserError, match="cifar"):
         teacher_input(images, "cifar")
 

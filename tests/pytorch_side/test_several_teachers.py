@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import decode_images
+from pytorch_side.data.loader import to_images
+from pytorch_side.data.training_image import training_image
 from pytorch_side.distillation import cross_fit, ensemble, train_teacher
 from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
 from pytorch_side.distillation.train_student import distill
-from pytorch_side.nets.models import make_teacher
+from pytorch_side.nets.models import load_student, make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, scan_folder
@@ -99,6 +102,52 @@ def test_maps_without_a_mean_are_those_of_the_first_teacher(
         named = {"distillation.cache": str(out), "distillation.attention_pairs": pairs}
         row = distill(with_values(config, named), folder, tmp_path / f"run-{out.name}")
         assert float(row["attention"]) > 0
+
+
+def test_a_student_teaches_the_next_one(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    first = tiny_config({"distillation.alpha": 0.0, "distillation.beta": 0.0})
+    distill(first, folder, tmp_path / "first")
+    weights = tmp_path / "first" / "student.safetensors"
+    student, size, _ = load_student(weights)
+    next_one = with_values(
+        tiny_config({"distillation.alpha": 0.7, "distillation.beta": 0.0}),
+        {
+            "teacher.name": first.student.name,
+            "teacher.size": size,
+            "teacher.init": str(weights),
+            "teacher.input": "student",
+            "distillation.attention_pairs": [],
+        },
+    )
+    images = decode_images(folder)
+    made = make_teacher_cache(images, next_one, tmp_path / "cache")
+    assert not made.maps
+    file, seeds = folder.files[folder.indices("train")[0]], made.seeds[0]
+    positions = folder.indices("train")
+    pixels = [
+        training_image(images, positions, positions[0], int(seed), next_one.augment, size).pixels
+        for seed in seeds
+    ]
+    with torch.inference_mode():
+        wanted = student(to_images(np.array(pixels))).numpy()
+    assert np.abs(made.logits[made.row[file]] - wanted).max() < 0.01
+    named = with_values(next_one, {"distillation.cache": str(tmp_path / "cache")})
+    assert float(distill(named, folder, tmp_path / "second")["logit"]) > 0
+
+    for changes, line in (
+        ({"distillation.attention_pairs": [[2, 1]]}, "has no attention maps"),
+        ({"teacher.input": "half"}, 'teacher.input = "student"'),
+        ({"teacher.size": 2 * size}, f"trained with size {size}"),
+    ):
+        with pytest.raises(UserError, match=line):
+            make_teacher_cache(images, with_values(next_one, changes), tmp_path / "other")
+        assert not (tmp_path / "other" / "teacher_cache.json").exists()
+    alone = {"distillation.alpha": 0.0}
+    with pytest.raises(UserError, match="is a student: train it with distill"):
+        train_teacher.train_teacher(with_values(next_one, alone), folder, tmp_path / "teacher")
 
 
 def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(

@@ -13,7 +13,7 @@ from pytorch_side.config import load_config, save_config
 from swin2mcu.research import few_labels
 from swin2mcu.research.text import NONE
 
-VAL = {"teacher": 0.9, "labels": 0.8, "hybrid": 0.85, "unlabeled": 0.88}
+VAL = {"teacher": 0.9, "labels": 0.8, "hybrid": 0.85, "unlabeled": 0.88, "second": 0.89}
 
 
 def test_rows_differ_in_photos_and_teacher_alone(
@@ -27,6 +27,8 @@ def test_rows_differ_in_photos_and_teacher_alone(
         Path(folder).mkdir(parents=True)
     data = make(*(f"{name}/{number}.png" for name in "ab" for number in range(300)))
     made: dict[str, tuple[str, list[str]]] = {}  # run → table, options
+    asked: dict[str, tuple[str, list[str]]] = {}  # cache → table, options
+    averaged: list[list[str]] = []
 
     def train(arguments: list[str]) -> int:
         named = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -43,8 +45,24 @@ def test_rows_differ_in_photos_and_teacher_alone(
         (run / "log.csv").write_text("\n".join(lines) + "\n")
         return 0
 
+    def answer(arguments: list[str]) -> int:
+        named = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        sets = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--set"]
+        load_config(Path(named["--config"]), sets)
+        asked[Path(named["--out"]).name] = (Path(named["--data"]).read_text(), sets)
+        return 0
+
+    def average(arguments: list[str]) -> int:
+        averaged.append(arguments)
+        cache = Path(arguments[-1])
+        cache.mkdir(parents=True)
+        (cache / "teacher_cache.json").write_text("{}")
+        return 0
+
     for module in (few_labels.teacher, few_labels.distill):
         monkeypatch.setattr(module, "main", train)
+    monkeypatch.setattr(few_labels.teacher_cache, "main", answer)
+    monkeypatch.setattr(few_labels.ensemble, "main", average)
     arguments = [str(data), "--labels", "100", "--steps", "40", "--seeds", "2"]
     assert few_labels.main(arguments) == 0
     labels, hybrid, unlabeled = (
@@ -65,6 +83,24 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert "optimizer.passes=18" in made["teacher-100-seed1"][1], "18 times 200 photos"
     assert "augment.cached=0" in labels[1] and "augment.cached=3" in hybrid[1]
 
+    runs = Path("runs/few-labels")
+    for name in ("labels", "unlabeled"):
+        table, sets = asked[f"answers-{name}-100-seed1"]
+        assert table == unlabeled[0]
+        assert f"teacher.init={runs / f'{name}-100-seed1' / 'student.safetensors'}" in sets
+        assert {"teacher.input=student", "augment.cached=3"} < {*sets}
+    assert averaged[1] == [
+        str(runs / "unlabeled-100-seed1" / "teacher_cache"),
+        str(runs / "answers-labels-100-seed1"),
+        str(runs / "answers-unlabeled-100-seed1"),
+        *("--first-maps", "--out", str(runs / "ensemble-100-seed1")),
+    ]
+    second = made["second-100-seed1"]
+    assert second[0] == unlabeled[0] and "teacher.init=" in second[1]
+    assert f"distillation.cache={runs / 'ensemble-100-seed1'}" in second[1]
+    with_teacher = {key for key in unlabeled[1] if not key.startswith("teacher.init")}
+    assert with_teacher < {*second[1]}, "the same steps"
+
     text = few_labels.PAGE.read_text()
     assert (
         f"| labels alone | 2 | 19 | new in every pass | 80.50 ± 0.71 % | {NONE} | {NONE} |" in text
@@ -75,13 +111,15 @@ def test_rows_differ_in_photos_and_teacher_alone(
         and "| 90.50 ± 0.71 % |" in text
     )
     figures = json.loads(few_labels.FIGURES.read_text())
-    assert len(figures["runs"]) == 8
+    assert len(figures["runs"]) == 10
 
     long = ["--labels", "100", "--steps", "400", "--seeds", "1", "--out", "long"]
     assert few_labels.main([str(data), *long]) == 0
     assert "augment.cached=27" in made["hybrid-100-seed0"][1], "192 passes over few photos"
     assert "It is one seed, so this says little." in few_labels.PAGE.read_text()
 
+    shutil.rmtree("runs/few-labels/second-100-seed0")
+    shutil.rmtree("runs/few-labels/second-100-seed1")
     shutil.rmtree("runs/few-labels/hybrid-100-seed1")
     shutil.rmtree("runs/few-labels/unlabeled-100-seed0")
     shutil.rmtree("runs/few-labels/unlabeled-100-seed1")
