@@ -15,7 +15,6 @@ another number of labels; swin2mcu.research --report writes the gains into docs/
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,20 +24,13 @@ from pytorch_side.config import load_config
 from pytorch_side.distillation import ensemble, teacher_cache
 from pytorch_side.distillation.teacher_store import about_path
 from swin2mcu import split
-from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import CONFIGS
-from swin2mcu.research.distillation_map import (
-    ALONE,
-    FEW_LABELS,
-    TEACHER,
-    each_seed,
-    few_label_gains,
-    points,
-)
+from swin2mcu.research.distillation_map import ALONE, FEW_LABELS, TEACHER
+from swin2mcu.research.few_labels_page import page
 from swin2mcu.research.table import read_run
-from swin2mcu.research.text import NONE, line, read_json, table
+from swin2mcu.research.text import read_json
 from swin2mcu.train_plan import views_for
 
 FIGURES = Path("docs/data") / FEW_LABELS
@@ -52,7 +44,6 @@ ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled", SECOND: "seco
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
 EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
-ONE_SEED = "one seed, so this says little"
 TEACHER_EPOCH = 3600  # about so many images in an epoch of the teacher, however few its photos are
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
@@ -179,65 +170,6 @@ def recorded(labels: int) -> list[dict[str, Any]]:
     """The figures that were written for other numbers of labels."""
     runs: list[dict[str, Any]] = read_json(FIGURES).get("runs", [])
     return [one for one in runs if one["labels"] != labels]
-
-
-def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
-    """Markdown: a table for each number of labels, with a row for each way to train."""
-    alone = [one["val_top1"] for one in figures if one["row"] == ALONE]
-    error = 100 * standard_error(statistics.mean(alone), val_images)
-    return "\n".join(
-        [
-            "# Few labeled photos, beside many without a label",
-            "",
-            "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
-            "labeled photos alone. All students start from ImageNet weights and take the same",
-            "number of steps.",
-            *(
-                text
-                for labels in sorted({one["labels"] for one in figures})
-                for text in section([one for one in figures if one["labels"] == labels])
-            ),
-            "",
-            f"One val of {val_images:,} photos has a standard error of {error:.1f} points.",
-            "",
-        ]
-    )
-
-
-def section(figures: Sequence[dict[str, Any]]) -> list[str]:
-    """The lines of one number of labels. ± is the standard deviation of the seeds."""
-    found = {gain.run: gain for gain in few_label_gains(figures)}
-    lines = []
-    for row in (TEACHER, *ROWS):
-        own = [one for one in figures if one["row"] == row]
-        if not own:
-            continue
-        values = [100 * one["val_top1"] for one in own]
-        passes = ", ".join(str(n) for n in sorted({one["passes"] for one in own}))
-        views = sorted({one["augmentations"] for one in own})
-        shown = ", ".join(str(n or "new in every pass") for n in views)
-        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        top1 = f"{statistics.mean(values):.2f}{spread} %"
-        gain = f"{points(found[row])} points" if row in found else NONE
-        each = each_seed(found[row]) if row in found and found[row].pairs else NONE
-        lines.append(line(row, len(own), passes, shown, top1, gain, each))
-    seeds = sum(one["row"] == ALONE for one in figures)
-    first = figures[0]
-    return [
-        "",
-        f"## {first['labels']} labeled photos per class",
-        *table(
-            "trained on | seeds | passes over the photos | augmentations of a photo | "
-            "val top-1 | gain | of each seed",
-            lines,
-        ),
-        "",
-        f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. It also holds "
-        "how the seeds' labeled photos differ, which the gain of one seed does not."
-        if seeds > 1
-        else f"It is {ONE_SEED}.",
-        f"On {first['hardware']}, torch {first['torch']}.",
-    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
