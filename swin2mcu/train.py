@@ -17,7 +17,8 @@ from pathlib import Path
 from swin2mcu.calibrate import IMAGES_MIN
 from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
-from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.dataset import ImageFolder, import_folder
+from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train_plan import Plan, plan_training, student_for
 
@@ -46,6 +47,14 @@ def steps_of(
         ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),
     ]
     return [step for step in steps if calibrated or step[0] != "swin2mcu.calibrate"]
+
+
+def unlabeled_photos(folder: ImageFolder, more: str) -> int:
+    """How many photos of the folder, and below `more`, have no label. Raises UserError."""
+    found = {(folder.root / file).resolve() for file in folder.unlabeled}
+    if more:
+        found |= {(Path(more) / file).resolve() for file in list_images(Path(more))[0]}
+    return len(found)
 
 
 def as_toml(value: object) -> str:
@@ -146,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             teacher=arguments.teacher,
             epochs=arguments.epochs,
             seed=arguments.seed,
+            unlabeled=unlabeled_photos(folder, arguments.unlabeled) if arguments.teacher else 0,
         )
         for line in plan.reasons:
             print(line)

@@ -41,12 +41,14 @@ def plan_training(
     teacher: Path | None,
     epochs: int | None,
     seed: int,
+    unlabeled: int = 0,
 ) -> Plan:
-    """Batch and epochs for `images` training photos, at least STEPS_MIN optimizer steps.
+    """Batch and epochs for the photos of an epoch, at least STEPS_MIN optimizer steps.
 
-    `student`: its name and its input's size, as student_for gives them. Raises UserError for
-    weights that are not there.
+    `images` have a label, `unlabeled` more photos have none. `student`: its name and its input's
+    size, as student_for gives them. Raises UserError for weights that are not there.
     """
+    labeled, images = images, images + unlabeled
     batch = batch_for(images)
     steps = ceil(images / batch)
     wanted = STEPS_MIN * (STEPS_RANDOM if init == "random" else 1)
@@ -66,8 +68,12 @@ def plan_training(
         f"budget: {chosen} epochs of {images:,} photos in batches of {batch}, "
         f"{chosen * steps:,} steps",
     ]
+    if unlabeled:
+        reasons.append(f"photos: {labeled:,} have a label, the teacher answers all of them")
     settings |= _start(name, init, reasons)
-    settings |= _teacher(teacher, init, chosen, reasons)
+    # What the teacher knows counts more where the labels say little.
+    much = init == "random" or unlabeled > 0
+    settings |= _teacher(teacher, init, (0.7, 0.3) if much else (0.3, 0.1), chosen, reasons)
     return Plan(settings, reasons)
 
 
@@ -107,7 +113,14 @@ def _student_in(weights: Path) -> tuple[str, int] | None:
     return student_of(metadata, weights)[:2] if "student" in metadata else None
 
 
-def _teacher(teacher: Path | None, init: str, epochs: int, reasons: list[str]) -> dict[str, object]:
+def _teacher(
+    teacher: Path | None,
+    init: str,
+    weights: tuple[float, float],
+    epochs: int,
+    reasons: list[str],
+) -> dict[str, object]:
+    """Settings of a teacher; `weights` are alpha and beta of the loss."""
     if teacher is None:
         why = (
             "a student of random weights gains several points from one, named by --teacher"
@@ -129,7 +142,7 @@ def _teacher(teacher: Path | None, init: str, epochs: int, reasons: list[str]) -
         if key.startswith("teacher.") and key not in ("teacher.init", "teacher.stem_init")
     }
     reasons.append(f"teacher: {teacher}, by its logits and its attention")
-    alpha, beta = (0.7, 0.3) if init == "random" else (0.3, 0.1)
+    alpha, beta = weights
     stages = len(saved["teacher.arguments"].get("depths", SWIN_STAGES))
     return {
         **described,

@@ -1,5 +1,6 @@
 """What `swin2mcu train` chooses, and that its commands are ones that exist."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from safetensors.torch import save
 
 from pytorch_side.config import Config, load_config, save_config, with_values
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import import_folder
 from swin2mcu.predict import main as predict
-from swin2mcu.train import main, mains, steps_of
+from swin2mcu.train import main, mains, steps_of, unlabeled_photos
 from swin2mcu.train_plan import (
     EPOCHS_MAX,
     EPOCHS_MIN,
@@ -62,6 +64,32 @@ def test_few_photos_are_taught_in_more_augmentations(
     (tmp_path / "teacher.safetensors").touch()
     settings = plan(images, teacher=tmp_path / "teacher.safetensors")
     assert settings["augment.cached"] == views
+
+
+def test_photos_without_a_label_are_a_part_of_every_epoch(tmp_path: Path) -> None:
+    save_config(Config(), tmp_path / "config.json")
+    teacher = tmp_path / "teacher.safetensors"
+    teacher.touch()
+    few = plan_training(600, (WIDE, 96), "imagenet", teacher, None, 0, unlabeled=11_483)
+    all_labeled = plan(12_083, teacher=teacher)
+    alike = {"distillation.alpha": 0.7, "distillation.beta": 0.3}
+    assert few.settings == {**all_labeled, **alike}
+    assert few.settings["optimizer.epochs"] == EPOCHS_MIN
+    assert "12,083 photos" in few.reasons[1] and "600 have a label" in few.reasons[2]
+    assert plan(600, teacher=teacher)["optimizer.epochs"] > EPOCHS_MIN
+
+
+def test_photos_without_a_label_are_counted_once(make: Callable[..., Path], tmp_path: Path) -> None:
+    photos = [f"{name}/{number}.png" for name in "ab" for number in range(6)]
+    data = make(*photos, "unlabeled/1.png", "unlabeled/2.png")
+    (tmp_path / "more").mkdir()
+    shutil.copy(data / "a/1.png", tmp_path / "more" / "3.png")
+    folder = import_folder(data)
+    assert unlabeled_photos(folder, "") == 2
+    assert unlabeled_photos(folder, str(data / "unlabeled")) == 2
+    assert unlabeled_photos(folder, str(tmp_path / "more")) == 3
+    with pytest.raises(UserError, match="nowhere"):
+        unlabeled_photos(folder, str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
