@@ -75,12 +75,14 @@ def _teacher_used(model: Model, class_count: int, threads: int, suffix: str) -> 
     config = read_saved_config(path)
     if not config.distillation.used:
         return []  # it learned from labels alone
+    if config.several_teachers:
+        return []
     weights = Path(config.teacher.init) if config.teacher.init else None
     trained = weights is not None and weights.is_file()
     described = describe_teacher(config, saved_beside(weights))
     if not trained:
-        if config.teacher.name == SWIN_LARGE:
-            return []  # it exists already
+        if config.teacher.name == SWIN_LARGE or config.teacher.is_student:
+            return []  # it is measured already
         unnamed = {"teacher.init": "", "teacher.stem_init": "", "teacher.pretrained": False}
         config = with_values(config, unnamed)
 

@@ -74,6 +74,11 @@ class Teacher(Record):
     pretrained: bool = False  # timm's weights; needs the internet
     drop_path: Dropped = 0.0
 
+    @property
+    def is_student(self) -> bool:
+        """Whether it is a finished student, which has logits and no attention maps."""
+        return "mobilenetv3" in self.name
+
 
 class Distillation(Record):
     """loss = (1 - alpha) * CE + alpha * temperature² * logit loss + beta * attention."""
@@ -146,3 +151,8 @@ class Config(Record):
     hint: Hint = Hint()
     optimizer: Optimizer = Optimizer()
     int8: Int8 = Int8()
+
+    @property
+    def several_teachers(self) -> bool:
+        """Whether the cache holds outputs of an ensemble or of cross-fitted teachers."""
+        return not self.teacher.init and bool(self.distillation.cache)

@@ -59,7 +59,7 @@ def train_teacher(
     """
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
-    if "mobilenetv3" in config.teacher.name:
+    if config.teacher.is_student:
         raise UserError(f"teacher.name {config.teacher.name} is a student: train it with distill")
     torch.manual_seed(config.seed)
     accelerator = make_accelerator()

@@ -12,8 +12,14 @@ from swin2mcu.common.card import TRAINING_MAX
 def describe_teacher(config: Config, made: Config | None) -> str:
     """Describe a config's teacher, and the pretrained networks of its stem and its hints.
 
-    `made`, if known, is the config that the teacher was trained with; it names those networks.
+    `made`, if known, is the config that the teacher was trained with; it names those networks. The
+    averaged or cross-fitted outputs of several teachers are named by their cache.
     """
+    if config.several_teachers:
+        cache = Path(config.distillation.cache)
+        return f"several teachers ({(cache.parent if cache.name == 'teacher_cache' else cache).name})"
+    if config.teacher.is_student:
+        return f"the student {config.teacher.name}, {config.teacher.size} px"
     made = made or Config()
     sizes = config.teacher.arguments
     text = config.teacher.name.replace("swin", "Swin", 1)

@@ -111,7 +111,7 @@ def make_teacher(settings: Teacher, class_count: int) -> nn.Module:
 
     A finished student can teach too, with its logits alone: then the name is a MobileNetV3's.
     """
-    if "mobilenetv3" in settings.name:
+    if settings.is_student:
         if settings.input != "student" or not settings.init:
             raise UserError(
                 f"teacher {settings.name} is no Swin: name a finished student as teacher.init and "

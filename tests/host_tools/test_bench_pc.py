@@ -140,6 +140,15 @@ def test_who_learned_from_labels_alone_has_no_teacher(tmp_path: Path) -> None:
     assert teacher_note(run) is None
 
 
+def test_several_teachers_and_a_student_are_not_measured_as_a_swin(tmp_path: Path) -> None:
+    several = {"teacher.init": "", "distillation.cache": "runs/both"}
+    run, _ = make_torch_run(tmp_path / "several", **several)
+    assert teacher_note(run) is None
+    student = {"teacher.name": "tf_mobilenetv3_small_100", "teacher.init": "gone.safetensors"}
+    run, _ = make_torch_run(tmp_path / "student", **student)
+    assert teacher_note(run) is None
+
+
 def test_generated_c_answers_byte_for_byte_like_tflite_micro(
     measured: tuple[Path, dict[str, dict]],
 ) -> None:

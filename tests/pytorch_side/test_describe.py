@@ -23,6 +23,23 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"student.selected_from": "wide", "student.init": "w"}, "channels of wide (the weights"),
         ({"distillation.beta": 0.5}, "on labels and the attention of Swin_large_patch4"),
         ({"distillation.alpha": 0.5}, "on labels and the logits of Swin"),
+        (
+            {"distillation.alpha": 0.5, "distillation.cache": "runs/folds/teacher_cache"},
+            "logits of several teachers (folds)",
+        ),
+        (
+            {"distillation.alpha": 0.5, "distillation.cache": "/home/me/runs/both"},
+            "logits of several teachers (both)",
+        ),
+        (
+            {
+                "distillation.alpha": 0.5,
+                "teacher.name": "tf_mobilenetv3_small_100",
+                "teacher.init": "runs/mine/student.safetensors",
+                "teacher.size": 96,
+            },
+            "logits of the student tf_mobilenetv3_small_100, 96 px (alpha",
+        ),
         ({"hint.init": "runs/hint/student.safetensors"}, ", with hints from hint"),
         ({"augment.backgrounds": 0.5}, "; 50% of the leaves on backgrounds of other classes"),
     ],
