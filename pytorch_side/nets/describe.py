@@ -17,7 +17,8 @@ def describe_teacher(config: Config, made: Config | None) -> str:
     """
     if config.several_teachers:
         cache = Path(config.distillation.cache)
-        return f"several teachers ({(cache.parent if cache.name == 'teacher_cache' else cache).name})"
+        run = cache.parent if cache.name == "teacher_cache" else cache
+        return f"several teachers ({run.name})"
     if config.teacher.is_student:
         return f"the student {config.teacher.name}, {config.teacher.size} px"
     made = made or Config()
