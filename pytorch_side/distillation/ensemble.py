@@ -1,10 +1,14 @@
 """Average the cached outputs of several teachers, so that a student learns from an ensemble.
 
     python -m pytorch_side.distillation.ensemble CACHE CACHE … --out DIR [--first-maps]
+                                                 [--over-augmentations]
 
 All caches must hold the same augmentations of the same images. Attention maps are averaged too;
-maps of other stages, sizes or kinds have no mean: --first-maps keeps those of the first teacher. A
-student's config names the result as `distillation.cache` and leaves `teacher.init` empty.
+maps of other stages, sizes or kinds have no mean: --first-maps keeps those of the first teacher.
+With --over-augmentations the logits are averaged over a photo's augmentations too, which all have
+this mean then. It is right more often than the answer to one augmentation, so it suits photos
+without a label. A student's config names the result as `distillation.cache` and leaves
+`teacher.init` empty.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from swin2mcu.common.cli import Parser, UserError, run_command
 
 
 def average(
-    caches: Sequence[TeacherCache], first_maps: bool = False
+    caches: Sequence[TeacherCache], first_maps: bool = False, over_augmentations: bool = False
 ) -> dict[str, npt.NDArray[Any]]:
-    """The means of logits and of maps, as a cache stores them. `first_maps`: maps of the first.
+    """The means of logits and of maps, as a cache stores them.
 
+    `first_maps`: the maps are the first cache's. `over_augmentations`: all augmentations of a photo
+    have the mean of their logits.
     Raises UserError where two caches were made for different images or augmentations, or have maps
     that cannot be averaged.
     """
@@ -43,9 +49,12 @@ def average(
                 f"{other.folder} has maps of other stages, sizes or kinds than {first.folder}: add "
                 f"--first-maps to keep those of {first.folder}"
             )
+    logits = _mean([cache.logits for cache in caches])
+    if over_augmentations:
+        logits[:] = logits.mean(axis=1, keepdims=True)
     arrays: dict[str, npt.NDArray[Any]] = {
         "seeds": np.asarray(first.seeds),
-        "logits": _mean([cache.logits for cache in caches]).astype(np.float16),
+        "logits": logits.astype(np.float16),
     }
     if first_maps:
         return arrays | {f"maps-{stage}": np.asarray(maps) for stage, maps in first.maps.items()}
@@ -69,11 +78,15 @@ def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     return total / np.float32(len(arrays))
 
 
-def make_ensemble(folders: Sequence[Path], out: Path, first_maps: bool = False) -> TeacherCache:
-    """Average finished caches into a new one. Raises UserError where they do not match."""
+def make_ensemble(
+    folders: Sequence[Path], out: Path, first_maps: bool = False, over_augmentations: bool = False
+) -> TeacherCache:
+    """Average finished caches into a new one, as `average` does. Raises UserError."""
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
-    write_teacher_cache(out, about, average(caches, first_maps), list(caches[0].row))
+    write_teacher_cache(
+        out, about, average(caches, first_maps, over_augmentations), list(caches[0].row)
+    )
     return open_teacher_cache(out, {})
 
 
@@ -86,12 +99,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="average logits alone, take the first cache's maps",
     )
+    parser.add_argument(
+        "--over-augmentations",
+        action="store_true",
+        help="average logits over a photo's augmentations too",
+    )
     arguments = parser.parse_args(argv)
 
     def command() -> None:
         if len(set(arguments.caches)) < 2:
             raise UserError("an ensemble has two teachers or more: name their caches")
-        made = make_ensemble(arguments.caches, arguments.out, arguments.first_maps)
+        made = make_ensemble(
+            arguments.caches, arguments.out, arguments.first_maps, arguments.over_augmentations
+        )
         count = len(arguments.caches)
         print(f"{arguments.out}: the mean of {count} teachers, {len(made.row)} images")
 

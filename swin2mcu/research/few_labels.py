@@ -6,10 +6,11 @@ For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), t
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
 photos, and taught on all photos of the train split, the others without their label. The second
 round has a better teacher: the logits of the Swin, of the student on labels alone and of the first
-round's student are averaged (self-training as in Xie et al. 2020, arXiv 1911.04252, with several
-networks). Every run has a folder below --out; finished ones are kept, so the same command goes on.
-Writes docs/data/few_labels.json and docs/results/few-labels.md, and keeps there what was found with
-another number of labels; swin2mcu.research --report writes the gains into docs/RESULTS.md.
+round's student are averaged, over a photo's augmentations too (self-training as in Xie et al. 2020,
+arXiv 1911.04252, with several networks). Every run has a folder below --out; finished ones are
+kept, so the same command goes on. Writes docs/data/few_labels.json and docs/results/few-labels.md,
+and keeps there what was found with another number of labels; swin2mcu.research --report writes the
+gains into docs/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
         run(teacher_cache.main, arguments)
     made = out / f"ensemble-{which}"
     if not about_path(made).is_file():
-        run(ensemble.main, [*map(str, caches), "--first-maps", "--out", str(made)])
+        averaged = ["--first-maps", "--over-augmentations"]
+        run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
     return made
 
 

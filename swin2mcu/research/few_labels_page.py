@@ -24,7 +24,8 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
             "The teacher, Swin stages over EfficientNet-Lite0's ImageNet stem, is trained on the",
             "labeled photos alone. All students start from ImageNet weights and take the same",
             "number of steps. In the second round they learn from averaged logits: of the Swin, of",
-            "the student on labels alone, and of the first round's student.",
+            "the student on labels alone and of the first round's student, and of a photo's",
+            "augmentations.",
             *(
                 text
                 for labels in sorted({one["labels"] for one in figures})

@@ -52,6 +52,12 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
     assert both.maps[stage].max(axis=(2, 3)).min() == 255
     row = distill(with_values(config, {"distillation.cache": str(out)}), folder, tmp_path / "run")
     assert float(row["logit"]) > 0
+    one = tmp_path / "one-answer"
+    assert ensemble.main([*caches, "--out", str(one), "--over-augmentations"]) == 0
+    shared = open_teacher_cache(one, {})
+    assert np.ptp(both.logits, axis=1).max() > 0 == np.ptp(shared.logits, axis=1).max()
+    assert np.abs(shared.logits - mean.mean(axis=1, keepdims=True)).max() <= 1e-3 * mean.max()
+    assert np.array_equal(shared.maps[stage], both.maps[stage])
     assert ensemble.main([*caches, "--out", str(out)]) == 2  # it is not overwritten
 
 

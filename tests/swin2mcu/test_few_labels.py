@@ -93,7 +93,7 @@ def test_rows_differ_in_photos_and_teacher_alone(
         str(runs / "unlabeled-100-seed1" / "teacher_cache"),
         str(runs / "answers-labels-100-seed1"),
         str(runs / "answers-unlabeled-100-seed1"),
-        *("--first-maps", "--out", str(runs / "ensemble-100-seed1")),
+        *("--first-maps", "--over-augmentations", "--out", str(runs / "ensemble-100-seed1")),
     ]
     second = made["second-100-seed1"]
     assert second[0] == unlabeled[0] and "teacher.init=" in second[1]
