@@ -84,6 +84,8 @@ def make_ensemble(
     """Average finished caches into a new one, as `average` does. Raises UserError."""
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
+    if over_augmentations:
+        about["over augmentations"] = True
     write_teacher_cache(
         out, about, average(caches, first_maps, over_augmentations), list(caches[0].row)
     )

@@ -55,6 +55,7 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
     one = tmp_path / "one-answer"
     assert ensemble.main([*caches, "--out", str(one), "--over-augmentations"]) == 0
     shared = open_teacher_cache(one, {})
+    assert shared.about["over augmentations"] and "over augmentations" not in both.about
     assert np.ptp(both.logits, axis=1).max() > 0 == np.ptp(shared.logits, axis=1).max()
     assert np.abs(shared.logits - mean.mean(axis=1, keepdims=True)).max() <= 1e-3 * mean.max()
     assert np.array_equal(shared.maps[stage], both.maps[stage])
