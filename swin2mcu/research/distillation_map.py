@@ -134,7 +134,7 @@ def _verdict(block: Sequence[Gain]) -> str:
     )
     return (
         f"{advice}.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "
-        f"the best {points(best)} points."
+        f"the best, *{best.name}*, {points(best)} points."
     )
 
 

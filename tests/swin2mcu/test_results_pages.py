@@ -86,7 +86,7 @@ def test_each_block_of_the_map_has_a_verdict(tmp_path: Path) -> None:
     assert "tried, 2 with several seeds: 1 gained more than twice the pooled" in text
     sure = "\n".join(map_lines(found[:1], "map.svg"))
     assert "Random weights, all labels: distill.** 1 way tried, 1 with several seeds" in sure
-    assert "the best +3.00 ± 0.70 points" in text
+    assert "the best, *way a*, +3.00 ± 0.70 points" in text
     assert "ImageNet weights, all labels: labels alone.** 2 ways tried, 1 with several" in text
     assert "ImageNet weights, few labels: not known.** 1 way tried, 0 with several seeds" in text
     rows = [row for row in text.splitlines() if "| way " in row]
