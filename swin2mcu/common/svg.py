@@ -33,7 +33,9 @@ def simplify(text: str) -> str:
         text = re.sub(rf'(?<=["#]){re.escape(name)}(?=")', f"g{number:x}", text)
     text = re.sub(r'<use xlink:href="(#g[\da-f]+)"', r'<use href="\1"', text)
     text = re.sub(
-        r'(<use href="#g[\da-f]+") transform="translate\((\S+) 0\)"/>', r'\1 x="\2"/>', text
+        r'(<use href="#g[\da-f]+") transform="translate\((\S+) 0\)"/>',
+        lambda found: f'{found[1]} x="{round(float(found[2]))}"/>',  # a unit is below 0.1 points
+        text,
     )
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     head, svg, body = text.partition("<svg ")

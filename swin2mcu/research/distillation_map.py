@@ -52,7 +52,7 @@ def _gains_of(runs: Sequence[dict[str, Any]]) -> list[Gain]:
             Gain(
                 row,
                 FEW,
-                f"{row} ({runs[0]['labels']} labeled photos per class)",
+                f"{row} ({runs[0]['labels']} labels per class)",
                 statistics.mean(own) - statistics.mean(labels),
                 pooled_sd(own, labels) if several else None,
                 len(own),
@@ -125,9 +125,8 @@ def _verdict(block: Sequence[Gain]) -> str:
     if not better:
         none = f"{tried}: none gained more than twice the pooled standard deviation"
         paired = [gain for gain in several if gain.sure_in_pairs]
-        return (
-            f"distill.** {none}, {_in_pairs(paired[0])}." if paired else f"labels alone.** {none}."
-        )
+        best = max(paired, key=lambda gain: gain.points, default=None)
+        return f"distill.** {none}, {_in_pairs(best)}." if best else f"labels alone.** {none}."
     best = max(better, key=lambda gain: gain.points)
     advice = (
         "distill" if len(better) == len(several) else "it depends, so compare with labels alone"

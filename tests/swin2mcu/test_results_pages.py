@@ -123,8 +123,8 @@ def test_gains_of_few_labels_are_over_labels_alone() -> None:
     more = [{**run, "labels": 200, "val_top1": run["val_top1"] + 0.02} for run in runs]
     fewer, _ = both = few_label_gains(more + runs)
     assert fewer == found and [gain.name for gain in both] == [
-        "hybrid (60 labeled photos per class)",
-        "hybrid (200 labeled photos per class)",
+        "hybrid (60 labels per class)",
+        "hybrid (200 labels per class)",
     ]
 
 
@@ -145,6 +145,9 @@ def test_gains_on_the_same_photos_are_compared_in_pairs(
     assert ("gains of *a* are +2.40, +2.00, +1.20, more than twice their" in text) == (
         "distill" in said
     )
+    more = replace(gain("b", 2.9, 1.6, "few"), pairs=(3.4, 3.0, 2.3))
+    both = "\n".join(map_lines([found, more], "map.svg"))
+    assert "gains of *b* are +3.40, +3.00, +2.30" in both, "of the larger gain"
 
 
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
