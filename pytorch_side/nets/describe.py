@@ -16,9 +16,7 @@ def describe_teacher(config: Config, made: Config | None) -> str:
     averaged or cross-fitted outputs of several teachers are named by their cache.
     """
     if config.several_teachers:
-        cache = Path(config.distillation.cache)
-        run = cache.parent if cache.name == "teacher_cache" else cache
-        return f"several teachers ({run.name})"
+        return f"several teachers ({cache_name(Path(config.distillation.cache))})"
     if config.teacher.is_student:
         return f"the student {config.teacher.name}, {config.teacher.size} px"
     made = made or Config()
@@ -33,6 +31,11 @@ def describe_teacher(config: Config, made: Config | None) -> str:
         text += f" as {_of(made.teacher.stem_init)} learned them" if made.teacher.stem_init else ""
     text += f", {config.teacher.size} px"
     return f"{text}, with hints from {_of(made.hint.init)}" if made.hint.init else text
+
+
+def cache_name(folder: Path) -> str:
+    """A folder of cached outputs, named by its run if it lies in one."""
+    return (folder.parent if folder.name == "teacher_cache" else folder).name
 
 
 def describe_training(config: Config) -> str:

@@ -19,6 +19,7 @@ STYLES = ("-", "--", ":", "-.")  # of lines, after ten colors
 SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # these have their own columns
 # Fields about the teacher, which have no effect without distillation.
 OF_A_TEACHER = ("teacher.", "distillation.")
+MADE_IN_A_RUN = ("teacher", "student", "teacher_cache")  # files and folders, without suffix
 # Fields that follow from the run of the teacher.
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
@@ -84,7 +85,7 @@ def _short(name: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, str):  # of a path, show only the name of the run or the file
         path = Path(value)
-        return path.parent.name if path.stem in ("teacher", "student") else path.stem
+        return path.parent.name if path.stem in MADE_IN_A_RUN else path.stem
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name} {_shown(given)}" for name, given in value.items()) + ")"
     if isinstance(value, tuple | list):

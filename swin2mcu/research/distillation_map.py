@@ -167,6 +167,7 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
     axes.set_yticks(range(len(names)), names, fontsize="small")
     for place in titles:
         axes.get_yticklabels()[place].set_color("C0")
+    axes.tick_params(axis="y", length=0)
     axes.axvline(0, color="k", lw=0.8)
     axes.grid(alpha=0.3, axis="x")
     save_svg(figure, path)

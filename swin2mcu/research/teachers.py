@@ -9,7 +9,7 @@ import numpy as np
 
 from pytorch_side.config import read_saved_config
 from pytorch_side.distillation.teacher_store import about_path
-from pytorch_side.nets.describe import describe_teacher
+from pytorch_side.nets.describe import cache_name, describe_teacher
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.test_access import AVERAGED, last_access, read_accesses
 from swin2mcu.research.text import line, read_json, table, with_error
@@ -65,7 +65,7 @@ def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
         right = logits.argmax(axis=2) == labels[: about["done"], None]
         low, middle = np.percentile(surest, [5, 50])
         cells = f"{right.mean():.2%}", f"{low:.2f}", f"{middle:.2f}"
-        lines.append(line(folder.name, logits.shape[1], *cells))
+        lines.append(line(cache_name(folder), logits.shape[1], *cells))
     return table(
         "cached outputs | augmentations | right | top-1 confidence, 5th percentile | median", lines
     )
