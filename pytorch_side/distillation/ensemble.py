@@ -28,6 +28,8 @@ from pytorch_side.distillation.teacher_store import (
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
 
+OVER_AUGMENTATIONS = "over augmentations"  # in a cache's file: how its logits were averaged
+
 
 def average(
     caches: Sequence[TeacherCache], first_maps: bool = False, over_augmentations: bool = False
@@ -85,7 +87,7 @@ def make_ensemble(
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
     if over_augmentations:
-        about["over augmentations"] = True
+        about[OVER_AUGMENTATIONS] = True
     write_teacher_cache(
         out, about, average(caches, first_maps, over_augmentations), list(caches[0].row)
     )

@@ -55,8 +55,11 @@ def test_rows_differ_in_photos_and_teacher_alone(
     def average(arguments: list[str]) -> int:
         averaged.append(arguments)
         cache = Path(arguments[-1])
+        if (cache / "teacher_cache.json").exists():
+            return 2  # as the command does
         cache.mkdir(parents=True)
-        (cache / "teacher_cache.json").write_text("{}")
+        about = {"done": 1, "channels": {}, "over augmentations": True}
+        (cache / "teacher_cache.json").write_text(json.dumps(about))
         return 0
 
     for module in (few_labels.teacher, few_labels.distill):
@@ -100,6 +103,13 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert f"distillation.cache={runs / 'ensemble-100-seed1'}" in second[1]
     with_teacher = {key for key in unlabeled[1] if not key.startswith("teacher.init")}
     assert with_teacher < {*second[1]}, "the same steps"
+
+    assert few_labels.main(arguments) == 0 and len(averaged) == 2, "made once"
+    other = runs / "ensemble-100-seed0" / "teacher_cache.json"
+    right = other.read_text()
+    other.write_text(right.replace("true", "false"))
+    assert few_labels.main(arguments) == 2, "made otherwise"
+    other.write_text(right)
 
     text = few_labels.PAGE.read_text()
     assert (

@@ -79,7 +79,9 @@ def test_photos_without_a_label_are_a_part_of_every_epoch(tmp_path: Path) -> Non
     assert plan(600, teacher=teacher)["optimizer.epochs"] > EPOCHS_MIN
 
 
-def test_photos_without_a_label_are_counted_once(make: Callable[..., Path], tmp_path: Path) -> None:
+def test_photos_without_a_label_are_counted_once(
+    make: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos = [f"{name}/{number}.png" for name in "ab" for number in range(6)]
     data = make(*photos, "unlabeled/1.png", "unlabeled/2.png")
     (tmp_path / "more").mkdir()
@@ -90,6 +92,17 @@ def test_photos_without_a_label_are_counted_once(make: Callable[..., Path], tmp_
     assert unlabeled_photos(folder, str(tmp_path / "more")) == 3
     with pytest.raises(UserError, match="nowhere"):
         unlabeled_photos(folder, str(tmp_path / "nowhere"))
+
+    save_config(Config(), tmp_path / "config.json")
+    teacher = tmp_path / "teacher.safetensors"
+    teacher.touch()
+    planned = [str(data), "--init", "random", "--plan"]
+    labeled = len(folder.indices("train"))
+    assert main(planned) == 0
+    assert f"epochs of {labeled} photos" in capsys.readouterr().out, "they need a teacher"
+    assert main([*planned, "--teacher", str(teacher)]) == 0
+    said = capsys.readouterr().out
+    assert f"epochs of {labeled + 2} photos" in said and f"{labeled} have a label" in said
 
 
 @pytest.mark.parametrize(
