@@ -4,10 +4,10 @@
 
 For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), train a Swin teacher on
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
-photos, and taught on all photos of the train split, the others without their label. The second
-round has a better teacher: the logits of the Swin, of the student on labels alone and of the first
-round's student are averaged, over a photo's augmentations too (self-training as in Xie et al. 2020,
-arXiv 1911.04252, with several networks). Every run has a folder below --out; finished ones are
+photos, and taught on all photos of the train split, the others without their label. The second and
+third round have a better teacher: the logits of the Swin, of the student on labels alone and of the
+earlier rounds' students are averaged, over a photo's augmentations too (self-training as in Xie et
+al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished ones are
 kept, so the same command goes on. Writes docs/data/few_labels.json and docs/results/few-labels.md,
 and keeps there what was found with another number of labels; swin2mcu.research --report writes the
 gains into docs/RESULTS.md.
@@ -40,9 +40,11 @@ PAGE = Path("docs/results/few-labels.md")
 TEACHER_CONFIG = CONFIGS / "research" / "few-teacher.toml"
 STUDENT = CONFIGS / "research" / "few-student.toml"
 TAUGHT, UNLABELED = "hybrid", "hybrid, and photos without a label"
-SECOND = f"{UNLABELED}, second round"
+SECOND, THIRD = (f"{UNLABELED}, {which} round" for which in ("second", "third"))
 # And their folders' names.
-ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled", SECOND: "second"}
+ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled", SECOND: "second", THIRD: "third"}
+# Whose students answer beside the Swin.
+ROUNDS = {SECOND: (ALONE, UNLABELED), THIRD: (ALONE, UNLABELED, SECOND)}
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
 EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
@@ -95,12 +97,12 @@ def train_seed(
     taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
     figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
-        photos = more if row in (UNLABELED, SECOND) else few
+        photos = more if row in (UNLABELED, *ROUNDS) else few
         folder = out / f"{name}-{labels}-seed{seed}"
         plan = plan_of(photos, steps)
-        if row == SECOND:
+        if row in ROUNDS:
             cached = [f"augment.cached={plan['augment.cached']}", *options]
-            answers = together(out, f"{labels}-seed{seed}", photos, cached)
+            answers = together(out, row, f"{labels}-seed{seed}", photos, cached)
             taught = [*DISTILLED, "teacher.init=", f"distillation.cache={answers}"]
         if row == ALONE:  # every pass may draw its own augmentations: no answers are cached
             plan["augment.cached"] = 0
@@ -113,12 +115,12 @@ def train_seed(
     return figures
 
 
-def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
-    """The cached answers of a seed's Swin and of its students of the first round, averaged."""
+def together(out: Path, row: str, which: str, photos: Path, options: list[str]) -> Path:
+    """The cached answers of a seed's Swin and of its students before a round, averaged."""
     caches = [out / f"{ROWS[UNLABELED]}-{which}" / "teacher_cache"]  # the Swin's
-    for row in (ALONE, UNLABELED):
-        weights = out / f"{ROWS[row]}-{which}" / "student.safetensors"
-        caches.append(out / f"answers-{ROWS[row]}-{which}")
+    for earlier in ROUNDS[row]:
+        weights = out / f"{ROWS[earlier]}-{which}" / "student.safetensors"
+        caches.append(out / f"answers-{ROWS[earlier]}-{which}")
         config = load_config(STUDENT)
         settings = [
             *options,
@@ -133,7 +135,7 @@ def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
         arguments = [word for setting in settings for word in ("--set", setting)]
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]
         run(teacher_cache.main, arguments)
-    made = out / f"ensemble-{which}"
+    made = out / f"ensemble-{ROWS[row]}-{which}"
     if not read_about(made).get(OVER_AUGMENTATIONS):  # one that was averaged otherwise is refused
         averaged = ["--first-maps", "--over-augmentations"]
         run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
