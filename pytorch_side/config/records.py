@@ -100,6 +100,10 @@ class Distillation(Record):
     flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and rotations by 90°
     bf16: bool = False  # for the teacher's outputs; twice as fast on CPUs that have it
     cache: str = ""  # folder of cached teacher outputs; "" = teacher_cache/ in the run
+    # True: the student sees the augmentations that the teacher answered (consistent teaching, Beyer
+    # et al. 2022, arXiv 2106.05237). False: it sees new ones in every pass, and learns from the
+    # mean of the photo's cached logits; needs beta = 0, since maps belong to one augmentation.
+    consistent: bool = True
     unlabeled: str = ""  # a folder of more photos without a label
 
     @property

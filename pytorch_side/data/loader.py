@@ -46,7 +46,9 @@ class TrainBatches:
 
     An epoch takes every image `optimizer.passes` times. With `outputs`, each pass uses the next
     cached augmentation of every image, with the teacher's outputs. Without, it cycles through
-    `augment.cached` augmentations, or makes a new one each pass if that is 0.
+    `augment.cached` augmentations, or makes a new one each pass if that is 0. With `outputs` and
+    not `distillation.consistent`, each pass makes new ones, and a photo's logits are the mean of
+    its cached ones.
     """
 
     def __init__(
@@ -61,11 +63,15 @@ class TrainBatches:
     ) -> None:
         """`limit`: use at most this many images of the train split, evenly spread over the classes.
 
-        Raises UserError for a batch that cannot be divided evenly among the processes.
+        Raises UserError for a batch that cannot be divided evenly among the processes, and for
+        outputs that do not fit new augmentations.
         """
         cv2.setNumThreads(1)  # its threads would compete with the network's
         self.images, self.size, self.outputs = images, size, outputs
         self.augment, self.seed = config.augment, config.seed
+        self.consistent = config.distillation.consistent
+        if outputs and not self.consistent:
+            _check_means(config)
         self.batch = batch = config.optimizer.batch
         self.passes = config.optimizer.passes
         self.rank, self.processes = rank, processes
@@ -123,8 +129,8 @@ class TrainBatches:
         files = tuple(folder.files[i] for i in positions)
         answers: dict[int, Tensor] = {}
         logits = None
-        if self.outputs:
-            stored = np.array([self.outputs.row[file] for file in files])
+        stored = np.array([self.outputs.row[file] for file in files] if self.outputs else [])
+        if self.outputs and self.consistent:
             # Images start at different augmentations, so that an epoch mixes them.
             number = (passes + stored) % self.outputs.seeds.shape[1]
             seeds = [int(s) for s in self.outputs.seeds[stored, number]]
@@ -132,12 +138,15 @@ class TrainBatches:
             for stage, maps in self.outputs.maps.items():
                 answers[stage] = torch.from_numpy(maps[stored, number].astype(np.float32) / 255)
         else:
-            cycle = self.augment.cached
+            cycle = 0 if self.outputs else self.augment.cached
             numbers = (passes % cycle if cycle else passes).tolist()
             seeds = [
                 augmentation_seed(self.augment.seed, file, number)
                 for file, number in zip(files, numbers, strict=True)
             ]
+            if self.outputs:
+                means = self.outputs.logits[stored].mean(axis=1, dtype=np.float32)
+                logits = torch.from_numpy(means)
         made = [
             training_image(self.images, self.train, int(i), seed, self.augment, self.size)
             for i, seed in zip(positions, seeds, strict=True)
@@ -145,6 +154,17 @@ class TrainBatches:
         labels = labels_of(made, folder.labels, len(folder.classes), self.augment.mixup > 0)
         pixels = np.stack([image.pixels for image in made])
         return Batch(to_images(pixels), labels, files, logits, answers)
+
+
+def _check_means(config: Config) -> None:
+    """Raise UserError where the mean of a photo's logits cannot teach its new augmentations."""
+    if config.distillation.beta > 0:
+        key, why = "distillation.beta", "attention maps belong to one augmentation"
+    elif config.augment.mixup > 0:
+        key, why = "augment.mixup", "the logits of mixed photos belong to one mixture"
+    else:
+        return
+    raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
 
 
 def to_images(pixels: npt.NDArray[np.uint8]) -> Tensor:

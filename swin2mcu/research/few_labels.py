@@ -7,10 +7,10 @@ them alone, then students with the same number of steps: on the labels alone, ta
 photos, and taught on all photos of the train split, the others without their label. The second and
 third round have a better teacher: the logits of the Swin, of the student on labels alone and of the
 earlier rounds' students are averaged, over a photo's augmentations too (self-training as in Xie et
-al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished ones are
-kept, so the same command goes on. Writes docs/data/few_labels.json and docs/results/few-labels.md,
-and keeps there what was found with another number of labels; swin2mcu.research --report writes the
-gains into docs/RESULTS.md.
+al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished
+ones are kept, so the same command goes on. Writes docs/data/few_labels.json and
+docs/results/few-labels.md, and keeps there what was found with another number of labels;
+swin2mcu.research --report writes the gains into docs/RESULTS.md.
 """
 
 from __future__ import annotations

@@ -181,6 +181,7 @@ NEWER = {  # than the flat configs
     "augment.backgrounds",
     "data.class_weights",
     "data.crop",
+    "distillation.consistent",
     "distillation.unlabeled",
     "optimizer.passes",
     "student.selected_from",
