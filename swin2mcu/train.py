@@ -1,7 +1,7 @@
 """Train an int8 model with its card from a folder of photos; settings are chosen automatically.
 
     swin2mcu train DATA [--board BOARD] [--init imagenet | random | FILE] [--teacher FILE]
-                        [--unlabeled FOLDER]
+                        [--unlabeled FOLDER] [--rounds N]
 
 It runs the commands of the chain and prints each before it starts, so that any of them can be run
 again with other options. The same command resumes an interrupted run.
@@ -9,9 +9,9 @@ again with other options. The same command resumes an interrupted run.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from swin2mcu.calibrate import IMAGES_MIN
@@ -20,33 +20,10 @@ from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
-from swin2mcu.train_plan import Plan, plan_training, student_for
+from swin2mcu.train_plan import plan_training, student_for
+from swin2mcu.train_steps import ANSWERS, ENSEMBLE, TRAINING, Step, earlier_rounds, steps_of
 
 Main = Callable[[Sequence[str]], int]
-
-
-def steps_of(
-    plan: Plan, data: Path, run: Path, options: list[str], calibrated: bool = True
-) -> list[tuple[str, list[str]]]:
-    """The chain's commands in order: module and arguments. `options` say how photos are split.
-
-    Without `calibrated` the model never answers *not sure*.
-    """
-    place = ["--data", str(data)]
-    settings = [
-        word
-        for key, value in plan.settings.items()
-        for word in ("--set", f"{key}={as_toml(value)}")
-    ]
-    steps = [
-        ("pytorch_side.distill", [*place, "--out", str(run), *settings, *options]),
-        ("pytorch_side.qat", [str(run), *place]),
-        ("pytorch_side.export", [str(run)]),
-        ("tinyml.convert", [str(run)]),
-        ("swin2mcu.calibrate", [str(run), *place]),
-        ("tinyml.parity", [str(run), *place, "--split", "val", "--limit", "200"]),
-    ]
-    return [step for step in steps if calibrated or step[0] != "swin2mcu.calibrate"]
 
 
 def unlabeled_photos(folder: ImageFolder, more: str) -> int:
@@ -57,22 +34,18 @@ def unlabeled_photos(folder: ImageFolder, more: str) -> int:
     return len(found)
 
 
-def as_toml(value: object) -> str:
-    """A setting as `--set` reads it: TOML, but for plain texts."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
-    return json.dumps(value) if isinstance(value, bool | list) else str(value)
-
-
 def mains() -> dict[str, Main]:
     """The main functions of the commands; imported late, since they load torch and tensorflow."""
     from pytorch_side import distill, export, qat
+    from pytorch_side.distillation import ensemble, teacher_cache
     from swin2mcu import calibrate
     from tinyml.convert import __main__ as convert
     from tinyml.parity import __main__ as parity
 
     return {
-        "pytorch_side.distill": distill.main,
+        TRAINING: distill.main,
+        ANSWERS: teacher_cache.main,
+        ENSEMBLE: ensemble.main,
         "pytorch_side.qat": qat.main,
         "pytorch_side.export": export.main,
         "tinyml.convert": convert.main,
@@ -81,7 +54,7 @@ def mains() -> dict[str, Main]:
     }
 
 
-def run_steps(steps: Sequence[tuple[str, list[str]]], commands: dict[str, Main]) -> int:
+def run_steps(steps: Sequence[Step], commands: dict[str, Main]) -> int:
     """Run each command until one fails. Returns its exit code; it has printed the reason itself."""
     for name, arguments in steps:
         status.print(f"\npython -m {name} {shlex.join(arguments)}")
@@ -109,6 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="FOLDER",
         help="train also on unlabeled photos, with the teacher's outputs",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of teaching: after the first, the students so far answer beside the teacher; for few "
+        "labels (default: 1)",
     )
     parser.add_argument("--epochs", type=int, help="default: chosen from the number of photos")
     parser.add_argument("--group-by", default="", metavar="RULE", help="as for `swin2mcu split`")
@@ -143,22 +124,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError("--backgrounds must be between 0 and 1")
         if arguments.unlabeled and not arguments.teacher:
             raise UserError("photos without a label need a teacher: name one with --teacher")
+        if arguments.rounds < 1:
+            raise UserError("--rounds must be at least 1")
+        if arguments.rounds > 1 and not arguments.teacher:
+            raise UserError("--rounds needs a teacher for the first one: name it with --teacher")
         data = data_folder(arguments.data)
         rule = SplitRule(
             group_by=arguments.group_by, test_group=arguments.test_group, crop=arguments.crop
         )
         folder = import_folder(data, rule)
-        plan = plan_training(
+        plan_for = partial(
+            plan_training,
             images=len(folder.indices("train")),
             student=student_for(arguments.board, len(folder.classes), arguments.init),
             init=arguments.init,
-            teacher=arguments.teacher,
             epochs=arguments.epochs,
             seed=arguments.seed,
-            unlabeled=unlabeled_photos(folder, arguments.unlabeled) if arguments.teacher else 0,
         )
+        more = unlabeled_photos(folder, arguments.unlabeled) if arguments.teacher else 0
+        plan = plan_for(teacher=arguments.teacher, unlabeled=more)
         for line in plan.reasons:
             print(line)
+        if arguments.rounds > 1:
+            print(f"rounds: {arguments.rounds}, and a student on labels alone, which answers too")
         val = len(folder.indices("val"))
         if val < IMAGES_MIN:
             print(
@@ -173,9 +161,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             options += ["--set", "data.class_weights=balanced"]
         if arguments.backgrounds:
             options += ["--set", f"augment.backgrounds={arguments.backgrounds}"]
+        unlabeled = []
         if arguments.unlabeled:
-            options += ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
-        steps = steps_of(plan, data, arguments.out, options, calibrated=val >= IMAGES_MIN)
+            unlabeled = ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
+        alone = plan_for(teacher=None)
+        steps, last = earlier_rounds(
+            plan, alone, arguments.rounds, data, arguments.out, options, unlabeled
+        )
+        options += unlabeled
+        steps += steps_of(last, data, arguments.out, options, calibrated=val >= IMAGES_MIN)
         if arguments.plan:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
             return 0

@@ -8,7 +8,7 @@ maps of other stages, sizes or kinds have no mean: --first-maps keeps those of t
 With --over-augmentations the logits are averaged over a photo's augmentations too, which all have
 this mean then. It is right more often than the answer to one augmentation, so it suits photos
 without a label. A student's config names the result as `distillation.cache` and leaves
-`teacher.init` empty.
+`teacher.init` empty. A finished ensemble is opened and not averaged again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from pytorch_side.distillation.teacher_store import (
     TeacherCache,
     check_alike,
     open_teacher_cache,
+    read_about,
     write_teacher_cache,
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
 
-OVER_AUGMENTATIONS = "over augmentations"  # in a cache's file: how its logits were averaged
+FIRST_MAPS, OVER_AUGMENTATIONS = "first maps", "over augmentations"  # in a cache's file
 
 
 def average(
@@ -83,11 +84,23 @@ def _mean(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
 def make_ensemble(
     folders: Sequence[Path], out: Path, first_maps: bool = False, over_augmentations: bool = False
 ) -> TeacherCache:
-    """Average finished caches into a new one, as `average` does. Raises UserError."""
+    """Average finished caches into a new one, as `average` does; one that is there is opened.
+
+    Raises UserError where the one that is there has other teachers or was averaged otherwise.
+    """
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
+    if first_maps:
+        about[FIRST_MAPS] = True
     if over_augmentations:
         about[OVER_AUGMENTATIONS] = True
+    if (found := read_about(out)) and found != about:
+        raise UserError(
+            f"{out} holds the answers of other teachers, or averaged otherwise: name another "
+            "folder, or remove it"
+        )
+    if found:
+        return open_teacher_cache(out, {})
     write_teacher_cache(
         out, about, average(caches, first_maps, over_augmentations), list(caches[0].row)
     )

@@ -23,8 +23,6 @@ from typing import Any
 from pytorch_side import distill, teacher
 from pytorch_side.config import load_config
 from pytorch_side.distillation import ensemble, teacher_cache
-from pytorch_side.distillation.ensemble import OVER_AUGMENTATIONS
-from pytorch_side.distillation.teacher_store import read_about
 from swin2mcu import split
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
@@ -136,9 +134,8 @@ def together(out: Path, row: str, which: str, photos: Path, options: list[str]) 
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]
         run(teacher_cache.main, arguments)
     made = out / f"ensemble-{ROWS[row]}-{which}"
-    if not read_about(made).get(OVER_AUGMENTATIONS):  # one that was averaged otherwise is refused
-        averaged = ["--first-maps", "--over-augmentations"]
-        run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
+    averaged = ["--first-maps", "--over-augmentations"]
+    run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
     return made
 
 

@@ -36,7 +36,10 @@ def answered(
 
 
 def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
-    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = scan_folder(make_folder())
     config = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1})
@@ -59,7 +62,12 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
     assert np.ptp(both.logits, axis=1).max() > 0 == np.ptp(shared.logits, axis=1).max()
     assert np.abs(shared.logits - mean.mean(axis=1, keepdims=True)).max() <= 1e-3 * mean.max()
     assert np.array_equal(shared.maps[stage], both.maps[stage])
-    assert ensemble.main([*caches, "--out", str(out)]) == 2  # it is not overwritten
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert ensemble.main([*caches, "--out", str(out)]) == 0, "opened"
+    for other in ([*caches, "--over-augmentations"], [*caches, "--first-maps"], caches[::-1]):
+        assert ensemble.main([*other, "--out", str(out)]) == 2
+        assert "other teachers, or averaged otherwise" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize(

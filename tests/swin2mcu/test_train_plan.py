@@ -13,7 +13,7 @@ from pytorch_side.config import Config, load_config, save_config, with_values
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.predict import main as predict
-from swin2mcu.train import main, mains, steps_of, unlabeled_photos
+from swin2mcu.train import main, unlabeled_photos
 from swin2mcu.train_plan import (
     EPOCHS_MAX,
     EPOCHS_MIN,
@@ -24,6 +24,7 @@ from swin2mcu.train_plan import (
     plan_training,
     student_for,
 )
+from swin2mcu.train_steps import steps_of
 
 
 def plan(images: int, init: str = "imagenet", teacher: Path | None = None, **given: int) -> dict:
@@ -168,16 +169,13 @@ def test_training_goes_on_with_the_student_of_the_file(tmp_path: Path) -> None:
         student_for(None, 2, str(own))
 
 
-def test_every_step_has_a_command(tmp_path: Path) -> None:
-    steps = steps_of(
-        plan_training(70, (WIDE, 96), "random", None, 1, 0), tmp_path, tmp_path / "run", []
-    )
-    assert {name for name, _ in steps} == set(mains())
-
-
 def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], leaves: Path) -> None:
     assert main([str(leaves), "--epochs", "0"]) == 2
     assert "--epochs" in capsys.readouterr().err
+    assert main([str(leaves), "--rounds", "0"]) == 2
+    assert "--rounds must be at least 1" in capsys.readouterr().err
+    assert main([str(leaves), "--rounds", "2"]) == 2
+    assert "--rounds needs a teacher" in capsys.readouterr().err
     for share in ("1.5", "-0.1", "nan"):
         assert main([str(leaves), f"--backgrounds={share}"]) == 2
         assert "--backgrounds must be between 0 and 1" in capsys.readouterr().err
