@@ -1,12 +1,12 @@
 """Few labeled photos beside many without a label: what a teacher adds there.
 
-    python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 1000] [--seeds 3] [--report]
+    python -m swin2mcu.research.few_labels DATA [--labels 60] [--steps 2000] [--seeds 3] [--report]
 
 For each seed: draw the labeled photos (labels-60-0.csv … in DATA's folder), train a Swin teacher on
 them alone, then students with the same number of steps: on the labels alone, taught on the labeled
-photos, and taught on all photos of the train split, the others without their label. The second and
-third round have a better teacher: the logits of the Swin, of the student on labels alone and of the
-earlier rounds' students are averaged, over a photo's augmentations too (self-training as in Xie et
+photos, and taught on all photos of the train split, the others without their label. The second
+round has a better teacher: the logits of the Swin, of the student on labels alone and of the first
+round's student are averaged, over a photo's augmentations too (self-training as in Xie et
 al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished
 ones are kept, so the same command goes on. Writes docs/data/few_labels.json and
 docs/results/few-labels.md, and keeps there what was found with another number of labels;
@@ -38,14 +38,12 @@ PAGE = Path("docs/results/few-labels.md")
 TEACHER_CONFIG = CONFIGS / "research" / "few-teacher.toml"
 STUDENT = CONFIGS / "research" / "few-student.toml"
 TAUGHT, UNLABELED = "hybrid", "hybrid, and photos without a label"
-SECOND, THIRD = (f"{UNLABELED}, {which} round" for which in ("second", "third"))
+SECOND = f"{UNLABELED}, second round"
 # And their folders' names.
-ROWS = {ALONE: "labels", TAUGHT: "hybrid", UNLABELED: "unlabeled", SECOND: "second", THIRD: "third"}
-# Whose students answer beside the Swin.
-ROUNDS = {SECOND: (ALONE, UNLABELED), THIRD: (ALONE, UNLABELED, SECOND)}
+ROWS = {ALONE: "labels", UNLABELED: "unlabeled", SECOND: "second", TAUGHT: "hybrid"}
 DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
-EPOCH_STEPS = 100  # or more: val has more photos than the few labeled ones
+EPOCH_STEPS = 500  # val has more photos than the few labeled ones: it is not scored often
 TEACHER_EPOCH = 3600  # about so many images in an epoch of the teacher, however few its photos are
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
@@ -66,7 +64,7 @@ def run(command: Any, arguments: list[str]) -> None:
 
 
 def plan_of(photos: Path, steps: int) -> dict[str, float]:
-    """Settings that make about `steps` steps of a table's photos, with a score on val every 100."""
+    """Settings that make about `steps` steps of a table's photos, in epochs of EPOCH_STEPS."""
     folder = import_folder(photos)
     batch = load_config(STUDENT).optimizer.batch
     count = len(folder.indices("train")) + len(folder.unlabeled)
@@ -92,20 +90,21 @@ def train_seed(
     arguments = ["--data", str(few), "--out", str(swin), *common]
     arguments += ["--set", f"optimizer.passes={passes}"]
     run(teacher.main, ["--config", str(TEACHER_CONFIG), *arguments])
-    taught = [*DISTILLED, f"teacher.init={swin / 'teacher.safetensors'}"]
     figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
-        photos = more if row in (UNLABELED, *ROUNDS) else few
+        photos = more if row in (UNLABELED, SECOND) else few
         folder = out / f"{name}-{labels}-seed{seed}"
         plan = plan_of(photos, steps)
-        if row in ROUNDS:
+        if row == SECOND:
             cached = [f"augment.cached={plan['augment.cached']}", *options]
-            answers = together(out, row, f"{labels}-seed{seed}", photos, cached)
-            taught = [*DISTILLED, "teacher.init=", f"distillation.cache={answers}"]
+            answers = together(out, f"{labels}-seed{seed}", photos, cached)
+            named = ["teacher.init=", f"distillation.cache={answers}"]
+        else:
+            named = [f"teacher.init={swin / 'teacher.safetensors'}"]
         if row == ALONE:  # every pass may draw its own augmentations: no answers are cached
             plan["augment.cached"] = 0
         values = [f"{key}={value}" for key, value in plan.items()]
-        values += [] if row == ALONE else taught
+        values += [] if row == ALONE else [*DISTILLED, *named]
         settings = [word for value in [*values, *options] for word in ("--set", value)]
         arguments = ["--data", str(photos), "--out", str(folder), *common, *settings]
         run(distill.main, ["--config", str(STUDENT), *arguments])
@@ -113,12 +112,12 @@ def train_seed(
     return figures
 
 
-def together(out: Path, row: str, which: str, photos: Path, options: list[str]) -> Path:
-    """The cached answers of a seed's Swin and of its students before a round, averaged."""
+def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
+    """The cached answers of a seed's Swin and of its students of the first round, averaged."""
     caches = [out / f"{ROWS[UNLABELED]}-{which}" / "teacher_cache"]  # the Swin's
-    for earlier in ROUNDS[row]:
-        weights = out / f"{ROWS[earlier]}-{which}" / "student.safetensors"
-        caches.append(out / f"answers-{ROWS[earlier]}-{which}")
+    for row in (ALONE, UNLABELED):
+        weights = out / f"{ROWS[row]}-{which}" / "student.safetensors"
+        caches.append(out / f"answers-{ROWS[row]}-{which}")
         config = load_config(STUDENT)
         settings = [
             *options,
@@ -133,7 +132,7 @@ def together(out: Path, row: str, which: str, photos: Path, options: list[str]) 
         arguments = [word for setting in settings for word in ("--set", setting)]
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]
         run(teacher_cache.main, arguments)
-    made = out / f"ensemble-{ROWS[row]}-{which}"
+    made = out / f"ensemble-{which}"
     averaged = ["--first-maps", "--over-augmentations"]
     run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
     return made
@@ -178,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="a folder with many photos, which can be written")
     parser.add_argument("--labels", type=int, default=60, help="labeled photos per class")
-    parser.add_argument("--steps", type=int, default=1000, help="of each student")
+    parser.add_argument("--steps", type=int, default=2000, help="of each student")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--out", type=Path, default=Path("runs/few-labels"))
