@@ -54,6 +54,24 @@ def mains() -> dict[str, Main]:
     }
 
 
+def check_unlike(run: Path, training: Step) -> None:
+    """Raise UserError if `run` was trained otherwise than `training`, its last step, would.
+
+    That step would say so itself, but only after hours of earlier rounds.
+    """
+    if not (run / "checkpoint.pt").is_file():
+        return
+    from pytorch_side.config import differing, load_config, read_saved_config
+
+    words = training[1]
+    wanted = load_config(None, [words[i + 1] for i, word in enumerate(words) if word == "--set"])
+    if names := differing(wanted, read_saved_config(run / "config.json")):
+        raise UserError(
+            f"{run} was trained with another config ({', '.join(names)} differ): use another "
+            "--out, or remove the folder to start again"
+        )
+
+
 def run_steps(steps: Sequence[Step], commands: dict[str, Main]) -> int:
     """Run each command until one fails. Returns its exit code; it has printed the reason itself."""
     for name, arguments in steps:
@@ -173,6 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.plan:
             print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
             return 0
+        if arguments.rounds > 1:
+            check_unlike(arguments.out, next(step for step in steps[::-1] if step[0] == TRAINING))
         code = run_steps(steps, mains())
         if code == 0:
             print(f"{arguments.out} is ready. Try it: swin2mcu predict {arguments.out} leaf.jpg")

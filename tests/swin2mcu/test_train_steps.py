@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pytorch_side.config import Config, save_config, with_values
+from pytorch_side.config import Config, load_config, save_config, with_values
 from pytorch_side.log import read_log
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
+from swin2mcu import train
 from swin2mcu.train import main, mains
 from swin2mcu.train_plan import WIDE, Plan, plan_training
-from swin2mcu.train_steps import ANSWERS, ENSEMBLE, TRAINING, earlier_rounds, steps_of
+from swin2mcu.train_steps import ANSWERS, ENSEMBLE, TRAINING, Step, earlier_rounds, steps_of
 
 STEM = {"patch_size": 4, "window_size": 4, "embed_dim": 24, "depths": [1, 1], "num_heads": [2, 4]}
 
@@ -101,6 +102,37 @@ def test_two_rounds_leave_a_student_that_several_networks_taught(
             assert commands[name](arguments) == 0, (name, arguments)
     assert float(read_log(run)[-1]["logit"]) > 0
     assert len(read_log(run / "rounds" / "labels")) == 1
+
+
+def test_a_run_of_other_settings_is_refused_before_the_first_round(
+    swin: Path,
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After hours of earlier rounds the last training would refuse it."""
+    data, run = make_folder(classes=3, images=8), tmp_path / "run"
+    done: list[Step] = []
+
+    def only_noted(steps: list[Step], commands: object) -> int:
+        done.extend(steps)
+        return 0
+
+    monkeypatch.setattr(train, "mains", dict)
+    monkeypatch.setattr(train, "run_steps", only_noted)
+    words = [str(data), "--init", "random", "--teacher", str(swin), "--out", str(run)]
+    run.mkdir()
+    assert main([*words, "--rounds", "2"]) == 0 and done
+    last = next(arguments for name, arguments in done[::-1] if name == TRAINING)
+    sets = [last[i + 1] for i, word in enumerate(last) if word == "--set"]
+    save_config(load_config(None, sets), run / "config.json")
+    (run / "checkpoint.pt").touch()
+    assert main([*words, "--rounds", "2"]) == 0, "resumed"
+    capsys.readouterr()
+    done.clear()
+    assert main([*words, "--rounds", "3"]) == 2 and not done
+    assert "another config (distillation.cache differ)" in capsys.readouterr().err
 
 
 def test_the_plan_shows_every_round(
