@@ -22,8 +22,9 @@ from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import data_folder
-from swin2mcu.train import run_steps, steps_of
+from swin2mcu.train import run_steps
 from swin2mcu.train_plan import plan_training, student_for
+from swin2mcu.train_steps import steps_of
 
 GROUPS_MAX = 20  # more trainings would take days
 
