@@ -42,8 +42,12 @@ def align(size: int) -> int:
 
 
 def place(buffers: Sequence[Buffer], overlays: Iterable[Overlay], bound: int = 0) -> Plan:
-    """The smallest plan found. Stops early at `bound`; the same input gives the same plan."""
+    """The smallest plan found. The same input gives the same plan.
+
+    Stops at `bound`, or where no plan can be smaller.
+    """
     leads = {(o.source, o.result): align(max(o.lead, 0)) for o in overlays}
+    bound = max(bound, _least(buffers, leads))
     orders: Iterable[Sequence[Buffer]] = (
         itertools.permutations(buffers) if len(buffers) <= 5 else _orders(buffers)
     )
@@ -56,6 +60,21 @@ def place(buffers: Sequence[Buffer], overlays: Iterable[Overlay], bound: int = 0
             break
     assert best is not None  # there is always at least one order, maybe an empty one
     return best
+
+
+def _least(buffers: Sequence[Buffer], leads: dict[tuple[int, int], int]) -> int:
+    """Bytes that every plan needs: of what lives at one time, less what overlays may share."""
+    sizes = {b.name: align(b.size) for b in buffers}
+    least = 0
+    for moment in {b.first for b in buffers}:
+        live = {b.name for b in buffers if b.first <= moment <= b.last}
+        shared = sum(
+            max(0, min(sizes[result] - lead, sizes[source]))
+            for (source, result), lead in leads.items()
+            if source in live and result in live
+        )
+        least = max(least, sum(sizes[name] for name in live) - shared)
+    return least
 
 
 def _orders(buffers: Sequence[Buffer]) -> Iterable[Sequence[Buffer]]:
