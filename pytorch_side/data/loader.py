@@ -63,15 +63,12 @@ class TrainBatches:
     ) -> None:
         """`limit`: use at most this many images of the train split, evenly spread over the classes.
 
-        Raises UserError for a batch that cannot be divided evenly among the processes, and for
-        outputs that do not fit new augmentations.
+        Raises UserError for a batch that cannot be divided evenly among the processes.
         """
         cv2.setNumThreads(1)  # its threads would compete with the network's
         self.images, self.size, self.outputs = images, size, outputs
         self.augment, self.seed = config.augment, config.seed
         self.consistent = config.distillation.consistent
-        if outputs and not self.consistent:
-            _check_means(config)
         self.batch = batch = config.optimizer.batch
         self.passes = config.optimizer.passes
         self.rank, self.processes = rank, processes
@@ -154,17 +151,6 @@ class TrainBatches:
         labels = labels_of(made, folder.labels, len(folder.classes), self.augment.mixup > 0)
         pixels = np.stack([image.pixels for image in made])
         return Batch(to_images(pixels), labels, files, logits, answers)
-
-
-def _check_means(config: Config) -> None:
-    """Raise UserError where the mean of a photo's logits cannot teach its new augmentations."""
-    if config.distillation.beta > 0:
-        key, why = "distillation.beta", "attention maps belong to one augmentation"
-    elif config.augment.mixup > 0:
-        key, why = "augment.mixup", "the logits of mixed photos belong to one mixture"
-    else:
-        return
-    raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
 
 
 def to_images(pixels: npt.NDArray[np.uint8]) -> Tensor:

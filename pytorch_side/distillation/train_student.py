@@ -25,6 +25,7 @@ from pytorch_side.nets.models import projections, stage_width, student_features,
 from pytorch_side.nets.weights import save_weights
 from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 
@@ -74,13 +75,27 @@ class StudentWithMaps(nn.Module):
         return logits, maps, hinted
 
 
+def check_means(config: Config) -> None:
+    """Raise UserError where the mean of a photo's logits cannot teach its new augmentations."""
+    if config.distillation.beta > 0:
+        key, why = "distillation.beta", "attention maps belong to one augmentation"
+    elif config.augment.mixup > 0:
+        key, why = "augment.mixup", "the logits of mixed photos belong to one mixture"
+    else:
+        return
+    raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
+
+
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`.
 
-    Returns the last row of the log, and as "val_confusion" the confusion matrix on val.
+    Returns the last row of the log, and as "val_confusion" the confusion matrix on val. Raises
+    UserError, before any work, where check_means does.
     """
     accelerator = make_accelerator()
     settings = config.distillation
+    if settings.used and not settings.consistent:
+        check_means(config)  # before the teacher has answered for hours
     images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:

@@ -32,6 +32,7 @@ from swin2mcu.research.few_labels_page import page
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import read_json
 from swin2mcu.train_plan import views_for
+from swin2mcu.train_steps import answering, as_toml
 
 FIGURES = Path("docs/data") / FEW_LABELS
 PAGE = Path("docs/results/few-labels.md")
@@ -115,19 +116,15 @@ def train_seed(
 def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
     """The cached answers of a seed's Swin and of its students of the first round, averaged."""
     caches = [out / f"{ROWS[UNLABELED]}-{which}" / "teacher_cache"]  # the Swin's
+    own = load_config(STUDENT).student
+    student = {"student.name": own.name, "student.size": own.size}
     for row in (ALONE, UNLABELED):
         weights = out / f"{ROWS[row]}-{which}" / "student.safetensors"
         caches.append(out / f"answers-{ROWS[row]}-{which}")
-        config = load_config(STUDENT)
         settings = [
             *options,
             DISTILLED[0],  # photos without a label join a student that has a teacher
-            "distillation.bf16=false",
-            f"teacher.name={config.student.name}",
-            f"teacher.size={config.student.size}",
-            "teacher.input=student",
-            f"teacher.init={weights}",
-            "distillation.attention_pairs=[]",
+            *(f"{key}={as_toml(value)}" for key, value in answering(student, weights).items()),
         ]
         arguments = [word for setting in settings for word in ("--set", setting)]
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]

@@ -26,26 +26,11 @@ from pytorch_side.distillation.fill_cache import (
     teacher_outputs,
 )
 from pytorch_side.distillation.packing import pack_logits, pack_maps
-from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
-
-
-@pytest.fixture
-def cached(
-    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
-) -> tuple[DecodedImages, Config]:
-    """Images, and a config that names an untrained teacher for them."""
-    torch.manual_seed(0)
-    images = decode_images(scan_folder(make_folder()))
-    config = tiny_config({"distillation.alpha": 0.5, "distillation.beta": 0.1, "augment.cached": 3})
-    teacher = make_teacher(config.teacher, 3)
-    path = tmp_path / "teacher.safetensors"
-    save_weights(teacher, path, {"classes": list(images.folder.classes)})
-    return images, with_values(config, {"teacher.init": str(path)})
 
 
 @pytest.mark.parametrize(("mix", "passes"), [(0.0, 1), (0.5, 1), (0.0, 3)])
@@ -76,42 +61,6 @@ def test_replayed_pixels_and_answers_belong_together(
                 logits, maps = teacher_outputs(teacher, large[None], config)
                 assert np.allclose(batch.teacher_logits[i], logits[0], atol=1e-3)
                 assert np.allclose(batch.teacher_maps[1][i] * 255, maps[1][0], atol=1.01)
-
-
-@pytest.mark.parametrize("cycle", [1, 3])
-def test_new_augmentations_have_the_mean_of_a_photos_answers(
-    cached: tuple[DecodedImages, Config], tmp_path: Path, cycle: int
-) -> None:
-    images, config = cached
-    values = {"distillation.beta": 0.0, "augment.cached": cycle}
-    made = make_teacher_cache(images, with_values(config, values), tmp_path / "cache")
-    config = with_values(config, {**values, "distillation.consistent": False})
-    size = config.student.size
-    alone = with_values(config, {"augment.cached": 0})
-    pictures = set()
-    for epoch in range(4):
-        taught = list(TrainBatches(images, config, size, made).epoch(epoch))
-        for batch, same in zip(taught, TrainBatches(images, alone, size).epoch(epoch), strict=True):
-            assert torch.equal(batch.images, same.images), "as without a teacher"
-            assert batch.teacher_maps == {} and batch.teacher_logits is not None
-            pictures |= {image.numpy().tobytes() for image in batch.images}
-            for file, logits in zip(batch.files, batch.teacher_logits, strict=True):
-                own = made.logits[made.row[file]].astype(np.float32)
-                assert np.allclose(logits, own.mean(axis=0), atol=1e-6)
-    assert len(pictures) > cycle * len(images.folder.indices("train"))
-    assert float(distill(config, images.folder, tmp_path / "run")["logit"]) > 0
-
-
-@pytest.mark.parametrize("key", ["distillation.beta", "augment.mixup"])
-def test_what_belongs_to_one_augmentation_does_not_teach_another(
-    cached: tuple[DecodedImages, Config], tmp_path: Path, key: str
-) -> None:
-    images, config = cached
-    values = {"distillation.beta": 0.0, "distillation.consistent": False, key: 0.1}
-    config = with_values(config, values)
-    made = make_teacher_cache(images, config, tmp_path / "cache")
-    with pytest.raises(UserError, match=f"consistent = false needs {key} = 0"):
-        TrainBatches(images, config, config.student.size, made)
 
 
 def test_a_live_pass_through_the_same_storage_gives_the_same_bytes(
