@@ -82,7 +82,9 @@ def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("runs/unseen"), help="runs/unseen")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/unseen"), help="default: runs/unseen"
+    )
     parser.add_argument(
         "--init",
         default="imagenet",

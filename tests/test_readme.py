@@ -105,16 +105,60 @@ def test_links_lead_somewhere(page: str) -> None:
             assert (path.parent / target).exists(), f"{page} links to {target}"
 
 
-def test_make_targets_and_scripts_that_are_named_exist() -> None:
-    for target in re.findall(r"\bmake ([a-z-]+)", README):
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_targets_and_scripts_that_are_named_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"(?:^    |`|&& )make ([a-z-]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), f"make {target}"
-    for script in re.findall(r"python (host_tools/\w+\.py)", README):
+    for script in re.findall(
+        r"(?<![\w/])(?:host_tools|swin2mcu|tinyml|pytorch_side|tests)/[\w/]+\.py", text
+    ):
         assert (ROOT / script).is_file(), script
-    for module in re.findall(r"-m ((?:pytorch_side|tinyml)\.[\w.]+)", README):
+    for module in re.findall(r"-m ((?:pytorch_side|tinyml|host_tools|swin2mcu)[\w.]*\w)", text):
         place = ROOT / module.replace(".", "/")
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
-    verbs = re.findall(r"(?:^    |`)swin2mcu ([a-z-]+)", README, re.MULTILINE)
-    assert len(verbs) > 5 and set(verbs) <= set(MODULES)
+
+
+# What `--help` prints of each verb; tests/swin2mcu/test_command.py compares the page with it.
+HELP = dict(
+    re.findall(
+        r"^### ([a-z-]+)\n\n```\n(.*?)\n```$",
+        (ROOT / "docs/CLI.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+)
+
+
+def commands_in(text: str) -> list[tuple[str, str]]:
+    """(verb, the rest of the line) of every command in code, its continued lines joined."""
+    verbs = {f"python {module.replace('.', '/')}.py": verb for verb, module in MODULES.items()}
+    verbs |= {f"python -m {module}": verb for verb, module in MODULES.items()}
+    verbs |= {f"swin2mcu {verb}": verb for verb in MODULES}
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        pieces = [line] if line.startswith("    ") else re.findall(r"`([^`]+)`", line)
+        for piece in pieces:
+            command = piece.partition(" #")[0].strip()
+            if name := re.match(r"(?:swin2mcu|python -m|python) [\w./-]+", command):
+                own = name[0].startswith("swin2mcu ") and name[0] != "swin2mcu VERB"
+                assert name[0] in verbs or not own, f"{name[0]}: no such command"
+                if name[0] in verbs:
+                    found.append((verbs[name[0]], command[name.end() :]))
+    return found
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_commands_in_documents_have_these_options(page: str) -> None:
+    for verb, rest in commands_in((ROOT / page).read_text(encoding="utf-8")):
+        if verb != "evaluate":  # each of its subcommands has a help of its own
+            for option in re.findall(r"(?<=\s)--[a-z][a-z0-9-]*", rest):
+                assert re.search(rf"{option}\b(?!-)", HELP[verb]), f"{verb} has no {option}"
+
+
+def test_documents_without_commands_would_be_noticed() -> None:
+    readme = commands_in(README)
+    assert len(readme) > 12 and {verb for verb, _ in readme} > {"train", "flash", "predict"}
+    assert ("serial-eval", " runs/mine") in readme
 
 
 @pytest.mark.parametrize(

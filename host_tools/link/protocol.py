@@ -187,7 +187,7 @@ def decode(encoded: bytes) -> Frame | None:
         body = cobs_decode(encoded)
     except ValueError:
         return None
-    if len(body) < HEADER_SIZE + CRC_SIZE:
+    if not HEADER_SIZE + CRC_SIZE <= len(body) <= MAX_BODY:
         return None
     if zlib.crc32(body[:-CRC_SIZE]) != struct.unpack("<I", body[-CRC_SIZE:])[0]:
         return None

@@ -74,12 +74,6 @@ class Count:
         return asdict(self)
 
 
-def count_of(entry: dict[str, Any]) -> Count:
-    """The Count from which as_dict made `entry`."""
-    steps = tuple(CountedStep(**step) for step in entry["per_operator"])
-    return Count(**{**entry, "per_operator": steps})
-
-
 def made_up_image(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     """The image that firmware/counter/count_model.c makes for itself."""
     i = np.arange(int(np.prod(shape)), dtype=np.int64)

@@ -135,7 +135,7 @@ class Optimizer(Record):
     label_smoothing: Dropped = 0.1
     # Decay of the averaged weights, which score about a point above the last ones; 0 = off.
     ema: Annotated[float, Meta(ge=0, le=0.999999)] = 0.9995
-    bf16: bool = False  # 2.5 times faster for a Swin on CPUs that have it, not for CNNs
+    bf16: bool = False  # twice as fast for a Swin on CPUs that have it, not for a small CNN
 
 
 class Int8(Record):

@@ -38,7 +38,7 @@ from pytorch_side.nets.models import (
     teacher_input,
     teacher_width,
 )
-from pytorch_side.nets.weights import read_weights
+from pytorch_side.nets.weights import has_classifier, read_weights
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.lock import lock_folder
@@ -49,10 +49,14 @@ CPU_BATCH = 16  # a Swin copies its windows often: batches that fit the CPU cach
 
 
 def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
-    """The finished teacher in eval mode. Raises UserError when its classes are not `classes`."""
+    """The finished teacher in eval mode.
+
+    Raises UserError when its classes are not `classes`, or not as many where its file does not name
+    them, and when it was trained for another size or input than the config says.
+    """
     if not config.teacher.init:
         raise UserError(f"{config.distillation.cache} is unfinished and teacher.init is empty")
-    _, metadata = read_weights(Path(config.teacher.init))
+    weights, metadata = read_weights(Path(config.teacher.init))
     try:
         known = parse_json(metadata["classes"])
     except (KeyError, ValueError):
@@ -75,11 +79,9 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
                 f"{config.teacher.init} was trained with {key} {found}, and the config says "
                 f"teacher.{key} {wanted}"
             )
-    model = make_teacher(config.teacher, len(classes)).eval()
-    head = model.get_classifier()
-    if not isinstance(head, nn.Linear) or head.out_features != len(classes):
+    if not has_classifier(weights, len(classes)):
         raise UserError(f"{config.teacher.init} has no classifier for {len(classes)} classes")
-    return model
+    return make_teacher(config.teacher, len(classes)).eval()
 
 
 @torch.inference_mode()

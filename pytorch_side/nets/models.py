@@ -17,7 +17,13 @@ from pytorch_side.nets.conv_stem import STRIDE, ConvStem
 from pytorch_side.nets.hub import hub_without_retries
 from pytorch_side.nets.packaged import PREFIX, load_packaged
 from pytorch_side.nets.selection import select_weights
-from pytorch_side.nets.weights import CLASSIFIERS, load_weights, read_weights, student_of
+from pytorch_side.nets.weights import (
+    CLASSIFIERS,
+    has_classifier,
+    load_weights,
+    read_weights,
+    student_of,
+)
 from swin2mcu.common.cli import UserError
 
 TEACHER_INPUTS = ("half", "imagenet", "student")  # the values of teacher.input
@@ -268,8 +274,7 @@ def load_student(path: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """A finished student from its student.safetensors: network (eval mode), input size, classes."""
     weights, metadata = read_weights(path)
     name, size, classes = student_of(metadata, path)
-    bias = weights.get("classifier.bias")
-    if bias is None or bias.shape != (len(classes),):  # load_weights would keep random ones
+    if not has_classifier(weights, len(classes)):
         raise UserError(f"{path} has no classifier for the {len(classes)} classes that it names")
     return make_student(name, len(classes), str(path)).eval(), size, classes
 

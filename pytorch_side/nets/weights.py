@@ -79,6 +79,16 @@ def _rows_by_name(
     return matched
 
 
+def has_classifier(weights: dict[str, Tensor], classes: int) -> bool:
+    """Whether a file's tensors hold a classifier of so many classes.
+
+    Without one, load_weights leaves the network's random classifier, which is right only where a
+    training starts.
+    """
+    found = [weights[n] for n in weights if n.startswith(CLASSIFIERS) and n.endswith(".bias")]
+    return any(bias.shape == (classes,) for bias in found)
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a .safetensors file, and of the files that continue it.
 

@@ -43,7 +43,7 @@ def balanced_accuracy(confusion: Confusion) -> float:
 
 
 def show_accuracy(top1: float, images: int, digits: int = 2) -> str:
-    """97.95 ± 0.33 %, for tables that give the number of images elsewhere."""
+    """97.95% ± 0.33%, for tables that give the number of images elsewhere."""
     return f"{top1:.{digits}%} ± {standard_error(top1, images):.{digits}%}"
 
 

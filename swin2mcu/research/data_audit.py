@@ -56,10 +56,10 @@ def background_lines(evaluated: Path) -> list[str]:
         )
         for one in reports
     ]
-    failed = ", ".join(f"{one['not_cut']}" for one in reports)
+    failed = " or ".join(str(count) for count in sorted({one["not_cut"] for one in reports}))
     return [
-        "Top-1 of the int8 models when each leaf is cut out and set on another background (could "
-        f"not be cut out: {failed}):",
+        "Top-1 of the int8 models when each leaf is cut out and set on another background "
+        f"(photos whose leaf could not be cut out: {failed}):",
         *table(" | ".join(["model", *kinds]), lines),
     ]
 

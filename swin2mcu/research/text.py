@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from swin2mcu.common.accuracy import show_accuracy
+
 NONE = "–"  # noqa: RUF001
 
 
@@ -27,11 +29,8 @@ def threads(count: int) -> str:
 
 
 def with_error(measured: dict[str, Any] | None) -> str:
-    """Top-1 with one standard error, of a binomial over the images."""
-    if not measured:
-        return NONE
-    share = measured["top1"]
-    return f"{share:.2%} ± {(share * (1 - share) / measured['images']) ** 0.5:.2%}"
+    """Top-1 with one standard error, or a dash."""
+    return show_accuracy(measured["top1"], measured["images"]) if measured else NONE
 
 
 def read_json(path: Path) -> Any:

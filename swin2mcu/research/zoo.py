@@ -63,7 +63,7 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     machines = ", ".join(numbered if len(pcs) > 1 else pcs)
     return [
         "Accuracy is top-1 on test ± one standard error; latency is the median on one thread of a "
-        f"PC ({machines}); the arena is TensorFlow Lite Micro's.",
+        f"PC ({machines}); the arena is TensorFlow Lite Micro's on this PC.",
         *table(
             "model | file, bytes | parameters | MACs | arena, bytes | LiteRT int8 / float32, ms "
             "| float test | int8 test | its teacher, with its float test",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from host_tools import bench_mcu
 from host_tools.mcu import count_model
 from host_tools.mcu.bare_metal import CORES, FIRMWARE, build, run, section_bytes
-from host_tools.mcu.count_model import Count, Model, baseline_for, count_of, made_up_image
+from host_tools.mcu.count_model import Count, CountedStep, Model, baseline_for, made_up_image
 from host_tools.mcu.docs import rewrite
+from host_tools.mcu.fusions import CORES as CORES_LEFT_OUT
+from host_tools.mcu.fusions import WITHOUT, fusions_table
 from host_tools.mcu.tables import load_goals
 
 COUNT = Count(
@@ -34,6 +37,12 @@ COUNT = Count(
     code_bytes=40_000,
     per_operator=(),
 )
+
+
+def count_of(entry: dict[str, Any]) -> Count:
+    """The Count from which as_dict made `entry`."""
+    steps = tuple(CountedStep(**step) for step in entry["per_operator"])
+    return Count(**{**entry, "per_operator": steps})
 
 
 def test_growth_beyond_two_percent_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +99,17 @@ def test_the_documents_tables_are_the_counts() -> None:
     baseline = json.loads(bench_mcu.BASELINE.read_text())
     text = bench_mcu.DOCS.read_text()
     assert rewrite(text, counts, load_goals(bench_mcu.GOALS), baseline) == text
+
+
+def test_the_fusions_table_is_of_the_kernels_that_are_counted() -> None:
+    """Its first row leaves nothing out, so it is the committed count."""
+    counts = {
+        (entry["model"], entry["core"]): count_of(entry)
+        for entry in bench_mcu.load_counts(bench_mcu.COUNTS)
+    }
+    nothing_left_out = [counts["small-96", core] for core in CORES_LEFT_OUT]
+    row = fusions_table(nothing_left_out * len(WITHOUT))[2]
+    assert row.startswith("| none |") and row in bench_mcu.DOCS.read_text()
 
 
 def test_an_unknown_model_is_one_line() -> None:

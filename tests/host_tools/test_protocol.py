@@ -139,6 +139,16 @@ def test_no_bytes_trouble_the_hosts_decoder(data: bytes) -> None:
         assert frame is None or len(frame.payload) <= protocol.MAX_PAYLOAD
 
 
+@pytest.mark.parametrize("byte", [b"x", b"\0"])  # zeros make a frame shorter
+def test_a_right_frame_that_is_too_long_is_dropped(byte: bytes) -> None:
+    longest = byte * protocol.MAX_PAYLOAD
+    frames = [encode(Type.ECHO, 1, data) for data in (longest, longest + byte, b"fine")]
+    whole, dropped, after = Decoder().feed(b"".join(frames))
+    assert whole and whole.payload == longest
+    assert dropped is None
+    assert after and after.payload == b"fine"
+
+
 @patient
 @given(st.binary(max_size=200))
 def test_no_message_troubles_the_host(payload: bytes) -> None:

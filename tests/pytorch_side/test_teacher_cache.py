@@ -27,7 +27,7 @@ from pytorch_side.distillation.fill_cache import (
 )
 from pytorch_side.distillation.packing import pack_logits, pack_maps
 from pytorch_side.nets.models import make_teacher
-from pytorch_side.nets.weights import save_weights
+from pytorch_side.nets.weights import read_weights, save_weights
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
@@ -305,7 +305,11 @@ def test_a_teacher_that_names_no_classes_is_known_by_their_number(
         make_teacher(with_values(config, {"teacher.init": ""}).teacher, 3), path, {"classes": said}
     )
     foreign = with_values(config, {"teacher.init": str(path)})
-    load_teacher(foreign, ("x", "y", "z"))
+    head = load_teacher(foreign, ("x", "y", "z")).get_classifier()
+    assert torch.equal(head.bias, read_weights(path)[0]["head.fc.bias"])
+    for others in (("x", "y"), ("w", "x", "y", "z")):
+        with pytest.raises(UserError, match=rf"has no classifier for {len(others)} classes"):
+            load_teacher(foreign, others)
 
 
 def cut(path: Path) -> None:

@@ -212,7 +212,7 @@ def test_swapped_backgrounds_are_a_row_a_model(tmp_path: Path) -> None:
         "| a, 1,000 leaves of val | 50.0% ± 1.0% |",
         "| b, 1,000 leaves of val | 25.0% ± 1.0% |",
     ]
-    assert "could not be cut out: 3, 3" in lines[0]
+    assert "could not be cut out: 3)" in lines[0]
 
 
 def test_a_line_a_model_says_what_it_refuses(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def signed(graph: Graph) -> Graph:
 
 
 def refusal(operator: Operator | str, tensor: Tensor, what: str) -> UserError:
+    """The error that names an operator, a tensor and what is wrong with it."""
     return UserError(f"{operator}: {tensor} {what}")
 
 
@@ -112,7 +113,7 @@ def activation_shape(operator: Operator | str, tensor: Tensor) -> Shape:
 
 
 def affine(operator: Operator | str, tensor: Tensor) -> tuple[float, int]:
-    """Scale and zero point of an activation."""
+    """Scale and zero point of an activation. UserError for more than one, or impossible ones."""
     if tensor.scales.size != 1:
         raise refusal(
             operator, tensor, f"needs one scale and has {tensor.scales.size}: quantize it"
@@ -124,17 +125,23 @@ def affine(operator: Operator | str, tensor: Tensor) -> tuple[float, int]:
 
 
 def check_shape(operator: Operator, result: Tensor, shape: Shape) -> None:
+    """Raise UserError unless `shape`, which the operator makes, is what its result says."""
     if activation_shape(operator, result) != shape:
         raise refusal(operator, result, f"has shape {result.shape}, but the operator makes {shape}")
 
 
 def multiplier_of(operator: Operator, result: Tensor, factor: float) -> tuple[int, int]:
+    """A positive real factor as TFLite's (31-bit multiplier, shift). UserError if too large."""
     if factor >= LARGEST_FACTOR:
         raise refusal(operator, result, "has a scale too small for the interpreter's arithmetic")
     return quantize.quantize_multiplier(factor)
 
 
 def output_clamp(operator: Operator, tensor: Tensor) -> quantize.Table | None:
+    """The table that clamps to the operator's fused activation; None if it changes nothing.
+
+    Raises UserError for an activation that is not supported.
+    """
     scale, zero_point = affine(operator, tensor)
     activation = operator.options["activation"]
     limits = quantize.activation_range(activation, scale, zero_point)

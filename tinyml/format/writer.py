@@ -39,6 +39,7 @@ class GraphWriter:
         data: npt.NDArray[Any] | None = None,
         dimension: int = 0,
     ) -> int:
+        """Add a tensor and return its number. Without `data` it is an activation."""
         tensor = schema.TensorT()
         tensor.shape, tensor.type = list(shape), dtype
         tensor.name = f"t{len(self.graph.tensors)}".encode()

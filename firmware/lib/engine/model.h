@@ -1,6 +1,6 @@
 /* What `python -m tinyml.aot` generates, as the rest of the firmware sees it.
 
-   model.c (and its data in model_weights.c) defines everything below and links against one variant
+   model.c (and its data in model_data.h) defines everything below and links against one variant
    of lib/kernels. No heap, no start-up code, no state besides the arena: model_run() may be called
    again and again, each time after filling model_input(). Not reentrant. */
 #ifndef SWIN2MCU_MODEL_H_

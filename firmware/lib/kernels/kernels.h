@@ -1,4 +1,4 @@
-// Int8 kernels of the ahead-of-time engine: one contract, five variants chosen at link time.
+// Int8 kernels of the ahead-of-time engine: one contract, variants chosen at link time.
 //
 //   portable/  plain C, any core
 //   dsp/       Cortex-M4, M33: dual 16-bit multiply-accumulate

@@ -50,34 +50,8 @@ static inline int32_t requantize_simple(int32_t sum, SimpleRequant requant) {
   return requantize_doubled(sum + sum, requant);
 }
 
-// The steps of several sums alternate. A compiler would compute one sum after the other, and each
+// The steps of both sums alternate. A compiler would compute one sum after the other, and each
 // step would wait for the one before it.
-static inline void requantize_three(int32_t* sums, SimpleRequant requant) {
-  int32_t a = sums[0], b = sums[1], c = sums[2], x, y;
-  __asm__(
-      "add %[x], %[addend], %[a], asr #31\n"
-      "add %[a], %[a], %[a]\n"
-      "add %[y], %[addend], %[b], asr #31\n"
-      "add %[b], %[b], %[b]\n"
-      "smmlar %[a], %[a], %[multiplier], %[x]\n"
-      "add %[x], %[addend], %[c], asr #31\n"
-      "smmlar %[b], %[b], %[multiplier], %[y]\n"
-      "add %[c], %[c], %[c]\n"
-      "smmlar %[c], %[c], %[multiplier], %[x]\n"
-      "asr %[a], %[a], %[shift]\n"
-      "asr %[b], %[b], %[shift]\n"
-      "ssat %[a], #8, %[a]\n"
-      "asr %[c], %[c], %[shift]\n"
-      "ssat %[b], #8, %[b]\n"
-      "ssat %[c], #8, %[c]"
-      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [x] "=&r"(x), [y] "=&r"(y)
-      : [addend] "r"(requant.addend), [multiplier] "r"(requant.multiplier),
-        [shift] "r"(requant.shift));
-  sums[0] = a;
-  sums[1] = b;
-  sums[2] = c;
-}
-
 static inline void requantize_two_doubled(int32_t* twice, SimpleRequant requant) {
   int32_t a = twice[0], b = twice[1], x, y;
   __asm__(

@@ -36,40 +36,10 @@ static inline int16x2_t odd_bytes(uint32_t word) {
   return result;
 }
 
-// The same with a number added to each half.
-static inline int16x2_t add_even_bytes(int16x2_t number, uint32_t word) {
-  return __sxtab16(number, word);
-}
-
-static inline int16x2_t add_odd_bytes(int16x2_t number, uint32_t word) {
-  int16x2_t result;
-  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(number), "r"(word));
-  return result;
-}
-
-// The low halves of two words, the first word's below; and their high halves.
+// The low halves of two words, the first word's below.
 static inline uint32_t low_halves(uint32_t below, uint32_t above) {
   uint32_t result;
   __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(below), "r"(above));
-  return result;
-}
-
-static inline uint32_t high_halves(uint32_t below, uint32_t above) {
-  uint32_t result;
-  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(above), "r"(below));
-  return result;
-}
-
-// Products of two words' low halves, and of their high halves.
-static inline int32_t multiply_low_halves(int16x2_t a, int16x2_t b) {
-  int32_t result;
-  __asm__("smulbb %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-  return result;
-}
-
-static inline int32_t multiply_high_halves(int16x2_t a, int16x2_t b) {
-  int32_t result;
-  __asm__("smultt %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
   return result;
 }
 
