@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytorch_side.config import Config, load_config, split_rule
+from pytorch_side.config import Config, as_override, load_config, split_rule
 from swin2mcu.common.accuracy import Confusion, cautions, largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.dataset import ImageFolder, import_folder
@@ -45,7 +45,8 @@ def training_command(
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         overrides = arguments.overrides
         if unlabeled and arguments.unlabeled:
-            overrides = [*overrides, f"distillation.unlabeled={arguments.unlabeled}"]
+            more = as_override("distillation.unlabeled", arguments.unlabeled)
+            overrides = [*overrides, more]
         config = load_config(arguments.config, overrides)
         line = work(config, images_of(config, data_folder(arguments.data)), arguments.out)
         if os.environ.get("RANK", "0") == "0":  # the first process prints

@@ -21,7 +21,15 @@ from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train_plan import plan_training, student_for
-from swin2mcu.train_steps import ANSWERS, ENSEMBLE, TRAINING, Step, earlier_rounds, steps_of
+from swin2mcu.train_steps import (
+    ANSWERS,
+    ENSEMBLE,
+    TRAINING,
+    Step,
+    earlier_rounds,
+    overrides,
+    steps_of,
+)
 
 Main = Callable[[Sequence[str]], int]
 
@@ -171,17 +179,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"not calibrated: val has {val} photos, fewer than {IMAGES_MIN}; the model never "
                 "answers *not sure*"
             )
-        options = []
-        for key in ("group_by", "test_group", "crop"):
-            if value := getattr(arguments, key):
-                options += ["--set", f"data.{key}={value}"]
-        if arguments.balanced:
-            options += ["--set", "data.class_weights=balanced"]
-        if arguments.backgrounds:
-            options += ["--set", f"augment.backgrounds={arguments.backgrounds}"]
+        given = ("group_by", "test_group", "crop")
+        chosen = {f"data.{key}": getattr(arguments, key) for key in given}
+        chosen["data.class_weights"] = "balanced" if arguments.balanced else ""
+        chosen["augment.backgrounds"] = arguments.backgrounds
+        options = overrides({key: value for key, value in chosen.items() if value})
         unlabeled = []
         if arguments.unlabeled:
-            unlabeled = ["--set", f"distillation.unlabeled={arguments.unlabeled}"]
+            unlabeled = overrides({"distillation.unlabeled": arguments.unlabeled})
         alone = plan_for(teacher=None)
         steps, last = earlier_rounds(
             plan, alone, arguments.rounds, data, arguments.out, options, unlabeled

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytorch_side.config import as_override
 from swin2mcu.train_plan import WIDE, Plan
 
 Step = tuple[str, list[str]]  # module, arguments
@@ -92,14 +92,9 @@ def with_settings(
     module: str, settings: Mapping[str, object], data: Path, out: Path, options: list[str]
 ) -> Step:
     """A command that reads a config."""
-    words = [
-        word for key, value in settings.items() for word in ("--set", f"{key}={as_toml(value)}")
-    ]
-    return module, ["--data", str(data), "--out", str(out), *words, *options]
+    return module, ["--data", str(data), "--out", str(out), *overrides(settings), *options]
 
 
-def as_toml(value: object) -> str:
-    """A setting as `--set` reads it: TOML, but for plain texts."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
-    return json.dumps(value) if isinstance(value, bool | list) else str(value)
+def overrides(settings: Mapping[str, object]) -> list[str]:
+    """The options that give a training command these settings."""
+    return [word for key, value in settings.items() for word in ("--set", as_override(key, value))]

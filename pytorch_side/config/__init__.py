@@ -45,6 +45,7 @@ __all__ = [
     "Pairs",
     "Student",
     "Teacher",
+    "as_override",
     "config_from",
     "differing",
     "flat",
@@ -61,6 +62,7 @@ SECTIONS = tuple(f for f in Config.__struct_fields__ if f != "seed")
 # tomllib raises ValueErrors (UnicodeDecodeError, TOMLDecodeError, and for integers of thousands of
 # digits), and RecursionError for deeply nested brackets.
 UNREADABLE = (ValueError, RecursionError)
+QUOTES = ('"', "'")
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -73,9 +75,20 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: write it as key=value")
-        _put(values, key.strip(), _parse(value.strip()), f"--set {text}")
+        key = key.strip()
+        _put(values, key, _parse(key, value.strip()), f"--set {text}")
     source = f"{path} with --set" if path and overrides else str(path or "--set")
     return config_from(values, source)
+
+
+def as_override(key: str, value: object) -> str:
+    """The text after `--set` from which load_config reads `value` again."""
+    if isinstance(value, dict):  # of plain values
+        pairs = (f"{name} = {json.dumps(one)}" for name, one in value.items())
+        return f"{key}={{{', '.join(pairs)}}}"
+    plain = str(value)
+    bare = isinstance(value, str) and plain == plain.strip() and not plain.startswith(QUOTES)
+    return f"{key}={plain if bare else json.dumps(value, ensure_ascii=False)}"
 
 
 def config_from(values: Any, source: str) -> Config:
@@ -205,8 +218,15 @@ def _put(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     values[section] = {**inner, name: value}
 
 
-def _parse(text: str) -> Any:
-    """A TOML value, or the bare text: `--set student.name=tf_…` needs no quotes."""
+def _parse(key: str, text: str) -> Any:
+    """A TOML value, or the bare text: `--set student.name=tf_…` needs no quotes.
+
+    A setting that is a text takes any text so: a group may be called 3 or 2024-05-01.
+    """
+    section, _, name = key.partition(".")
+    default = getattr(getattr(Config(), section, None), name, None)
+    if isinstance(default, str) and not text.startswith(QUOTES):
+        return text
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except UNREADABLE:

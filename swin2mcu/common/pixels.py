@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import io
 import stat
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +40,19 @@ JPEG_BLANK = (127, 128)  # the gray of blocks without data; CMYK is inverted
 # Data for some more blocks, also after each of the eight restart markers.
 JPEG_MORE = bytes([0xAA] * 4096) + b"".join(bytes([0xFF, 0xD0 + n] + [0xAA] * 64) for n in range(8))
 MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # one file of these may hold several pictures
+# What Pillow's decoders raise for a damaged file; each format has its own way.
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 DEEP_MIN = 1 << 12  # 16-bit pixels that are all below this hold 12 bits, or a depth map
 
 
@@ -79,13 +93,7 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
             if image.format in ("JPEG", "MPO") and _cut_short(source, image):
                 raise UserError(f"cannot read image {shown}: image file is truncated")
             return to_rgb(ImageOps.exif_transpose(image))
-    except (
-        OSError,
-        UnidentifiedImageError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
+    except DAMAGED as error:
         why = str(error)
         if isinstance(error, UnidentifiedImageError):
             why = f"no picture in {', '.join(formats())}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side import distill, teacher
-from pytorch_side.config import load_config
+from pytorch_side.config import as_override, load_config
 from pytorch_side.distillation import ensemble, teacher_cache
 from swin2mcu import split
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
@@ -32,7 +32,7 @@ from swin2mcu.research.few_labels_page import page
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import read_json
 from swin2mcu.train_plan import views_for
-from swin2mcu.train_steps import answering, as_toml
+from swin2mcu.train_steps import answering
 
 FIGURES = Path("docs/data") / FEW_LABELS
 PAGE = Path("docs/results/few-labels.md")
@@ -124,7 +124,7 @@ def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
         settings = [
             *options,
             DISTILLED[0],  # photos without a label join a student that has a teacher
-            *(f"{key}={as_toml(value)}" for key, value in answering(student, weights).items()),
+            *(as_override(key, value) for key, value in answering(student, weights).items()),
         ]
         arguments = [word for setting in settings for word in ("--set", setting)]
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pytorch_side.config import (
     Config,
+    as_override,
     differing,
     flat,
     load_config,
@@ -34,6 +36,34 @@ def test_differences_bases_and_overrides_come_in_that_order(tmp_path: Path) -> N
     assert config.augment.cached == 7
     assert config.student.name == "tf_mobilenetv3_large_100"
     assert config.optimizer.epochs == Config().optimizer.epochs
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["3", "2024-05-01", "true", "1e3", "plant(\\d+)", "'q'", '"', " x ", "a=b", "[1]", "caf\udce9"],
+)
+def test_a_text_stays_a_text_through_the_command_line(name: str) -> None:
+    """A farm, a day or a folder may be called like a number."""
+    words = [as_override("data.test_group", name), as_override("distillation.unlabeled", name)]
+    config = load_config(None, words)
+    assert (config.data.test_group, config.distillation.unlabeled) == (name, name)
+    if name.strip("'\" ") == name:  # as a person types it
+        assert load_config(None, [f"data.test_group={name}"]).data.test_group == name
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 3),
+        ("distillation.beta", 0.25),
+        ("distillation.bf16", True),
+        ("distillation.attention_pairs", ((3, 0), (5, 1))),
+        ("teacher.arguments", {"window_size": 5, "depths": [4, 2]}),
+        ("student.init", 'runs/"a"/student.safetensors'),
+    ],
+)
+def test_an_override_is_read_as_it_was_written(key: str, value: object) -> None:
+    assert flat(load_config(None, [as_override(key, value)]))[key] == msgspec.to_builtins(value)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,27 @@ def test_a_gray_corner_is_a_photo_unless_its_data_is_missing(
             open_upright(path)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it skips
+@pytest.mark.parametrize("form", sorted(set(formats()) - {"HEIF"}))
+def test_a_damaged_file_of_any_format_is_one_line(form: str) -> None:
+    """Its decoder may raise anything; a folder with one such photo is still read."""
+    noise = np.random.default_rng(7)
+    picture, whole = Image.fromarray(noise.integers(0, 256, (12, 16, 3), np.uint8)), io.BytesIO()
+    picture.save(whole, form)
+    refused = 0
+    for number in range(250):
+        data = np.frombuffer(whole.getvalue(), np.uint8).copy()
+        near = 200 if number % 2 else len(data)  # half of the damage is in the header
+        for place in noise.integers(0, min(near, len(data)), 4):
+            data[place] = noise.choice([0, 1, 127, 255, noise.integers(256)])
+        try:
+            open_upright(io.BytesIO(data.tobytes()), "leaf")
+        except UserError as error:
+            refused += 1
+            assert str(error).startswith("cannot read image leaf: ")
+    assert refused > 20, "damage that shows"
+
+
 def test_webp_named_jpg_is_a_photo_and_postscript_is_not(tmp_path: Path) -> None:
     path = tmp_path / "leaf.jpg"
     Image.new("RGB", (8, 8), (9, 200, 9)).save(path, "WEBP", lossless=True)
