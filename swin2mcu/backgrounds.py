@@ -48,19 +48,28 @@ class Leaf:
 def cut_leaves(
     folder: ImageFolder, split: str, limit: int | None, shape: tuple[int, int]
 ) -> tuple[list[Leaf], int]:
-    """The leaves of a split that can be cut out, and how many cannot. `shape`: of the input."""
+    """The leaves of a split that can be cut out, and how many cannot. `shape`: of the input.
+
+    Photos that cannot be read are named and left out. Raises UserError above 5 % of the folder.
+    """
     height, width = shape
     positions = folder.indices(split)
     positions = positions[spread(len(positions), limit)]
-    leaves, failed = [], 0
+    leaves, failed, unreadable = [], 0, set()
     for i in track(positions, "cutting leaves out", console=status, transient=True):
-        image = open_upright(folder.root / folder.files[i])
+        try:
+            image = open_upright(folder.root / folder.files[i])
+        except UserError as error:
+            status.print(f"left out: {error}")
+            unreadable.add(int(i))
+            continue
         photo = np.asarray(cropped(image, height, width, folder.crop))
         mask = cutout.leaf_mask(photo)
         if mask is None:
             failed += 1
         else:
             leaves.append(Leaf(int(folder.labels[i]), photo, mask))
+    folder.without(unreadable)
     if len({leaf.label for leaf in leaves}) < 2:
         raise UserError(f"{folder.root}: leaves of two classes are needed, cut out of their photos")
     return leaves, failed

@@ -135,7 +135,8 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
     # Listed photos, as `swin2mcu train` counts them: one that cannot be read must not stop it.
     if (val := len(folder.indices("val"))) < IMAGES_MIN:
         raise UserError(f"val has {val} photos, at least {IMAGES_MIN} are needed")
-    sets = {_name_of(paths): photos_in(paths) for paths in arguments.unknown or []}
+    given = arguments.unknown or []
+    sets = {name: photos_in(paths) for name, paths in zip(names_of(given), given, strict=True)}
     if model.card.gives_probabilities:
         raise UserError(
             f"{model.card.name} ends with a softmax, so its outputs hold no evidence for *not "
@@ -169,6 +170,15 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
         _log(model, report["test"], folder.root.name)
     update_card(model.folder / "card.json", lambda card: replace(card, calibration=fitted))
     return report
+
+
+def names_of(given: Sequence[Sequence[Path]]) -> list[str]:
+    """A name for each --unknown: short, or the whole path where two would be called the same."""
+    short = [_name_of(paths) for paths in given]
+    return [
+        name if short.count(name) == 1 else f"{paths[0]}{' …' * (len(paths) > 1)}"
+        for name, paths in zip(short, given, strict=True)
+    ]
 
 
 def _name_of(paths: Sequence[Path]) -> str:

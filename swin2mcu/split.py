@@ -18,8 +18,8 @@ from pathlib import Path
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import SPLITS, ImageFolder, keep_few, scan_folder
-from swin2mcu.common.dataset.extend import rename_classes, with_new_photos
-from swin2mcu.common.dataset.layouts import LEVELS
+from swin2mcu.common.dataset.extend import check_writable, rename_classes, with_new_photos
+from swin2mcu.common.dataset.layouts import LEVELS, printable
 from swin2mcu.common.dataset.summary import describe
 from swin2mcu.common.dataset.table import NAME, rows_of, write_table
 from swin2mcu.common.paths import data_folder
@@ -48,7 +48,7 @@ def new_names(options: Sequence[str]) -> dict[str, str]:
     """Old → new class, from `--rename rust=blight`. Raises UserError."""
     names = {}
     for text in options:
-        old, _, new = text.partition("=")
+        old, _, new = printable(text).partition("=")
         if not old or not new or old in names:
             raise UserError(f"--rename {text}: write it as OLD=NEW, once for each class")
         names[old] = new
@@ -66,12 +66,14 @@ def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
 def write_split(folder: ImageFolder, path: Path) -> None:
     """Write a folder's split beside its photos.
 
-    Raises UserError if the table exists already: a model may have been trained with it.
+    Raises UserError if the table exists already: a model may have been trained with it; and if it
+    could not be read again.
     """
     if path.resolve().parent != folder.root.resolve():
         raise UserError(f"{path} must lie in {folder.root}: its files are relative to its folder")
     if path.exists() or path.is_symlink():
         raise UserError(f"{path} exists already: remove it, or name another with --out")
+    check_writable(folder)
     write_table(path, rows_of(folder))
 
 

@@ -50,7 +50,7 @@ def plan_training(
     """
     labeled, images = images, images + unlabeled
     batch = batch_for(images)
-    steps = ceil(images / batch)
+    steps = max(1, images // batch)  # the last, incomplete batch of an epoch is dropped
     wanted = STEPS_MIN * (STEPS_RANDOM if init == "random" else 1)
     chosen = epochs or min(max(ceil(wanted / steps), EPOCHS_MIN), EPOCHS_MAX)
     name, size = student

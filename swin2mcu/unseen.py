@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ import numpy as np
 from swin2mcu.common.accuracy import cautions, largest_share, say_accuracy, show_accuracy
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status, write_atomic
-from swin2mcu.common.dataset import import_folder
+from swin2mcu.common.dataset import ImageFolder, import_folder, scan_folder
+from swin2mcu.common.dataset.summary import announce
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train import run_steps
 from swin2mcu.train_plan import plan_training, student_for
-from swin2mcu.train_steps import steps_of
+from swin2mcu.train_steps import overrides, steps_of
 
 GROUPS_MAX = 20  # more trainings would take days
 
@@ -44,18 +47,52 @@ def groups_of(data: Path, group_by: str) -> list[str]:
     return groups
 
 
+def left_out(data: Path, group_by: str) -> tuple[dict[str, ImageFolder], dict[str, str]]:
+    """Group → the photos with this group as the test; and group → why it cannot be left out.
+
+    A class that only one group has cannot be learned without it. Raises UserError as groups_of
+    does, and if no group can be left out.
+    """
+    folders: dict[str, ImageFolder] = {}
+    refused: dict[str, str] = {}
+    for group in groups_of(data, group_by):
+        try:
+            folder = scan_folder(data, SplitRule(group_by=group_by, test_group=group))
+        except UserError as error:
+            refused[group] = str(error)
+            continue
+        train = {*folder.labels[folder.splits == "train"].tolist()}
+        lacking = [name for i, name in enumerate(folder.classes) if i not in train]
+        if lacking:
+            refused[group] = f"train would have no photo of {', '.join(lacking)}"
+        elif not (folder.splits == "val").any():
+            refused[group] = "val would have no photo"
+        else:
+            folders[group] = folder
+    if not folders:
+        first = next(iter(refused))
+        raise UserError(f"{data}: no group can be left out of training; {first}: {refused[first]}")
+    return folders, refused
+
+
 def folder_name(group: str, number: int) -> str:
     """The name of a group's run folder; the group may have any name."""
     return f"{number}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', group)[:40]}"
 
 
-def report_of(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def report_of(scores: dict[str, dict[str, Any]], refused: dict[str, str]) -> dict[str, Any]:
     """The result over all groups. Each photo is scored by the student that saw no photo of its
-    group."""
+    group; `refused` are the groups that have no such student, and why."""
     images = sum(score["images"] for score in scores.values())
     right = sum(score["top1"] * score["images"] for score in scores.values())
     confusion = np.sum([score["confusion"] for score in scores.values()], axis=0).tolist()
-    return {"groups": scores, "images": images, "top1": right / images, "confusion": confusion}
+    return {
+        "groups": scores,
+        "not_left_out": refused,
+        "images": images,
+        "top1": right / images,
+        "confusion": confusion,
+    }
 
 
 def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
@@ -73,9 +110,11 @@ def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
     plain_console().print(table)
     confusion = report["confusion"]
     said = say_accuracy(report["top1"], report["images"], largest_share(confusion))
-    print(f"all groups, each unseen: {said}")
+    print(f"{'these' if report['not_left_out'] else 'all'} groups, each unseen: {said}")
     for line in cautions(report["top1"], report["images"], confusion, classes, "unseen"):
         print(f"  {line}")
+    for group, why in report["not_left_out"].items():
+        print(f"not scored: {group}: {why}")
     print("± is one standard error within a group. The groups themselves may differ by more.")
 
 
@@ -108,9 +147,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pytorch_side import distill
         from pytorch_side.evaluate.score import score
 
-        for number, group in enumerate(groups_of(data, arguments.group_by), 1):
-            rule = SplitRule(group_by=arguments.group_by, test_group=group)
-            folder = import_folder(data, rule)
+        folders, refused = left_out(data, arguments.group_by)
+        for group, why in refused.items():
+            status.print(f"{group} cannot be left out of training: {why}")
+        # A run's number is its group's among all: later photos may let a refused group in.
+        for number, group in enumerate(sorted({*folders, *refused}), 1):
+            if group in refused:
+                continue
+            folder = folders[group]
+            announce(folder)
             classes = folder.classes
             plan = plan_training(
                 images=len(folder.indices("train")),
@@ -120,20 +165,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 epochs=arguments.epochs,
                 seed=arguments.seed,
             )
-            options = ["--set", f"data.test_group={group}"]
-            if arguments.group_by:
-                options += ["--set", f"data.group_by={arguments.group_by}"]
-            if arguments.balanced:
-                options += ["--set", "data.class_weights=balanced"]
+            chosen = {"data.test_group": group, "data.group_by": arguments.group_by}
+            chosen["data.class_weights"] = "balanced" if arguments.balanced else ""
+            options = overrides({key: value for key, value in chosen.items() if value})
             run = arguments.out / folder_name(group, number)
             status.print(f"\n{group} is left out of training")
-            code = run_steps(
-                steps_of(plan, data, run, options)[:1], {"pytorch_side.distill": distill.main}
-            )
+            training = steps_of(plan, data, run, options)[:1]
+            # What it prints is progress here; with --json, stdout holds the report alone.
+            with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+                code = run_steps(training, {"pytorch_side.distill": distill.main})
             if code:
                 return code
             scores[group] = score(run, data, "test")
-        report = report_of(scores)
+        report = report_of(scores, refused)
         write_atomic(arguments.out / "unseen.json", json.dumps(report, indent=1) + "\n")
         if arguments.json:
             print(json.dumps(report))

@@ -21,7 +21,7 @@ from pytorch_side.config import read_saved_config
 from swin2mcu.common.answer import real_logits
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import InputContract
-from swin2mcu.common.pixels import load_pixels
+from swin2mcu.common.pixels import DAMAGED, load_pixels
 from tinyml.runtimes.litert import open_interpreter
 
 SHOWN = 12
@@ -77,9 +77,9 @@ def attention_sheet(folder: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        with Image.open(path) as found:
+        with Image.open(path, formats=("PNG",)) as found:
             sheet = found.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} is no picture: draw it again") from error
     if sheet.width > SHEET_WIDTH:
         sheet = sheet.resize((SHEET_WIDTH, max(1, sheet.height * SHEET_WIDTH // sheet.width)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from pytorch_side.evaluate.score import (
     load_teacher_network,
 )
 from pytorch_side.nets.models import student_features
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.pixels import load_pixels
 
@@ -43,13 +45,34 @@ def overlay(photo: npt.NDArray[np.uint8], attention: npt.NDArray[np.float32]) ->
     return Image.fromarray((0.45 * gray + 0.55 * color).astype(np.uint8))
 
 
-def choose(folder: ImageFolder, split: str, count: int) -> list[str]:
-    """`count` files of a split, taken from all classes in turn."""
+@dataclass(frozen=True)
+class Leaf:
+    label: str
+    pixels: tuple[npt.NDArray[np.uint8], ...]  # (size, size, 3), for each network's size
+
+
+def choose(folder: ImageFolder, split: str, count: int, sizes: Sequence[int]) -> list[Leaf]:
+    """`count` photos of a split, taken from all classes in turn; unreadable ones are left out.
+
+    Raises UserError when none can be read.
+    """
     positions = folder.indices(split)
     by_class = [positions[folder.labels[positions] == c] for c in range(len(folder.classes))]
     rounds = max(len(found) for found in by_class)
-    turns = [found[k] for k in range(rounds) for found in by_class if k < len(found)]
-    return [folder.files[i] for i in turns[:count]]
+    leaves: list[Leaf] = []
+    for i in (found[k] for k in range(rounds) for found in by_class if k < len(found)):
+        if len(leaves) == count:
+            break
+        path, label = folder.root / folder.files[i], folder.classes[folder.labels[i]]
+        try:
+            pixels = tuple(load_pixels(path, size, size, folder.crop) for size in sizes)
+        except UserError as error:
+            status.print(f"left out: {error}")
+        else:
+            leaves.append(Leaf(label, pixels))
+    if not leaves:
+        raise UserError(f"{folder.root}: no {split} photo can be read")
+    return leaves
 
 
 def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10) -> Image.Image:
@@ -66,11 +89,8 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     if student.weights.name != "student.safetensors":
         raise UserError(f"{run} is a teacher's run: name the run of a student")
     pairs = config.distillation.attention_pairs
-    files = choose(folder, split, count)
-    pixels = [
-        np.stack([load_pixels(folder.root / file, net.size, net.size) for file in files])
-        for net in (student, teacher)
-    ]
+    leaves = choose(folder, split, count, (student.size, teacher.size))
+    pixels = [np.stack(of_one) for of_one in zip(*(leaf.pixels for leaf in leaves), strict=True)]
     kind = config.distillation.attention_map
     theirs = _teacher_maps(teacher, pixels[1], [t for _, t in pairs], kind)
     own = _student_maps(student, pixels[0], [s for s, _ in pairs])
@@ -79,7 +99,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     own_title = "student {}, before alignment" if aligned else "student, stage {}"
     for s, t in pairs:
         titles += [f"teacher, stage {t}", own_title.format(s)]
-    sheet = Image.new("RGB", (len(titles) * TILE, TITLE + len(files) * TILE), "white")
+    sheet = Image.new("RGB", (len(titles) * TILE, TITLE + len(leaves) * TILE), "white")
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         draw.text((column * TILE + 6, 5), title, fill="black")
@@ -89,7 +109,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
             tiles += [overlay(photo, theirs[t][row]), overlay(photo, own[s][row])]
         for column, tile in enumerate(tiles):
             sheet.paste(tile, (column * TILE, TITLE + row * TILE))
-        name = files[row].split("/")[0].replace("_", " ")
+        name = leaves[row].label.replace("_", " ")
         draw.text((6, TITLE + (row + 1) * TILE - 16), name, fill="white", stroke_width=2,
                   stroke_fill="black")  # fmt: skip
     return sheet

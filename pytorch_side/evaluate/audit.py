@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from swin2mcu.common.cli import UserError, plain_console
+from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.dataset import SPLITS, ImageFolder
 from swin2mcu.common.dataset.near_duplicates import LOW, NEAR_BITS, low_coefficients, nearest
 from swin2mcu.common.pixels import open_upright
@@ -43,11 +43,11 @@ def fingerprint(folder: ImageFolder) -> Fingerprints:
     """Decode every photo once. Corrupt photos are left out. Raises UserError above 5 % of them."""
     coefficients = np.full((len(folder.files), LOW, LOW), np.nan, dtype=np.float32)
     digests = [""] * len(folder.files)
-    bar = plain_console(stderr=True)
-    for i, file in enumerate(track(folder.files, "reading photos", console=bar, transient=True)):
+    for i, file in enumerate(track(folder.files, "reading photos", console=status, transient=True)):
         try:
             image = open_upright(folder.root / file)
-        except UserError:
+        except UserError as error:
+            status.print(f"left out: {error}")
             continue
         digests[i] = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         coefficients[i] = low_coefficients(image)

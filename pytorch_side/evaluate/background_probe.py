@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 
 SIZE = 64  # side of the photos, in pixels
@@ -77,7 +78,7 @@ def probe(data: dict[str, Split], region: str, seed: int = 0) -> dict[str, Any]:
         "train_top1": round(train, 5),
         "val_top1": round(val, 5),
         "test_top1": round(test, 5),
-        "test_standard_error": round((test * (1.0 - test) / count) ** 0.5, 5),
+        "test_standard_error": round(standard_error(test, count), 5),
         "test_images": count,
         "majority_top1": round((labels["test"] == common).float().mean().item(), 5),
     }

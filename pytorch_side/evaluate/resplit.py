@@ -10,7 +10,7 @@ from swin2mcu.common.dataset.table import NAME, rows_of, write_table
 
 
 def write_linked(folder: ImageFolder, out: Path) -> None:
-    """Make `out` a data set: links to the class folders, and the folder's split.
+    """Make `out` a data set: links to the folders of all photos, and the folder's split.
 
     Raises UserError when `out` holds anything but such links.
     """
@@ -22,7 +22,7 @@ def write_linked(folder: ImageFolder, out: Path) -> None:
         raise UserError(
             f"cannot make the folder {out}: {error.strerror}; name a new one with --out"
         ) from error
-    for name in sorted({file.split("/")[0] for file in folder.files}):
+    for name in sorted({file.split("/")[0] for file in (*folder.files, *folder.unlabeled)}):
         link, target = out / name, (folder.root / name).resolve()
         if link.is_symlink() and link.resolve() == target:
             continue

@@ -27,12 +27,13 @@ from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, answers_of, top1, train_loop
 from swin2mcu.common.accuracy import Confusion, confusion_of, show_accuracy
-from swin2mcu.common.card import Card, load_card, save_card
+from swin2mcu.common.card import Card, save_card, sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 from swin2mcu.common.lock import locked
 from swin2mcu.common.pixels import resize
 
+MADE_OF_IT = ("model.onnx", "model_float32.tflite", "model_int8.tflite")  # by export and convert
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give stable ranges
 
 
@@ -81,7 +82,12 @@ def quantize(
 
     def save(model: nn.Module) -> None:
         assert isinstance(model, QuantNet)
-        save_weights(model, run / "qat.safetensors", metadata)
+        weights = run / "qat.safetensors"
+        before = sha256_of(weights) if weights.is_file() else ""
+        save_weights(model, weights, metadata)
+        if sha256_of(weights) != before:
+            for made in MADE_OF_IT:  # else other weights' model would be used with the new card
+                (run / made).unlink(missing_ok=True)
         write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
     if settings.epochs:
@@ -129,15 +135,13 @@ def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
 def complete_card(
     out: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
 ) -> Card:
-    """Add accuracies on val to the card and write it."""
+    """Write the card with these accuracies on val. Those of other weights, from before, go."""
     path = out / "card.json"
     entries = {
         stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
         for stage, value in accuracy.items()
     }
+    card = dataclasses.replace(card, accuracy=entries)
     with locked(path):
-        if path.is_file():
-            entries = load_card(path).accuracy | entries
-        card = dataclasses.replace(card, accuracy=entries)
         save_card(card, path)
     return card

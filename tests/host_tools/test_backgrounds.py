@@ -14,6 +14,7 @@ from tiny_run import CLASSES, make_run
 
 from pytorch_side.data import cutout
 from swin2mcu import backgrounds
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 
 SIZE = 160
@@ -90,6 +91,22 @@ def test_another_classs_background_is_taken(data: Path) -> None:
         assert np.array_equal(color[0, 0], color[-1, -1])
         middle = leaf.mask > 0.999
         assert all(np.array_equal(one[middle], leaf.photo[middle]) for one in made.values())
+
+
+def test_one_unreadable_photo_stops_nothing_and_many_do(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scan_folder(data)
+    assert len(folder.files) > 20
+    first, *_ = (folder.root / folder.files[i] for i in folder.indices("train"))
+    first.write_bytes(b"damaged")
+    leaves, failed = backgrounds.cut_leaves(folder, "train", None, (SIZE, SIZE))
+    assert (len(leaves), failed) == (len(folder.indices("train")) - 1, 0)
+    assert f"left out: cannot read image {first}" in capsys.readouterr().err
+    for path in (folder.root / name for name in folder.files):
+        path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="cannot be read"):
+        backgrounds.cut_leaves(folder, "train", None, (SIZE, SIZE))
 
 
 def test_the_command_tells_each_background(

@@ -15,7 +15,7 @@ from PIL import Image
 from running_board import RunningBoard
 from tiny_run import CLASSES, make_images, make_run
 
-from swin2mcu.calibrate import fit, threshold_for
+from swin2mcu.calibrate import fit, names_of, threshold_for
 from swin2mcu.calibrate import main as calibrate
 from swin2mcu.common import pixels
 from swin2mcu.common.answer import evidence
@@ -159,6 +159,15 @@ def test_coverage_and_unknowns_choose_the_threshold() -> None:
     assert answered == 5
     assert by_unknown.coverage == pytest.approx((found >= by_unknown.threshold).mean(), abs=1e-5)
     assert threshold_for(np.array([1.0, 2.0, 3.0]), 1.0) == 1.0
+
+
+def test_unknown_photos_of_two_folders_with_one_name_are_told_apart(tmp_path: Path) -> None:
+    farms, roads = tmp_path / "farms" / "other", tmp_path / "roads" / "other"
+    assert names_of([[farms], [roads]]) == [str(farms), str(roads)]
+    assert names_of([[farms], [roads.with_name("cars")]]) == ["other", "cars"]
+    several = [farms / "a_1.jpg", farms / "a_2.jpg"]
+    assert names_of([several]) == ["a*"]
+    assert len(set(names_of([several, [roads / "a_1.jpg", roads / "a_2.jpg"]]))) == 2
 
 
 def test_the_calibrate_command_writes_the_card_and_logs_a_look_at_test(

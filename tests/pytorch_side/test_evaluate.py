@@ -19,7 +19,12 @@ from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import load_split_pixels, random_split, scan_folder
+from swin2mcu.common.dataset import (
+    import_folder,
+    load_split_pixels,
+    random_split,
+    scan_folder,
+)
 from swin2mcu.common.test_access import AVERAGED, read_accesses
 
 NAMES = ("healthy", "late_blight")
@@ -214,7 +219,30 @@ def test_attention_is_drawn_for_both_networks(run: Path, leaves: Path, tmp_path:
     assert main([*arguments, "--out", str(picture)]) == 0
     with Image.open(picture) as sheet:
         assert sheet.size == (5 * TILE, TITLE + 3 * TILE)
-    assert [f.split("/")[0] for f in choose(scan_folder(leaves), "val", 3)] == [*NAMES, "healthy"]
+
+
+def test_leaves_of_a_picture_are_of_each_class_and_seen_as_in_training(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    for split, number in (("train", 2), ("val", 3)):
+        for label in NAMES:
+            place = tmp_path / split / label
+            place.mkdir(parents=True)
+            for one in range(number):
+                photo = noise.integers(0, 150, (32, 64, 3), np.uint8)
+                photo[:, 16:48] = 200  # the middle, which `--crop center` keeps
+                Image.fromarray(photo).save(place / f"{one}.png")
+    (tmp_path / "val" / NAMES[0] / "0.png").write_bytes(b"damaged")
+    folder = import_folder(tmp_path, SplitRule(crop="center"))
+    leaves = choose(folder, "val", 3, (16, 8))
+    # Of each class in turn, but for the damaged one.
+    assert [leaf.label for leaf in leaves] == [NAMES[1], NAMES[0], NAMES[1]]
+    for leaf in leaves:
+        assert [pixels.shape for pixels in leaf.pixels] == [(16, 16, 3), (8, 8, 3)]
+        assert all((pixels == 200).all() for pixels in leaf.pixels)
+    for path in tmp_path.glob("val/*/*.png"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="no val photo can be read"):
+        choose(folder, "val", 3, (8,))
 
 
 def test_each_map_is_under_its_own_title(

@@ -134,6 +134,16 @@ def test_resplit_keeps_counts_and_writes_links(leaves: Path, tmp_path: Path) -> 
     assert (tmp_path / "random/healthy").is_symlink()
 
 
+def test_resplit_takes_the_photos_without_a_label_along(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_folder(classes=2, images=8)
+    make_folder(classes=1, images=2, name="images/unlabeled")
+    assert main(["resplit", str(data), "--out", str(tmp_path / "random")]) == 0
+    dealt = scan_folder(tmp_path / "random")
+    assert dealt.unlabeled == scan_folder(data).unlabeled and len(dealt.unlabeled) == 2
+
+
 def test_the_audit_says_what_roboflow_copied(
     make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,21 @@ def test_ptq_then_qat(
         assert np.float32(entry["scale"]) == scale and entry["zero_point"] == zero_point
 
 
+def test_other_weights_leave_no_model_and_no_figure_of_the_ones_before(
+    run: Path, make_folder: Callable[..., Path]
+) -> None:
+    data = ["--data", str(make_folder(images=16))]
+    assert main([str(run), *data, "--images", "16"]) == 0
+    models = [run / name for name in fine_tune.MADE_OF_IT]
+    for model in models:
+        model.write_text("made of these weights")
+    assert main([str(run), *data, "--images", "16"]) == 0
+    assert all(model.exists() for model in models), "the same weights again"
+    assert main([str(run), *data, "--epochs", "0"]) == 0
+    assert not any(model.exists() for model in models)
+    assert set(load_card(run / "card.json").accuracy) == {"float", "ptq"}
+
+
 def test_a_killed_run_ends_as_an_undisturbed_one(
     run: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

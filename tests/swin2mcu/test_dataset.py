@@ -16,6 +16,7 @@ from pytorch_side.config import Augment, Config
 from pytorch_side.data.augment import augment_image
 from pytorch_side.data.cache import cache_folder, decode_images
 from pytorch_side.data.loader import TrainBatches
+from pytorch_side.evaluate.audit import fingerprint
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, scan_folder, spread
@@ -134,6 +135,23 @@ def test_a_split_csv_from_excel_is_read(make_folder: Callable[..., Path]) -> Non
     assert list(scan_folder(root).splits) == ["val", "train"]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_of_another_separator_and_with_empty_rows_is_read(
+    make_folder: Callable[..., Path], mark: str, end: str
+) -> None:
+    root = make_folder(classes=2, images=2)
+    (root / "class_0/00.png").rename(root / "class_0/a; b, c.png")
+    rows = [("file", "split", "class"), ("class_0/a; b, c.png", "train", "class_0"),
+            ("class_0/01.png", "val", "class_0"), ("", "", ""),
+            ("class_1/00.png", "train", "class_1"), ("", "", "")]  # fmt: skip
+    lines = [mark.join(f'"{cell}"' if " " in cell else cell for cell in row) for row in rows]
+    (root / "split.csv").write_bytes(end.join([*lines, ""]).encode())
+    folder = scan_folder(root)
+    assert folder.files == ("class_0/01.png", "class_0/a; b, c.png", "class_1/00.png")
+    assert list(folder.splits) == ["val", "train", "train"]
+
+
 @pytest.mark.parametrize(
     ("content", "names"),
     [
@@ -142,9 +160,27 @@ def test_a_split_csv_from_excel_is_read(make_folder: Callable[..., Path]) -> Non
         (b"file,class,split\nclass_0/" + 200_000 * b"x", "field larger than"),
         (200_000 * b"x", "field larger than"),
         (b"", "lacks the column class, file"),
-        (b"file;class;split\n", "lacks the column class, file"),
+        (
+            b"file|class|split\n",
+            r"lacks the column class, file: its columns are 'file.class.split'",
+        ),
+        (b"File,class\n", "lacks the column file: its columns are 'File', 'class'"),
+        (b"file,class,class\n", "has 2 columns class: keep one of them"),
+        (b"file;class;group;group\n", "has 2 columns group: keep one of them"),
+        (b"file,class\n,\n", "names no image"),
     ],
-    ids=["latin-1", "utf-16", "field", "title", "empty", "semicolons"],
+    ids=[
+        "latin-1",
+        "utf-16",
+        "field",
+        "title",
+        "empty",
+        "bars",
+        "case",
+        "twice",
+        "groups",
+        "no row",
+    ],
 )
 def test_a_split_csv_that_is_no_table_is_named(
     make_folder: Callable[..., Path], content: bytes, names: str
@@ -203,6 +239,24 @@ def test_many_corrupt_images_are_an_error(make_folder: Callable[..., Path]) -> N
         (root / f"class_0/{number:02}.png").write_bytes(b"no image")
     with pytest.raises(UserError, match="more than 5%"):
         decode_images(scan_folder(root))
+
+
+def test_damaged_photos_are_counted_alike_by_split_and_at_once(
+    make_folder: Callable[..., Path],
+) -> None:
+    """Training reads one split after the other; the audit reads all, and may not refuse more."""
+    root = make_folder(classes=2, images=20)
+    folder = scan_folder(root)
+    train, val = (folder.indices(split).tolist() for split in ("train", "val"))
+    for position in (*train[:2], val[0]):
+        (root / folder.files[position]).write_bytes(b"no image")
+    assert len(decode_images(folder).corrupt) == 2
+    assert len(load_split_pixels(folder, "val", 8)[3]) == 1
+    assert fingerprint(folder).digests.count("") == 3
+    (root / folder.files[train[2]]).write_bytes(b"no image")
+    for read in (decode_images, fingerprint):
+        with pytest.raises(UserError, match=r"3 of 40 images .* more than 5%"):
+            read(scan_folder(root))
 
 
 def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> None:

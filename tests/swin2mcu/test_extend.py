@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from photo_trees import CLASSES, Make, numbered
 from PIL import Image
 
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.dataset import scan_folder
 from swin2mcu.common.dataset.draw import draw_one
+from swin2mcu.common.dataset.summary import crossing_groups
 from swin2mcu.split import main
 
 
@@ -82,6 +84,153 @@ def test_the_photos_of_a_new_group_stay_together(tmp_path: Path) -> None:
     assert all(len(found) == 1 for found in splits) and len(set.union(*splits)) > 1
 
 
+def write_csv(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_a_new_photo_beside_several_classes_is_passed_over(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A guess would give all of them one class."""
+    root = make(*numbered("images/{}.png", 8), *numbered("more/{}.png", 4))
+    rows = [f"images/{n}.png,{CLASSES[n % 2]}" for n in range(6)]
+    rows += [f"more/{n}.png,blight" for n in range(3)]
+    data = write_csv(root / "all.csv", "file,class", *rows)
+    assert main([str(data), "--add", "--out", str(root / "new.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "2 x new photo beside photos of several classes, … (images/6.png first)" in said
+    assert "1 photos are new" in said and "does not name" not in said
+    after = split_of(root / "new.csv")
+    assert set(after) == {row.split(",")[0] for row in rows} | {"more/3.png"}
+    assert after["more/3.png"][0] == "blight"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("images/", "new photo beside photos of several classes"), ("", "photo in no class folder")],
+)
+def test_new_photos_of_no_known_class_are_one_line(
+    make: Make, capsys: pytest.CaptureFixture[str], place: str, why: str
+) -> None:
+    root = make(*numbered(place + "{}.png", 8))
+    rows = [f"{place}{n}.png,{CLASSES[n % 2]}" for n in range(6)]
+    data = write_csv(root / "all.csv", "file,class", *rows)
+    assert main([str(data), "--add", "--out", str(root / "new.csv")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert f"no new photo's class is known (2 x {why}, {place}6.png first)" in said
+    assert len(said.splitlines()) == 1 and not (root / "new.csv").exists()
+
+
+def test_new_photos_with_the_class_in_their_names_join(make: Make) -> None:
+    """As Edge Impulse's: photos of all classes lie side by side."""
+    names = [f"training/{label}.{n}.jpg.png" for label in CLASSES for n in range(8)]
+    root = make(*names)
+    assert main([str(root), "--write"]) == 0
+    make("training/healthy.new.jpg.png", "training/rust.1.jpg.png", "training/rust.2.jpg.png")
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    after = split_of(root / "more.csv")
+    assert len(after) == len(names) + 3
+    assert after["training/healthy.new.jpg.png"][0] == "healthy"
+    assert after["training/rust.1.jpg.png"][0] == "rust"
+
+
+def test_where_one_farm_has_other_names_its_new_photos_have_them_too(make: Make) -> None:
+    for farm in ("north", "south", "west"):
+        make(*(f"{farm}/{letter}/{n}.png" for letter in "hr" for n in range(3)))
+    root = make()
+    called = {"h": "healthy", "r": "rust"}
+    rows = [(file, called[file.split("/")[1]]) for file in scan_folder(root).files]
+    rows = [(file, label + " in snow" * file.startswith("north/h")) for file, label in rows]
+    data = write_csv(root / "all.csv", "file,class", *map(",".join, rows))
+    make("north/h/new.png", "south/h/new.png", "east/h/new.png", "east/r/new.png")
+    out = root / "more.csv"
+    assert main([str(data), "--add", "--out", str(out)]) == 0
+    new = {file: label for file, (label, _) in split_of(out).items() if "new" in file}
+    assert new == {
+        "north/h/new.png": "healthy in snow",
+        "south/h/new.png": "healthy",
+        "east/r/new.png": "rust",
+    }, "a new farm's h may be either"
+
+
+def test_a_table_that_no_reader_takes_is_not_written(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The class is in the files' names, and the folder around them is named like a class."""
+    root = make(*(f"rust/{label}.{n}.jpg.png" for label in ("rust", *CLASSES) for n in range(8)))
+    assert main([str(root)]) == 0
+    assert main([str(root), "--write"]) == 2
+    assert "would be of class blight in the folder of class rust" in capsys.readouterr().err
+    assert not (root / "split.csv").exists()
+
+
+def test_a_new_photo_is_grouped_by_the_rule_of_the_others(make: Make) -> None:
+    for label in CLASSES:
+        make(*(f"{label}/plant{n}_{label}_{i}.png" for n in range(8) for i in range(3)))
+    root, rule = make(), ["--group-by", r"plant(\d+)"]
+    assert main([str(root), *rule, "--write"]) == 0
+    before = scan_folder(root)
+    split = dict(zip(before.groups, before.splits.tolist(), strict=True))
+    assert set(split.values()) == {"train", "val", "test"}
+    make(*(f"blight/plant{n}_late_{i}.png" for n in range(12) for i in range(3)))
+    assert main([str(root), "--add", *rule, "--out", str(root / "more.csv")]) == 0
+    after = scan_folder(root / "more.csv")
+    known = zip(after.files, after.groups, after.splits.tolist(), strict=True)
+    assert all(split.get(group, found) == found for _, group, found in known)
+    assert set(after.groups) == set(map(str, range(12))) and crossing_groups(after) == []
+
+
+def test_a_group_that_the_folders_do_not_tell_is_asked_for(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in CLASSES:
+        make(*(f"{label}/plant{n}_{label}_{i}.png" for n in range(8) for i in range(3)))
+    root = make()
+    assert main([str(root), "--group-by", r"plant(\d+)", "--write"]) == 0
+    make("blight/plant2_late.png")
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "several groups for photos beside blight/plant2_late.png: say by --group-by" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_farm_has_the_name_that_the_table_gives_it(make: Make) -> None:
+    """In a column of any name."""
+    for farm in ("n", "s", "w", "e"):
+        make(*(f"{farm}/{label}/{n}.png" for label in CLASSES for n in range(3)))
+    root = make()
+    rows = [f"{file},{file.split('/')[1]},farm {file[0]}" for file in scan_folder(root).files]
+    data = write_csv(root / "all.csv", "file,class,farm", *rows)
+    by = SplitRule(group_by="farm")
+    split = dict(zip(scan_folder(data, by).groups, scan_folder(data, by).splits, strict=True))
+    make("n/blight/new.png", "s/blight/new.png", "w/blight/new.png", "e/blight/new.png")
+    out = root / "more.csv"
+    assert main([str(data), "--add", "--group-by", "farm", "--out", str(out)]) == 0
+    after = scan_folder(out)
+    assert set(after.groups) == set(split) and crossing_groups(after) == []
+
+
+def test_new_photos_keep_out_of_a_test_that_is_one_group(make: Make) -> None:
+    for farm in ("north", "south", "west", "east"):
+        make(*(f"{farm}/{label}/{n}.png" for label in CLASSES for n in range(3)))
+    root, rule = make(), ["--test-group", "north"]
+    assert main([str(root), *rule, "--write"]) == 0
+    make(*(f"farm {name}/{label}/1.png" for name in "abcdefghijklmnop" for label in CLASSES))
+    assert main([str(root), "--add", *rule, "--out", str(root / "more.csv")]) == 0
+    after = scan_folder(root / "more.csv")
+    assert {after.groups[i] for i in after.indices("test")} == {"north"}
+
+
+def test_new_photos_without_a_label_join(make: Make) -> None:
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)), "unlabeled/0.png")
+    assert main([str(root), "--write"]) == 0
+    make("unlabeled/1.png")
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    assert scan_folder(root / "more.csv").unlabeled == ("unlabeled/0.png", "unlabeled/1.png")
+    assert scan_folder(root / "more.csv").files == scan_folder(root).files
+
+
 def test_two_classes_of_one_name_are_one(make_folder: Callable[..., Path]) -> None:
     data = make_folder(classes=3, images=12)
     before = split_of(data)
@@ -101,6 +250,16 @@ def test_two_classes_of_one_name_are_one(make_folder: Callable[..., Path]) -> No
         (["--rename", "class_7=x"], "no class is called 'class_7'; there are class_0, class_1"),
         (["--rename", "class_0"], "--rename class_0: write it as OLD=NEW"),
         (["--rename", "class_0=a", "--rename", "class_0=b"], "once for each class"),
+        (
+            ["--rename", "class_0=class_1", "--rename", "class_1=class_0", "--out", "x.csv"],
+            "class_0/00.png would be of class class_1 in the folder of class class_0",
+        ),
+        (
+            ["--rename", "class_0=class_1", "--rename", "class_1=rust", "--write"],
+            "class_1/00.png would be of class rust in the folder of class class_1",
+        ),
+        (["--rename", f"class_0={'x' * 251}"], "it has 251 characters, more than 250"),
+        (["--rename", "class_0=a\x9fb"], r"--rename: 'a\x9fb' cannot be the name of a class"),
         (["--rename", "class_0=class_1"], "only the class class_1 would be left"),
         (["--add", "--out", "more.csv"], "split.csv is missing"),
     ],

@@ -11,6 +11,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.dataset.summary import crossing_groups, describe
+from swin2mcu.split import main as split_command
 from swin2mcu.unseen import groups_of
 
 
@@ -79,6 +80,25 @@ def test_a_val_of_the_trained_groups_is_told(make: Make) -> None:
     said = describe(scan_folder(make(), SplitRule(test_group="a")))
     assert "val photo by photo from the few others" in said
     assert "the score on val is too good" in said
+
+
+@pytest.mark.parametrize("farms", ["abc", "abcd"])
+def test_val_is_drawn_again_where_the_held_group_was_the_tables_val(make: Make, farms: str) -> None:
+    for farm in farms:
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 9))
+    root = make()
+    plain = {farm: scan_folder(root, SplitRule(test_group=farm)) for farm in farms}
+    assert split_command([str(root), "--write"]) == 0
+    whole = scan_folder(root)
+    (taken,) = {whole.groups[i] for i in whole.indices("val")}
+    for farm in farms:
+        held = scan_folder(root, SplitRule(test_group=farm))
+        assert {held.groups[i] for i in held.indices("test")} == {farm}
+        assert len(held.indices("train")) and len(held.indices("val"))
+        if farm == taken:
+            assert (held.splits == plain[farm].splits).all(), "as without the table"
+            assert held.cut_by == plain[farm].cut_by
 
 
 def test_two_groups_are_kept_and_said_to_be_too_few(make: Make) -> None:

@@ -134,6 +134,58 @@ def test_folders_that_may_be_either_are_asked_about(make: Make) -> None:
     assert scan_folder(make()).classes == ("potato", "tomato")
 
 
+def test_a_stray_photo_does_not_make_farms_the_classes(make: Make) -> None:
+    for farm in ("north", "south", "west"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    root = make("north/overview.png")
+    line = (
+        r"may be north, south, west or blight, healthy "
+        r"\(north/overview\.png lies beside the latter\): say which"
+    )
+    with pytest.raises(UserError, match=line):
+        scan_folder(root)
+    inner = scan_folder(root, level="inner")
+    assert inner.classes == CLASSES and set(inner.groups) == {"north", "south", "west"}
+    assert inner.passed_over == {"photo in no class folder": ("north/overview.png",)}
+    assert scan_folder(root, level="outer").classes == ("north", "south", "west")
+    (root / "north/overview.png").unlink()
+    assert (scan_folder(root).splits == inner.splits).all()
+
+
+def test_a_stray_photo_under_countries_and_farms_is_asked_about(make: Make) -> None:
+    for farm in ("de/a", "de/b", "fr/c", "fr/d"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 4))
+    with pytest.raises(UserError, match=r"may be de, fr or blight, healthy \(de/a/map\.png lies"):
+        scan_folder(make("de/a/map.png"))
+    inner = scan_folder(make(), level="inner")
+    assert inner.classes == CLASSES and set(inner.groups) == {"de/a", "de/b", "fr/c", "fr/d"}
+
+
+def test_a_stray_photo_beside_the_only_folder_is_passed_over(make: Make) -> None:
+    for label in CLASSES:
+        make(*numbered(f"unzipped/{label}/{{}}.png", 8))
+    folder = scan_folder(make("unzipped/cover.png"))
+    assert folder.classes == CLASSES
+    assert folder.passed_over == {"photo in no class folder": ("unzipped/cover.png",)}
+
+
+@pytest.mark.parametrize("inner", ["extra", "{}/deep", "day {}", "{}/day {}"])
+@pytest.mark.parametrize("direct", [1, 12])
+def test_photos_beside_the_folders_of_their_class_stay_in_it(
+    make: Make, inner: str, direct: int
+) -> None:
+    for label in (*CLASSES, "rust"):
+        make(*numbered(f"{label}/{{}}.png", direct))
+        for number in range(2):
+            where = inner.format(f"{label} {number}", number)
+            make(*(f"{label}/{where}/{number}{n}.png" for n in range(10)))
+    folder = scan_folder(make())
+    assert folder.classes == (*CLASSES, "rust") and not folder.passed_over
+    assert len(folder.files) == 3 * (20 + direct)
+
+
 @pytest.mark.parametrize(
     ("files", "line"),
     [
@@ -148,6 +200,31 @@ def test_folders_that_may_be_either_are_asked_about(make: Make) -> None:
 def test_layouts_that_say_nothing_are_one_line(make: Make, files: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         scan_folder(make(*files))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("WeiÃ\x9fer Rost", r"'WeiÃ\\x9fer Rost' cannot be the name of a class: a control char"),
+        ("x" * 254, "'x{60}…' cannot be the name of a class: it has 254 characters"),
+    ],
+)
+def test_a_folder_that_no_card_can_name_is_refused_when_it_is_read(
+    make: Make, name: str, why: str
+) -> None:
+    root = make(*numbered(f"{name}/{{}}.png", 5), *numbered("healthy/{}.png", 5))
+    with pytest.raises(UserError, match=why):
+        scan_folder(root)
+
+
+def test_one_class_says_what_was_passed_over(make: Make) -> None:
+    root = make(*numbered("rust/{}.png", 5))
+    for name in CLASSES:
+        (root / name).mkdir()
+        (root / name / "1.cr2").write_bytes(b"raw")
+    said = r"one class only \(rust\).*; passed over: 2 x \.cr2 file; 2 x folder without a photo"
+    with pytest.raises(UserError, match=said):
+        scan_folder(root)
 
 
 def test_unlabeled_photos_are_reserved(make: Make) -> None:

@@ -42,7 +42,7 @@ def score_of(right: int, wrong: int) -> dict[str, Any]:
 
 
 def test_all_groups_together_count_each_photo_once() -> None:
-    report = report_of({"a": score_of(30, 10), "b": score_of(5, 5)})
+    report = report_of({"a": score_of(30, 10), "b": score_of(5, 5)}, {})
     assert report["images"] == 50 and report["top1"] == pytest.approx(0.7)
     assert report["confusion"] == [[35, 15], [0, 0]]
 
@@ -76,6 +76,73 @@ def test_each_farm_is_kept_unseen_once_and_scored_on(
     assert "75.00% ± 10.83%" in said
     assert "all groups, each unseen: 75.00% ± 6.25% of 48 images" in said
     assert json.loads((out / "unseen.json").read_text())["images"] == 48
+
+
+def test_with_json_stdout_is_json_alone(
+    farms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steps(*_: object) -> int:
+        print("student.safetensors: 75.00% on val")
+        return 0
+
+    monkeypatch.setattr(unseen, "run_steps", steps)
+    monkeypatch.setattr("pytorch_side.evaluate.score.score", lambda *_: score_of(12, 4))
+    words = [str(farms), "--out", str(tmp_path / "out"), "--init", "random"]
+    assert unseen.main([*words, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["images"] == 48 and "75.00% on val" in said.err
+    assert unseen.main(words) == 0
+    assert capsys.readouterr().out.startswith("student.safetensors: ")
+
+
+def add_photos(folder: Path, count: int, red: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (9, 9), (red, number, 7)).save(folder / f"{number}.png")
+
+
+def write_farms_table(farms: Path) -> None:
+    rows = ["file,class,group"]
+    for path in sorted(farms.glob("*/*/*.png")):
+        farm, label, _ = path.relative_to(farms).parts
+        rows.append(f"{path.relative_to(farms)},{label},{farm}")
+    (farms / "split.csv").write_text("\n".join(rows))
+
+
+def test_a_group_that_alone_has_a_class_is_named_and_passed_over(
+    farms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for red, label in enumerate(("healthy", "rust", "wilt")):
+        add_photos(farms / "south" / label, 8, red)
+    write_farms_table(farms)
+    runs: list[str] = []
+    monkeypatch.setattr(unseen, "run_steps", lambda *_: 0)
+    monkeypatch.setattr(
+        "pytorch_side.evaluate.score.score",
+        lambda run, *_: runs.append(run.name) or score_of(12, 4),
+    )
+    out = tmp_path / "out"
+    assert unseen.main([str(farms), "--out", str(out), "--init", "random"]) == 0
+    assert runs == ["1-east_farm", "2-north", "4-west"]
+    said = capsys.readouterr()
+    assert "south cannot be left out of training: train would have no photo of wilt" in said.err
+    assert "these groups, each unseen: 75.00%" in said.out
+    assert "not scored: south: train would have no photo of wilt" in said.out
+    assert json.loads((out / "unseen.json").read_text())["not_left_out"].keys() == {"south"}
+
+
+def test_where_no_group_can_be_left_out_nothing_is_trained(
+    farms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for red, farm in enumerate(FARMS):
+        add_photos(farms / farm / f"of {farm}", 8, red)
+    write_farms_table(farms)
+    trained: list[object] = []
+    monkeypatch.setattr(unseen, "run_steps", lambda *given: trained.append(given) or 0)
+    assert unseen.main([str(farms), "--out", str(tmp_path / "out"), "--init", "random"]) == 2
+    assert not trained
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "no group can be left out of training; east farm: train would have no photo of" in said
 
 
 def test_a_training_that_fails_ends_it(farms: Path, tmp_path: Path,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from blotches import pixels
 
-from swin2mcu.common.card import load_card, save_card, sha256_of
+from swin2mcu.common.card import Calibration, load_card, save_card, sha256_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
 from tinyml.convert import __main__ as convert
@@ -142,7 +142,9 @@ def test_converting_again_gives_the_same_bytes_and_leaves_no_litter(
     monkeypatch.chdir(elsewhere)
     card = load_card(copied / "card.json")
     scores = {**card.accuracy, "int8": {"split": "test", "images": 1, "top1": 1.0}}
-    save_card(replace(card, sha256="another model's", accuracy=scores), copied / "card.json")
+    other = Calibration(0.5, 2.0, 0.9, 30)  # of another model's logits
+    others = replace(card, sha256="another model's", accuracy=scores, calibration=other)
+    save_card(others, copied / "card.json")
     assert main([str(copied)]) == 0
     assert load_card(copied / "card.json") == load_card(converted_run / "card.json")
     for name in ("model_int8.tflite", "model_float32.tflite"):

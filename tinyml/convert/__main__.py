@@ -88,9 +88,11 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
 
 
 def _of_model(card: Card, sha256: str, facts: dict[str, Any]) -> Card:
-    """The card with the facts of the file. A test score of another file is removed."""
-    accuracy = {k: v for k, v in card.accuracy.items() if k != "int8" or card.sha256 == sha256}
-    return dataclasses.replace(card, **facts, sha256=sha256, accuracy=accuracy)
+    """The card with the facts of the file. Another file's test score and calibration go."""
+    if card.sha256 != sha256:
+        accuracy = {k: v for k, v in card.accuracy.items() if k != "int8"}
+        card = dataclasses.replace(card, accuracy=accuracy, calibration=None)
+    return dataclasses.replace(card, **facts, sha256=sha256)
 
 
 def read_ranges(path: Path) -> dict[str, Any]:

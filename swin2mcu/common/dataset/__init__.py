@@ -18,6 +18,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset.draw import draw_splits, few_groups
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
+    check_class_names,
     check_corrupt,
     keep_few,
     load_split_pixels,
@@ -28,8 +29,8 @@ from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images
 from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
-from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, read_table
-from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found
+from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, not_named, read_table
+from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found, passed_text
 
 __all__ = [
     "SPLITS",
@@ -87,7 +88,7 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
                 raise UserError(f"--group-by {by}: this column of {table} is empty")
             by = AUTO  # the rows hold the column's values
         if unused := sorted(set(files) - {row.file for row in rows}):
-            passed[f"photo that {table.name} does not name"] = tuple(unused)
+            passed[not_named(table)] = tuple(unused)
         unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)
         labeled = [row.split != UNLABELED for row in rows]
         rows, around = list(compress(rows, labeled)), list(compress(around, labeled))
@@ -118,13 +119,20 @@ def _cut(
     names = [printable(row.label) for row in rows]
     classes = tuple(sorted(set(names)))
     if len(classes) < 2:
-        raise UserError(f"{root} has one class only ({classes[0]}): at least two are needed")
+        raise UserError(
+            f"{root} has one class only ({classes[0]}): at least two are needed"
+            + passed_text(passed)
+        )
+    check_class_names(root, classes)
     check_same_photo(root, files, names)
     given = [row.split for row in rows]
     splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
-        if few_groups(groups, rule.test_group) and "val" not in given:
+        kept = {
+            split for split, group in zip(given, groups, strict=True) if group != rule.test_group
+        }
+        if few_groups(groups, rule.test_group) and "val" not in kept:
             how += ", val photo by photo from the few others"
     elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
         units = len(set(filter(None, groups)))

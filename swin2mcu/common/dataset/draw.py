@@ -34,9 +34,10 @@ def draw_splits(
 
     `given` holds the splits that the folders or the table give, "" for none. They are kept. A val
     or test that is missing is drawn out of train, unless `whole`: then the given splits are
-    complete. Even a small class gets photos in each split, unless groups contain several classes.
-    Then another group is tried for test, so that train has a photo of every class. Where there are
-    fewer than three groups, photos are drawn one by one.
+    complete, except for a val that the held test group took. Even a small class gets photos in each
+    split, unless groups contain several classes. Then another group is tried for test, so that
+    train has a photo of every class. Where there are fewer than three groups, photos are drawn one
+    by one.
     """
     if rule.val_share + rule.test_share >= 1:
         raise UserError(
@@ -50,7 +51,7 @@ def draw_splits(
     units = [name or file for name, file in zip(names, files, strict=True)]
     shares = {"val": rule.val_share, "test": rule.test_share}
     shares = {split: share for split, share in shares.items() if split not in splits}
-    if whole or not shares:
+    if not shares or (whole and not (rule.test_group and "val" in shares)):
         return splits
     classes_of: dict[str, set[str]] = {}
     drawn = [i for i, split in enumerate(splits) if split == "train"]

@@ -6,7 +6,8 @@ model was trained with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +17,21 @@ from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 from swin2mcu.common.dataset.draw import draw_one
-from swin2mcu.common.dataset.folder import ImageFolder
-from swin2mcu.common.dataset.groups import original
-from swin2mcu.common.dataset.layouts import place_images, printable
+from swin2mcu.common.dataset.folder import ImageFolder, check_class_names
+from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images, original
+from swin2mcu.common.dataset.layouts import LOOSE, Place, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
-from swin2mcu.common.dataset.table import NAME, Row, rows_of
+from swin2mcu.common.dataset.table import NAME, Row, columns_of, contradicts, not_named, rows_of
 from swin2mcu.common.dataset.walk import list_images
+
+UNCLEAR = "new photo beside photos of several classes"
 
 
 def rename_classes(folder: ImageFolder, names: Mapping[str, str]) -> ImageFolder:
     """Give classes other names. Two classes that get one name become one class.
 
-    Raises UserError for a class that is not there, and if fewer than two are left.
+    Raises UserError for a class that is not there, if fewer than two are left, and for a name that
+    is no class's or that every reader of the table would refuse.
     """
     if unknown := sorted(set(names) - set(folder.classes)):
         raise UserError(f"no class is called {unknown[0]!r}; there are {', '.join(folder.classes)}")
@@ -35,17 +39,34 @@ def rename_classes(folder: ImageFolder, names: Mapping[str, str]) -> ImageFolder
     classes = tuple(sorted(set(after)))
     if len(classes) < 2:
         raise UserError(f"only the class {classes[0]} would be left: at least two are needed")
+    check_class_names("--rename", classes)
     moved = np.array([classes.index(name) for name in after], dtype=np.int64)
-    return replace(folder, classes=classes, labels=moved[folder.labels])
+    renamed = replace(folder, classes=classes, labels=moved[folder.labels])
+    if names:
+        check_writable(renamed)
+    return renamed
+
+
+def check_writable(folder: ImageFolder) -> None:
+    """Raise UserError where every reader would refuse the folder's table."""
+    for file, label in zip(folder.files, folder.labels.tolist(), strict=True):
+        name = folder.classes[label]
+        if other := contradicts(file, name, folder.classes):
+            raise UserError(
+                f"{file} would be of class {name} in the folder of class {other}, which no table "
+                "may say: use a name that no folder has, or rename the folders"
+            )
 
 
 def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder:
     """A table's data set, and the photos of its folder that the table does not name.
 
     A new photo has the class of its folder, under the name that the table gives to the photos of
-    this folder. It goes where its group lies; the split of a new group, or of a photo without one,
-    is drawn by its name. Where the table has groups, the folders above the class are one. Raises
-    UserError if there is no table or no new photo, and for the same photo under two classes.
+    this folder. It is passed over where they have several classes. It goes where its group lies;
+    the split of a new group, or of a photo without one, is drawn by its name. Where the table has
+    groups, a new photo's is that of the photos in the same folders above the class, or these
+    folders; unless `rule` groups in another way. Raises UserError if there is no table or no new
+    photo, if a group cannot be told, and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
     if not table.is_file():
@@ -53,22 +74,31 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     folder = scan_folder(data, rule)
     rows = [row for row in rows_of(folder) if row.label]
     files, _ = list_images(folder.root)
-    places = place_images(folder.root, files, level).places
-    new = sorted(set(places) - {*folder.files, *folder.unlabeled})
-    if not new:
+    unnamed = sorted(set(files) - {*folder.files, *folder.unlabeled})
+    if not unnamed:
         raise UserError(f"{table} names all photos of the folder already")
-    labels = {printable(places[row.file].label): row.label for row in rows if row.file in places}
+    layout = place_images(folder.root, files, level)
+    labels, unclear = _labels_of(unnamed, rows, layout.places)
+    unlabeled = sorted({*folder.unlabeled, *layout.unlabeled} - {*folder.files})
+    lost = {LOOSE: sorted(set(unnamed) - {*labels, *unclear, *unlabeled}), UNCLEAR: unclear}
+    reasons = {why: tuple(names) for why, names in lost.items() if names}
+    if len(unlabeled) == len(folder.unlabeled) and not labels:
+        seen = "; ".join(
+            f"{len(names)} x {why}, {names[0]} first" for why, names in reasons.items()
+        )
+        raise UserError(f"{table}: no new photo's class is known ({seen}): write rows for them")
+    new = _grouped(table, labels, rows, layout.places, rule)
     splits = {row.group: row.split for row in rows if row.group}
-    for file in new:
-        place = places[file]
-        label = printable(place.label)
-        group = original(file) or (place.above if splits else "")
-        split = place.split or splits.get(group) or draw_one(group or file, rule, folder.splits)
-        rows.append(Row(file, labels.get(label, label), split, group))
+    known = {*folder.splits.tolist()} - ({"test"} if rule.test_group else set())
+    for row in new:
+        drawn = draw_one(row.group or row.file, rule, known)
+        split = splits.get(row.group) or row.split or drawn
+        rows.append(replace(row, split=split))
     rows.sort(key=lambda row: row.file)
     names = [row.label for row in rows]
     check_same_photo(folder.root, [row.file for row in rows], names)
     classes = tuple(sorted(set(names)))
+    passed = {why: names for why, names in folder.passed_over.items() if why != not_named(table)}
     return replace(
         folder,
         classes=classes,
@@ -77,6 +107,71 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
         splits=np.array([row.split for row in rows], dtype="<U5"),
         sources=tuple(row.source for row in rows),
         groups=tuple(row.group for row in rows),
-        passed_over={k: v for k, v in folder.passed_over.items() if not set(v) <= {*new}},
+        passed_over=passed | reasons,
         cut_by=f"splits as {table.name} says, {len(new):,} photos are new",
+        unlabeled=tuple(unlabeled),
     )
+
+
+def _labels_of(
+    new: Sequence[str], rows: Sequence[Row], places: Mapping[str, Place]
+) -> tuple[dict[str, str], list[str]]:
+    """New photo → its class; and the photos in whose folder the table has several classes.
+
+    All folders of one name say what it is called; where they differ, the photos beside it.
+    """
+    beside: dict[str, set[str]] = defaultdict(set)
+    called: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        beside[_above(row.file)].add(row.label)
+        if row.file in places:
+            called[printable(places[row.file].label)].add(row.label)
+    labels: dict[str, str] = {}
+    unclear = []
+    for file in new:
+        if file not in places:
+            continue
+        own = printable(places[file].label)
+        found = called.get(own, {own})
+        if len(found) > 1:
+            found = beside.get(_above(file), found)
+        if len(found) > 1:
+            unclear.append(file)
+        else:
+            labels[file] = min(found)
+    return labels, unclear
+
+
+def _grouped(
+    table: Path,
+    labels: Mapping[str, str],
+    rows: Sequence[Row],
+    places: Mapping[str, Place],
+    rule: SplitRule,
+) -> list[Row]:
+    """The new photos as rows, grouped by the rule that grouped the table's `rows`."""
+    by = AUTO if rule.group_by in columns_of(table) else rule.group_by
+    inside: dict[str, set[str]] = defaultdict(set)  # folders above the class → their groups
+    for row in rows:
+        if row.file in places and (not row.group or row.group != original(row.file)):
+            inside[places[row.file].above].add(row.group)
+    grouped = any(row.group for row in rows)
+    new = []
+    for file, label in labels.items():
+        above = places[file].above
+        groups = inside.get(above) or {above}
+        if by == AUTO and len(groups) > 1 and not original(file):
+            raise UserError(
+                f"{table} has several groups for photos beside {file}: say by --group-by how to "
+                "find its group, or write its row; it may else be in train and its group in test"
+            )
+        group = min(groups) if grouped and len(groups) == 1 else ""
+        new.append(Row(file, label, places[file].split, group))
+    # Together with the old ones: a rule that finds no group in the new photos alone is no error.
+    every = [*rows, *new]
+    found = group_images(every, [folders_around(row) for row in every], by)[len(rows) :]
+    return [replace(row, group=group) for row, group in zip(new, found, strict=True)]
+
+
+def _above(file: str) -> str:
+    return file.rpartition("/")[0]

@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.card import CLASS_NAME_MAX, CLASSES_MAX, are_class_names
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import load_pixels
 
 CORRUPT_SHARE_MAX = 0.05  # above this the folder is wrong, not just a few files
+
+SHOWN = 60  # characters of a class name in an error
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +71,15 @@ class ImageFolder:
     def without(self, positions: set[int]) -> ImageFolder:
         """The same folder without some images.
 
-        Raises UserError for more than 5 % of the images, and when a class loses all its images.
+        Raises UserError where one split has more of them than 5 % of the folder, and when a class
+        loses all its images. A split is counted by itself, since few commands read all of them:
+        none may refuse a folder that a model was trained on.
         """
         if not positions:
             return self
-        check_corrupt(self.root, len(positions), len(self.files), self.files[min(positions)])
+        for split in sorted({str(self.splits[i]) for i in positions}):
+            lost = [i for i in sorted(positions) if self.splits[i] == split]
+            check_corrupt(self.root, len(lost), len(self.files), self.files[lost[0]])
         kept = self.at([i for i in range(len(self.files)) if i not in positions])
         for number, name in enumerate(self.classes):
             if not (kept.labels == number).any():
@@ -99,6 +106,21 @@ def check_corrupt(where: Path | str, corrupt: int, images: int, first: str) -> N
             f"{corrupt} of {images} images in {where} cannot be read (first: {first}): more than "
             f"{CORRUPT_SHARE_MAX:.0%}, so repair the folder first"
         )
+
+
+def check_class_names(where: Path | str, classes: Sequence[str]) -> None:
+    """Raise UserError where a model's card would refuse the classes, after hours of training."""
+    if len(classes) > CLASSES_MAX:
+        raise UserError(f"{where} has {len(classes):,} classes, more than {CLASSES_MAX:,}")
+    for name in classes:
+        if are_class_names([name, "b" if name == "a" else "a"]):
+            continue
+        if len(name) > CLASS_NAME_MAX:
+            why = f"it has {len(name)} characters, more than {CLASS_NAME_MAX}"
+        else:
+            why = "a control character is in it"
+        shown = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}…")
+        raise UserError(f"{where}: {shown} cannot be the name of a class: {why}; rename it")
 
 
 def random_split(folder: ImageFolder, seed: int = 0) -> ImageFolder:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ SPLIT_NAMES = {
 UNLABELED_NAMES = ("unlabeled", "unlabelled")
 LOOSE = "photo in no class folder"
 GROUPS_MIN = 3  # with fewer, the same folders in each may also be parts of every class
+STRAY_SHARE_MAX = 0.1  # of the photos; so many may lie beside the folders of the others by mistake
 LEVELS = ("", "outer", "inner")  # which folders are the classes; "" = found from the folders
 CLASS_IN_NAME = re.compile(r"(?P<label>[^.]+)\.[^.]+(\..*)?\.[^.]+")
 ROBOFLOW_COPY = re.compile(r"(?P<photo>.+)\.rf\.[0-9A-Za-z]{16,}\.[^.]+")
@@ -79,12 +80,14 @@ def place_images(root: Path, files: Sequence[str], level: str = "") -> Layout:
     else:
         for file in loose:
             del folders[file]
-        at, note = _class_level(root, list(folders.values()), level)
+        at, note = _class_level(root, folders, level)
         places = {
             file: Place(splits.get(file, ""), f[at], "/".join(f[:at]), "/".join(f[at + 1 :]))
             for file, f in folders.items()
+            if len(f) > at
         }
-    lost = tuple(file for file in loose if file not in places)
+        loose += [file for file in folders if file not in places]
+    lost = tuple(sorted(file for file in loose if file not in places))
     return Layout(places, tuple(unlabeled), {LOOSE: lost} if lost else {}, note)
 
 
@@ -137,17 +140,48 @@ def _drop_common(folders: dict[str, Folders], keep: int) -> None:
     """Remove folders around all files, such as one that unzipping made."""
     while (
         len({names[:1] for names in folders.values() if names}) == 1
-        and min(len(names) for names in folders.values() if names) > keep
+        and _usual_depth([names for names in folders.values() if names]) > keep
     ):
         for file, names in folders.items():
             folders[file] = names[1:]
 
 
-def _class_level(root: Path, paths: Sequence[Folders], level: str) -> tuple[int, str]:
-    """Which folder of the paths is the class, 0 is the outermost; and a note on a likely guess."""
+def _class_level(root: Path, folders: Mapping[str, Folders], level: str) -> tuple[int, str]:
+    """Which of the folders around a photo is the class, 0 is the outermost; and a note on a likely
+    guess."""
+    paths = list(folders.values())
     depth = min(map(len, paths))
-    if depth == 1 or level:
-        return (depth - 1 if level == "inner" else 0), ""
+    if level == "outer":
+        return 0, ""
+    at, sure = _repeated_level(paths, depth)
+    stray = ""
+    usual = _usual_depth(paths)
+    if not at and usual > depth:
+        # A few photos beside the class folders of one farm would make the farms the classes.
+        inner_at, _ = _repeated_level([path for path in paths if len(path) >= usual], usual)
+        if inner_at >= depth:
+            at, sure = inner_at, False
+            first = next(file for file, path in folders.items() if len(path) <= at)
+            stray = f" ({first} lies beside the latter)"
+    if level:
+        return (at if stray else depth - 1), ""
+    if not at:
+        return 0, ""
+    outer, inner = ({path[i] for path in paths if len(path) > at} for i in (0, at))
+    if sure:
+        return at, (
+            f"classes are the inner folders {_few(inner)}; the outer {_few(outer)} are "
+            f"groups (if not: swin2mcu split {root} --classes outer --write)"
+        )
+    raise UserError(
+        f"{root}: the classes may be {_few(outer)} or {_few(inner)}{stray}: say which folders "
+        f"they are by `swin2mcu split {root} --classes outer --write`, or inner"
+    )
+
+
+def _repeated_level(paths: Sequence[Folders], depth: int) -> tuple[int, bool]:
+    """The innermost folder above `depth` whose names lie in several others, as classes do inside
+    groups, 0 if there is none; and whether this is sure enough to be taken."""
     names = [{path[i] for path in paths} for i in range(depth)]
     for i in range(depth - 1, 0, -1):
         if len(names[i]) < 2 or (_numbered(names[i]) and not _numbered(names[0])):
@@ -157,18 +191,14 @@ def _class_level(root: Path, paths: Sequence[Folders], level: str) -> tuple[int,
             parents[path[i]].add(path[:i])
         repeated = [name for name, where in parents.items() if len(where) > 1]
         many = len({path[:i] for path in paths}) >= GROUPS_MIN
-        if repeated and (_numbered(names[0]) or (many and len(repeated) == len(names[i]))):
-            # The same names in several folders: classes inside groups.
-            return i, (
-                f"classes are the inner folders {_few(names[i])}; the outer {_few(names[0])} are "
-                f"groups (if not: swin2mcu split {root} --classes outer --write)"
-            )
         if repeated:
-            raise UserError(
-                f"{root}: the classes may be {_few(names[0])} or {_few(names[i])}: say which "
-                f"folders they are by `swin2mcu split {root} --classes outer --write`, or inner"
-            )
-    return 0, ""
+            return i, _numbered(names[0]) or (many and len(repeated) == len(names[i]))
+    return 0, False
+
+
+def _usual_depth(paths: Sequence[Folders]) -> int:
+    """The number of folders that at most a few photos have fewer of."""
+    return sorted(map(len, paths))[int(STRAY_SHARE_MAX * len(paths))]
 
 
 def _numbered(names: set[str]) -> bool:

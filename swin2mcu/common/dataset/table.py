@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,12 @@ def read_table(
     raw = _read(path)
     # File names need not be UTF-8: other bytes become surrogates, which open the same file.
     text = raw.decode("utf-8-sig", "surrogateescape")
-    columns, rows = _parse(path, text)
-    columns.discard("")
+    names, rows = _parse(path, text)
+    columns = set(names) - {""}
     grouping = group_by if group_by in columns else "group"
+    for name in ("file", "class", "split", "source", grouping):
+        if names.count(name) > 1:
+            raise UserError(f"{path} has {names.count(name)} columns {name}: keep one of them")
     table: dict[str, Row] = {}
     classes = {printable(row["class"] or "") for _, row in rows if "class" in columns}
     for line, row in rows if {"file", "class"} <= columns else []:
@@ -69,18 +73,36 @@ def read_table(
             raise UserError(
                 f"{where}: {file} is unlabeled and has the class {label}: leave one out"
             )
-        folders = {printable(folder) for folder in file.split("/")[:-1]}
-        if label and label not in folders and (other := sorted(folders & classes)):
+        if other := contradicts(file, label, classes):
             raise UserError(
-                f"{where}: {file} is in the folder of class {other[0]}, but the table says {label}"
+                f"{where}: {file} is in the folder of class {other}, but the table says {label}"
             )
         table[file] = Row(file, label, split, row.get(grouping) or "", row.get("source") or "")
     if missing := {"file", "class"} - columns:
         _check_text(path, raw)
-        raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}")
+        seen = f": its columns are {', '.join(map(repr, names[:9]))}" if names else ""
+        raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}{seen}")
     if not table:
         raise UserError(f"{path} names no image: fill it or remove it")
     return [table[file] for file in sorted(table)], frozenset(columns)
+
+
+def columns_of(path: Path) -> frozenset[str]:
+    """The names of a table's columns. Raises UserError where it is none."""
+    columns, _ = _parse(path, _read(path).decode("utf-8-sig", "surrogateescape"))
+    return frozenset(columns) - {""}
+
+
+def not_named(path: Path) -> str:
+    """Why a photo of the folder is passed over that the table does not name."""
+    return f"photo that {path.name} does not name"
+
+
+def contradicts(file: str, label: str, classes: Collection[str]) -> str:
+    """The class whose folder the file is in, where that is not `label`; else ""."""
+    folders = {printable(folder) for folder in file.split("/")[:-1]}
+    other = sorted(folders & set(classes))
+    return other[0] if other and label and label not in folders else ""
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
@@ -120,11 +142,15 @@ def _check_text(path: Path, raw: bytes) -> None:
         raise UserError(f"{path} is not UTF-8 ({error}): save it as CSV UTF-8") from error
 
 
-def _parse(path: Path, text: str) -> tuple[set[str], list[tuple[int, dict[str, str]]]]:
-    """The names of the columns, and pairs of line number and row."""
+def _parse(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The names of the columns, and pairs of line number and row; rows of nothing are left out."""
+    head = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    # Excel writes semicolons where the comma is the decimal mark. Another separator than the comma
+    # is taken only where it alone finds the columns.
+    found = (mark for mark in ",;\t" if {"file", "class"} <= set(head.replace('"', "").split(mark)))
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        columns = set(reader.fieldnames or ())
-        return columns, [(reader.line_num, row) for row in reader]
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=next(found, ","))
+        names = list(reader.fieldnames or ())
+        return names, [(reader.line_num, row) for row in reader if any(row.values())]
     except csv.Error as error:
         raise UserError(f"{path} is not a table ({error}): repair or remove it") from error

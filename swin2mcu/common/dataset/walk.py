@@ -89,10 +89,15 @@ def passed_lines(passed: PassedOver) -> list[str]:
     ]
 
 
+def passed_text(passed: PassedOver) -> str:
+    """The end of an error: what was passed over, and why; "" for nothing."""
+    seen = "; ".join(f"{len(names)} x {why}" for why, names in passed.items())
+    return f"; passed over: {seen}" if seen else ""
+
+
 def nothing_found(root: Path, passed: PassedOver, inside: str = "<class>/<image>") -> UserError:
     """The error for a folder without a photo. It lists what was passed over, and why."""
-    seen = "; ".join(f"{len(names)} x {why}" for why, names in passed.items())
     return UserError(
         f"{root} holds no image: expected {root}/{inside} with "
-        f"{', '.join(sorted(IMAGE_SUFFIXES))}" + (f"; passed over: {seen}" if seen else "")
+        f"{', '.join(sorted(IMAGE_SUFFIXES))}{passed_text(passed)}"
     )
