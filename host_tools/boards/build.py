@@ -22,6 +22,12 @@ CORE_DIR = BUILD / "platformio"
 WAIT_S = 600.0  # for another command that builds the same; a first build takes a few minutes
 SHELL = re.compile(r"""['"`\\&;$|<>()*?#\n]""")  # a character with a meaning to a shell
 
+# How PlatformIO, requests and ESP-IDF's component manager say that a download failed.
+NO_DOWNLOAD = re.compile(
+    r"HTTPClientError|requests\.exceptions\.|Max retries exceeded|not connected to the Internet|"
+    r"status code '\d+' when downloaded|Cannot establish a connection"
+)
+
 
 @dataclass(frozen=True)
 class Firmware:
@@ -135,6 +141,11 @@ def run_platformio(
 def first_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines()]
     for line in lines:
+        if NO_DOWNLOAD.search(line):
+            return (
+                "PlatformIO could not download its packages, which the first build for a board "
+                f"needs: check the network and run the same command again; it said: {line}"
+            )
         if re.search(r"error[: ]|Error[: ]|not found|cannot find|overflowed", line):
             return line
     return next((line for line in reversed(lines) if line), "PlatformIO said nothing")

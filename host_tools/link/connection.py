@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
 from host_tools.inputs import Model, flash_command
-from host_tools.link.device import Device, DeviceSilent, LinkStats, check_info
+from host_tools.link.device import Device, DeviceSilent, GivenUp, LinkStats, check_info
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
 from host_tools.link.protocol import Info, ProtocolError
@@ -44,7 +45,8 @@ class Connection:
         self._wait_s = wait_s
         self._past: list[LinkStats] = []
         self.reconnects = 0
-        self._device = Device(self._faults.on(open_line()))
+        self._given_up = threading.Event()
+        self._device = Device(self._faults.on(open_line()), given_up=self._given_up)
         try:
             self.info = self._greet()
         except DeviceSilent as error:
@@ -60,6 +62,18 @@ class Connection:
             raise
 
     def call(self, action: Callable[[Device], Answer]) -> Answer:
+        """Raises GivenUp, with the line closed, once another thread has given the board up."""
+        try:
+            return self._call(action)
+        except GivenUp:
+            self.close()  # by the thread that uses it
+            raise
+
+    def give_up(self) -> None:
+        """End a call that another thread is in, and refuse further ones."""
+        self._given_up.set()
+
+    def _call(self, action: Callable[[Device], Answer]) -> Answer:
         silences = losses = 0
         while True:
             try:
@@ -101,12 +115,14 @@ class Connection:
         self.reconnects += 1
         deadline = time.monotonic() + self._wait_s
         while True:
+            if self._given_up.is_set():
+                raise GivenUp
             try:
                 line = self._open_line()
             except UserError as error:  # not there yet
                 reason: Exception = error
             else:
-                self._device = Device(self._faults.on(line))
+                self._device = Device(self._faults.on(line), given_up=self._given_up)
                 try:
                     self.info = self._greet()
                     return
@@ -118,7 +134,7 @@ class Connection:
                     f"{self._port} did not come back within {self._wait_s:g} s ({reason}): the "
                     "journal is kept, run the same command again"
                 )
-            time.sleep(RETRY_S)
+            self._given_up.wait(RETRY_S)
 
     def stats(self) -> dict[str, float]:
         """Sums over every line that was opened."""

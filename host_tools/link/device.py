@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -53,6 +54,10 @@ class DeviceSilent(Exception):
     """No usable answer within the time that is allowed."""
 
 
+class GivenUp(Exception):
+    """The command ends early and nobody waits for this answer any more."""
+
+
 @dataclass
 class LinkStats:
     """What went over the line. `payload_bytes` are image bytes, each counted once."""
@@ -69,10 +74,19 @@ class LinkStats:
 
 
 class Device:
-    """Requests and their answers over one line. Only one request is open at a time."""
+    """Requests and their answers over one line. Only one request is open at a time.
 
-    def __init__(self, line: Line, clock: Callable[[], float] = time.monotonic) -> None:
+    Once `given_up` is set, requests raise GivenUp.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        clock: Callable[[], float] = time.monotonic,
+        given_up: threading.Event | None = None,
+    ) -> None:
         self.line = line
+        self._given_up = given_up or threading.Event()
         self.stats = LinkStats()
         self._clock = clock
         self._decoder = Decoder()
@@ -231,6 +245,8 @@ class Device:
         started = self._clock()
         self._send(frame)
         while self._clock() - started < timeout_s:
+            if self._given_up.is_set():
+                raise GivenUp
             data = self.line.read()
             self.stats.bytes_received += len(data)
             for answer in self._decoder.feed(data):

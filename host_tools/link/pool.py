@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -15,6 +17,7 @@ from swin2mcu.common.cli import UserError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+LEAVE_S = 1.0  # for the workers to end once the boards are given up
 
 
 class Pool:
@@ -25,6 +28,7 @@ class Pool:
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for connection in self._connections:
             self._free.put(connection)
+        self._workers: list[threading.Thread] = []
         kinds = {(c.info.board, c.info.engine) for c in connections}
         if len(kinds) != 1:
             self.close()
@@ -55,17 +59,48 @@ class Pool:
         """(item, work(item)) in the items' order, as many at a time as there are boards.
 
         `items` is read one ahead of the boards, so that making the next item costs them no time.
+
+        A map that ends early (an error, a Ctrl-C) gives the boards up: nobody waits any more for
+        one that is lost, and this pool can only be closed.
         """
-        with ThreadPoolExecutor(len(self._connections)) as workers:
-            window: deque[tuple[Item, Future[Answer]]] = deque()
+        window: deque[tuple[Item, Future[Answer]]] = deque()
+        try:
             for item in items:
-                window.append((item, workers.submit(work, item)))
+                window.append((item, self._begin(work, item)))
                 if len(window) > len(self._connections):
                     done, future = window.popleft()
                     yield done, future.result()
             while window:
                 done, future = window.popleft()
                 yield done, future.result()
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _begin(self, work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
+        """Start a worker. No executor does it: the interpreter would wait for its workers at the
+        end, also for one that the operating system holds in a call."""
+        future: Future[Answer] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work(item))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._workers = [worker for worker in self._workers if worker.is_alive()]
+        self._workers.append(threading.Thread(target=run, daemon=True))
+        self._workers[-1].start()
+        return future
+
+    def _give_up(self) -> None:
+        """Wake whoever waits for a board, and wait a moment for them to end."""
+        for connection in self._connections:
+            connection.give_up()
+        deadline = time.monotonic() + LEAVE_S
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        self._workers.clear()  # those that are still held in a call are left to it
 
     @property
     def count(self) -> int:
@@ -84,5 +119,6 @@ class Pool:
         return sum((connection.injected for connection in self._connections), Counter())
 
     def close(self) -> None:
+        self._give_up()
         for connection in self._connections:
             connection.close()

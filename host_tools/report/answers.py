@@ -71,8 +71,8 @@ def _fits(entry: Entry, rows: Sequence[Row]) -> Card:
     if not arenas:
         return question, "no board yet", size
     least = min(arenas, key=lambda row: int(row.target["memory"]["arena_bytes"]))
-    kilobytes = least.target["memory"]["arena_bytes"] / 1024
-    return question, f"{kilobytes:.1f} KB RAM", f"arena on {least.name}; {size}"
+    kibibytes = least.target["memory"]["arena_bytes"] / 1024
+    return question, f"{kibibytes:.1f} KiB RAM", f"arena on {least.name}; {size}"
 
 
 def _true(rows: Sequence[Row]) -> Card:

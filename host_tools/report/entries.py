@@ -261,7 +261,7 @@ def show_memory(row: Row) -> str:
     """The figure that limits this kind of target: a board's RAM, a process's peak."""
     memory = row.target.get("memory") or {}
     if "arena_bytes" in memory:
-        return f"{memory['arena_bytes'] / 1024:.1f} KB arena"
+        return f"{memory['arena_bytes'] / 1024:.1f} KiB arena"
     if "peak_rss_bytes" in memory:
         return f"{memory['peak_rss_bytes'] / 1e6:.0f} MB process"
     return ""

@@ -37,8 +37,7 @@ def vision_objects(folder: Path) -> list[Path]:
     for source in sorted((LIB / "vision").glob("*.c")):
         target = folder / f"{source.stem}.o"
         command = [compiler(), "-x", "c", "-std=c11", "-g", "-O1", *sanitize, "-c", str(source)]
-        # An attribute of GCC's is unknown to clang.
-        subprocess.run([*command, "-Wno-unknown-attributes", "-o", str(target)], check=True)
+        subprocess.run([*command, "-Wall", "-Wextra", "-Werror", "-o", str(target)], check=True)
         objects.append(target)
     return objects
 

@@ -128,3 +128,30 @@ def test_a_compiler_that_is_missing_is_one_line(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="qemu-xtensa needs xtensa-lx106-elf-gcc: `make setup-dev"):
         build.build_firmware(get_board("qemu-xtensa"), "aot", tmp_path, tmp_path / "build")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Platform Manager: Installing ststm32 @ 19.6.0\nHTTPClientError: ",
+        "Error: You are not connected to the Internet.\nPlatformIO needs the Internet",
+        "PackageException: Got the unrecognized status code '503' when downloaded https://x/y.tar.gz",
+        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='x', port=443): Max retries",
+        "ERROR: Cannot establish a connection to the component registry.",
+    ],
+)
+def test_packages_that_cannot_be_downloaded_are_a_matter_of_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    def offline(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 1, f"Processing nucleo-h743zi2\n{said}\n", "")
+
+    monkeypatch.setattr(build, "run_platformio", offline)
+    with pytest.raises(UserError, match=r"could not download its packages.*check the network"):
+        build.build_firmware(get_board("nucleo-h743zi2"), "aot", tmp_path, tmp_path / "build")
+
+
+def test_an_error_of_the_compiler_is_no_matter_of_the_network() -> None:
+    retried = "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError'"
+    wrong = "src/main.cc:3:1: error: 'Ful' does not name a type"
+    assert build.first_error(f"{retried}\n{wrong}\n") == wrong

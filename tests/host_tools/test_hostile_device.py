@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -112,6 +115,45 @@ def test_an_honest_device_is_believed(data: Path, tmp_path: Path) -> None:
         arguments = [str(run.folder), "--data", str(data), "--limit", "2", "--port", port]
         assert serial_eval.main(arguments) == 0
     assert (run.folder / "results.json").exists()
+
+
+@pytest.mark.parametrize("then", [None, b""])
+def test_ctrl_c_does_not_wait_for_a_lost_board(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data: Path,
+    tmp_path: Path,
+    then: bytes | None,
+) -> None:
+    """After three images it hangs up on everyone, or says nothing; the next image waits for it."""
+    monkeypatch.setattr(device, "RUN_PATIENCE_S", 20.0)
+    run = load_model(str(make_run(tmp_path / "run")))
+    interrupted_at = []
+
+    class Lost(Honest):
+        runs = 0
+
+        def interrupt(self) -> None:
+            interrupted_at.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def __call__(self, frame: Frame) -> bytes | None:
+            self.runs += frame.type == Type.RUN
+            if self.runs <= 3:
+                return super().__call__(frame)
+            if not interrupted_at:
+                interrupted_at.append(0.0)
+                threading.Timer(0.3, self.interrupt).start()
+            return then
+
+    arguments = [str(run.folder), "--data", str(data), "--warm-up", "0", "--port"]
+    with scripted(Lost(run)) as port:
+        assert serial_eval.main([*arguments, port, "--wait", "20"]) == 130
+        assert time.monotonic() - interrupted_at[-1] < 5
+    assert "interrupted; run the same command again" in capsys.readouterr().err
+    with scripted(Honest(run)) as port:
+        assert serial_eval.main([*arguments, port]) == 0
+    assert "resuming after 3 images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [b"../../out", b"/tmp/out", b"", b"a\nb", b"." * 255])

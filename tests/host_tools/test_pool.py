@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 from host_tools.boards.choose import choose_copies
 from host_tools.boards.table import Connected
+from host_tools.link import connection, device
+from host_tools.link.connection import Connection
+from host_tools.link.line import POLL_S, LineLost
 from host_tools.link.pool import Pool
 from swin2mcu.common.cli import UserError
 
@@ -42,6 +46,9 @@ class FakeConnection:
 
     def stats(self) -> dict[str, float]:
         return {"bytes_sent": 100, "payload_bytes": 90, "resends": 1}
+
+    def give_up(self) -> None:
+        pass
 
     def close(self) -> None:
         self.closed = True
@@ -77,6 +84,74 @@ def test_a_failure_ends_the_map_with_its_error() -> None:
         for item, _ in pool.map(work, range(10)):
             seen.append(item)
     assert seen == [0, 1, 2]
+
+
+class LostLine:
+    """A board that is gone after its greeting, and its port with it."""
+
+    def read(self) -> bytes:
+        raise LineLost("the cable was pulled")
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class SilentLine(LostLine):
+    def read(self) -> bytes:
+        time.sleep(POLL_S)
+        return b""
+
+
+class DeafLine(LostLine):
+    """The operating system keeps the thread that writes."""
+
+    def write(self, data: bytes) -> None:
+        threading.Event().wait()
+
+
+def open_once(line: type[LostLine]) -> Callable[[], LostLine]:
+    lines = [line()]
+
+    def open_line() -> LostLine:
+        if not lines:
+            raise UserError("there is no port")
+        return lines.pop()
+
+    return open_line
+
+
+@pytest.mark.parametrize("line", [LostLine, SilentLine, DeafLine])
+@pytest.mark.parametrize("how", [KeyboardInterrupt, UserError, GeneratorExit])
+def test_a_map_that_ends_early_leaves_lost_boards_at_once(
+    monkeypatch: pytest.MonkeyPatch, line: type[LostLine], how: type[BaseException]
+) -> None:
+    """Each board would be waited for by a minute and more."""
+    monkeypatch.setattr(Connection, "_greet", lambda _: Kind())
+    monkeypatch.setattr(connection, "RETRY_S", 60.0)
+    monkeypatch.setattr(device, "RUN_PATIENCE_S", 60.0)
+    boards = [Connection(open_once(line), name, None, 60.0) for name in "ab"]  # type: ignore[arg-type]
+    pool = Pool(boards)
+    begun = threading.active_count()
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        deadline = time.monotonic() + 10
+        while not pool._free.empty() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise how
+
+    def work(item: int) -> None:
+        pool.call(lambda board: board.infer(b"image"))
+
+    started = time.monotonic()
+    with pytest.raises(how):
+        list(pool.map(work, items()))
+    pool.close()
+    assert time.monotonic() - started < 5
+    assert line is DeafLine or threading.active_count() == begun
 
 
 def test_items_are_read_only_as_far_as_boards_need_them() -> None:

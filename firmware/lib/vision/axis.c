@@ -33,18 +33,18 @@ static double triangle(const Window* window, int32_t input) {
   return distance < 1.0 ? 1.0 - distance : 0.0;
 }
 
-uint32_t axis_bytes(uint16_t from, uint16_t to) {
+uint32_t vision_axis_bytes(uint16_t from, uint16_t to) {
   const uint32_t pairs = from >= to ? from : to;
   return pairs * 2 * (uint32_t)sizeof(uint32_t) + (to + 1u) / 2 * 4;
 }
 
-void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory) {
+void vision_axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory) {
   const uint32_t pairs = from >= to ? from : to;
   axis->from = from;
   axis->to = to;
   axis->weights = (uint32_t(*)[2])memory;
   axis->last = (uint16_t*)(memory + 2 * pairs);
-  memset(memory, 0, axis_bytes(from, to));
+  memset(memory, 0, vision_axis_bytes(from, to));
   int32_t last_before = -1;  // of the output before
   for (int32_t output = 0; output < to; ++output) {
     const Window window = window_of(output, from, to);
@@ -53,9 +53,9 @@ void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory) {
     int32_t last = 0;
     for (int32_t i = window.first; i < window.end; ++i) {
       const double share = triangle(&window, i) / total;
-      const uint32_t weight = (uint32_t)(0.5 + product(share, 1 << AXIS_BITS));
+      const uint32_t weight = (uint32_t)(0.5 + product(share, 1 << VISION_AXIS_BITS));
       if (weight == 0) continue;
-      if (axis_shrinks(axis)) {
+      if (vision_axis_shrinks(axis)) {
         axis->weights[i][i <= last_before] = weight;
       } else {
         axis->weights[output][0] = axis->weights[output][1];
@@ -64,7 +64,7 @@ void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory) {
       last = i;
     }
     axis->last[output] = (uint16_t)last;
-    if (axis_shrinks(axis)) axis->weights[last][0] |= AXIS_LAST;
+    if (vision_axis_shrinks(axis)) axis->weights[last][0] |= VISION_AXIS_LAST;
     last_before = last;
   }
 }

@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { AXIS_BITS = 22, AXIS_HALF = 1 << (AXIS_BITS - 1) };
+enum { VISION_AXIS_BITS = 22, VISION_AXIS_HALF = 1 << (VISION_AXIS_BITS - 1) };
 // Where the axis shrinks, this bit is set in the first weight of an output's last input, so the
 // loop over inputs needs no second table. In a sum it can only change bit 31, and only the bits
-// from AXIS_BITS to AXIS_BITS + 7 of a sum are used.
-#define AXIS_LAST 0x80000000u
+// from VISION_AXIS_BITS to VISION_AXIS_BITS + 7 of a sum are used.
+#define VISION_AXIS_LAST 0x80000000u
 
 // A direction that shrinks (or keeps its size) is computed input by input: each input is added to
 // the current output and to the next one, never to a third. A direction that grows is computed
@@ -28,12 +28,12 @@ typedef struct {
   uint16_t* last;  // of output x, the last input that counts; it never falls as x rises
 } VisionAxis;
 
-static inline bool axis_shrinks(const VisionAxis* axis) { return axis->from >= axis->to; }
+static inline bool vision_axis_shrinks(const VisionAxis* axis) { return axis->from >= axis->to; }
 
 // Bytes of weights and last; a multiple of 4.
-uint32_t axis_bytes(uint16_t from, uint16_t to);
+uint32_t vision_axis_bytes(uint16_t from, uint16_t to);
 
 // Fills an axis whose arrays lie in `memory`, aligned to 4 bytes.
-void axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory);
+void vision_axis_fill(VisionAxis* axis, uint16_t from, uint16_t to, uint32_t* memory);
 
 #endif  // FIRMWARE_LIB_VISION_AXIS_H_

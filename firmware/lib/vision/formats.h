@@ -11,10 +11,15 @@
 #define VISION_INLINE static inline __attribute__((always_inline))
 // GCC would move so much of these loops ahead, or keep so many results for later, that the
 // registers do not suffice: a third more instructions on a Cortex-M7. Each option was tried there.
+// Clang, which calls itself GCC too, has no such attribute.
+#if defined(__GNUC__) && !defined(__clang__)
 #define VISION_UNSCHEDULED                                                                      \
   __attribute__((optimize("no-schedule-insns", "no-tree-ter", "no-ivopts", "no-tree-pre",       \
                           "no-tree-reassoc", "no-forward-propagate", "no-rerun-cse-after-loop", \
                           "ira-algorithm=priority")))
+#else
+#define VISION_UNSCHEDULED
+#endif
 
 typedef struct {
   uint32_t red, green, blue;  // 0 .. 255

@@ -53,7 +53,7 @@ static bool width_shrinks(const Vision* v) { return v->columns >= v->geometry.wi
 
 static uint32_t scratch_of(const Vision* v) {
   const VisionGeometry* const g = &v->geometry;
-  uint32_t bytes = axis_bytes(v->columns, g->width) + axis_bytes(v->rows, g->height);
+  uint32_t bytes = vision_axis_bytes(v->columns, g->width) + vision_axis_bytes(v->rows, g->height);
   bytes += round4(v->line_bytes);
   bytes += height_shrinks(v) ? (uint32_t)sizeof(VisionSums) * v->line_bytes : round4(v->line_bytes);
   return bytes + (width_shrinks(v) ? 0 : round4(CHANNELS * v->columns));
@@ -75,10 +75,10 @@ const char* vision_start(Vision* vision, const VisionGeometry* geometry, void* s
   plan(vision);
   if (scratch_of(vision) > scratch_bytes) return "the frame needs more scratch memory";
   uint32_t* words = scratch;
-  axis_fill(&vision->across, vision->columns, geometry->width, words);
-  words += axis_bytes(vision->columns, geometry->width) / 4;
-  axis_fill(&vision->down, vision->rows, geometry->height, words);
-  words += axis_bytes(vision->rows, geometry->height) / 4;
+  vision_axis_fill(&vision->across, vision->columns, geometry->width, words);
+  words += vision_axis_bytes(vision->columns, geometry->width) / 4;
+  vision_axis_fill(&vision->down, vision->rows, geometry->height, words);
+  words += vision_axis_bytes(vision->rows, geometry->height) / 4;
   vision->sums = (VisionSums*)words;
   vision->previous = (uint8_t*)words;
   words += height_shrinks(vision) ? 2 * vision->line_bytes : round4(vision->line_bytes) / 4;
@@ -93,7 +93,7 @@ enum { kFlip = 0x80 };  // int8 is pixel - 128: one bit of difference
 // The start value of a vertical sum: a half for rounding and, where the sum becomes the input
 // itself, the flipped bit. No carry reaches that bit, because sums stay below it.
 static uint32_t empty_sum(const Vision* v) {
-  return AXIS_HALF + (v->down_first ? 0 : (uint32_t)kFlip << AXIS_BITS);
+  return VISION_AXIS_HALF + (v->down_first ? 0 : (uint32_t)kFlip << VISION_AXIS_BITS);
 }
 
 void vision_begin(Vision* vision, int8_t* input) {
@@ -111,10 +111,10 @@ static uint8_t* output_row(const Vision* v) {
 static void pass_across(const Vision* v, VisionFormat format, const uint8_t* row, uint32_t left,
                         uint8_t* out) {
   if (width_shrinks(v)) {
-    shrink_row(format, row, left, &v->across, out);
+    vision_shrink_row(format, row, left, &v->across, out);
   } else {
-    decode_row(format, row, left, v->columns, v->decoded);
-    grow_row(v->decoded, &v->across, out);
+    vision_decode_row(format, row, left, v->columns, v->decoded);
+    vision_grow_row(v->decoded, &v->across, out);
   }
 }
 
@@ -142,7 +142,7 @@ static inline uint8_t finish_byte(uint32_t value, uint32_t here, uint32_t after,
                                   VisionSums* sums) {
   const VisionSums before = *sums;
   *sums = (VisionSums){before.next + value * after, empty};
-  return (uint8_t)((before.current + value * here) >> AXIS_BITS);
+  return (uint8_t)((before.current + value * here) >> VISION_AXIS_BITS);
 }
 
 // The same for the last line of an output row: the row becomes bytes, and the next output row
@@ -184,7 +184,7 @@ static void blend_rows(Vision* v, uint32_t row) {
     const uint8_t* const before = row ? v->previous : v->line;  // its weight is 0 there
     for (uint32_t i = 0; i < v->line_bytes; ++i) {
       const uint32_t sum = before[i] * weights[0] + v->line[i] * weights[1];
-      out[i] = (uint8_t)((sum + AXIS_HALF) >> AXIS_BITS ^ kFlip);
+      out[i] = (uint8_t)((sum + VISION_AXIS_HALF) >> VISION_AXIS_BITS ^ kFlip);
     }
   }
   uint8_t* const line = v->line;
@@ -196,13 +196,17 @@ static void blend_rows(Vision* v, uint32_t row) {
 static void take_row(Vision* v, const uint8_t* bytes, uint32_t row) {
   const VisionFormat format = v->geometry.format;
   if (v->down_first) {
-    decode_row(format, bytes, v->left, v->columns, v->line);
+    vision_decode_row(format, bytes, v->left, v->columns, v->line);
   } else {
     pass_across(v, format, bytes, v->left, v->line);
   }
-  if (!height_shrinks(v)) return blend_rows(v, row);
-  if (v->down.last[v->output_row] == row) return finish_row(v, v->down.weights[row]);
-  add_line(v->line, v->sums + v->line_bytes, v->down.weights[row], v->sums);
+  if (!height_shrinks(v)) {
+    blend_rows(v, row);
+  } else if (v->down.last[v->output_row] == row) {
+    finish_row(v, v->down.weights[row]);
+  } else {
+    add_line(v->line, v->sums + v->line_bytes, v->down.weights[row], v->sums);
+  }
 }
 
 bool vision_rows(Vision* vision, const uint8_t* rows, uint32_t count) {

@@ -23,7 +23,7 @@ def test_the_four_questions_come_first(zoo: Path, tmp_path: Path) -> None:
     asked = ["How accurate is it?", "How fast is it?", "Does it fit?", "Is the number true?"]
     places = [html.index(question) for question in asked]
     assert places == sorted(places) and places[-1] < html.index("Accuracy against cost")
-    assert "89 of 90" in html and "73.2 KB RAM" in html and "no board yet" in html
+    assert "89 of 90" in html and "73.2 KiB RAM" in html and "no board yet" in html
     assert "90.0% ± 6.7% of 20<" in html, "a score of fewer images says of how many"
     first = html[places[1] : places[2]]
     assert "0.20 ms" in first and "24.3 M instructions on qemu-m7-aot, emulated" in first
