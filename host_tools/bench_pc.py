@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
+SCORE_S = 180
 THREADS_MAX = 256  # with too many threads a runtime ends the process without a message
 
 
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--score-seconds",
         type=float,
-        default=180,
+        default=SCORE_S,
         help="a backend too slow for all test images in this time is scored on some of them",
     )
     parser.add_argument("--json", action="store_true", help="print the targets as JSON")
@@ -87,7 +89,6 @@ def _bench(arguments: argparse.Namespace) -> None:
         common = {
             "kind": "pc",
             "hardware": hardware(),
-            # Without paths, which mean nothing on another machine.
             "command": _command_line(model, arguments),
             "date": session,
             "session": session,
@@ -139,11 +140,17 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _command_line(model: Model, arguments: argparse.Namespace) -> str:
-    """The command that repeats this measurement."""
-    command = f"python host_tools/bench_pc.py {model.card.name} --runs {arguments.runs}"
+    """The command that repeats this measurement, without the image folder's path."""
+    words = ["--runs", str(arguments.runs)]
+    if arguments.threads:
+        words += ["--threads", *map(str, arguments.threads)]
     if arguments.only:
-        command += f" --only {' '.join(arguments.only)}"
-    return command if arguments.limit is None else f"{command} --limit {arguments.limit}"
+        words += ["--only", *arguments.only]
+    if arguments.limit is not None:
+        words += ["--limit", str(arguments.limit)]
+    if arguments.score_seconds != SCORE_S:
+        words += ["--score-seconds", f"{arguments.score_seconds:g}"]
+    return f"python host_tools/bench_pc.py {model.typed} {shlex.join(words)}"
 
 
 def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 import threading
 import time
@@ -100,6 +101,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
         status.print,
         notes,
         assets.runtime_version(modules),
+        command_line(model, arguments),
         hardware() if arguments.chromium else None,
     )
     files = assets.page_files(modules)
@@ -127,6 +129,15 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def command_line(model: Model, arguments: argparse.Namespace) -> str:
+    """The command that repeats this measurement, without what other computers name otherwise: the
+    address and the image folder."""
+    words = ["--images", str(arguments.images), "--runs", str(arguments.runs)]
+    words += ["--https"] if arguments.https else []
+    words += ["--chromium"] if arguments.chromium else []
+    return f"python host_tools/bench_phone.py {model.typed} {shlex.join(words)}"
 
 
 def _show_address(url: str, fingerprint: str) -> None:

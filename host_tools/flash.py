@@ -73,6 +73,8 @@ def _flash(arguments: argparse.Namespace) -> None:
         raise UserError(f"{name} has no engine {engine}: choose {' or '.join(board.engines)}")
     if not 1 <= arguments.copies <= 64 or (arguments.copies > 1 and not board.emulated):
         raise UserError("--copies is for emulated boards, 1 to 64 of them")
+    if board.emulated and arguments.port is not None:
+        raise UserError(f"--port is for boards that are plugged in; {name} gets a port of its own")
     model = load_named(arguments)
     memory = board.memory(arguments.memory)
     firmware = build(model, board, engine, memory.name)

@@ -14,13 +14,25 @@ from swin2mcu.common.card import Card, save_card, sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.input_contract import USUAL, InputContract
+from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT, ZOO
-from tinyml.format.facts import card_of, contract_of, open_card
+from tinyml.format.facts import FOREIGN, card_of, contract_of, open_card
 
 MODEL_NAME = "model_int8.tflite"
 MEASURED = ROOT / "build" / "measured"  # copies of zoo entries, with what was measured since
 COPY_OF = ".published"  # a file of the copy: a digest of the entry
+# What the stages of a training write into a run, and an import does not.
+TRAINED = (
+    "config.json",
+    "checkpoint.pt",
+    "student.safetensors",
+    "teacher.safetensors",
+    "qat.safetensors",
+    "model.onnx",
+    "log.csv",
+)
+IMPORT_S = 5.0  # another import takes milliseconds; a training holds the lock for hours
 
 Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
@@ -42,6 +54,26 @@ class Model:
     def argument(self) -> str:
         """What names this model on a command line."""
         return str(self.file or self.folder)
+
+    @property
+    def published(self) -> bool:
+        """Whether it lies in the zoo, where only publishing writes."""
+        return self.folder.resolve().parent == ZOO.resolve()
+
+    @property
+    def typed(self) -> str:
+        """What names this model in a recorded command, which people type again from the same place.
+
+        A published model has its zoo name, also where the copy of it was measured. An imported file
+        has its run, which knows what --classes and --input said.
+        """
+        if self.published or self.folder.resolve().parent == MEASURED.resolve():
+            return shlex.quote(self.folder.resolve().name)
+        beside = self.file is not None and self.file.parent == self.folder
+        named = self.int8 if beside else self.folder
+        if named.absolute().is_relative_to(Path.cwd()):
+            named = named.absolute().relative_to(Path.cwd())
+        return shlex.quote(str(named))
 
     @property
     def contract(self) -> InputContract:
@@ -152,25 +184,52 @@ def load_model(
         card = open_card(folder / "card.json", path)
         assert card.sha256 is not None  # open_card has checked it
         model = Model(folder, card, card.sha256, path if path.name != MODEL_NAME else None)
-    height, width, _ = model.card.input_shape
-    if height != width:
-        raise UserError(f"{model.int8}: its input is {height}x{width}; only squares are supported")
+    _check_square(model.card, model.int8)
     return model
 
 
+def _check_square(card: Card, int8: Path) -> None:
+    height, width, _ = card.input_shape
+    if height != width:
+        raise UserError(f"{int8}: its input is {height}x{width}; only squares are supported")
+
+
 def _load_plain(path: Path, labels: Path | None, kind: str | None, keep: bool) -> Model:
-    """A .tflite without a card, as a run of its own."""
-    folder = Path("runs") / path.stem
-    known, sha256 = folder / "card.json", sha256_of(path)
-    if (folder / MODEL_NAME).is_file() and sha256_of(folder / MODEL_NAME) != sha256:
-        raise UserError(f"{folder} holds another model than {path}: give one of them another name")
+    """A .tflite without a card, as a run of its own. Raises UserError before anything is written.
+
+    The lock is that of a training's folder, so that none begins there meanwhile.
+    """
+    folder, sha256 = Path("runs") / path.stem, sha256_of(path)
+    known = folder / "card.json"
+    _check_own(folder, path, sha256)
     if known.is_file() and not labels and not kind:
         return Model(folder, open_card(known, path), sha256, path)
     card = card_of(path, labels, kind)
+    _check_square(card, path)
     if keep:
-        write_atomic(folder / MODEL_NAME, path.read_bytes())
-        save_card(card, known)
+        with locked(folder / "making", IMPORT_S), locked(known):
+            _check_own(folder, path, sha256)
+            write_atomic(folder / MODEL_NAME, path.read_bytes())
+            save_card(card, known)
     return Model(folder, card, sha256, path)
+
+
+def _check_own(folder: Path, path: Path, sha256: str) -> None:
+    """Raises UserError if `folder` holds another model than `path`, or what a training wrote."""
+    if (folder / MODEL_NAME).is_file() and sha256_of(folder / MODEL_NAME) != sha256:
+        raise UserError(f"{folder} holds another model than {path}: give one of them another name")
+    try:
+        card = read_json(folder / "card.json")
+        imported = isinstance(card, dict) and card.get("student") == FOREIGN
+    except FileNotFoundError:
+        imported = True
+    except (OSError, ValueError):
+        imported = False
+    if not imported or any((folder / name).exists() for name in TRAINED):
+        raise UserError(
+            f"{folder} is the run of a training, which importing {path} would overwrite: name the "
+            f"folder if that run is meant, or else copy {path.name} to another name"
+        )
 
 
 def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:

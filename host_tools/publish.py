@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -23,13 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.inputs import MODEL_NAME, Model, load_model
 from host_tools.report.counts import without_counts
+from host_tools.report.foreign import check_targets
 from host_tools.results import RESULTS_NAME, Results, load_results
 from swin2mcu.common.card import save_card
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT, TEACHERS, ZOO
 from swin2mcu.common.test_access import FILE, read_accesses
-from tinyml.parity.record import broken, read_parity
+from tinyml.parity.record import broken, missing_stages, read_parity, unproven
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 PARITY_NAME, STUDENT_NAME = "parity.json", "student.safetensors"
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def publish(model: Model, name: str) -> None:
     """Write the zoo entry, whole or not at all. Raises UserError saying what does not fit."""
-    results = load_results(model.folder / RESULTS_NAME)
+    results = _results(model.folder / RESULTS_NAME)
     if results.model_sha256 != model.sha256:
         raise UserError(f"{model.folder / RESULTS_NAME} is of another model: measure again")
     parity = _parity(model)
@@ -67,11 +69,11 @@ def publish(model: Model, name: str) -> None:
         raise UserError(f"the test access log of {model.folder}: {wrong[0]}")
 
     def write(new: Path) -> None:
-        if (ZOO / name / RESULTS_NAME).is_file():
-            _check_no_smaller(results, load_results(ZOO / name / RESULTS_NAME))
+        _check_replaces(model, results, parity, ZOO / name)
         shutil.copyfile(model.int8, new / MODEL_NAME)
         save_card(replace(model.card, name=name, sha256=model.sha256), new / "card.json")
-        published = Results(model.sha256, name, without_counts(name, results.targets))
+        targets = {key: _named(value, model, name) for key, value in results.targets.items()}
+        published = Results(model.sha256, name, without_counts(name, targets))
         _write_json(new / RESULTS_NAME, asdict(published))
         _write_json(new / PARITY_NAME, parity)
         _write_accesses(new, accesses)
@@ -147,7 +149,41 @@ def _parity(model: Model) -> dict[str, Any]:
         raise UserError(f"{path} is of another model: run python -m tinyml.parity again")
     if lines := broken(record):
         raise UserError(f"{path} does not hold: {lines[0]}")
+    if lines := unproven(record):
+        raise UserError(f"{path} is no proof: {lines[0]}; run python -m tinyml.parity again")
     return record
+
+
+def _results(path: Path) -> Results:
+    """A results.json whose figures can be compared and shown. Raises UserError for others."""
+    results = load_results(path)
+    check_targets(path, results.targets)
+    return results
+
+
+def _named(target: dict[str, Any], model: Model, name: str) -> dict[str, Any]:
+    """A target whose command names the published model: the run exists on one computer only."""
+    command = f"{target.get('command') or ''} "
+    for typed in (model.typed, shlex.quote(model.card.name)):
+        command = command.replace(f".py {typed} ", f".py {name} ", 1)
+    return {**target, "command": command[:-1]} if target.get("command") else target
+
+
+def _check_replaces(model: Model, results: Results, parity: dict[str, Any], entry: Path) -> None:
+    """Raises UserError where the published entry, if there is one, has what the run lacks."""
+    if (entry / RESULTS_NAME).is_file():
+        _check_no_smaller(results, _results(entry / RESULTS_NAME))
+    before = read_parity(entry / PARITY_NAME) if (entry / PARITY_NAME).is_file() else None
+    if before and (missing := missing_stages(parity, before)):
+        raise UserError(
+            f"{model.folder / PARITY_NAME} lacks the stages {', '.join(missing)}, which the "
+            "published one has: run python -m tinyml.parity in the run that was trained"
+        )
+    if (entry / STUDENT_NAME).is_file() and not (model.folder / STUDENT_NAME).is_file():
+        raise UserError(
+            f"{entry} has a {STUDENT_NAME}, from which people train on, and {model.folder} has "
+            "none: publish the run that was trained, or give another name"
+        )
 
 
 def _check_no_smaller(results: Results, before: Results) -> None:
@@ -168,7 +204,7 @@ def wrong_accesses(accesses: Sequence[dict[str, Any]], results: Results) -> list
     """What is wrong with a log: a missing score, or one whose weights cannot be right."""
     lines = []
     for one in accesses:
-        target = results.targets.get(one.get("target", ""), {})
+        target = results.targets.get(str(one.get("target", "")), {})
         is_model = one["weights_sha256"] == results.model_sha256
         if target.get("precision") == "float32" and is_model:
             lines.append(f"{one['target']} computes in float and is logged with the int8 file")
@@ -176,7 +212,7 @@ def wrong_accesses(accesses: Sequence[dict[str, Any]], results: Results) -> list
             lines.append(f"{one['target']} is logged with another int8 file")
         if one.get("weights") not in (None, MODEL_NAME) and is_model:
             lines.append(f"{one['weights']} is logged with the int8 file's hash")
-    logged = {(one.get("target", ""), one["images"], one["top1"]) for one in accesses}
+    logged = {(str(one.get("target", "")), one["images"], one["top1"]) for one in accesses}
     for name, target in results.targets.items():
         scored = target.get("accuracy")
         if scored and (name, scored["images"], scored["top1"]) not in logged:

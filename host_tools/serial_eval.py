@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -151,7 +152,7 @@ def _score(
     if not entries:
         raise UserError("no image could be read")
     which = {"split": SPLIT, "data": data.resolve().name}
-    command = command_line(model, info, arguments.limit, kind)
+    command = command_line(model, info, arguments, kind)
     record = make_record(entries, model, info, profile, which, command)
     sent = info.input_bytes if kind is None else kind.frame_bytes
     record["link"] = make_link(entries, boards, sent, scored, seconds)
@@ -197,11 +198,23 @@ def profile_if_it_gets_through(device: Device) -> list[StepCost]:
         return []
 
 
-def command_line(model: Model, info: Info, limit: int | None, kind: FrameKind | None = None) -> str:
-    """The command that repeats this measurement."""
-    command = f"python host_tools/serial_eval.py {model.card.name} --board {info.board}"
-    command += "" if kind is None else f" --frames {kind.name}"
-    return command if limit is None else f"{command} --limit {limit}"
+def command_line(
+    model: Model, info: Info, arguments: argparse.Namespace, kind: FrameKind | None = None
+) -> str:
+    """The command that repeats this measurement, without what other computers name otherwise: the
+    port and the image folder."""
+    words = ["--board", info.board]
+    for option, value, default in (
+        ("--frames", kind.name if kind else None, None),
+        ("--limit", arguments.limit, None),
+        ("--repeat", arguments.repeat, 1),
+        ("--warm-up", arguments.warm_up, 1),
+        ("--inject-faults", arguments.inject_faults, "0"),
+        ("--inject-resets", arguments.inject_resets, 0),
+    ):
+        if value != default:
+            words += [option, str(value)]
+    return f"python host_tools/serial_eval.py {model.typed} {shlex.join(words)}"
 
 
 def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> None:

@@ -25,7 +25,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from pytorch_side.config import Config, Optimizer, save_config
+from pytorch_side.config import Config, Optimizer, save_config, with_values
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
 from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
@@ -148,7 +148,8 @@ def _start(
     if checkpoint.is_file():
         rows = read_checkpoint(checkpoint, config, batches, parts)
     elif accelerator.is_main_process:
-        save_config(config, run / "config.json")
+        decided = {"data.drawn_by": batches.drawn_by}
+        save_config(with_values(config, decided), run / "config.json")
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
     first, processes = len(rows), accelerator.num_processes
     everywhere = accelerator.reduce(torch.tensor(first, device=accelerator.device))

@@ -176,10 +176,13 @@ def known_arena(model: Path, card: Card | None) -> int:
 
 
 def c_string(text: str) -> str:
-    """A C string literal. Bytes beyond ASCII are octal, which never includes the next character."""
+    """A C string literal. Bytes beyond ASCII are octal, which never includes the next character.
+
+    A file's name may contain bytes that are not valid text; they become escapes.
+    """
     escaped = "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
-        for byte in text.encode()
+        for byte in text.encode(errors="backslashreplace")
     )
     return f'"{escaped}"'
 

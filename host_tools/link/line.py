@@ -65,7 +65,10 @@ class SerialLine:
 
 
 def _check_address(port: str) -> None:
-    """Raises UserError for a socket's URL without a host or a port number from 1 to 65535."""
+    """Raises UserError for a socket's URL without a host or a port number from 1 to 65535.
+
+    pyserial takes a query for options, of which none is of use here, and refuses in its own words.
+    """
     if not port.startswith("socket://"):
         return
     try:
@@ -73,6 +76,8 @@ def _check_address(port: str) -> None:
         right = bool(parts.hostname) and bool(parts.port)
     except ValueError:  # a number beyond 65535
         right = False
+    if right and "?" in port:
+        raise UserError(f"{port}: write the address alone, without {port[port.index('?') :]!r}")
     if not right:
         raise UserError(f"{port} is no address: write socket://HOST:NUMBER, 1 to 65535")
 

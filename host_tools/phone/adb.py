@@ -63,7 +63,7 @@ def bench_over_adb(
             "hardware": hardware,
             "versions": {},
             "threads": 1,
-            "command": f"bench_phone.py {model.card.name} --adb benchmark_model",
+            "command": f"python host_tools/bench_phone.py {model.typed} --adb benchmark_model",
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "note": _note(cores, before, after, note if precision == "float32" else ""),
             "model": {"macs": model.card.macs, "parameters": model.card.parameters},

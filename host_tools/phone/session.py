@@ -75,6 +75,7 @@ class PhoneSession:
     say: Callable[[str], None]
     notes: Mapping[str, str] = field(default_factory=dict)  # precision → a remark for readers
     versions: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""  # what repeats the measurement
     computer: str | None = None  # where a PC's browser stands in for a phone: which PC
     phones: dict[str, Phone] = field(default_factory=dict)  # by the name in hello's answer
     closed: bool = False  # no post is taken any more
@@ -151,8 +152,7 @@ class PhoneSession:
             "hardware": phone.hardware,
             "versions": dict(self.versions),
             "threads": threads,
-            "command": f"bench_phone.py {self.model.card.name}"
-            + ("" if self.computer is None else " --chromium"),
+            "command": self.command,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "note": "; ".join(text for text in (note, self.notes.get(precision, "")) if text),
             "model": {"macs": self.model.card.macs, "parameters": self.model.card.parameters},

@@ -135,9 +135,14 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def differing(own: Config, other: Config) -> list[str]:
-    """Names of the fields in which two configs differ."""
-    theirs = flat(other)
-    return [name for name, value in flat(own).items() if theirs[name] != value]
+    """Names of the fields in which two configs differ.
+
+    `data.drawn_by` is none of them where one config leaves it open: a run decided it by its photos.
+    """
+    ours, theirs = flat(own), flat(other)
+    if not (own.data.drawn_by and other.data.drawn_by):
+        del ours["data.drawn_by"]
+    return [name for name, value in ours.items() if theirs[name] != value]
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -172,6 +177,7 @@ def split_rule(config: Config) -> SplitRule:
         data.group_by,
         data.test_group,
         data.crop,
+        data.drawn_by,
     )
 
 

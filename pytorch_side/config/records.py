@@ -28,6 +28,8 @@ class Data(Record):
     group_by: str = ""  # photos that stay in one split: "folder", a regular expression, "none"
     test_group: str = ""  # the group that becomes the test split; "" = drawn at random
     crop: Literal["", "center"] = ""  # of photos that are not square; "" squashes them
+    # What the draw takes together; "" = decided by the number of groups, and kept in config.json
+    drawn_by: Literal["", "photo", "group"] = ""
     # In the loss: "balanced" gives each class the same weight, however many photos it has.
     # It raises balanced accuracy and often lowers top-1.
     class_weights: Literal["", "balanced"] = ""

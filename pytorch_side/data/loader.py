@@ -76,6 +76,7 @@ class TrainBatches:
         self.train = positions
         self.positions = positions[spread(len(positions), limit)]
         self.train_data_digest = images.folder.train_data_digest()
+        self.drawn_by = images.folder.drawn_by
         if batch % processes or (processes > 1 and len(self.positions) < batch):
             raise UserError(
                 f"optimizer.batch is {batch}: with {processes} processes it must be a multiple of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,9 +18,21 @@ SOFTMAX_OUTPUT = (1 / 256, -128)  # scale and zero point
 SCHEMA = 1
 SPLIT_KINDS = ("given", "random")
 CROPS = ("", "center")
+PHOTO, GROUP = DRAWN_BY = ("photo", "group")
 CLASSES_MAX = 10_000  # ImageNet has 1,000
 CLASS_NAME_MAX = 250  # a folder's name
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
+CLASS_NAMES = (
+    f"a list of at least two different names, each of at most {CLASS_NAME_MAX} characters and "
+    "without control characters"
+)
 TRAINING_MAX = 500  # characters
+# Beyond this a pixel's real value or its quantization is infinite in float32.
+PIXEL_MAX, DEVIATION_MIN = 2.0**31, 2.0**-31
+# `swin2mcu calibrate` fits temperatures of 0.2 to 5, and logits are some ten units. With much less,
+# exp(logit / temperature) is 0 for all classes of a photo, and probabilities are 0 / 0.
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 100
+THRESHOLD_MAX = 700  # a device compares with exp(threshold), which must be a double
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,9 @@ class SplitRule:
     # For photos whose shape is not the input's: "" squashes them, "center" takes the centered part
     # of the input's shape. This says how photos are read, and is kept with how they are split.
     crop: str = ""
+    # What the draw took together: "photo" or "group"; "" decides by the number of groups. A run
+    # keeps what was decided for it: a third farm would draw all photos anew.
+    drawn_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,16 +123,18 @@ def _is_zero_point(value: Any) -> bool:
     return type(value) is int and -128 <= value <= 127
 
 
-def _are_means(value: Any) -> bool:
+def are_means(value: Any) -> bool:
+    """Whether `value` is a valid mean of an input contract: a list of one or three numbers."""
     return (
         isinstance(value, list)
         and len(value) in (1, 3)
-        and all(type(n) in (int, float) and abs(n) < 2**31 for n in value)
+        and all(type(n) in (int, float) and abs(n) < PIXEL_MAX for n in value)
     )
 
 
-def _are_deviations(value: Any) -> bool:
-    return _are_means(value) and all(n > 0 for n in value)
+def are_deviations(value: Any) -> bool:
+    """Whether `value` is a valid std of an input contract."""
+    return are_means(value) and all(n >= DEVIATION_MIN for n in value)
 
 
 def _is_arena(value: Any) -> bool:
@@ -124,13 +142,17 @@ def _is_arena(value: Any) -> bool:
 
 
 def are_class_names(value: Any) -> bool:
-    """Whether `value` is a valid list of classes: different names, without control characters."""
+    """Whether `value` is a valid list of classes: different names, without control characters.
+
+    Names are written to C as UTF-8, which lone surrogates are not; folders' names have none, see
+    `dataset.layouts.printable`.
+    """
     return (
         isinstance(value, list)
         and 2 <= len(value) <= CLASSES_MAX
         and all(_is_text(name) and name and len(name) <= CLASS_NAME_MAX for name in value)
         and len(set(value)) == len(value)
-        and not any(CONTROL.search(name) for name in value)
+        and not any(CONTROL.search(name) or SURROGATE.search(name) for name in value)
     )
 
 
@@ -148,7 +170,12 @@ def _is_calibration(value: Any) -> bool:
         return False
     numbers = [value[name] for name in ("temperature", "threshold", "coverage")]
     finite = all(type(n) in (int, float) and abs(n) < 1e6 for n in numbers)
-    return finite and value["temperature"] > 0 and 0 <= value["coverage"] <= 1
+    return (
+        finite
+        and TEMPERATURE_MIN <= value["temperature"] <= TEMPERATURE_MAX
+        and value["threshold"] <= THRESHOLD_MAX
+        and 0 <= value["coverage"] <= 1
+    )
 
 
 def _are_scores(value: Any) -> bool:
@@ -168,12 +195,12 @@ def _are_scores(value: Any) -> bool:
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_text, "a text"),
     "student": (_is_text, "a text"),
-    "classes": (are_class_names, "a list of at least two different names"),
+    "classes": (are_class_names, CLASS_NAMES),
     "input_shape": (_is_shape, "[height, width, channels]"),
     "input_scale": (_is_scale, "a number above 0"),
     "input_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
-    "input_mean": (_are_means, "a list of one or three numbers"),
-    "input_std": (_are_deviations, "a list of one or three numbers above 0"),
+    "input_mean": (are_means, "a list of one or three numbers of pixels"),
+    "input_std": (are_deviations, "a list of one or three numbers above 0, in pixels"),
     "output_scale": (_is_scale, "a number above 0"),
     "output_zero_point": (_is_zero_point, "a whole number from -128 to 127"),
     "ops": (_are_counts, "an object of operators and how often they occur"),
@@ -183,7 +210,8 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sha256": (_is_text, "a text"),
     "calibration": (
         _is_calibration,
-        "an object of " + ", ".join(f.name for f in fields(Calibration)),
+        f"an object of {', '.join(f.name for f in fields(Calibration))}, with a temperature of "
+        f"{TEMPERATURE_MIN} to {TEMPERATURE_MAX} and a threshold of at most {THRESHOLD_MAX}",
     ),
     "training": (_is_line, f"a printable line of at most {TRAINING_MAX} characters"),
     "accuracy": (_are_scores, "an object of stages and their split, images and top1 from 0 to 1"),
@@ -200,6 +228,11 @@ def load_card(path: Path) -> Card:
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a model card: {error}") from error
+    return _checked(values, path)
+
+
+def _checked(values: Any, path: Path) -> Card:
+    """The card in a JSON value. Raises UserError, about `path`, where it is none."""
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a model card: it holds no JSON object")
     if values.get("schema") != SCHEMA:
@@ -217,6 +250,10 @@ def load_card(path: Path) -> Card:
         unsaid = values.get(name) is None and (name not in values or default[name] is None)
         if not unsaid and not fits(values[name]):
             raise UserError(f"{path}: '{name}' must be {what}")
+    channels = values["input_shape"][2]
+    for name in ("input_mean", "input_std"):
+        if len(values.get(name, [0])) not in (1, channels):
+            raise UserError(f"{path}: '{name}' must be one number, or one for each channel")
     values["classes"] = tuple(values["classes"])
     values["input_shape"] = tuple(values["input_shape"])
     if values.get("calibration") is not None:
@@ -240,6 +277,7 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
     if (
         rule.kind not in SPLIT_KINDS
         or rule.crop not in CROPS
+        or rule.drawn_by not in ("", *DRAWN_BY)
         or rule.seed < 0
         or not all(0 < s < 1 for s in shares)
     ):
@@ -247,8 +285,14 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
     return rule
 
 
+def check_card(card: Card, path: Path) -> None:
+    """Raises UserError, about `path`, for a card that `load_card` would refuse."""
+    _checked(json.loads(json.dumps(asdict(card))), path)
+
+
 def save_card(card: Card, path: Path) -> None:
-    """Write a card.json in one step."""
+    """Write a card.json in one step. Raises UserError for a card that could not be read again."""
+    check_card(card, path)
     write_atomic(path, json.dumps(asdict(card), indent=2) + "\n")
 
 

@@ -9,13 +9,13 @@ std 128, scale 1/128 and zero point 0, so their int8 value is exactly pixel - 12
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from swin2mcu.common.card import are_deviations, are_means
 from swin2mcu.common.cli import UserError
 
 Pixels = npt.NDArray[np.uint8]
@@ -126,7 +126,7 @@ def parse_contract(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if text in USUAL:
         return USUAL[text]
     parts = [_numbers(part) for part in text.split("/")]
-    if len(parts) == 2 and parts[0] and parts[1] and all(s > 0 for s in parts[1]):
+    if len(parts) == 2 and are_means(list(parts[0])) and are_deviations(list(parts[1])):
         return parts[0], parts[1]
     raise UserError(
         f"--input {text!r}: give one of {', '.join(USUAL)}, or MEAN/STD in pixel units, "
@@ -135,9 +135,8 @@ def parse_contract(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    """One or three finite numbers, or () for any other text."""
+    """Numbers with commas, or () for any other text."""
     try:
-        numbers = tuple(float(word) for word in text.split(","))
+        return tuple(float(word) for word in text.split(","))
     except ValueError:
         return ()
-    return numbers if len(numbers) in (1, 3) and all(map(math.isfinite, numbers)) else ()

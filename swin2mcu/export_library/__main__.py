@@ -13,9 +13,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from host_tools.inputs import add_foreign_options, load_named
+from host_tools.inputs import Model, add_foreign_options, load_named
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
-from swin2mcu.common.paths import ROOT
+from swin2mcu.common.paths import ROOT, refuse_published
 from swin2mcu.export_library.forms import NAME, form_files
 from swin2mcu.export_library.sources import VARIANTS, library_sources
 
@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry's name or a .tflite")
     parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="the build system")
-    parser.add_argument("--out", type=Path, help="new folder; default: RUN/library-FORM")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="new folder; default: RUN/library-FORM, for a published model ./NAME-library-FORM",
+    )
     parser.add_argument(
         "--core",
         choices=VARIANTS,
@@ -47,7 +51,8 @@ def _export(arguments: argparse.Namespace) -> None:
     if arguments.core == "pie" and arguments.form != "esp-idf":
         raise UserError("--core pie is for the ESP32-S3: export it --as esp-idf")
     model = load_named(arguments, keep=False)
-    out: Path = arguments.out or model.folder / f"library-{arguments.form}"
+    out: Path = arguments.out or default_out(model, arguments.form)
+    refuse_published(out)
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or name another folder with --out")
     sources = library_sources(
@@ -56,34 +61,52 @@ def _export(arguments: argparse.Namespace) -> None:
     files = {f"src/{path}": text for path, text in sources.items()}
     files |= form_files(arguments.form, sources, model.card)
     files["LICENSE"] = (ROOT / "LICENSE").read_text(encoding="utf-8")
-    write_folder(out, files)
-    write_zip(out.with_name(out.name + ".zip"), files)
+    # A run's name may contain bytes that are not valid text; they become escapes.
+    write_both(out, {k: v.encode(errors="backslashreplace") for k, v in files.items()})
     print(f"{out} and {out.name}.zip: {len(files)} files for {arguments.form}")
 
 
-def write_folder(out: Path, files: dict[str, str]) -> None:
-    """Write all files or none."""
+def default_out(model: Model, form: str) -> Path:
+    """Where a library goes without --out: beside a run's other files, but never into the zoo."""
+    if model.published:
+        return Path(f"{model.folder.resolve().name}-library-{form}")
+    return model.folder / f"library-{form}"
+
+
+def write_both(out: Path, files: dict[str, bytes]) -> None:
+    """Write the folder and its zip, or neither. The zip is first: a repeat overwrites only it."""
+    packed = out.with_name(out.name + ".zip")
+    write_zip(packed, files)
+    try:
+        write_folder(out, files)
+    except BaseException:
+        packed.unlink(missing_ok=True)
+        raise
+
+
+def write_folder(out: Path, files: dict[str, bytes]) -> None:
+    """Write all files or none. Raises OSError."""
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         made.chmod(0o755)
-        for name, text in files.items():
+        for name, data in files.items():
             path = made / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
         made.rename(out)
-    except OSError:
+    except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
 
 
-def write_zip(path: Path, files: dict[str, str]) -> None:
+def write_zip(path: Path, files: dict[str, bytes]) -> None:
     """Write the same files as a zip with one top folder, as the Arduino IDE needs it."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, text in sorted(files.items()):
+        for name, data in sorted(files.items()):
             entry = zipfile.ZipInfo(f"{NAME}/{name}", STAMP)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, text)
+            archive.writestr(entry, data)
 
 
 if __name__ == "__main__":

@@ -141,9 +141,15 @@ def test_an_address_that_is_none_says_how_to_write_one(port: str) -> None:
         SerialLine(port, 115200)
 
 
+def test_an_address_with_options_is_refused_plainly() -> None:
+    with pytest.raises(UserError, match=r"write the address alone, without '\?x'"):
+        SerialLine("socket://127.0.0.1:99?x", 115200)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
+        (["--board", "qemu-m7", "--port", "/dev/x"], "qemu-m7 gets a port of its own"),
         (["--board", "host", "--copies", "0"], "--copies is for emulated boards"),
         (["--board", "teensy41", "--copies", "2"], "--copies is for emulated boards"),
         (["--stop", "--board", "toaster"], "there is no board toaster"),

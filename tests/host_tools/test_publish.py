@@ -24,6 +24,7 @@ from swin2mcu.common import paths
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.lock import locked
 from swin2mcu.common.test_access import log_access, read_accesses
+from tinyml.parity.record import read_parity, unproven
 
 ZOO, ROOT = paths.ZOO, paths.ROOT
 ENTRIES = sorted(path for path in ZOO.iterdir() if path.is_dir() and path.name[0] != ".")
@@ -45,15 +46,26 @@ def score(run: Path, images: int) -> None:
     model = inputs.load_model(str(run))
     accuracy = {"split": "test", "images": images, "top1": 0.5, "data": "leaves"}
     log_target_access(run, model.weights, "board-a", accuracy)
-    target: dict[str, Any] = {"precision": "int8", "accuracy": accuracy}
+    command = f"python host_tools/serial_eval.py {model.typed} --board a"
+    target: dict[str, Any] = {"kind": "board", "precision": "int8", "accuracy": accuracy}
+    target["command"] = command
     merge_target(run, model.sha256, model.card.name, "board-a", target)
+
+
+def stage(name: str, against: str, difference: float = 0.0) -> dict[str, Any]:
+    record = {"name": name, "against": against, "images": 9, "unit": "lsb"}
+    return {**record, "max_difference": difference, "limits": {}}
+
+
+STAGES = [stage("tflite-micro", "exact"), stage("generated-c", "tflite-micro")]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = make_run(tmp_path / "run")
     sha256 = inputs.load_model(str(folder)).sha256
-    (folder / "parity.json").write_text(json.dumps({"model_sha256": sha256, "stages": []}))
+    parity = {"model_sha256": sha256, "stages": STAGES}
+    (folder / "parity.json").write_text(json.dumps(parity))
     score(folder, 90)
     return folder
 
@@ -161,6 +173,18 @@ def parity_of(run: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def results_of(run: Path, **changes: Any) -> None:
+    path = run / "results.json"
+    results = json.loads(path.read_text())
+    results["targets"]["board-a"] |= changes
+    path.write_text(json.dumps(results))
+
+
+def accuracy_of(run: Path, **changes: Any) -> None:
+    results = json.loads((run / "results.json").read_text())
+    results_of(run, accuracy=results["targets"]["board-a"]["accuracy"] | changes)
+
+
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -168,6 +192,25 @@ def parity_of(run: Path, **changes: Any) -> None:
         (lambda run: (run / "parity.json").write_text("{}"), "holds no stages"),
         (lambda run: parity_of(run, model_sha256="0"), "of another model"),
         (lambda run: parity_of(run, stages=[BROKEN]), "does not hold: exact against"),
+        (lambda run: parity_of(run, stages=[]), "the stage tflite-micro is missing"),
+        (lambda run: parity_of(run, stages=STAGES[:1]), "the stage generated-c is missing"),
+        (lambda run: parity_of(run, stages=STAGES[1:]), "the stage tflite-micro is missing"),
+        (
+            lambda run: parity_of(run, stages=[*STAGES[:1], stage("generated-c", "exact", 1)]),
+            "generated-c is not byte-identical to exact",
+        ),
+        (
+            lambda run: parity_of(run, stages=[*STAGES[:1], stage("generated-c", "")]),
+            "the stage generated-c is missing",
+        ),
+        (
+            lambda run: parity_of(run, stages=[*STAGES[:1], STAGES[1] | {"images": 0}]),
+            "the stage generated-c is missing",
+        ),
+        (lambda run: results_of(run, accuracy=7), "accuracy of target board-a is not"),
+        (lambda run: results_of(run, accuracy=[1]), "accuracy of target board-a is not"),
+        (lambda run: accuracy_of(run, images="x"), "accuracy of target board-a is not"),
+        (lambda run: accuracy_of(run, top1=[1]), "accuracy of target board-a is not"),
         (lambda run: (run / "test_access.jsonl").unlink(), "is not in it"),
         (lambda run: (run / "results.json").unlink(), "is missing"),
     ],
@@ -177,6 +220,48 @@ def test_what_is_not_whole_is_refused(zoo: Path, run: Path, spoil: Any, error: s
     with pytest.raises(UserError, match=error):
         publish.publish(inputs.load_model(str(run)), "net")
     assert not zoo.exists()
+
+
+def test_a_published_entry_is_not_replaced_by_less(zoo: Path, run: Path) -> None:
+    parity_of(run, stages=[stage("torch-float", ""), *STAGES])
+    (run / "student.safetensors").write_bytes(save({"a": torch.ones(3)}))
+    assert publish.main([str(run), "net"]) == 0
+    before = content(zoo / "net")
+    parity_of(run, stages=STAGES)
+    with pytest.raises(
+        UserError, match=r"parity\.json lacks the stages torch-float, which the pub"
+    ):
+        publish.publish(inputs.load_model(str(run)), "net")
+    parity_of(run, stages=[stage("torch-float", ""), *STAGES])
+    (run / "student.safetensors").unlink()
+    with pytest.raises(UserError, match=r"has a student\.safetensors, .* has none"):
+        publish.publish(inputs.load_model(str(run)), "net")
+    assert content(zoo / "net") == before
+    assert publish.main([str(run), "other"]) == 0
+
+
+def test_a_published_command_names_the_entry(zoo: Path, run: Path) -> None:
+    """The run exists on one computer only."""
+    publish.publish(inputs.load_model(str(run)), "net")
+    (target,) = load_results(zoo / "net/results.json").targets.values()
+    assert target["command"] == "python host_tools/serial_eval.py net --board a"
+    score(inputs.load_model("net", measured=True).folder, 120)
+    publish.publish(inputs.load_model("net", measured=True), "net")
+    (target,) = load_results(zoo / "net/results.json").targets.values()
+    assert target["command"] == "python host_tools/serial_eval.py net --board a"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_published_parity_holds_what_publishing_asks_for(entry: Path) -> None:
+    assert unproven(read_parity(entry / "parity.json")) == []
+
+
+def test_a_log_with_a_strange_target_is_no_traceback(run: Path) -> None:
+    log = run / "test_access.jsonl"
+    line = json.loads(log.read_text())
+    log.write_text(json.dumps(line | {"target": [1]}) + "\n")
+    (wrong,) = publish.wrong_accesses(read_accesses(run), load_results(run / "results.json"))
+    assert "board-a's score" in wrong
 
 
 @pytest.mark.parametrize("name", ["", "../net", "Net", "a b", ".net", "x" * 41])

@@ -211,6 +211,7 @@ NEWER = {  # than the flat configs
     "augment.backgrounds",
     "data.class_weights",
     "data.crop",
+    "data.drawn_by",
     "distillation.consistent",
     "distillation.unlabeled",
     "optimizer.passes",

@@ -14,7 +14,13 @@ import torch
 from torch import nn
 
 from pytorch_side import train
-from pytorch_side.config import Config, with_values
+from pytorch_side.config import (
+    Config,
+    differing,
+    read_saved_config,
+    split_rule,
+    with_values,
+)
 from pytorch_side.data.loader import Batch
 from pytorch_side.distill import main as distill_command
 from pytorch_side.distillation.train_student import distill
@@ -32,6 +38,7 @@ class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
     steps, waited_s, train_data_digest, photos_digest = 4, 0.0, "leaves", "of leaves"
+    drawn_by = "photo"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
         self.kill_at = kill_at
@@ -254,6 +261,18 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(before[:1000])
     with pytest.raises(UserError, match="cannot be read"):
         run_fit(tmp_path, CONFIG, FakeBatches())
+
+
+def test_a_run_keeps_how_its_photos_were_drawn_and_resumes(tmp_path: Path) -> None:
+    """A later farm would else draw them anew, and move some from train to test."""
+    run_fit(tmp_path, CONFIG, FakeBatches())
+    saved = read_saved_config(tmp_path / "config.json")
+    assert (CONFIG.data.drawn_by, saved.data.drawn_by) == ("", "photo")
+    assert split_rule(saved).drawn_by == "photo"
+    assert differing(CONFIG, saved) == []
+    other = with_values(CONFIG, {"data.drawn_by": "group"})
+    assert differing(other, saved) == ["data.drawn_by"]
+    run_fit(tmp_path, saved, FakeBatches())  # finished: not trained again, and not refused
 
 
 def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:

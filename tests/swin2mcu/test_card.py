@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from swin2mcu.common.card import FIELDS, Card, SplitRule, load_card, save_card, update_card
+from swin2mcu.common.card import (
+    FIELDS,
+    Calibration,
+    Card,
+    SplitRule,
+    load_card,
+    save_card,
+    update_card,
+)
 from swin2mcu.common.cli import UserError
 
 CARD = Card("demo", "tf_mobilenetv3_small_100", ("healthy", "sick"), (96, 96, 3), macs=11_000_000)
+CALIBRATION = {"temperature": 1.0, "threshold": 2.0, "coverage": 0.9, "images": 9}
 SCORE = {"split": "test", "images": 9, "top1": 0.9}
 
 
@@ -72,6 +81,15 @@ def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Pat
         ({"accuracy": {"int8": SCORE | {"top1": 97.9}}}, "'accuracy' must be an object"),
         ({"accuracy": {"int8": SCORE | {"images": None}}}, "'accuracy' must be an object"),
         ({"accuracy": {"int8": SCORE | {"data": 3}}}, "'accuracy' must be an object"),
+        ({"classes": ["a", "\ud800"]}, "'classes' must be a list"),
+        ({"classes": ["a", "b" * 251]}, "'classes' must be a list"),
+        ({"classes": ["a", "b\x1b"]}, "'classes' must be a list"),
+        ({"input_std": [1e-310]}, "'input_std' must be a list of one or three numbers above 0"),
+        ({"input_mean": [1e300]}, "'input_mean' must be a list of one or three numbers"),
+        ({"input_shape": [8, 8, 1], "input_std": [1, 2, 3]}, "one for each channel"),
+        ({"calibration": CALIBRATION | {"threshold": 1000}}, "a threshold of at most 700"),
+        ({"calibration": CALIBRATION | {"temperature": 1e-300}}, "a temperature of 0.01 to 100"),
+        ({"calibration": CALIBRATION | {"temperature": 1e5}}, "a temperature of 0.01 to 100"),
         ({"split": {"seed": -1}}, "not a valid rule"),
         ({"split": {"kind": "lucky"}}, "not a valid rule"),
         ({"split": {"test_share": 1.5}}, "not a valid rule"),
@@ -85,6 +103,25 @@ def test_a_card_that_is_wrong_says_where(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=message):
         load_card(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": ("only one",)},
+        {"input_mean": (1e300,)},
+        {"input_std": (1e-310,)},
+        {"input_std": (1.0, 2.0)},
+        {"calibration": Calibration(1.0, 1000.0, 0.9, 9)},
+        {"split": SplitRule("lucky")},
+    ],
+)
+def test_a_card_that_could_not_be_read_is_not_written(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match=f"'{next(iter(change))}'"):
+        save_card(replace(CARD, **change), tmp_path / "card.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_field_is_checked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -22,9 +23,10 @@ from host_tools.boards.build import CORE_DIR, wrap_scons
 from host_tools.mcu.bare_metal import CORES, COUNTER, build, run
 from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.card import Calibration, load_card, save_card
-from swin2mcu.common.paths import ROOT
+from swin2mcu.common.paths import ROOT, ZOO
 from swin2mcu.common.pixels import to_int8
 from swin2mcu.export_library.__main__ import FORMS, main
+from swin2mcu.export_library.data import powers
 from tinyml.format.facts import card_of, contract_of
 from tinyml.format.writer import GraphWriter
 from tinyml.runtimes.tflite_micro import Micro
@@ -160,6 +162,44 @@ def test_a_plain_file_is_fed_as_it_was_trained(
         assert answer.probability == pytest.approx(expected.ranked[0][1], rel=1e-5)
         seen.add(answer.label)
     assert len(seen) > 1, "different pictures get different answers"
+
+
+# Other names could be a user's own: the linker would refuse them, or the compiler.
+OWN_NAMES = re.compile(r"(kernel|library|model|swin2mcu|vision)_\w+")
+# The labels' and pictures' texts and tables are longer than C99 asks every compiler to take.
+PEDANTIC = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-overlength-strings"]
+M55 = ["-O1", "-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard"]
+
+
+@pytest.mark.parametrize(
+    ("compiler", "core", "machine"),
+    [
+        ("gcc", "portable", []),
+        ("clang", "portable", []),
+        ("arm-none-eabi-gcc", "dsp", M7),
+        ("arm-none-eabi-gcc", "helium", M55),
+    ],
+)
+def test_a_users_warnings_and_names_are_respected(
+    compiler: str, core: str, machine: list[str], model_folder: Path, tmp_path: Path
+) -> None:
+    found = next((c for n in (compiler, f"{compiler}-14") if (c := shutil.which(n))), None)
+    assert found, f"{compiler} is missing: `./setup.sh dev` installs it"
+    source = export(model_folder, "cmake", tmp_path / "lib", "--core", core) / "src"
+    kernels = (FIRMWARE / "lib" / "kernels").glob("*.c")  # also those that this model lacks
+    files = {
+        *source.rglob("*.[cS]"),
+        *(k for k in kernels if not (source / "kernels" / k.name).exists()),
+    }
+    objects = []
+    for number, file in enumerate(sorted(files)):
+        objects.append(tmp_path / f"{number}.o")
+        includes = [f"-I{source}", f"-I{source / 'kernels'}"]
+        execute([found, *machine, *PEDANTIC, *includes, "-c", file, "-o", objects[-1]])
+    listed = execute(["arm-none-eabi-nm" if machine else "nm", "-g", "--defined-only", *objects])
+    names = [line.split()[2] for line in listed.splitlines() if len(line.split()) == 3]
+    assert {"vision_start", "model_run", "kernel_add", "swin2mcu_classify"} <= set(names)
+    assert [name for name in names if not OWN_NAMES.fullmatch(name)] == []
 
 
 def load_library(library: Path, shared: Path) -> ctypes.CDLL:
@@ -316,3 +356,55 @@ def test_bad_input_is_one_line(
     save_card(replace(load_card(foreign / "card.json"), input_scale=0.0185), foreign / "card.json")
     assert main([str(foreign), "--as", "cmake", "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_published_model_is_exported_into_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Publishing replaces an entry's folder with all that lies in it."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(path for path in (ZOO / "tiny-96").iterdir() if path.is_dir())
+    assert main(["tiny-96", "--as", "cmake"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "tiny-96-library-cmake",
+        "tiny-96-library-cmake.zip",
+    ]
+    assert main(["tiny-96", "--as", "arduino", "--out", str(ZOO / "tiny-96" / "lib")]) == 2
+    assert "belongs to a published model" in capsys.readouterr().err
+    assert sorted(path for path in (ZOO / "tiny-96").iterdir() if path.is_dir()) == before
+
+
+@pytest.mark.parametrize("broken", ["write_zip", "write_folder"])
+def test_the_folder_and_its_zip_are_written_or_neither(
+    broken: str,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(path: Path, files: dict[str, bytes]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    arguments = [str(model_folder), "--as", "cmake", "--out", str(tmp_path / "lib")]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"swin2mcu.export_library.__main__.{broken}", full)
+        assert main(arguments) == 2
+        assert "No space left" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main(arguments) == 0
+
+
+def test_a_name_that_is_no_valid_text_becomes_escapes(model_folder: Path, tmp_path: Path) -> None:
+    """Such as that of a folder whose name has bytes of another encoding."""
+    folder = tmp_path / "named"
+    shutil.copytree(model_folder, folder)
+    card = load_card(folder / "card.json")
+    save_card(replace(card, name="leaf \udce9"), folder / "card.json")
+    text = (export(folder, "cmake", tmp_path / "lib") / "src" / "library_data.c").read_text()
+    assert '"leaf \\134udce9"' in text
+
+
+def test_no_power_of_the_table_is_zero() -> None:
+    """With logits of hundreds, all classes of a photo could have 0, and their shares 0 / 0."""
+    table = powers(10.0, 1.0)
+    assert min(table) > 0 and table[255] == 1 and sorted(table) == table

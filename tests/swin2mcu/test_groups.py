@@ -38,6 +38,23 @@ def test_a_part_of_the_file_name_can_be_the_group(make: Make) -> None:
         scan_folder(make(), SplitRule(group_by="folder"))
 
 
+def test_a_third_farm_moves_no_photo_of_an_old_model_into_test(make: Make) -> None:
+    """Two farms are drawn photo by photo, three as a whole; the model was trained on the two."""
+    for farm in ("farm A", "farm B"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{farm}{label}{{}}.png", 20))
+    before = scan_folder(make())
+    assert before.drawn_by == "photo"
+    trained = {before.files[i] for i in before.indices("train")}
+    for label in CLASSES:
+        make(*numbered(f"farm C/{label}/c{label}{{}}.png", 20))
+    anew = scan_folder(make())
+    assert anew.drawn_by == "group" and trained & {anew.files[i] for i in anew.indices("test")}
+    kept = scan_folder(make(), SplitRule(drawn_by=before.drawn_by))
+    assert not trained & {kept.files[i] for i in kept.indices("test")}
+    assert "photo, as for training" in kept.cut_by
+
+
 def test_a_table_gives_class_and_group_where_folders_do_not(make: Make) -> None:
     root = make(*numbered("photos/{}.png", 12))
     lines = ["file,class,group"]

@@ -122,7 +122,10 @@ def test_a_range_that_fits_nothing_asks_for_input(tmp_path: Path) -> None:
     assert open_card(tmp_path / "card.json", model) == card
 
 
-@pytest.mark.parametrize("text", ["", "0", "1/0", "1,2/3", "a/b", "1/2/3", "nan/1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "1/0", "1,2/3", "a/b", "1/2/3", "nan/1", "1e300/1", "0/1e-310", "0/inf", "0/1e300"],
+)
 def test_a_wrong_input_is_one_line(text: str) -> None:
     with pytest.raises(UserError, match="--input"):
         parse_contract(text)
@@ -160,6 +163,85 @@ def test_wrong_labels_are_one_line(text: str | None, message: str, tmp_path: Pat
         labels.write_text(text)
     with pytest.raises(UserError, match=message):
         card_of(model, labels, None)
+
+
+def packed(text: str | bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("labels.txt", text)
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_label_archive_counts_as_none(method: int, tmp_path: Path) -> None:
+    whole = packed("a long name of a cat\nand one of a dog", method)
+    draw, model = np.random.default_rng(0), tmp_path / "m.tflite"
+    damaged = [b"\xff" * 8, *(draw.bytes(8) for _ in range(300))]
+    start = 30 + len("labels.txt")
+    places = [start, *(int(draw.integers(len(whole) - 8)) for _ in damaged[1:])]
+    seen = set()
+    for place, noise in zip(places, damaged, strict=True):
+        model.write_bytes(classifier() + whole[:place] + noise + whole[place + 8 :])
+        try:
+            seen.add(card_of(model, None, None).classes)
+        except UserError as error:  # of text that is read and names no two classes
+            assert "names" in str(error)
+    assert ("0", "1") in seen
+
+
+def test_an_encrypted_label_archive_counts_as_none(tmp_path: Path) -> None:
+    data = bytearray(packed("cat\ndog", zipfile.ZIP_STORED))
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "m.tflite").write_bytes(classifier() + data)
+    assert card_of(tmp_path / "m.tflite", None, None).classes == ("0", "1")
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_an_empty_label_file_counts_as_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(classifier() + packed(text))
+    assert card_of(tmp_path / "m.tflite", None, None).classes == ("0", "1")
+
+
+def test_labels_of_windows_editor(tmp_path: Path) -> None:
+    """It begins a file with a byte order mark."""
+    model, labels = tmp_path / "m.tflite", tmp_path / "labels.txt"
+    text = b"\xef\xbb\xbfcat\r\ndog\r\n"
+    labels.write_bytes(text)
+    model.write_bytes(classifier())
+    assert card_of(model, labels, None).classes == ("cat", "dog")
+    model.write_bytes(classifier() + packed(text))
+    assert card_of(model, None, None).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("text", ["cat\x1b[31m\ndog", "dog\n" + "c" * 251])
+def test_names_that_a_card_cannot_hold_are_refused(text: str, tmp_path: Path) -> None:
+    model, labels = tmp_path / "m.tflite", tmp_path / "labels.txt"
+    model.write_bytes(classifier() + packed(text))
+    with pytest.raises(UserError, match=r"the class names inside are not .* give others"):
+        card_of(model, None, None)
+    labels.write_text(text)
+    with pytest.raises(UserError, match="'classes' must be"):
+        card_of(model, labels, None)
+
+
+def test_a_contract_of_three_channels_is_refused_for_gray(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(classifier(channels=1))
+    for kind in ("imagenet", "1,2,3/1", "1/1,2,3"):
+        with pytest.raises(UserError, match=r"is for three channels, and .* takes one"):
+            card_of(model, None, kind)
+    changes = {"input_shape": [6, 6, 1], "input_mean": [1, 2, 3]}
+    with pytest.raises(UserError, match="'input_mean' must be one number, or one for each channel"):
+        open_card(*saved(tmp_path, model.read_bytes(), **changes))
+
+
+def test_one_output_is_refused(tmp_path: Path) -> None:
+    writer, path = GraphWriter(), tmp_path / "m.tflite"
+    x = writer.input((1, 6, 6, 1), 1 / 255, -128)
+    path.write_bytes(writer.finish(writer.mean(x, writer.activation((1, 1), 1.0, 0), False)))
+    with pytest.raises(UserError, match="has one output, and at least two classes are needed"):
+        card_of(path, None, None)
 
 
 def test_uint8_ends_are_128_less(tmp_path: Path) -> None:

@@ -167,4 +167,5 @@ def c_bytes(values: npt.NDArray[np.int8]) -> str:
 
 
 def c_string(text: str) -> str:
-    return '"' + "".join(_ESCAPED[b] for b in text.encode()) + '"'
+    """A C string literal of UTF-8, with escapes for the bytes of a name that are no valid text."""
+    return '"' + "".join(_ESCAPED[b] for b in text.encode(errors="backslashreplace")) + '"'

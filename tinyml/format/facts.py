@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import lzma
 import math
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swin2mcu.common.card import Card, load_card, sha256_of
+from swin2mcu.common.card import (
+    CLASS_NAMES,
+    Card,
+    are_class_names,
+    check_card,
+    load_card,
+    sha256_of,
+)
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import (
     OUR_SCALE,
@@ -23,6 +34,19 @@ from tinyml.format.tflite import Graph, Tensor, read
 
 FOREIGN = "unknown"  # the architecture of a model that came without a card
 MAX_LABELS_BYTES = 1 << 20
+ENCODING = "utf-8-sig"  # UTF-8; Windows' editor begins a file with a mark, which is no letter
+# What zipfile raises for a damaged or an encrypted archive, or one of an unknown method.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,11 @@ def facts_of(graph: Graph, path: Path) -> Facts:
         )
     if math.prod(result.shape) != result.shape[-1]:
         raise UserError(f"{path}: its output has shape {result.shape}, not one number a class")
+    if result.shape[-1] < 2:
+        raise UserError(
+            f"{path} has one output, and at least two classes are needed: give its last layer one "
+            "output for each class"
+        )
     _, height, width, channels = source.shape
     return Facts(
         (height, width, channels),
@@ -106,12 +135,20 @@ def open_card(card_path: Path, model_path: Path) -> Card:
 
 
 def card_of(model_path: Path, labels: Path | None, contract: str | None) -> Card:
-    """A card for a .tflite that has none. `contract` is an --input; see parse_contract."""
+    """A card for a .tflite that has none. `contract` is an --input; see parse_contract.
+
+    Raises UserError for a model or names of which no card can be made.
+    """
     graph = read(model_path)
     facts = facts_of(graph, model_path)
     names = read_labels(labels) if labels else _labels_inside(model_path)
     if names is None:
         names = [str(number) for number in range(facts.classes)]
+    elif not labels and not are_class_names(names):
+        raise UserError(
+            f"{model_path}: the class names inside are not {CLASS_NAMES}: give others with "
+            "--classes"
+        )
     if len(names) != facts.classes:
         raise UserError(
             f"{labels or model_path} names {len(names)} classes, and {model_path} has "
@@ -120,9 +157,17 @@ def card_of(model_path: Path, labels: Path | None, contract: str | None) -> Card
     card = Card(model_path.stem, FOREIGN, tuple(names), facts.input_shape)
     card = _with_facts(card, graph, facts, sha256_of(model_path))
     if contract is None:
-        return _with_guess(card, model_path)
-    mean, std = parse_contract(contract)
-    return replace(card, input_mean=mean, input_std=std)
+        card = _with_guess(card, model_path)
+    else:
+        mean, std = parse_contract(contract)
+        if max(len(mean), len(std)) > facts.input_shape[2]:
+            raise UserError(
+                f"--input {contract} is for three channels, and {model_path} takes one: give one "
+                "number, such as 127.5/127.5"
+            )
+        card = replace(card, input_mean=mean, input_std=std)
+    check_card(card, model_path)
+    return card
 
 
 def contract_of(card: Card) -> InputContract:
@@ -162,7 +207,7 @@ def read_labels(path: Path) -> list[str]:
     try:
         if path.stat().st_size > MAX_LABELS_BYTES:
             raise UserError(f"{path} is too large for a list of class names")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=ENCODING)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the class names in {path}: {error}") from error
     return _names(text, path)
@@ -176,15 +221,16 @@ def _names(text: str, path: Path) -> list[str]:
 
 
 def _labels_inside(path: Path) -> list[str] | None:
-    """The label file in TensorFlow Lite's metadata, a zip archive at the end of the file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                if entry.filename.endswith(".txt") and entry.file_size <= MAX_LABELS_BYTES:
-                    return _names(archive.read(entry).decode(errors="replace"), path)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
-        return None
-    return None
+    """The label file in TensorFlow Lite's metadata, a zip archive at the end of the file.
+
+    None where there is none, or none that can be read or holds a name.
+    """
+    texts = []
+    with contextlib.suppress(*UNREADABLE), zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".txt") and entry.file_size <= MAX_LABELS_BYTES:
+                texts.append(archive.read(entry).decode(ENCODING, errors="replace"))
+    return next((names for text in texts if (names := _names(text, path))), None)
 
 
 def count_macs(graph: Graph) -> int:

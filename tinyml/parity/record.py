@@ -10,6 +10,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.json_file import read_json
 
 OPERATOR_LSB_MAX = 1
+BYTE_STAGES = ("tflite-micro", "generated-c")  # the second is compared with the first
 AT_LEAST = ("decided_agreement", "top1_agreement")  # limits from below; all others are from above
 # Of stages that earlier versions left without a limit. They counted all images, not the decided.
 EARLIER_LIMITS = {"top1_agreement": 0.9}
@@ -95,6 +96,30 @@ def _translated(stage: dict[str, Any]) -> dict[str, Any]:
     # The old bound on LiteRT's logits is ignored: its kernels round differently.
     bounded = limit is not None and not stage["name"].startswith("litert")
     return stage | {"limits": {"max_difference": limit} if bounded else {}}
+
+
+def unproven(record: dict[str, Any]) -> list[str]:
+    """What a record lacks of the proof that a published model needs, one line for each stage.
+
+    TFLite Micro and the generated C must have computed the same bytes, and those of the trained
+    network's integers, where the run has that network.
+    """
+    stages = {stage.get("name"): stage for stage in record["stages"]}
+    lines = []
+    for name in BYTE_STAGES:
+        stage = stages.get(name, {})
+        against = stage.get("against") or ""
+        if not stage.get("images") or (name == BYTE_STAGES[-1] and not against):
+            lines.append(f"the stage {name} is missing")
+        elif against and stage.get("max_difference") != 0:
+            lines.append(f"{name} is not byte-identical to {against}")
+    return lines
+
+
+def missing_stages(record: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Names of the stages that only the record `before` has."""
+    names = {stage.get("name") for stage in record["stages"]}
+    return [s["name"] for s in before["stages"] if s.get("name") and s["name"] not in names]
 
 
 def broken(record: dict[str, Any]) -> list[str]:

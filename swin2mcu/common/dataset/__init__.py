@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from swin2mcu.common.card import Card, SplitRule
+from swin2mcu.common.card import GROUP, PHOTO, Card, SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.draw import draw_splits, few_groups
+from swin2mcu.common.dataset.draw import draw_splits, draws_photos
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_class_names,
@@ -126,23 +126,26 @@ def _cut(
     check_class_names(root, classes)
     check_same_photo(root, files, names)
     given = [row.split for row in rows]
+    by_photo = draws_photos(groups, rule)
     splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
         kept = {
             split for split, group in zip(given, groups, strict=True) if group != rule.test_group
         }
-        if few_groups(groups, rule.test_group) and "val" not in kept:
+        if by_photo and "val" not in kept:
             how += ", val photo by photo from the few others"
     elif drawn := [s for s in SPLITS[1:] if s in splits and s not in given]:
         units = len(set(filter(None, groups)))
         what = f"group ({units})" + ("" if all(groups) else " and photo") if units else "photo"
-        if few_groups(groups):
-            what = f"photo, since fewer than {GROUPS_MIN} groups were found"
+        if by_photo:
+            few = f"since fewer than {GROUPS_MIN} groups were found"
+            what = f"photo, {'as for training' if rule.drawn_by else few}"
         how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
     labels = np.array([classes.index(name) for name in names], dtype=np.int64)
     sources = tuple(row.source for row in rows)
     folder = ImageFolder(
         root, classes, files, labels, splits, sources, groups, passed, how, rule.crop
     )
+    folder = replace(folder, drawn_by=PHOTO if by_photo else GROUP)
     return random_split(folder, rule.seed) if rule.kind == "random" else folder

@@ -2,7 +2,9 @@
 
 The draw depends only on the seed and the name. So photos that are added later never move another
 one from train to test, and a model trained before is still scored on photos that it never saw.
-The exception are groups that were dealt again because train lacked a class.
+The exceptions: groups that were dealt again because train lacked a class; a class of so few photos
+that a split got one of them anyhow; and photos whose groups have become enough to be drawn whole,
+unless the rule is a run's, which keeps what was drawn for it (SplitRule.drawn_by).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from swin2mcu.common.card import SplitRule
+from swin2mcu.common.card import PHOTO, SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.dataset.layouts import GROUPS_MIN
@@ -46,7 +48,7 @@ def draw_splits(
     splits = np.array([split or "train" for split in given], dtype="<U5")
     if rule.test_group:
         _hold_out(splits, groups, rule.test_group)
-    few = few_groups(groups, rule.test_group)
+    few = draws_photos(groups, rule)
     names = [original(file) for file in files] if few else groups
     units = [name or file for name, file in zip(names, files, strict=True)]
     shares = {"val": rule.val_share, "test": rule.test_share}
@@ -80,9 +82,14 @@ def draw_one(unit: str, rule: SplitRule, known: Iterable[str]) -> str:
     return "train"
 
 
-def few_groups(groups: Sequence[str], held: str = "") -> bool:
-    """Whether too few groups are left beside `held` to draw a split as whole groups."""
-    return (bool(held) or all(groups)) and 0 < len(set(groups) - {held, ""}) < GROUPS_MIN
+def draws_photos(groups: Sequence[str], rule: SplitRule) -> bool:
+    """Whether a split is drawn photo by photo although there are groups.
+
+    So it is where too few are left beside the held test group, unless the rule says it.
+    """
+    held = rule.test_group
+    few = (bool(held) or all(groups)) and 0 < len(set(groups) - {held, ""}) < GROUPS_MIN
+    return rule.drawn_by == PHOTO if rule.drawn_by else few
 
 
 def _first_with_all_classes(

@@ -38,6 +38,7 @@ class ImageFolder:
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # reason → files
     cut_by: str = ""  # how the splits were made, as a text
     crop: str = ""  # of photos that are not square, as in SplitRule
+    drawn_by: str = ""  # what the draw took together, as in SplitRule
     note: str = ""  # how the folders were understood, where they can be understood in two ways
     unlabeled: tuple[str, ...] = ()  # photos without a label, relative to root; not in `files`
 
