@@ -59,13 +59,15 @@ class Bench:
         return record
 
     def outcome(self, images: int, *options: str) -> dict[str, Any]:
-        """What must be the same each time: the results and every answer, but for date, link, the
-        stack's high-water mark, and counts of instructions, which are known to a tick of the clock.
+        """What must be the same each time: the results and every answer.
+
+        Not so are date, command, link, the stack's high-water mark, and counts of instructions,
+        which are known to a tick of the clock.
         """
         assert self.evaluate(images, *options) == 0
         record = self.record()
         assert record["cost"]["p99"] - record["cost"]["min"] <= TICK
-        for key in ("date", "link", "cost", "profile"):
+        for key in ("date", "command", "link", "cost", "profile"):
             del record[key]
         del record["memory"]["stack_bytes"]
         journal = (self.run / f"journal-{BOARD}-aot.jsonl").read_text().splitlines()[1:-1]
