@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -28,7 +29,6 @@ class Pool:
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for connection in self._connections:
             self._free.put(connection)
-        self._workers: list[threading.Thread] = []
         kinds = {(c.info.board, c.info.engine) for c in connections}
         if len(kinds) != 1:
             self.close()
@@ -64,9 +64,18 @@ class Pool:
         one that is lost, and this pool can only be closed.
         """
         window: deque[tuple[Item, Future[Answer]]] = deque()
+        todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # No executor: the interpreter would wait at its end for a worker that the operating system
+        # holds in a call.
+        workers = [
+            threading.Thread(target=_do, args=(todo,), daemon=True) for _ in self._connections
+        ]
+        for worker in workers:
+            worker.start()
         try:
             for item in items:
-                window.append((item, self._begin(work, item)))
+                window.append((item, Future()))
+                todo.put(partial(_answer, window[-1][1], work, item))
                 if len(window) > len(self._connections):
                     done, future = window.popleft()
                     yield done, future.result()
@@ -76,31 +85,17 @@ class Pool:
         except BaseException:
             self._give_up()
             raise
-
-    def _begin(self, work: Callable[[Item], Answer], item: Item) -> Future[Answer]:
-        """Start a worker. No executor does it: the interpreter would wait for its workers at the
-        end, also for one that the operating system holds in a call."""
-        future: Future[Answer] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(work(item))
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._workers = [worker for worker in self._workers if worker.is_alive()]
-        self._workers.append(threading.Thread(target=run, daemon=True))
-        self._workers[-1].start()
-        return future
+        finally:
+            for _ in workers:
+                todo.put(None)
+            deadline = time.monotonic() + LEAVE_S
+            for worker in workers:  # one that is still held in a call is left to it
+                worker.join(max(0.0, deadline - time.monotonic()))
 
     def _give_up(self) -> None:
-        """Wake whoever waits for a board, and wait a moment for them to end."""
+        """Wake whoever waits for a board."""
         for connection in self._connections:
             connection.give_up()
-        deadline = time.monotonic() + LEAVE_S
-        for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
-        self._workers.clear()  # those that are still held in a call are left to it
 
     @property
     def count(self) -> int:
@@ -122,3 +117,16 @@ class Pool:
         self._give_up()
         for connection in self._connections:
             connection.close()
+
+
+def _do(todo: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do what is put into the queue, in its order, up to a None."""
+    while (action := todo.get()) is not None:
+        action()
+
+
+def _answer(future: Future[Answer], work: Callable[[Item], Answer], item: Item) -> None:
+    try:
+        future.set_result(work(item))
+    except BaseException as error:
+        future.set_exception(error)

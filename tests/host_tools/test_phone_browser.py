@@ -67,7 +67,7 @@ def never_sure(run: Path) -> None:
         load_card(run / "card.json"),
         output_scale=float(output.scales[0]),
         output_zero_point=int(output.zero_points[0]),
-        calibration=Calibration(1.0, 1000.0, 0.0, 20),
+        calibration=Calibration(1.0, 700.0, 0.0, 20),
     )
     save_card(card, run / "card.json")
 
