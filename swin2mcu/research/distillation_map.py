@@ -129,7 +129,7 @@ def _verdict(block: Sequence[Gain]) -> str:
         return f"distill.** {none}, {_in_pairs(best)}." if best else f"labels alone.** {none}."
     best = max(better, key=lambda gain: gain.points)
     advice = (
-        "distill" if len(better) == len(several) else "it depends, so compare with labels alone"
+        "distill" if len(better) == len(several) else "some ways pay, so compare with labels alone"
     )
     return (
         f"{advice}.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "

@@ -82,7 +82,9 @@ def test_each_block_of_the_map_has_a_verdict(tmp_path: Path) -> None:
         gain("e", 1.0, None, "few"),
     ]
     text = "\n".join(map_lines(found, "map.svg"))
-    assert "Random weights, all labels: it depends, so compare with labels alone.** 2 ways" in text
+    assert (
+        "Random weights, all labels: some ways pay, so compare with labels alone.** 2 ways" in text
+    )
     assert "tried, 2 with several seeds: 1 gained more than twice the pooled" in text
     sure = "\n".join(map_lines(found[:1], "map.svg"))
     assert "Random weights, all labels: distill.** 1 way tried, 1 with several seeds" in sure
