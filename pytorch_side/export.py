@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         with lock_folder(arguments.run):
             print(export(arguments.run))
-        print(f"next: python -m tinyml.convert {arguments.run}", file=sys.stderr)
+        print(f"next: python -m tinyml.convert {shlex.quote(str(arguments.run))}", file=sys.stderr)
 
     return run_command(command)
 

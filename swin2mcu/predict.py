@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shlex
 import sys
 import tempfile
 import time
@@ -127,7 +128,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
             if model.card.calibration is None:
                 print(
                     "not calibrated: the probabilities are too high or too low, and it is never "
-                    f"'not sure'; see swin2mcu calibrate {model.folder}",
+                    f"'not sure'; see swin2mcu calibrate {shlex.quote(str(model.folder))}",
                     file=sys.stderr,
                 )
         for name, source in open_photos(arguments.photos):

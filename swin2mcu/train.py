@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pytorch_side.data.unlabeled import photos_below
 from swin2mcu.calibrate import IMAGES_MIN
 from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import ImageFolder, import_folder
-from swin2mcu.common.dataset.walk import list_images
 from swin2mcu.common.paths import data_folder
 from swin2mcu.train_plan import plan_training, student_for
 from swin2mcu.train_steps import (
@@ -36,10 +36,15 @@ Main = Callable[[Sequence[str]], int]
 
 def unlabeled_photos(folder: ImageFolder, more: str) -> int:
     """How many photos of the folder, and below `more`, have no label. Raises UserError."""
-    found = {(folder.root / file).resolve() for file in folder.unlabeled}
-    if more:
-        found |= {(Path(more) / file).resolve() for file in list_images(Path(more))[0]}
-    return len(found)
+    return len(folder.unlabeled) + (len(photos_below(folder, Path(more))) if more else 0)
+
+
+def check_teacher(path: Path, classes: tuple[str, ...]) -> None:
+    """Raise UserError for a teacher of other classes, before hours of earlier steps."""
+    from pytorch_side.distillation.fill_cache import check_classes  # loads torch
+
+    if path.is_file():  # plan_training says what is missing
+        check_classes(path, classes)
 
 
 def mains() -> dict[str, Main]:
@@ -167,7 +172,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             epochs=arguments.epochs,
             seed=arguments.seed,
         )
-        more = unlabeled_photos(folder, arguments.unlabeled) if arguments.teacher else 0
+        more = 0
+        if arguments.teacher:
+            more = unlabeled_photos(folder, arguments.unlabeled)
+            check_teacher(arguments.teacher, folder.classes)
         plan = plan_for(teacher=arguments.teacher, unlabeled=more)
         for line in plan.reasons:
             print(line)
@@ -200,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_unlike(arguments.out, next(step for step in steps[::-1] if step[0] == TRAINING))
         code = run_steps(steps, mains())
         if code == 0:
-            print(f"{arguments.out} is ready. Try it: swin2mcu predict {arguments.out} leaf.jpg")
+            run = shlex.quote(str(arguments.out))
+            print(f"{arguments.out} is ready. Try it: swin2mcu predict {run} leaf.jpg")
         return code
 
     return run_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,7 +289,7 @@ def missing(entry: Entry) -> list[str]:
     """How to get what has not been measured yet."""
     measured = {row.place for row in rows_of(entry)}
     return [
-        f"No {place} result yet: python host_tools/{tool} {entry.folder}"
+        f"No {place} result yet: python host_tools/{tool} {shlex.quote(str(entry.folder))}"
         for place, tool in (("PC", "bench_pc.py"), ("phone", "bench_phone.py"))
         if place not in measured
     ]

@@ -38,7 +38,8 @@ def words(name: str) -> str:
 
 
 def anchor(entry: Entry) -> str:
-    return "model-" + "".join(c if c.isalnum() else "-" for c in entry.name)
+    """An id of the page; each name has its own."""
+    return "model-" + "".join(c if c.isalnum() or c == "-" else f"_{ord(c):x}_" for c in entry.name)
 
 
 def count(number: int, noun: str) -> str:

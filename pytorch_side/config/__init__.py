@@ -86,6 +86,7 @@ def as_override(key: str, value: object) -> str:
     if isinstance(value, dict):  # of plain values
         pairs = (f"{name} = {json.dumps(one)}" for name, one in value.items())
         return f"{key}={{{', '.join(pairs)}}}"
+    value = str(value) if isinstance(value, Path) else value
     plain = str(value)
     bare = isinstance(value, str) and plain == plain.strip() and not plain.startswith(QUOTES)
     return f"{key}={plain if bare else json.dumps(value, ensure_ascii=False)}"

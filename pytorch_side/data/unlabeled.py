@@ -62,7 +62,7 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
     Logs how many there are and how many were left out. Raises UserError if `more` holds no photo,
     or photos of the data set itself.
     """
-    files = [*folder.unlabeled, *(_outside(folder, Path(more)) if more else ())]
+    files = [*folder.unlabeled, *(photos_below(folder, Path(more)) if more else ())]
     if not files:
         return folder
     left_out = set(_like_scored(folder, files))
@@ -85,8 +85,11 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
     )
 
 
-def _outside(folder: ImageFolder, place: Path) -> list[str]:
-    """Photos below another folder, as files relative to the data set's root."""
+def photos_below(folder: ImageFolder, place: Path) -> list[str]:
+    """Photos below another folder, as files relative to the data set's root.
+
+    Raises UserError if there are none, or photos of the data set itself.
+    """
     if not place.is_dir():
         raise UserError(f"{place} is not a folder: name one that holds photos without a label")
     root, place = folder.root.resolve(), place.resolve()

@@ -56,17 +56,7 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
     """
     if not config.teacher.init:
         raise UserError(f"{config.distillation.cache} is unfinished and teacher.init is empty")
-    weights, metadata = read_weights(Path(config.teacher.init))
-    try:
-        known = parse_json(metadata["classes"])
-    except (KeyError, ValueError):
-        known = None
-    # A file of another program may not name its classes: then its classifier's size is checked.
-    if isinstance(known, list) and known != list(classes):
-        raise UserError(
-            f"{config.teacher.init} knows {', '.join(map(str, known))}, the images are "
-            f"{', '.join(classes)}: train a teacher on these images"
-        )
+    metadata = check_classes(Path(config.teacher.init), classes)
     said = {
         "input": (metadata.get("input"), config.teacher.input),
         "size": (metadata.get("size"), str(config.teacher.size)),
@@ -79,9 +69,25 @@ def load_teacher(config: Config, classes: tuple[str, ...]) -> nn.Module:
                 f"{config.teacher.init} was trained with {key} {found}, and the config says "
                 f"teacher.{key} {wanted}"
             )
-    if not has_classifier(weights, len(classes)):
-        raise UserError(f"{config.teacher.init} has no classifier for {len(classes)} classes")
     return make_teacher(config.teacher, len(classes)).eval()
+
+
+def check_classes(path: Path, classes: tuple[str, ...]) -> dict[str, str]:
+    """The metadata of a teacher's file. Raises UserError when its classes are not `classes`."""
+    weights, metadata = read_weights(path)
+    try:
+        known = parse_json(metadata["classes"])
+    except (KeyError, ValueError):
+        known = None
+    # A file of another program may not name its classes: then its classifier's size is checked.
+    if isinstance(known, list) and known != list(classes):
+        raise UserError(
+            f"{path} knows {', '.join(map(str, known))}, the images are {', '.join(classes)}: "
+            "train a teacher on these images"
+        )
+    if not has_classifier(weights, len(classes)):
+        raise UserError(f"{path} has no classifier for {len(classes)} classes")
+    return metadata
 
 
 @torch.inference_mode()

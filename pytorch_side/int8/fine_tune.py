@@ -34,6 +34,7 @@ from swin2mcu.common.lock import locked
 from swin2mcu.common.pixels import resize
 
 MADE_OF_IT = ("model.onnx", "model_float32.tflite", "model_int8.tflite")  # by export and convert
+STARTED_FROM = "student.sha256"  # a file of run/qat
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give stable ranges
 
 
@@ -91,6 +92,7 @@ def quantize(
         write_atomic(run / "ranges.json", json.dumps(ranges_record(model), indent=1) + "\n")
 
     if settings.epochs:
+        _begin(run)
         train_loop(
             net,
             batches,
@@ -108,6 +110,20 @@ def quantize(
     card = Card(run.resolve().name, name, classes, shape, split=rule, training=training)
     card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
     return card, confusion_of(labels, answered, len(classes))
+
+
+def _begin(run: Path) -> None:
+    """Note which student the fine-tuning in run/qat began with; one of another student is dropped.
+
+    A run that was trained further, or anew, has other weights under the same name.
+    """
+    note, checkpoint = run / "qat" / STARTED_FROM, run / "qat" / "checkpoint.pt"
+    student = sha256_of(run / "student.safetensors")
+    if checkpoint.is_file() and note.is_file() and note.read_text().strip() != student:
+        logging.info("%s is of another student: fine-tuning starts again", checkpoint)
+        checkpoint.unlink()
+    if not checkpoint.is_file():
+        write_atomic(note, f"{student}\n")
 
 
 def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:

@@ -80,6 +80,28 @@ def test_ptq_then_qat(
         assert np.float32(entry["scale"]) == scale and entry["zero_point"] == zero_point
 
 
+def test_fine_tuning_of_another_student_starts_again(
+    run: Path, make_folder: Callable[..., Path], tiny_config: Callable[..., Config]
+) -> None:
+    """The student was trained further: its int8 weights must not be the old one's."""
+    data = ["--data", str(make_folder(images=16)), "--images", "16"]
+    assert main([str(run), *data]) == 0
+    first = load_quantized(run)[0]
+    path = run / "student.safetensors"
+    torch.manual_seed(1)
+    save_weights(student_from(tiny_config().student, 3), path, read_weights(path)[1])
+    assert main([str(run), *data]) == 0
+    second = load_quantized(run)[0]
+    own, alone = second.state_dict(), run.with_name("alone")
+    assert not all(torch.equal(value, own[name]) for name, value in first.state_dict().items())
+    alone.mkdir()
+    for name in ("student.safetensors", "config.json"):
+        (alone / name).write_bytes((run / name).read_bytes())
+    assert main([str(alone), *data]) == 0
+    expected = load_quantized(alone)[0].state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in expected.items())
+
+
 def test_other_weights_leave_no_model_and_no_figure_of_the_ones_before(
     run: Path, make_folder: Callable[..., Path]
 ) -> None:

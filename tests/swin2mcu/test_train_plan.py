@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from msgspec.structs import replace
-from safetensors.torch import save
+from safetensors.torch import save, save_file
 
 from pytorch_side.config import Config, load_config, save_config, with_values
 from swin2mcu.common.cli import UserError
@@ -96,7 +96,7 @@ def test_photos_without_a_label_are_counted_once(
 
     save_config(Config(), tmp_path / "config.json")
     teacher = tmp_path / "teacher.safetensors"
-    teacher.touch()
+    save_file({"head.fc.bias": torch.zeros(2)}, teacher)
     planned = [str(data), "--init", "random", "--plan"]
     labeled = len(folder.indices("train"))
     assert main(planned) == 0
@@ -104,6 +104,20 @@ def test_photos_without_a_label_are_counted_once(
     assert main([*planned, "--teacher", str(teacher)]) == 0
     said = capsys.readouterr().out
     assert f"epochs of {labeled + 2} photos" in said and f"{labeled} have a label" in said
+    more = ["--teacher", str(teacher), "--unlabeled", str(tmp_path / "more")]
+    assert main([*planned, *more]) == 0
+    said = capsys.readouterr().out
+    assert f"epochs of {labeled + 3} photos" in said
+    assert f"distillation.unlabeled={tmp_path / 'more'}" in said
+
+    # What the second of several trainings would refuse is refused before the first.
+    (tmp_path / "empty").mkdir()
+    for place, line in ((data, "holds the labeled photos too"), (tmp_path / "empty", "no image")):
+        assert main([*planned, *more[:3], str(place), "--rounds", "2"]) == 2
+        assert line in capsys.readouterr().err
+    save_file({"head.fc.bias": torch.zeros(3)}, teacher)
+    assert main([*planned, *more[:2], "--rounds", "2"]) == 2
+    assert "has no classifier for 2 classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     card = load_card(run / "card.json")
     folder = import_folder(data, card=card)
     if card.output_scale is None or card.sha256 is None:
-        raise UserError(f"{run} is not converted: run python -m tinyml.convert {run} first")
+        command = f"python -m tinyml.convert {shlex.quote(str(run))}"
+        raise UserError(f"{run} is not converted: run {command} first")
     pixels, labels, _, _ = load_split_pixels(folder, split, card.input_shape[0])
     count, chosen = len(pixels), spread(len(pixels), limit)
     pixels, labels = pixels[chosen], labels[chosen]

@@ -13,6 +13,7 @@ a class.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,11 +172,11 @@ def _class_level(root: Path, folders: Mapping[str, Folders], level: str) -> tupl
     if sure:
         return at, (
             f"classes are the inner folders {_few(inner)}; the outer {_few(outer)} are "
-            f"groups (if not: swin2mcu split {root} --classes outer --write)"
+            f"groups (if not: swin2mcu split {shlex.quote(str(root))} --classes outer --write)"
         )
     raise UserError(
         f"{root}: the classes may be {_few(outer)} or {_few(inner)}{stray}: say which folders "
-        f"they are by `swin2mcu split {root} --classes outer --write`, or inner"
+        f"they are by `swin2mcu split {shlex.quote(str(root))} --classes outer --write`, or inner"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -16,7 +17,14 @@ from host_tools.phone.assets import install_runtime
 from host_tools.report.__main__ import main
 from host_tools.report.entries import load_entries
 from host_tools.report.page import page
+from host_tools.report.tags import anchor
 from swin2mcu.common.paths import ZOO
+
+
+def test_each_run_has_an_anchor_of_its_own() -> None:
+    names = ("a b", "a-b", "a_b", "a_20_b", "small-96", "é", "x")
+    found = [anchor(SimpleNamespace(name=name)) for name in names]  # type: ignore[arg-type]
+    assert len(set(found)) == len(names) and "model-small-96" in found
 
 
 def test_the_page_loads_nothing_and_fits_a_phone(zoo: Path, tmp_path: Path) -> None:
