@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from host_tools.report.curves import training_figures
@@ -50,7 +52,7 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
         anchor=anchor(entry),
         name=entry.name,
         about=about,
-        calibration=_calibration(card) if card else "",
+        calibration=_calibration(card, entry.folder) if card else "",
         targets=_targets(rows),
         remarks=said,
         latencies=_latencies(rows),
@@ -64,13 +66,13 @@ def model_section(entry: Entry, pictures: Sequence[Picture], attention: str | No
     )
 
 
-def _calibration(card: Card) -> str:
+def _calibration(card: Card, folder: Path) -> str:
     """What *not sure* means for this model, by the two numbers that every target uses."""
     fitted = card.calibration
     if fitted is None:
         return (
             "Not calibrated: it never answers “not sure”, and its probabilities are the softmax's. "
-            f"Fit both with swin2mcu calibrate {card.name}."
+            f"Fit both with swin2mcu calibrate {shlex.quote(str(folder))}."
         )
     return (
         f"It answers “not sure” where the evidence is below {fitted.threshold:.2f}; that leaves "

@@ -62,9 +62,8 @@ def make_stages(run: Path, work: Path) -> list[Stage]:
     path = run / "model_int8.tflite"
     card = load_card(run / "card.json")
     if card.sha256 != sha256_of(path):
-        raise UserError(
-            f"{path} is not the model of its card: run python -m tinyml.convert {shlex.quote(str(run))}"
-        )
+        again = f"python -m tinyml.convert {shlex.quote(str(run))}"
+        raise UserError(f"{path} is not the model of its card: run {again}")
     sha256 = card.sha256
     card = open_card(run / "card.json", path)
     if not contract_of(card).ours:
