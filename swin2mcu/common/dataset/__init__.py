@@ -127,7 +127,8 @@ def _cut(
     check_same_photo(root, files, names)
     given = [row.split for row in rows]
     by_photo = draws_photos(groups, rule)
-    splits = draw_splits(files, names, groups, given, rule, whole=how == TABLE_SPLITS)
+    whole = how == TABLE_SPLITS
+    splits = draw_splits(files, names, groups, given, rule, by_photo, whole)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
         kept = {
@@ -144,8 +145,8 @@ def _cut(
         how += f"{', ' if how else ''}{' and '.join(drawn)} drawn by {what} (seed {rule.seed})"
     labels = np.array([classes.index(name) for name in names], dtype=np.int64)
     sources = tuple(row.source for row in rows)
+    drawn_by = PHOTO if by_photo else GROUP
     folder = ImageFolder(
-        root, classes, files, labels, splits, sources, groups, passed, how, rule.crop
+        root, classes, files, labels, splits, sources, groups, passed, how, rule.crop, drawn_by
     )
-    folder = replace(folder, drawn_by=PHOTO if by_photo else GROUP)
     return random_split(folder, rule.seed) if rule.kind == "random" else folder

@@ -30,7 +30,8 @@ def draw_splits(
     groups: Sequence[str],
     given: Sequence[str],
     rule: SplitRule,
-    whole: bool = False,
+    by_photo: bool,
+    whole: bool,
 ) -> Splits:
     """The split, train, val or test, for each file.
 
@@ -38,8 +39,8 @@ def draw_splits(
     or test that is missing is drawn out of train, unless `whole`: then the given splits are
     complete, except for a val that the held test group took. Even a small class gets photos in each
     split, unless groups contain several classes. Then another group is tried for test, so that
-    train has a photo of every class. Where there are fewer than three groups, photos are drawn one
-    by one.
+    train has a photo of every class. `by_photo` draws photos one by one in spite of groups, see
+    draws_photos.
     """
     if rule.val_share + rule.test_share >= 1:
         raise UserError(
@@ -48,8 +49,7 @@ def draw_splits(
     splits = np.array([split or "train" for split in given], dtype="<U5")
     if rule.test_group:
         _hold_out(splits, groups, rule.test_group)
-    few = draws_photos(groups, rule)
-    names = [original(file) for file in files] if few else groups
+    names = [original(file) for file in files] if by_photo else groups
     units = [name or file for name, file in zip(names, files, strict=True)]
     shares = {"val": rule.val_share, "test": rule.test_share}
     shares = {split: share for split, share in shares.items() if split not in splits}
