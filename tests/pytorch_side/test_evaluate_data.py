@@ -70,12 +70,15 @@ def test_the_random_columns_are_of_the_random_split(
     assert found["random"] != found["given"]
 
 
-def test_audit_leaves_corrupt_photos_out(tmp_path: Path) -> None:
+def test_audit_leaves_corrupt_photos_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_leaves(tmp_path / "data", per_class=10, size=48)
     (tmp_path / "data/healthy/healthy_00005.jpg").write_bytes(b"no photo")
     folder = scan_folder(tmp_path / "data")
     prints = audit.fingerprint(folder)
     assert prints.digests.count("") == 1
+    assert "left out: cannot read image" in capsys.readouterr().err
     assert all(t["exact"] == 0 for t in audit.audit(folder, prints))
 
 
@@ -90,6 +93,12 @@ def planted(tell_tale: bool) -> dict[str, probe.Split]:
             photos[:, 0] = photos[:, 0] // 2 + 120 * (labels == 1)[:, None, None].astype(np.uint8)
         data[name] = (photos, labels.astype(np.int64))
     return data
+
+
+def test_a_probe_that_is_always_right_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_fit", lambda *_: (1.0, 1.0, 1.0))
+    found = probe.probe(planted(tell_tale=True), "frame")
+    assert found["test_top1"] == 1.0 and found["test_standard_error"] > 0
 
 
 @pytest.mark.parametrize("region", ["frame", "eight pixels"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from report_zoo import rows
 
-from host_tools.report.entries import load_entries, remarks, show_cost
+from host_tools.report.entries import load_entries, missing, remarks, show_cost
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ZOO
 
@@ -19,6 +20,16 @@ def test_instructions_are_never_milliseconds(zoo: Path) -> None:
     assert row.milliseconds is None
     assert show_cost(row) == "24.3 M instructions"
     assert any("not a time" in remark for remark in remarks(load_entries([zoo])[0][0]))
+
+
+def test_commands_that_are_shown_can_be_typed(zoo: Path) -> None:
+    folder = zoo / "my leaves"
+    shutil.copytree(zoo / "model-0", folder)
+    results = json.loads((folder / "results.json").read_text())
+    results["targets"] = {k: v for k, v in results["targets"].items() if v["kind"] != "phone"}
+    (folder / "results.json").write_text(json.dumps(results))
+    (shown,) = missing(load_entries([folder])[0][0])
+    assert shlex.split(shown.partition(": ")[2])[2:] == [str(folder)]
 
 
 def test_ratios_are_of_one_run_and_as_many_threads(zoo: Path) -> None:
