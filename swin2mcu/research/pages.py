@@ -94,10 +94,14 @@ def write(document: Path, figures: Figures) -> list[Path]:
             log.info("%s: part %s stays as it is, its files are not here", document, name)
     written = []
     for name, page in pages(figures).items():
+        path = folder / f"{name}.md"
         if name in figures.tables:
+            if lost := _lost_runs(path, figures.tables[name]):
+                log.info("%s stays as it is, runs of it are not here: %s", path, ", ".join(lost))
+                continue
             draw_curves(figures.tables[name], folder / f"{name}.svg")
-        write_atomic(folder / f"{name}.md", page)
-        written.append(folder / f"{name}.md")
+        write_atomic(path, page)
+        written.append(path)
     if found:
         draw_map(found, folder / f"{MAP}.svg")
         own = gains_json(gain for gain in found if gain.start != FEW)
@@ -105,6 +109,15 @@ def write(document: Path, figures: Figures) -> list[Path]:
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]
+
+
+def _lost_runs(page: Path, table: ExperimentSpec) -> list[str]:
+    """The runs that an experiment's page shows, and that a page written now would not show."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    folders = [folder for row in table.rows for folder in row.folders.values()]
+    shown = [folder for folder in folders if f"\n| {folder.name} |" in text]
+    here = {run.folder for row in table.rows for run in row.runs}
+    return [folder.name for folder in shown if folder not in here]
 
 
 def _contents(folder: Path) -> Sequence[str]:

@@ -152,11 +152,44 @@ def test_gains_on_the_same_photos_are_compared_in_pairs(
     assert "gains of *b* are +3.40, +3.00, +2.30" in both, "of the larger gain"
 
 
+def write_both(runs: Path, seed: int) -> None:
+    """The runs of TABLE's rows with one seed, the distilled one a point ahead."""
+    for name, alpha, val in (("plain", 0.0, 0.9), ("distilled", 0.5, 0.91)):
+        changes = {"optimizer.epochs": 1, "distillation.alpha": alpha, "seed": seed}
+        folder = runs / (f"{name}-seed{seed}" if seed else name)
+        write_run(folder, with_values(Config(), changes), [val])
+
+
+def test_a_page_stays_when_its_runs_are_not_here(
+    table: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs, results = tmp_path / "runs", tmp_path / "docs/results"
+    results.mkdir(parents=True)
+    document = results.parent / "RESULTS.md"
+    document.write_text("<!-- map -->\n<!-- end -->\n<!-- experiments -->\n<!-- end -->\n")
+
+    def report() -> list[Path]:
+        return write(
+            document, Figures({"table": read_table(table, runs)}, runs, tmp_path, tmp_path)
+        )
+
+    page, plot = results / "table.md", results / "table.svg"
+    write_both(runs, 0)
+    assert page in report() and "distilled-seed1" not in page.read_text()
+    write_both(runs, 1)
+    assert page in report(), "more runs than before"
+    made = page.read_text(), plot.read_bytes()
+    assert "| distilled-seed1 |" in made[0]
+    shutil.rmtree(runs / "distilled-seed1")
+    with caplog.at_level("INFO"):
+        assert page not in report()
+    assert (page.read_text(), plot.read_bytes()) == made
+    assert "table.md stays as it is, runs of it are not here: distilled-seed1" in caplog.text
+
+
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    for name, alpha, val in (("plain", 0.0, 0.9), ("distilled", 0.5, 0.91)):
-        changes = {"optimizer.epochs": 1, "distillation.alpha": alpha}
-        write_run(runs / name, with_values(Config(), changes), [val])
+    write_both(runs, 0)
     elsewhere = gain("elsewhere", 4.0, 1.0)
     recorded = tmp_path / GAINS
     recorded.write_text(gains_json([elsewhere]))
