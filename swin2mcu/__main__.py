@@ -42,6 +42,7 @@ VERBS: dict[str, dict[str, str]] = {
         "parity": "tinyml.parity.__main__",
         "calibrate": "swin2mcu.calibrate",
         "backgrounds": "swin2mcu.backgrounds",
+        "mistakes": "swin2mcu.mistakes",
         "aot": "tinyml.aot.__main__",
         "emit-c": "tinyml.emit_c",
         "export-library": "swin2mcu.export_library.__main__",

@@ -13,6 +13,7 @@ from host_tools.report.__main__ import main as report
 from swin2mcu.__main__ import MODULES
 from swin2mcu.research.data_audit import (
     background_lines,
+    mistakes_lines,
     recall_section,
     split_lines,
     unknown_lines,
@@ -68,6 +69,7 @@ def test_the_tables_of_results_are_the_zoos() -> None:
         "audit": split_lines(ROOT / "docs/data"),
         "backgrounds": background_lines(ROOT / "docs/data"),
         "unknown": unknown_lines(ROOT / "docs/data"),
+        "mistakes": mistakes_lines(ROOT / "docs/data"),
     }
     for name, lines in tables.items():
         text = results.partition(f"<!-- {name} -->\n")[2].partition("<!-- end -->")[0]

@@ -12,6 +12,6 @@ few_labels.py         what a teacher adds to few labels and many photos without 
 few_labels_page.py    its page
 small_sets.py         what `swin2mcu train` reaches with few photos
 demo_spread.py        the spread of the demo's results
-data_audit.py         near-duplicates, backgrounds, recall
+data_audit.py         near-duplicates, backgrounds, mistakes, recall
 cost.py               what training costs
 """

@@ -1,7 +1,8 @@
-"""Data audit as Markdown: near-duplicates, backgrounds, unknown things, recall."""
+"""Data audit as Markdown: near-duplicates, backgrounds, unknown things, mistakes, recall."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,23 @@ def unknown_lines(evaluated: Path) -> list[str]:
             f"{show_accuracy(test['top1_answered'], answered)} are right."
         )
     return [" ".join(told)] if told else []
+
+
+def mistakes_lines(evaluated: Path) -> list[str]:
+    """What most models get wrong, from the files of `swin2mcu mistakes --json`."""
+    told = []
+    for path in sorted(evaluated.glob("*-mistakes.json")):
+        one = read_json(path)
+        wrong, images = one["wrong_in_most"], one["images"]
+        label, most = Counter(photo["label"] for photo in one["photos"]).most_common(1)[0]
+        names = ", ".join(model["model"] for model in one["models"])
+        told.append(
+            f"{wrong} of the {images:,} {one['split']} photos are wrong in more than half of "
+            f"{len(one['models'])} models ({names}), {one['wrong_in_all']} in all of them; "
+            f"{most} of the {wrong} are labeled {label}. All other photos are "
+            f"{show_accuracy(1 - wrong / images, images)}."
+        )
+    return told
 
 
 def recall_section(zoo: Path) -> list[str]:

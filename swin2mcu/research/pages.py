@@ -18,6 +18,7 @@ from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import (
     background_lines,
+    mistakes_lines,
     recall_section,
     split_lines,
     unknown_lines,
@@ -41,7 +42,7 @@ class Figures:
     tables: Mapping[str, ExperimentSpec]  # by the page's name
     runs: Path
     zoo: Path
-    evaluated: Path  # the files of evaluate audit and probe, backgrounds, calibrate
+    evaluated: Path  # of evaluate audit and probe, backgrounds, calibrate, mistakes
 
 
 def parts(figures: Figures, gains: Sequence[Gain]) -> dict[str, list[str]]:
@@ -52,6 +53,7 @@ def parts(figures: Figures, gains: Sequence[Gain]) -> dict[str, list[str]]:
         "audit": split_lines(figures.evaluated),
         "backgrounds": background_lines(figures.evaluated),
         "unknown": unknown_lines(figures.evaluated),
+        "mistakes": mistakes_lines(figures.evaluated),
         "cost": cache_cost_lines(figures.runs / "speed"),
     }
 

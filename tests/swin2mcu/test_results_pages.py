@@ -11,7 +11,7 @@ import pytest
 from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
-from swin2mcu.research.data_audit import background_lines, unknown_lines
+from swin2mcu.research.data_audit import background_lines, mistakes_lines, unknown_lines
 from swin2mcu.research.distillation_gain import (
     GAINS,
     Gain,
@@ -260,4 +260,21 @@ def test_a_line_a_model_says_what_it_refuses(tmp_path: Path) -> None:
     assert unknown_lines(tmp_path) == [
         "small is *not sure* of 10 of 12 photos of cats, and of 10.0% of 1,000 test photos; of "
         "the answered ones 90.00% ± 1.00% are right."
+    ]
+
+
+def test_mistakes_name_the_label_they_are_most_often_of(tmp_path: Path) -> None:
+    assert mistakes_lines(tmp_path) == []
+    report = {
+        "split": "val",
+        "images": 1000,
+        "models": [{"model": "small"}, {"model": "large"}, {"model": "tiny"}],
+        "wrong_in_most": 3,
+        "wrong_in_all": 1,
+        "photos": [{"label": label} for label in ("rust", "scab", "rust")],
+    }
+    (tmp_path / "leaves-mistakes.json").write_text(json.dumps(report))
+    assert mistakes_lines(tmp_path) == [
+        "3 of the 1,000 val photos are wrong in more than half of 3 models (small, large, tiny), 1 "
+        "in all of them; 2 of the 3 are labeled rust. All other photos are 99.70% ± 0.17%."
     ]
