@@ -109,7 +109,7 @@ def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int
     folder = import_folder(data, card=model.card)
     leaves, failed = cut_leaves(folder, split, limit, model.card.input_shape[:2])
     with tempfile.TemporaryDirectory() as work:
-        _, run = load_pc(model.int8, model.sha256, Path(work))
+        _, run = load_pc(model.int8, model.sha256, Path(work), len(KINDS) * len(leaves))
         right = answers_of(model, run, leaves, seed)
     top1 = {kind: float(np.mean(found)) for kind, found in right.items()}
     if split == "test":

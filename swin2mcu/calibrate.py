@@ -145,7 +145,9 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
     if model.card.output_scale is None:
         raise UserError(f"{model.folder} is not converted: run python -m tinyml.convert first")
     with tempfile.TemporaryDirectory() as work:
-        _, run = load_pc(model.int8, model.sha256, Path(work))
+        images = val + sum(map(len, sets.values()))
+        images += len(folder.indices("test")) if arguments.test else 0
+        _, run = load_pc(model.int8, model.sha256, Path(work), images)
         unknown = {name: logits_of(model, run, paths, name)[0] for name, paths in sets.items()}
         logits, labels = split_logits(model, run, folder, "val")
         deciding = None

@@ -93,7 +93,7 @@ def probabilities(models: Sequence[Model], folder: ImageFolder) -> tuple[Shares,
         for number, model in enumerate(models):
             own = Path(work) / str(number)
             own.mkdir()
-            engines.append(load_pc(model.int8, model.sha256, own)[1])
+            engines.append(load_pc(model.int8, model.sha256, own, len(folder.files))[1])
         files = track(folder.files, "running the models", console=status, transient=True)
         for i, file in enumerate(files):
             try:

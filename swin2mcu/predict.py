@@ -44,10 +44,10 @@ class Outcome(NamedTuple):
 Run = Callable[[npt.NDArray[np.int8]], Outcome]
 
 
-def on_pc(model: Model, stack: ExitStack) -> tuple[str, Run]:
+def on_pc(model: Model, photos: int, stack: ExitStack) -> tuple[str, Run]:
     """The name of this PC's engine, and a function that runs it and measures the time."""
     work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    engine, run = load_pc(model.int8, model.sha256, work)
+    engine, run = load_pc(model.int8, model.sha256, work, photos)
 
     def timed(image: npt.NDArray[np.int8]) -> Outcome:
         started = time.perf_counter()
@@ -115,13 +115,14 @@ def record_of(name: str, answer: Answer, outcome: Outcome, where: str) -> dict[s
 def predict(model: Model, arguments: argparse.Namespace) -> int:
     """Print an answer for each photo. Returns 2 if a photo could not be read, after all others."""
     height, width, _ = model.card.input_shape
+    photos = list(open_photos(arguments.photos))
     unread = 0
     with ExitStack() as stack:
         chosen = arguments.board is not None or arguments.port is not None
         where, run = (
             on_board(model, arguments.board, arguments.port, stack)
             if chosen
-            else on_pc(model, stack)
+            else on_pc(model, len(photos), stack)
         )
         if not arguments.json:
             print(f"{model.card.name} on {where}", file=sys.stderr)
@@ -131,7 +132,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
                     f"'not sure'; see swin2mcu calibrate {shlex.quote(str(model.folder))}",
                     file=sys.stderr,
                 )
-        for name, source in open_photos(arguments.photos):
+        for name, source in photos:
             try:
                 photo = cropped(open_upright(source, name), height, width, model.card.split.crop)
                 pixels = resize(photo, height, width)

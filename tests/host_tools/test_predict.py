@@ -21,6 +21,9 @@ from swin2mcu.common import pixels
 from swin2mcu.common.answer import evidence
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.predict import main as predict
+from tinyml.format.facts import count_macs
+from tinyml.format.tflite import read
+from tinyml.runtimes import pc
 
 
 @pytest.fixture
@@ -56,7 +59,27 @@ def test_photos_folders_and_standard_input_are_answered(
     ]
     assert lines[0].split("; ")[0] == lines[2].split("; ")[0]
     assert all(line.endswith(" ms") and line.count("%") == 3 for line in lines)
-    assert "not calibrated" in shown.err and "tiny on this PC (generated C)" in shown.err
+    assert "not calibrated" in shown.err and "tiny on this PC (TensorFlow" in shown.err
+
+
+def test_many_photos_are_answered_by_compiled_c_with_the_same_bytes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_images(tmp_path / "images", 2, ("x", "y"))
+    assert predict([str(run), str(data), "--json"]) == 0
+    few = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    monkeypatch.setattr(pc, "COMPILING_PAYS", 4 * count_macs(read(run / "model_int8.tflite")))
+    assert predict([str(run), str(data), "--json"]) == 0
+    many = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["logits"] for one in many] == [one["logits"] for one in few]
+    engines = {one["cost"]["where"] for one in few}, {one["cost"]["where"] for one in many}
+    assert engines == ({"this PC (TensorFlow Lite Micro)"}, {"this PC (generated C)"})
+    monkeypatch.setattr(pc, "c_compiler", lambda: None)
+    assert predict([str(run), str(data)]) == 0
+    assert "TensorFlow Lite Micro" in capsys.readouterr().err
+    monkeypatch.setattr(pc, "is_installed", lambda: False)
+    assert predict([str(run), str(data)]) == 2
+    assert "neither a C compiler nor" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_not_sure_is_the_cards_threshold(
