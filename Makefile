@@ -44,11 +44,14 @@ board: setup
 	$(PY) host_tools/serial_eval.py "runs/$(RUN)" --board "$(BOARD)" $(SCORE)
 	$(PY) host_tools/flash.py --board "$(BOARD)" --stop
 
+# A process for each core; a file's tests stay together, since they share what takes long to make.
+PYTEST := $(PY) -m pytest -q -n logical --maxprocesses 4 --dist loadfile
+
 test: setup-dev
-	$(PY) -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-long: setup-dev
-	$(PY) -m pytest -q
+	$(PYTEST)
 
 # Small trainings of many kinds, each through the whole chain; the figures go into docs/PARITY.md.
 soak: setup-dev
