@@ -30,6 +30,7 @@ from pytorch_side.data.loader import Batch, TrainBatches, to_images
 from pytorch_side.log import write_log
 from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
+from pytorch_side.nets.precision import mixed_precision
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.lock import lock_folder
 
@@ -79,7 +80,7 @@ def train_loop(
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = _to(batch, accelerator.device)
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.bf16):
+        with mixed_precision(accelerator.device, settings.bf16):
             losses = loss_of_batch(wrapped, batch)
         values = _mean_over_processes(losses, accelerator)
         if not all(math.isfinite(value) for value in values.values()):

@@ -100,7 +100,9 @@ class Distillation(Record):
         14  # largest side of a cached map: 196 bytes
     )
     flips: Literal[1, 8] = 1  # 8: the teacher's outputs are means over flips and rotations by 90°
-    bf16: bool = False  # for the teacher's outputs; twice as fast on CPUs that have it
+    # For the teacher's outputs. Twice as fast on processors that have bfloat16; the others stay in
+    # float32 (nets/precision.py).
+    bf16: bool = False
     cache: str = ""  # folder of cached teacher outputs; "" = teacher_cache/ in the run
     # True: the student sees the augmentations that the teacher answered (consistent teaching, Beyer
     # et al. 2022, arXiv 2106.05237). False: it sees new ones in every pass, and learns from the
@@ -137,7 +139,7 @@ class Optimizer(Record):
     label_smoothing: Dropped = 0.1
     # Decay of the averaged weights, which score about a point above the last ones; 0 = off.
     ema: Annotated[float, Meta(ge=0, le=0.999999)] = 0.9995
-    bf16: bool = False  # twice as fast for a Swin on CPUs that have it, not for a small CNN
+    bf16: bool = False  # as above; faster for a Swin, not for a small CNN
 
 
 class Int8(Record):

@@ -38,6 +38,7 @@ from pytorch_side.nets.models import (
     teacher_input,
     teacher_width,
 )
+from pytorch_side.nets.precision import mixed_precision
 from pytorch_side.nets.weights import has_classifier, read_weights
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.json_file import parse_json
@@ -98,7 +99,7 @@ def teacher_outputs(
     device = next(teacher.parameters()).device
     images = teacher_input(to_images(pixels).to(device), config.teacher.input)
     settings = config.distillation
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+    with mixed_precision(device, settings.bf16):
         answer = averaged_maps if settings.flips == 8 else teacher_maps
         logits, maps = answer(teacher, images, stages_of(config), settings.attention_map)
     if not all(bool(torch.isfinite(answers).all()) for answers in (logits, *maps.values())):

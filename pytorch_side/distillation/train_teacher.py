@@ -24,6 +24,7 @@ from pytorch_side.nets.models import (
     teacher_input,
     teacher_width,
 )
+from pytorch_side.nets.precision import mixed_precision
 from pytorch_side.nets.weights import save_weights
 from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
@@ -83,7 +84,7 @@ def train_teacher(
         return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
     def answered(model: nn.Module) -> npt.NDArray[np.int64]:
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bf16):
+        with mixed_precision(accelerator.device, bf16):
             return answers_of(model.teacher, pixels, prepare)
 
     def score(model: nn.Module) -> dict[str, float]:
