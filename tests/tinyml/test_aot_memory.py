@@ -7,7 +7,11 @@ import random
 import pytest
 
 from tinyml.aot import memory
+from tinyml.aot.compiler import compile_graph
 from tinyml.aot.memory import Buffer, Overlay, Plan, place
+from tinyml.aot.steps import AotStep
+from tinyml.format.mobilenet_graphs import small
+from tinyml.format.tflite import parse
 
 
 def drawn(seed: int) -> tuple[list[Buffer], list[Overlay]]:
@@ -47,3 +51,32 @@ def test_it_stops_at_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     below = [Overlay(0, 1, 16)]  # 48 of 64 bytes are shared
     tried.clear()
     assert place(apart[1::-1], below).size == 80 and len(tried) == 1
+
+
+@pytest.mark.parametrize("core", ["portable", "dsp"])
+def test_the_same_cuts_are_chosen_as_when_every_step_is_placed(
+    core: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = parse(small(32))
+    quick = compile_graph(graph, "0" * 64, core)
+    monkeypatch.setattr(AotStep, "least", 0)
+    monkeypatch.setattr(AotStep, "arena", lambda step, _: place(step.buffers, step.overlays).size)
+    assert compile_graph(graph, "0" * 64, core) == quick
+
+
+def test_a_search_that_ended_early_goes_on_for_a_lower_limit() -> None:
+    """The first order, by size, is not the best one here."""
+    for seed in range(200):
+        buffers, overlays = drawn(seed)
+        best = place(buffers, overlays).size
+        first = memory._place_in_order(
+            next(iter(memory._orders(buffers))) if len(buffers) > 5 else buffers,
+            memory._leads(overlays),
+        ).size
+        if best < first:
+            break
+    step = AotStep(0, 1, streamed=False, overlays=overlays, buffers=buffers)
+    assert step.least <= best < first
+    assert step.arena(first) == first, "within the limit"
+    assert step.arena(first - 1) < first and step.arena(0) == best
+    assert step.arena(first) <= first, "what is known is not searched again"

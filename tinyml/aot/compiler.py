@@ -48,8 +48,8 @@ def compile_graph(
     if core == "pie":
         sort_channels(program)
         pad_channels(program)
-    steps = schedule(program, core, fusions)
-    plan, bound = arena_plan(program, steps)
+    steps, bound = schedule(program, core, fusions)
+    plan = arena_plan(program, steps, bound)
     names = [str(i) for i in range(classes)] if labels is None else labels
     source = Emitter(program, steps, plan, core).source(sha256, names)
     macs = [node.macs for node in program.nodes]

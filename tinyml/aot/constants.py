@@ -162,8 +162,8 @@ _ESCAPED = [
 def c_bytes(values: npt.NDArray[np.int8]) -> str:
     """Bytes as string literals: compilers read them a hundred times faster than numbers."""
     data = values.tobytes()
-    chunks = (data[i : i + 40] for i in range(0, len(data), 40))
-    return "\n".join('"' + "".join(_ESCAPED[b] for b in chunk) + '"' for chunk in chunks)
+    chunks = (data[i : i + 40].decode("latin-1") for i in range(0, len(data), 40))
+    return "\n".join(f'"{chunk.translate(_ESCAPED)}"' for chunk in chunks)
 
 
 def c_string(text: str) -> str:

@@ -46,7 +46,7 @@ def place(buffers: Sequence[Buffer], overlays: Iterable[Overlay], bound: int = 0
 
     Stops at `bound`, or where no plan can be smaller.
     """
-    leads = {(o.source, o.result): align(max(o.lead, 0)) for o in overlays}
+    leads = _leads(overlays)
     bound = max(bound, _least(buffers, leads))
     orders: Iterable[Sequence[Buffer]] = (
         itertools.permutations(buffers) if len(buffers) <= 5 else _orders(buffers)
@@ -62,8 +62,16 @@ def place(buffers: Sequence[Buffer], overlays: Iterable[Overlay], bound: int = 0
     return best
 
 
-def _least(buffers: Sequence[Buffer], leads: dict[tuple[int, int], int]) -> int:
+def least_bytes(buffers: Sequence[Buffer], overlays: Iterable[Overlay]) -> int:
     """Bytes that every plan needs: of what lives at one time, less what overlays may share."""
+    return _least(buffers, _leads(overlays))
+
+
+def _leads(overlays: Iterable[Overlay]) -> dict[tuple[int, int], int]:
+    return {(o.source, o.result): align(max(o.lead, 0)) for o in overlays}
+
+
+def _least(buffers: Sequence[Buffer], leads: dict[tuple[int, int], int]) -> int:
     sizes = {b.name: align(b.size) for b in buffers}
     least = 0
     for moment in {b.first for b in buffers}:

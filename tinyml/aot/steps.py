@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tinyml.aot.ir import WINDOWED, Concat, Node, Operand, Program, window_of
-from tinyml.aot.memory import Buffer, Overlay, Plan, place
+from tinyml.aot.memory import Buffer, Overlay, least_bytes, place
 from tinyml.aot.pack import scratch_bytes
 
 SCRATCH = -1  # the name of a step's scratch among its buffers
@@ -39,11 +39,25 @@ class AotStep:
     overlays: list[Overlay] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     calls: int = 0
+    _found: tuple[int, int] | None = None  # the last answer of `arena`, and the limit of its search
 
     @cached_property
-    def plan(self) -> Plan:
-        """The smallest arena in which this step alone can run."""
-        return place(self.buffers, self.overlays)
+    def least(self) -> int:
+        """Bytes that this step alone needs at least."""
+        return least_bytes(self.buffers, self.overlays)
+
+    def arena(self, limit: int) -> int:
+        """The size of an arena in which this step alone can run.
+
+        It is the smallest that is found, or any of at most `limit` bytes: the search ends there.
+        """
+        if self._found is not None:
+            size, searched = self._found
+            if size <= limit or searched <= limit:
+                return size
+        size = place(self.buffers, self.overlays, limit).size
+        self._found = size, limit
+        return size
 
 
 def rows_of(program: Program, node: Node) -> int:
