@@ -241,11 +241,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        if len(set(arguments.models)) < len(arguments.models):
-            raise UserError("the same model is named twice")
         if arguments.out is not None and arguments.out.suffix.lower() != ".png":
             raise UserError(f"--out {arguments.out}: name a .png file")
         models = [load_model(name, measured=True) for name in arguments.models]
+        if len({model.folder.resolve() for model in models}) < len(models):
+            raise UserError("the same model is named twice")
         data = data_folder(arguments.data)
         report = report_of(models, data, arguments.split, arguments.out)
         print(json.dumps(report, indent=1) if arguments.json else text_of(report))

@@ -101,7 +101,7 @@ def test_models_of_other_splits_and_wrong_arguments_are_refused(
     save_card(replace(load_card(card), split=grouped), card)
     for arguments, said in (
         ([one, other, "--data", str(data)], "other was trained with another val"),
-        ([one, one, "--data", str(data)], "named twice"),
+        ([one, f"{one}/../one", "--data", str(data)], "named twice"),
         ([one, "--data", str(data), "--out", "photos.jpg"], "name a .png file"),
         ([one, "--data", str(tmp_path / "none")], "not a folder"),
     ):
