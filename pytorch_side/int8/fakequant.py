@@ -23,6 +23,8 @@ from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_
 SWISH_SPAN = 255 / 128 * 1.001
 # The share by which a range grows where kernels differ: one to two steps of the 16-bit factor.
 SWISH_NUDGE = 2.0**-14
+# Few values are far outside of the others: a range without them has finer steps for all others.
+CLIPPED = 2e-4
 INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
 
 
@@ -30,7 +32,7 @@ class QuantNet(nn.Module):
     """`legal` under fake quantization.
 
     `low` and `high` hold the ranges of the tensors in `names`. `calibrate` sets them first. During
-    the first `freeze_after` batches of training they follow each batch's minimum and maximum.
+    the first `freeze_after` batches of training they follow each batch's usual range.
     """
 
     low: Tensor
@@ -130,10 +132,11 @@ class QuantNet(nn.Module):
 
     @torch.no_grad()
     def follow(self, name: str, y: Tensor, weight: float) -> None:
-        """Move the range of tensor `name` towards the range of `y`, by the share `weight`."""
+        """Move the range of tensor `name` towards the usual range of `y`, by the share `weight`."""
         i = self.index[name]
-        self.low[i] = torch.lerp(self.low[i], y.amin(), weight)
-        self.high[i] = torch.lerp(self.high[i], y.amax(), weight)
+        low, high = usual_range(y)
+        self.low[i] = torch.lerp(self.low[i], low, weight)
+        self.high[i] = torch.lerp(self.high[i], high, weight)
 
     @torch.no_grad()
     def share_range(self, name: str, other: str) -> None:
@@ -143,7 +146,7 @@ class QuantNet(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Set the ranges to the mean of the batches' minima and maxima in float arithmetic."""
+        """Set the ranges to the mean of the batches' usual ranges in float arithmetic."""
         identities: dict[str, str] = {}
         for number, images in enumerate(batches, start=1):
 
@@ -160,6 +163,14 @@ class QuantNet(nn.Module):
             walk(self.legal.steps, images, step_output)
         for name, source in identities.items():
             self.share_range(name, source)
+
+
+def usual_range(y: Tensor) -> tuple[Tensor, Tensor]:
+    """The range of `y` without the share CLIPPED of its values at each end."""
+    values = y.flatten()
+    count = max(1, int(CLIPPED * len(values)))
+    low = values.topk(count, largest=False, sorted=False).values.max()
+    return low, values.topk(count, sorted=False).values.min()
 
 
 def _scale_of(low: float, high: float) -> np.float32:
