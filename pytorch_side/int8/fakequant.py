@@ -134,7 +134,8 @@ class QuantNet(nn.Module):
     def follow(self, name: str, y: Tensor, weight: float) -> None:
         """Move the range of tensor `name` towards the usual range of `y`, by the share `weight`."""
         i = self.index[name]
-        low, high = usual_range(y)
+        # The largest logits are the answer: none of them is clipped.
+        low, high = usual_range(y, 0.0 if name == self.names[-1] else CLIPPED)
         self.low[i] = torch.lerp(self.low[i], low, weight)
         self.high[i] = torch.lerp(self.high[i], high, weight)
 
@@ -165,10 +166,10 @@ class QuantNet(nn.Module):
             self.share_range(name, source)
 
 
-def usual_range(y: Tensor) -> tuple[Tensor, Tensor]:
-    """The range of `y` without the share CLIPPED of its values at each end."""
+def usual_range(y: Tensor, clipped: float) -> tuple[Tensor, Tensor]:
+    """The range of `y` without the share `clipped` of its values at each end."""
     values = y.flatten()
-    count = max(1, int(CLIPPED * len(values)))
+    count = 1 + int(clipped * len(values))
     low = values.topk(count, largest=False, sorted=False).values.max()
     return low, values.topk(count, sorted=False).values.min()
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pytorch_side.int8.fakequant import QuantNet, ranges_record
+from pytorch_side.int8 import fakequant
+from pytorch_side.int8.fakequant import CLIPPED, QuantNet, ranges_record, usual_range
 from pytorch_side.int8.fixed_point import kernels_differ
 from pytorch_side.int8.legalize import INPUT, LegalNet, legalize
 from pytorch_side.int8.qparams import (
@@ -135,6 +136,27 @@ def test_ranges_follow_batches_until_they_are_frozen(net: QuantNet) -> None:
     assert torch.equal(seen[2], seen[3]) and torch.equal(seen[3], seen[4])
     net.eval()(images(20))
     assert torch.equal(net.high, seen[-1]) and int(net.seen) == 4
+
+
+def test_a_range_leaves_out_the_values_that_lie_farthest_out() -> None:
+    values = torch.arange(10_000.0).reshape(10, 10, 100) - 5_000
+    values[3, 4, 5], values[6, 7, 8] = -1e6, 1e6
+    low, high = usual_range(values, CLIPPED)
+    assert (float(low), float(high)) == (-4_999, 4_998), "two values at each end"
+    assert usual_range(values, 0.0) == (-1e6, 1e6)
+    few = torch.tensor([-7.0, 0.0, 9.0])
+    assert usual_range(few, CLIPPED) == (-7, 9), "of few values none"
+
+
+def test_no_logit_is_clipped(legal: LegalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fakequant, "CLIPPED", 0.2)
+    net, seen = QuantNet(copy.deepcopy(legal)), {}
+    net.calibrate([images(0)])
+    with torch.no_grad():
+        net.legal.run(images(0), lambda name, y: seen.setdefault(name, y))
+    inner, output = net.names[-2:]
+    assert net.high[net.index[inner]] < seen[inner].max()
+    assert net.high[-1] == seen[output].max() and net.low[-1] == seen[output].min()
 
 
 def test_record_holds_every_tensor_and_all_weights(net: QuantNet) -> None:
