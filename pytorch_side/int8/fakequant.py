@@ -23,7 +23,8 @@ from pytorch_side.int8.qparams import WEIGHT_MAX, activation_parameters, weight_
 SWISH_SPAN = 255 / 128 * 1.001
 # The share by which a range grows where kernels differ: one to two steps of the 16-bit factor.
 SWISH_NUDGE = 2.0**-14
-# Few values are far outside of the others: a range without them has finer steps for all others.
+# Few values lie far outside of the others. A range without them has finer steps for all others:
+# percentile calibration, Wu et al. 2020 (arXiv 2004.09602).
 CLIPPED = 2e-4
 INPUT_RANGE = (-1.0, 127 / 128)  # the input contract: scale exactly 1/128, zero point 0
 
