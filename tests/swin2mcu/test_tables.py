@@ -24,7 +24,10 @@ def test_a_name_is_printed_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) 
     assert len(text.splitlines()) == 2
 
 
-def test_what_is_piped_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_piped_is_not_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # a width that a person set is kept
     table = Table("a" * 90, "b" * 90, box=None)
     table.add_row("1", "2")
     plain_console().print(table)
