@@ -60,7 +60,7 @@ def said(answers: Iterable[tuple[str, int]], models: int) -> str:
 
 
 def shared_folder(models: Sequence[Model], data: Path, split: str) -> ImageFolder:
-    """The photos of a split, which must be the same for all models.
+    """The data set, whose split must have the same photos for all models.
 
     Raises UserError if models know other classes, or if a model was trained on what is another's
     val or test.
@@ -76,28 +76,28 @@ def shared_folder(models: Sequence[Model], data: Path, split: str) -> ImageFolde
                 f"{model.argument} was trained with another {split} than {models[0].argument}: "
                 "compare models of one split"
             )
-    if not first:
-        raise UserError(f"{folder.root} has no {split} photos")
-    return folder.at([int(i) for i in folder.indices(split)])
+    return folder
 
 
-def probabilities(models: Sequence[Model], folder: ImageFolder) -> tuple[Shares, list[int]]:
-    """What each model answers, and the positions of the photos that can be read.
+def probabilities(
+    models: Sequence[Model], folder: ImageFolder, split: str
+) -> tuple[Shares, list[int]]:
+    """What each model answers, and the positions of the split's photos that can be read.
 
-    Photos that cannot be read are named and left out. Raises UserError above 5 % of them.
+    Photos that cannot be read are named and left out. Raises UserError above 5 % of the folder.
     """
     logits: list[list[npt.NDArray[np.int8]]] = [[] for _ in models]
+    photos = [int(i) for i in folder.indices(split)]
     positions = []
     with tempfile.TemporaryDirectory() as work:
         engines = []
         for number, model in enumerate(models):
             own = Path(work) / str(number)
             own.mkdir()
-            engines.append(load_pc(model.int8, model.sha256, own, len(folder.files))[1])
-        files = track(folder.files, "running the models", console=status, transient=True)
-        for i, file in enumerate(files):
+            engines.append(load_pc(model.int8, model.sha256, own, len(photos))[1])
+        for i in track(photos, "running the models", console=status, transient=True):
             try:
-                photo = open_upright(folder.root / file)
+                photo = open_upright(folder.root / folder.files[i])
             except UserError as error:
                 status.print(f"left out: {error}")
                 continue
@@ -106,7 +106,9 @@ def probabilities(models: Sequence[Model], folder: ImageFolder) -> tuple[Shares,
                 height, width, _ = model.card.input_shape
                 pixels = resize(cropped(photo, height, width, model.card.split.crop), height, width)
                 answers.append(run(np.ascontiguousarray(model.contract.stored(pixels))))
-    folder.without(set(range(len(folder.files))) - set(positions))
+    folder.without(set(photos) - set(positions))
+    if not positions:
+        raise UserError(f"{folder.root}: no {split} photo can be read")
     shares = []
     for answers, model in zip(logits, models, strict=True):
         fitted = model.card.calibration
@@ -155,7 +157,7 @@ def sheet(mistakes: Sequence[Mistake], root: Path, models: int) -> bytes:
 def report_of(models: Sequence[Model], data: Path, split: str, out: Path | None) -> dict[str, Any]:
     """Run the models, find the mistakes, draw them. Scores on test are logged."""
     folder = shared_folder(models, data, split)
-    shares, positions = probabilities(models, folder)
+    shares, positions = probabilities(models, folder, split)
     folder = folder.at(positions)
     right = (shares.argmax(axis=2) == folder.labels).mean(axis=1)
     for model, top1 in zip(models, right.tolist(), strict=True):

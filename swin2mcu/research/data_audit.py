@@ -90,6 +90,8 @@ def mistakes_lines(evaluated: Path) -> list[str]:
     for path in sorted(evaluated.glob("*-mistakes.json")):
         one = read_json(path)
         wrong, images = one["wrong_in_most"], one["images"]
+        if not wrong:
+            continue
         label, most = Counter(photo["label"] for photo in one["photos"]).most_common(1)[0]
         names = ", ".join(model["model"] for model in one["models"])
         told.append(

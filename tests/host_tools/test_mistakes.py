@@ -74,20 +74,32 @@ def test_the_command_lists_draws_and_counts(
     assert '"target": "mistakes"' in (tmp_path / "one/test_access.jsonl").read_text()
 
 
-def test_a_damaged_photo_is_named_and_left_out(
+def test_damaged_photos_are_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = make_images(tmp_path / "images", per_class=20)
-    (data / "kind_3/2.png").write_bytes(b"damaged")
+    """A class without a photo in the split does not matter, and a split without a readable one
+    does."""
+    data = make_images(tmp_path / "images", per_class=60)
+    table = data / "split.csv"
+    rows = table.read_text().splitlines()
+    val = [f"kind_{label}/{number}.png" for label in (3, 4) for number in (1, 3)]
+    for file in val:
+        rows = [row.replace(",test", ",val") if row.startswith(f"{file},") else row for row in rows]
+    table.write_text("\n".join(rows) + "\n")
     run = str(make_run(tmp_path / "one"))
-    arguments = [run, "--data", str(data), "--split", "train"]
-    assert mistakes.main([*arguments, "--json"]) == 0
+    (data / val[0]).write_bytes(val[0].encode())
+    assert mistakes.main([run, "--data", str(data), "--json"]) == 0
     said = capsys.readouterr()
-    assert json.loads(said.out)["images"] == 99 and "kind_3/2.png" in said.err
-    for number in range(4, 14):
-        (data / f"kind_3/{number}.png").write_bytes(b"damaged")
-    assert mistakes.main(arguments) == 2
-    assert "cannot be read" in capsys.readouterr().err.splitlines()[-1]
+    assert json.loads(said.out)["images"] == 3 and val[0] in said.err
+    for file in val:
+        (data / file).write_bytes(file.encode())
+    assert mistakes.main([run, "--data", str(data)]) == 2
+    assert "no val photo can be read" in capsys.readouterr().err.splitlines()[-1]
+    for number in range(2, 60, 2):
+        (data / f"kind_5/{number}.png").write_bytes(b"5" * number)
+        (data / f"kind_6/{number}.png").write_bytes(b"6" * number)
+    assert mistakes.main([run, "--data", str(data), "--split", "train"]) == 2
+    assert "58 of 600 images" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_models_of_other_splits_and_wrong_arguments_are_refused(
