@@ -20,6 +20,7 @@ from swin2mcu.calibrate import main as calibrate
 from swin2mcu.common import pixels
 from swin2mcu.common.answer import evidence
 from swin2mcu.common.card import Calibration, load_card, save_card
+from swin2mcu.common.cli import UserError
 from swin2mcu.predict import main as predict
 from tinyml.format.facts import count_macs
 from tinyml.format.tflite import read
@@ -62,18 +63,31 @@ def test_photos_folders_and_standard_input_are_answered(
     assert "not calibrated" in shown.err and "tiny on this PC (TensorFlow" in shown.err
 
 
+def refuse(model: bytes) -> None:
+    raise UserError("it refuses")
+
+
 def test_many_photos_are_answered_by_compiled_c_with_the_same_bytes(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = make_images(tmp_path / "images", 2, ("x", "y"))
     assert predict([str(run), str(data), "--json"]) == 0
     few = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    monkeypatch.setattr(pc, "COMPILING_PAYS", 4 * count_macs(read(run / "model_int8.tflite")))
-    assert predict([str(run), str(data), "--json"]) == 0
+    pays = 4 * count_macs(read(run / "model_int8.tflite"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pc, "COMPILING_PAYS", pays)
+        assert predict([str(run), str(data), "--json"]) == 0
     many = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["logits"] for one in many] == [one["logits"] for one in few]
     engines = {one["cost"]["where"] for one in few}, {one["cost"]["where"] for one in many}
     assert engines == ({"this PC (TensorFlow Lite Micro)"}, {"this PC (generated C)"})
+    with monkeypatch.context() as patch:
+        patch.setattr(pc, "Micro", refuse)
+        assert predict([str(run), str(data)]) == 0
+        assert "generated C" in capsys.readouterr().err
+        patch.setattr(pc, "c_compiler", lambda: None)
+        assert predict([str(run), str(data)]) == 2
+        assert "it refuses" in capsys.readouterr().err.splitlines()[-1]
     monkeypatch.setattr(pc, "c_compiler", lambda: None)
     assert predict([str(run), str(data)]) == 0
     assert "TensorFlow Lite Micro" in capsys.readouterr().err

@@ -31,7 +31,11 @@ def load_pc(
     graph = read(model)
     few = images * count_macs(graph) < COMPILING_PAYS
     if is_installed() and (few or not c_compiler()):
-        return "TensorFlow Lite Micro", Micro(model.read_bytes()).run
+        try:
+            return "TensorFlow Lite Micro", Micro(model.read_bytes()).run
+        except UserError:  # it refuses the model
+            if not c_compiler():
+                raise
     if c_compiler():
         return "generated C", GeneratedC(graph, sha256, work).run
     raise UserError(
