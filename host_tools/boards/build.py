@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def build_firmware(
 ) -> Firmware:
     """Compile and link `model_dir`'s generated sources with the firmware of `board`.
 
-    Waits for another command that builds the same. Raises UserError if the compiler is missing, or
-    with its first error when it fails.
+    Waits for another command that builds in the same folder. Raises UserError if the compiler is
+    missing, or with its first error when it fails.
     """
     for path in (FIRMWARE, model_dir.resolve(), build_dir.resolve()):
         if found := SHELL.search(str(path)):
@@ -89,21 +90,29 @@ def build_firmware(
             )
     if board.compiler and shutil.which(board.compiler) is None:
         raise UserError(f"{board.name} needs {board.compiler}: `make setup-dev` installs it")
-    busy = f"another command has been building in {build_dir} for {WAIT_S:.0f} s: end it"
-    with locked(build_dir / board.name, WAIT_S, busy):
+    with _alone_in(build_dir):
         done = run_platformio(board, engine, model_dir, build_dir, memory=memory)
-    output = done.stdout + done.stderr
-    write_atomic(build_dir / f"{board.name}.log", output)
-    # The boards' own platforms call it firmware.elf.
-    names = ("program.elf", "firmware.elf")
-    elf = next((e for n in names if (e := build_dir / board.name / n).is_file()), None)
-    if done.returncode or elf is None:
-        raise UserError(
-            f"the firmware for {board.name} does not build: {first_error(output)} "
-            f"(all of it: {build_dir / f'{board.name}.log'})"
-        )
-    sizes = measure(elf, board.compiler) if board.compiler else platformio_sizes(output)
+        output = done.stdout + done.stderr
+        write_atomic(build_dir / f"{board.name}.log", output)
+        # The boards' own platforms call it firmware.elf.
+        names = ("program.elf", "firmware.elf")
+        elf = next((e for n in names if (e := build_dir / board.name / n).is_file()), None)
+        if done.returncode or elf is None:
+            raise UserError(
+                f"the firmware for {board.name} does not build: {first_error(output)} "
+                f"(all of it: {build_dir / f'{board.name}.log'})"
+            )
+        sizes = measure(elf, board.compiler) if board.compiler else platformio_sizes(output)
     return Firmware(elf, engine, model_dir, *sizes, memory)
+
+
+def _alone_in(build_dir: Path) -> AbstractContextManager[None]:
+    """Waits until no other command builds there, for whichever board.
+
+    The lock lies beside the folder: PlatformIO's first build removes all that is in it.
+    """
+    busy = f"another command has been building in {build_dir} for {WAIT_S:.0f} s: end it"
+    return locked(build_dir, WAIT_S, busy)
 
 
 def drop_stale_settings(build_dir: Path) -> None:
@@ -181,9 +190,10 @@ def upload(board: Board, firmware: Firmware, port: str) -> None:
     """Put a built firmware on a real board. Raises UserError with the uploader's error."""
     build_dir = firmware.elf.parent.parent
     target = ("-t", "upload", "--upload-port", port)
-    done = run_platformio(
-        board, firmware.engine, firmware.model_dir, build_dir, *target, memory=firmware.memory
-    )
+    with _alone_in(build_dir):
+        done = run_platformio(
+            board, firmware.engine, firmware.model_dir, build_dir, *target, memory=firmware.memory
+        )
     if done.returncode:
         raise UserError(
             f"uploading to {board.name} at {port} failed: {first_error(done.stdout + done.stderr)}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +19,7 @@ from host_tools.boards import build
 from host_tools.boards import table as boards
 from host_tools.boards.build import Firmware, platformio_sizes, upload
 from host_tools.boards.choose import choose
-from host_tools.boards.table import Connected, get_board
+from host_tools.boards.table import Board, Connected, get_board
 from swin2mcu.common.cli import UserError
 
 PRINTED = """\
@@ -120,6 +125,40 @@ def test_a_folder_that_a_shell_would_not_take_is_named(
         with pytest.raises(UserError, match="rename that folder") as refused:
             build.build_firmware(get_board("host"), "aot", *folders)
         assert str(tmp_path / name) in str(refused.value)
+
+
+def test_one_boards_first_build_does_not_remove_anothers_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PlatformIO removes a build folder without a checksum of the project, whoever works there."""
+    folder = tmp_path / "build"
+    started = threading.Barrier(2, timeout=5)
+
+    def platformio(
+        board: Board, engine: str, model: Path, target: Path, **_: object
+    ) -> subprocess.CompletedProcess[str]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            started.wait(0.5)  # both are here, if nothing keeps them apart
+        if not (target / "project.checksum").is_file():
+            shutil.rmtree(target, ignore_errors=True)
+        (target / board.name).mkdir(parents=True, exist_ok=True)
+        (target / "project.checksum").touch()
+        (target / board.name / "object.o").touch()
+        time.sleep(0.2)
+        assert (target / board.name / "object.o").is_file(), "removed by the other build"
+        (target / board.name / "program.elf").touch()
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    monkeypatch.setattr(build, "run_platformio", platformio)
+    monkeypatch.setattr(build, "measure", lambda *_: (1, 1, 0))
+    names = ("host", "host", "qemu-m7")
+    with ThreadPoolExecutor(len(names)) as pool:
+        jobs = [
+            pool.submit(build.build_firmware, get_board(name), "aot", tmp_path, folder)
+            for name in names
+        ]
+        built = [job.result() for job in jobs]
+    assert [firmware.elf.is_file() for firmware in built] == [True] * len(names)
 
 
 def test_a_compiler_that_is_missing_is_one_line(

@@ -120,7 +120,7 @@ def test_a_firmware_is_built_by_one_command_at_a_time(
     monkeypatch.setattr(build, "run_platformio", None)  # it must not be reached
     board = get_board("host")
     with (
-        locked(tmp_path / board.name),
+        locked(tmp_path / "build"),
         pytest.raises(UserError, match=f"another command has been building in {tmp_path}"),
     ):
-        build.build_firmware(board, "aot", tmp_path, tmp_path)
+        build.build_firmware(board, "aot", tmp_path, tmp_path / "build")
