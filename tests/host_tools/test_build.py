@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -127,26 +126,21 @@ def test_a_folder_that_a_shell_would_not_take_is_named(
         assert str(tmp_path / name) in str(refused.value)
 
 
-def test_one_boards_first_build_does_not_remove_anothers_files(
+def test_builds_in_one_folder_are_never_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """PlatformIO removes a build folder without a checksum of the project, whoever works there."""
-    folder = tmp_path / "build"
-    started = threading.Barrier(2, timeout=5)
+    """PlatformIO's first build removes all that is in the folder: another's files, and its lock."""
+    folder, alone = tmp_path / "build", threading.Lock()
 
     def platformio(
         board: Board, engine: str, model: Path, target: Path, **_: object
     ) -> subprocess.CompletedProcess[str]:
-        with contextlib.suppress(threading.BrokenBarrierError):
-            started.wait(0.5)  # both are here, if nothing keeps them apart
-        if not (target / "project.checksum").is_file():
-            shutil.rmtree(target, ignore_errors=True)
-        (target / board.name).mkdir(parents=True, exist_ok=True)
-        (target / "project.checksum").touch()
-        (target / board.name / "object.o").touch()
-        time.sleep(0.2)
-        assert (target / board.name / "object.o").is_file(), "removed by the other build"
+        assert alone.acquire(blocking=False), "two builds at once"
+        shutil.rmtree(target, ignore_errors=True)
+        (target / board.name).mkdir(parents=True)
+        time.sleep(0.3)
         (target / board.name / "program.elf").touch()
+        alone.release()
         return subprocess.CompletedProcess([], 0, "", "")
 
     monkeypatch.setattr(build, "run_platformio", platformio)
@@ -157,8 +151,7 @@ def test_one_boards_first_build_does_not_remove_anothers_files(
             pool.submit(build.build_firmware, get_board(name), "aot", tmp_path, folder)
             for name in names
         ]
-        built = [job.result() for job in jobs]
-    assert [firmware.elf.is_file() for firmware in built] == [True] * len(names)
+        assert [job.result().flash_bytes for job in jobs] == [1] * len(names)
 
 
 def test_a_compiler_that_is_missing_is_one_line(
