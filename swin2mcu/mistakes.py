@@ -127,10 +127,12 @@ def find_mistakes(shares: Shares, folder: ImageFolder) -> list[Mistake]:
     for i, (file, label) in enumerate(zip(folder.files, folder.labels.tolist(), strict=True)):
         wrong = int((answers[:, i] != label).sum())
         if 2 * wrong > len(answers):
-            said = Counter(folder.classes[k] for k in answers[:, i] if k != label)
+            counts = Counter(folder.classes[k] for k in answers[:, i] if k != label)
             probability = float(shares[:, i, label].mean())
             found.append(
-                Mistake(file, folder.classes[label], tuple(said.most_common()), wrong, probability)
+                Mistake(
+                    file, folder.classes[label], tuple(counts.most_common()), wrong, probability
+                )
             )
     return sorted(found, key=lambda one: (-one.wrong, one.probability))
 
