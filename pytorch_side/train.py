@@ -12,7 +12,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from pytorch_side.log import write_log
 from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.precision import mixed_precision
+from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.lock import lock_folder
 
@@ -46,6 +47,7 @@ def train_loop(
     config: Config,
     run: Path,
     accelerator: Accelerator | None = None,
+    starts_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train `model` in place for the config's epochs and return the last row of the log.
 
@@ -53,12 +55,13 @@ def train_loop(
     are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
     the plain ones when `optimizer.ema` is 0, go through `score(model)` (eval mode, no gradients;
     its dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and
-    checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. Ends with `model`
+    checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. `starts_from` names
+    the weights files that `model` was made from, which must be the same then. Ends with `model`
     holding the averaged weights.
 
     Raises UserError
     - when a loss or a gradient is not finite, before the weights are changed;
-    - when the checkpoint belongs to another config, network or images;
+    - when the checkpoint belongs to another config, network, images or initial weights;
     - when not every process sees the checkpoint;
     - when another command is training into `run`.
     """
@@ -74,6 +77,7 @@ def train_loop(
         model = synchronized(model)
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
+    digests = [sha256_of(path) for path in map(Path, starts_from) if path.is_file()]
 
     def train_step(batch: Batch, epoch: int, step: int) -> dict[str, float]:
         rate = learning_rate(step, batches.steps, settings)
@@ -117,7 +121,7 @@ def train_loop(
         return row
 
     with lock_folder(run) if main else contextlib.nullcontext():
-        rows = _start(run, config, batches, parts, accelerator)
+        rows = _start(run, config, batches, parts, digests, accelerator)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         with Progress(console=plain_console(stderr=True), disable=not main) as bar:
             task = bar.add_task(escape(run.name), total=settings.epochs * batches.steps)
@@ -128,7 +132,7 @@ def train_loop(
                     save(averaged)
                     # The checkpoint comes last: if the run is killed before, it repeats the epoch.
                     write_log(run / "log.csv", rows)
-                    write_checkpoint(run / "checkpoint.pt", config, batches, parts, rows)
+                    write_checkpoint(run / "checkpoint.pt", config, batches, parts, rows, digests)
                     said = "  ".join(f"{name} {value}" for name, value in rows[-1].items())
                     bar.console.print(said, soft_wrap=True)
                 accelerator.wait_for_everyone()
@@ -141,13 +145,14 @@ def _start(
     config: Config,
     batches: TrainBatches,
     parts: dict[str, Any],
+    digests: list[str],
     accelerator: Accelerator,
 ) -> list[dict[str, Any]]:
     """Restore `parts` from the run's checkpoint and return its log, or write a new run's files."""
     checkpoint = run / "checkpoint.pt"
     rows: list[dict[str, Any]] = []
     if checkpoint.is_file():
-        rows = read_checkpoint(checkpoint, config, batches, parts)
+        rows = read_checkpoint(checkpoint, config, batches, parts, digests)
     elif accelerator.is_main_process:
         decided = {"data.drawn_by": batches.drawn_by}
         save_config(with_values(config, decided), run / "config.json")

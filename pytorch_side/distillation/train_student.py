@@ -147,5 +147,6 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         config,
         run,
         accelerator,
+        (config.student.init, config.hint.init),
     )
     return row | {"val_confusion": confusion_of(labels, answered(model), len(folder.classes))}

@@ -109,6 +109,9 @@ def train_teacher(
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    row = train_loop(hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator)
+    files = (settings.init or settings.stem_init, config.hint.init)
+    row = train_loop(
+        hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator, files
+    )
     matrix = confusion_of(labels, answered(hinted_teacher), len(folder.classes))
     return row | {"val_confusion": matrix}

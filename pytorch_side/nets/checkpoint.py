@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,12 +32,17 @@ def write_checkpoint(
     batches: Digests,
     parts: dict[str, Any],
     rows: list[dict[str, Any]],
+    started_from: Sequence[str] = (),
 ) -> None:
-    """Write `parts` (model, averaged model, optimizer) and the log's rows in one step."""
+    """Write `parts` (model, averaged model, optimizer) and the log's rows in one step.
+
+    `started_from`: SHA-256 of each file whose weights the training began with.
+    """
     state = {
         "config": to_dict(config),
         "train_data_digest": batches.train_data_digest,
         "photos_digest": batches.photos_digest,
+        "started_from": list(started_from),
         "rows": rows,
         "random": torch.get_rng_state(),  # of dropout; augmentations and order come from seeds
         **{name: part.state_dict() for name, part in parts.items()},
@@ -46,13 +52,17 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    path: Path, config: Config, batches: Digests, parts: dict[str, Any]
+    path: Path,
+    config: Config,
+    batches: Digests,
+    parts: dict[str, Any],
+    started_from: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Fill `parts` from a checkpoint and return the rows of its log.
 
-    Raises UserError when it is damaged, or belongs to another config, network or photos.
-    Checkpoints of older versions hold no digest of the photos' bytes; for these only the photos'
-    names and labels are compared.
+    Raises UserError when it is damaged, or belongs to another config, network or photos, or began
+    with other weights than `started_from`. Checkpoints of older versions hold no digest of the
+    photos' bytes and of these weights; there only the names are compared.
     """
     state = _load(path, ("config", "rows", "random", *parts))
     names = differing(config, saved_config(state["config"], str(path)))
@@ -63,6 +73,8 @@ def read_checkpoint(
         what.append("other images")
     elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
         what.append("other photos with the same names")
+    if state.get("started_from", [*started_from]) != [*started_from]:
+        what.append("a file of initial weights that has changed since")
     if what:
         raise UserError(
             f"{path} belongs to {' and '.join(what)}: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -308,6 +309,32 @@ def files_end_at(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_first_training_that_was_made_again_is_not_mixed_with_its_old_weights(
+    kind: str, make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """The second training would resume, and hold what the first no longer is."""
+    trained = train_teacher if kind == "teacher" else distill
+    folder, first, second = scan_folder(make_folder()), tmp_path / "first", tmp_path / "second"
+    config = tiny_config({"optimizer.epochs": 1})
+    trained(config, folder, first)
+    going_on = with_values(config, {f"{kind}.init": str(first / f"{kind}.safetensors")})
+    trained(going_on, folder, second)
+    before = {path: path.read_bytes() for path in second.iterdir()}
+    trained(going_on, folder, second)  # finished: not trained again
+
+    shutil.rmtree(first)
+    trained(with_values(config, {"seed": 1}), folder, first)
+    with pytest.raises(UserError, match="initial weights that has changed since: use another"):
+        trained(going_on, folder, second)
+    assert {path: path.read_bytes() for path in second.iterdir()} == before
+    # An older version's does not say which bytes it began with.
+    state = torch.load(second / "checkpoint.pt", weights_only=True)
+    del state["started_from"]
+    torch.save(state, second / "checkpoint.pt")
+    trained(going_on, folder, second)
 
 
 def test_a_disk_without_space_loses_nothing(tmp_path: Path) -> None:
