@@ -27,7 +27,14 @@ from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_g
 from swin2mcu.research.distillation_map import FEW, FEW_LABELS, draw_map, few_label_gains, map_lines
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.text import read_json
-from swin2mcu.research.zoo import models_lines, published_section, trainings_section
+from swin2mcu.research.trainings import (
+    TRAININGS,
+    Training,
+    trainings_json,
+    trainings_of,
+    trainings_section,
+)
+from swin2mcu.research.zoo import models_lines, published_section
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +73,16 @@ def gains_of(figures: Figures) -> list[Gain]:
     ]
 
 
+def trainings_here(figures: Figures) -> list[Training]:
+    """The trainings of the published models, those that are not here as recorded."""
+    return trainings_of(figures.zoo, figures.runs, figures.evaluated / TRAININGS)
+
+
 def pages(figures: Figures) -> dict[str, str]:
     """The pages of results/ by their name; pages whose files are missing are left out."""
     found = {
         "published": published_section(figures.zoo, TEACHERS),
-        "trainings": trainings_section(figures.zoo, figures.runs),
+        "trainings": trainings_section(trainings_here(figures)),
         "recall": recall_section(figures.zoo),
         "cost": speed_section(figures.runs / "speed"),
     }
@@ -108,6 +120,8 @@ def write(document: Path, figures: Figures) -> list[Path]:
         draw_map(found, folder / f"{MAP}.svg")
         own = gains_json(gain for gain in found if gain.start != FEW)
         write_atomic(figures.evaluated / GAINS, own)
+    if trainings := trainings_here(figures):
+        write_atomic(figures.evaluated / TRAININGS, trainings_json(trainings))
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]

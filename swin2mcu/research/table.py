@@ -7,7 +7,7 @@ seeds = [0, 1, 2]                 # every row is trained with every seed
 baseline = "cross-entropy alone"  # the row that the others are compared with
 [[rows]]
 name = "cross-entropy alone"
-config = "../small-96-baseline.toml" # a path beside this file
+config = "../small-96.toml"       # a path beside this file
 set = ["optimizer.epochs=10"]     # optional: small differences that need no file
 run = "small-96-baseline"         # folder in runs/; seeds above 0 get "-seed1", …
 [[teachers]]                      # optional: teachers whose logged scores are shown

@@ -1,14 +1,13 @@
-"""The published models as Markdown: cost, accuracy, and the runs that they start from."""
+"""The published models as Markdown: cost and accuracy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.config import Config, flat, load_config, read_saved_config
+from pytorch_side.config import Config, load_config, read_saved_config
 from pytorch_side.nets.describe import describe_teacher
 from swin2mcu.common.paths import PAPER
 from swin2mcu.research.int8 import (
@@ -16,11 +15,9 @@ from swin2mcu.research.int8 import (
     int8_table,
     of_card,
 )
-from swin2mcu.research.table import KINDS, RUN_HEAD, read_run, run_cells
 from swin2mcu.research.teachers import published_teachers
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
-STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
@@ -31,9 +28,9 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     results.json. Its teacher comes from the config.json of the run and of the teacher's run, or
     from configs/<name>.toml if a run is missing.
     """
-    rows, entries = [], _entries(zoo)
-    pcs = list(dict.fromkeys(_pc(_scores(card, folder)[0]) for card, folder in entries))
-    for card, folder in entries:
+    rows, models = [], entries(zoo)
+    pcs = list(dict.fromkeys(_pc(_scores(card, folder)[0]) for card, folder in models))
+    for card, folder in models:
         targets, float_test, exact = _scores(card, folder)
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         # Times of different PCs are not compared: each names its PC.
@@ -78,25 +75,14 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
 def published_section(zoo: Path, teachers: Path) -> list[str]:
     """The published models before and after int8, and teachers; [] if no model is published."""
     lines = []
-    for card, folder in _entries(zoo):
+    for card, folder in entries(zoo):
         _, float_test, exact = _scores(card, folder)
         lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
     head = "# Published models before and after int8, and teachers"
     return [head, *int8_table(lines), *published_teachers(teachers)] if lines else []
 
 
-def trainings_section(zoo: Path, runs: Path) -> list[str]:
-    """The runs of the published models, and the runs that they start from.
-
-    [] if a model's run is missing: a page without it would replace the one that has it.
-    """
-    names = [folder.name for _, folder in _entries(zoo)]
-    if not names or not all(read_run(runs / name, KINDS[0]) for name in names):
-        return []
-    return ["# Trainings of the published models", *_starts_from(names, runs)]
-
-
-def _entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:
+def entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:
     """Each published model's card and folder, sorted by multiply-accumulates."""
     cards = [(read_json(path), path.parent) for path in zoo.glob("*/card.json")]
     return sorted(cards, key=lambda pair: pair[0]["macs"])
@@ -141,24 +127,3 @@ def _teacher(name: str, runs: Path, configs: Path) -> str:
         return ""
     made_by = RUN.search(config.teacher.init)
     return describe_teacher(config, _config(made_by[1], runs, configs) if made_by else None)
-
-
-def _starts_from(names: Sequence[str], runs: Path) -> list[str]:
-    """A line for each published run, and for every run that it starts from."""
-    lines: dict[str, str] = {}
-
-    def follow(name: str, kind: str) -> None:
-        run = read_run(runs / name, kind) if name not in lines else None
-        if not run:
-            return
-        sources = {}
-        for field in STARTS_FROM:
-            if found := RUN.search(str(flat(run.config)[field])):
-                sources[f"{found[1]} ({field.removesuffix('init').rstrip('._')})"] = found.groups()
-        lines[name] = line(name, run.epochs, *run_cells(run), ", ".join(sources))
-        for source, its_kind in sources.values():
-            follow(source, its_kind)
-
-    for name in names:
-        follow(name, KINDS[0])
-    return table(f"run | epochs | {RUN_HEAD} | starts from", list(lines.values()))

@@ -18,7 +18,8 @@ from swin2mcu.research.data_audit import recall_section, split_lines
 from swin2mcu.research.int8 import int8_section
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import NONE
-from swin2mcu.research.zoo import models_lines, published_section, trainings_section
+from swin2mcu.research.trainings import trainings_json, trainings_of, trainings_section
+from swin2mcu.research.zoo import models_lines, published_section
 
 
 def quantized(folder: Path, *, int8: bool = True, scored: bytes = b"weights") -> Path:
@@ -121,27 +122,37 @@ def test_a_published_model_is_shown_with_what_it_stands_on(tmp_path: Path) -> No
     (entry / "model_int8.tflite").touch()
     card = {"parameters": 1, "macs": 1, "arena_bytes": 1, "accuracy": {}}
     (entry / "card.json").write_text(json.dumps(card))
-    stem = {"student_init": "weights/given.safetensors", "epochs": 3}
+    stem = {"student_init": "weights/given.safetensors"}
     swin = {"teacher_stem": "tiny", "teacher_stem_init": "runs/stem/student.safetensors"}
     net = {"student_init": "runs/stem/student.safetensors", "alpha": 0.5, "teacher": "swin"}
     net |= {"teacher_stem": "tiny", "teacher_init": "elsewhere/runs/swin/teacher.safetensors"}
     for name, config in (("net", net), ("stem", stem), ("swin", swin)):
         (runs / name).mkdir(exist_ok=True)
-        (runs / name / "config.json").write_text(json.dumps(config))
+        (runs / name / "config.json").write_text(json.dumps(config | {"epochs": 2}))
         (runs / name / "log.csv").write_text(
             "epoch,val_top1,seconds,waiting_share\n1,0.5,1800,0.5\n2,0.25,1800,0.0\n"
         )
     text = "\n".join(models_lines(tmp_path / "zoo", runs, tmp_path))
     assert "| Swin, over the stages of tiny to stride 16 as stem learned them, 224 px: " in text
-    text = "\n".join(trainings_section(tmp_path / "zoo", runs))
+    found = trainings_of(tmp_path / "zoo", runs, tmp_path / "none.json")
+    text = "\n".join(trainings_section(found))
+    assert "| net | 2 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
     assert (
-        "| net | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (student), swin" in text
+        "| swin | 2 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher.stem) |" in text
     )
-    assert (
-        "| swin | 40 | 25.00% | 1 (50.00%) | 1.00 | 25.0% | unknown | stem (teacher.stem) |" in text
-    )
-    assert text.count("| stem | 3 |") == 1
-    assert trainings_section(tmp_path / "zoo", tmp_path / "no runs") == []
+    assert text.count("| stem | 2 |") == 1
+    # Runs that are not here are as recorded; those that are here, and finished, come first.
+    recorded, gone = tmp_path / "trainings.json", tmp_path / "no runs"
+    assert trainings_section(trainings_of(tmp_path / "zoo", gone, recorded)) == []
+    recorded.write_text(trainings_json(found))
+    assert trainings_of(tmp_path / "zoo", gone, recorded) == found
+    shutil.copytree(runs / "swin", gone / "swin")
+    log = (gone / "swin/log.csv").read_text()
+    (gone / "swin/log.csv").write_text(log.replace("2,0.25", "2,0.75"))
+    text = "\n".join(trainings_section(trainings_of(tmp_path / "zoo", gone, recorded)))
+    assert "| swin | 2 | 75.00% |" in text and "| stem | 2 | 25.00% |" in text
+    (gone / "swin/log.csv").write_text(log.partition("2,")[0])
+    assert trainings_of(tmp_path / "zoo", gone, recorded) == found, "not finished: 1 of 2 epochs"
     val = {stage: {"split": "val", "top1": top1} for stage, top1 in (("ptq", 0.8), ("qat", 0.9))}
     card["accuracy"] = val
     (entry / "card.json").write_text(json.dumps(card))
