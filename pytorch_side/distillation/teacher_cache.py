@@ -1,6 +1,6 @@
 """Cache a teacher's outputs: logits and attention maps of K augmentations of each training image.
 
-    python -m pytorch_side.distillation.teacher_cache --config configs/research/small-96-hybrid.toml --out DIR
+    python -m pytorch_side.distillation.teacher_cache --config configs/large-128.toml --out DIR
 
 An interrupted run is resumed. A finished cache is opened and not computed again.
 """

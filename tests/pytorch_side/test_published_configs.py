@@ -24,6 +24,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.research.table import read_table
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+RESEARCH = CONFIGS / "research"
 CLASSES = tuple("abcdefghij")
 # What the files called weights/ say of themselves: sentences, since no command of ours made them.
 FOREIGN = {
@@ -122,7 +123,7 @@ def test_a_config_opens_the_weights_it_names(config: Config, tmp_path: Path) -> 
 
 
 def test_a_teacher_that_another_config_makes_otherwise_is_refused(tmp_path: Path) -> None:
-    config = with_values(load_config(CONFIGS / "research/small-160-hybrid.toml"), {"teacher.size": 96})
+    config = with_values(load_config(RESEARCH / "small-160-hybrid.toml"), {"teacher.size": 96})
     assert config.teacher.init == "runs/teacher-conv-stem/teacher.safetensors"
     with pytest.raises(UserError, match="was trained with"):
         load_teacher(stand_in(config, "teacher.init", tmp_path), CLASSES)
@@ -134,7 +135,7 @@ def test_all_published_models_are_among_them() -> None:
 
 
 def test_a_keyword_that_differs_is_refused(tmp_path: Path) -> None:
-    config = load_config(CONFIGS / "research/small-96-hybrid.toml")
+    config = load_config(RESEARCH / "small-96-hybrid.toml")
     opened = stand_in(config, "teacher.init", tmp_path)
     model = make_teacher(opened.teacher, len(CLASSES))
     for metadata, wanted in (({"input": "imagenet"}, "input imagenet"), ({"size": 64}, "size 64")):
