@@ -72,12 +72,13 @@ format: setup-dev
 teacher: setup
 	$(PY) -m pytorch_side.teacher --config configs/teacher.toml --out runs/teacher
 
-# Trains a published model again, and what it stands on, then compares it with the published card:
+# Trains a published model again, and what it stands on, then compares it with the published card.
+# ImageNet weights come from timm's hub, or from a folder:
 #   make reproduce MODEL=small-96 DATA=plantvillage-tomato WEIGHTS=folder
 MODEL ?= small-96
-WEIGHTS ?= weights
+WEIGHTS ?= $(wildcard weights)
 reproduce: setup
-	$(PY) -m pytorch_side.reproduce "$(MODEL)" --weights "$(WEIGHTS)"
+	$(PY) -m pytorch_side.reproduce "$(MODEL)" $(if $(WEIGHTS),--weights "$(WEIGHTS)",--pretrained)
 	$(MAKE) --no-print-directory board RUN="$(MODEL)" COPIES=4
 	$(PY) -m tinyml.parity "runs/$(MODEL)" --split test
 	$(PY) -m pytorch_side.reproduce "$(MODEL)" --check
