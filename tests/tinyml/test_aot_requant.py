@@ -16,7 +16,9 @@ WEIGHTS = np.array([[1, -2], [3, 4]], np.int8)
         ([0.01, 0.2], 0, 2),  # shifts of -6 and -2
         ([0.01, 0.5], 0, 1),  # a half is 2^30 without a shift
         ([0.01, 0.9], 0, 1),
-        ([0.01, 1.5], 0, 0),  # a shift to the left
+        ([0.01, 1.5], 0, 1),  # a shift to the left: computed by itself
+        ([0.01, 1.5], 1 << 30, 1),
+        ([0.01, 2.0**-23], 541065216, 0),  # 64.5 steps: neither dead nor small
         ([0.01, 2.0**-24], 1 << 29, 2),  # one output whatever the input: a dead channel
     ],
 )

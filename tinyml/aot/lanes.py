@@ -91,7 +91,7 @@ def steps_of(requant: Requant) -> Int64Array:
 
 def lanes_of(weights: npt.NDArray[np.int8], requant: Requant) -> Lanes | None:
     """The constants of sixteen channels with `weights` [taps, 16], or None if none are exact."""
-    if not requant.simple:
+    if not requant.simple or (requant.shift > 0).any():
         return None
     wide = weights.astype(np.int64)
     highest = requant.bias + np.where(wide > 0, wide * 127, wide * -128).sum(axis=0)

@@ -11,7 +11,7 @@ from tinyml.aot import quantize
 from tinyml.aot.ir import Requant
 
 # The limits of Requant.simple in kernels.h.
-SIMPLE_SHIFTS = (-22, 0)
+LEAST_SHIFT = -22
 SIMPLE_ACCUMULATOR = 1 << 29
 
 
@@ -60,9 +60,9 @@ def requantization(
     shift = np.where(constant, -1, shift)
 
     extent = np.abs(folded) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
-    is_simple = (
-        (shift >= SIMPLE_SHIFTS[0]) & (shift <= SIMPLE_SHIFTS[1]) & (extent < SIMPLE_ACCUMULATOR)
-    )
+    # A channel with a shift to the left is computed by itself. Such a channel stands out: one unit
+    # of its accumulator is more than a step of the output.
+    is_simple = (shift > 0) | ((shift >= LEAST_SHIFT) & (extent < SIMPLE_ACCUMULATOR))
     simple = (2 if (shift < 0).all() else 1) if is_simple.all() else 0
     requant = Requant(quantize.wrap32(folded), multiplier, shift, out_zero_point, table, simple)
     return Requantized(weights, requant)

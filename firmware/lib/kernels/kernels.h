@@ -44,9 +44,10 @@ typedef struct {
   const int8_t* shift;        // [channels], -31 .. 30
   const int8_t* table;        // 256 entries or NULL
   int32_t zero_point;         // of the output, -128 .. 127
-  // 1 promises for every channel: -22 <= shift <= 0, and |sum + bias| < 2^29 for every input.
-  // Kernels then use a shorter computation with the same bytes. (A channel whose multiplier is 0
-  // may be given shift -1.) 2 also promises that no shift is 0; 0 promises nothing.
+  // 1 promises for every channel whose shift is not above 0: -22 <= shift, and |sum + bias| < 2^29
+  // for every input. Kernels then use a shorter computation with the same bytes where the shift is
+  // below 0. (A channel whose multiplier is 0 may be given shift -1.) 2 also promises that all
+  // shifts are below 0; 0 promises nothing.
   int32_t simple;
 } Requant;
 

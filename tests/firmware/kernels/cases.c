@@ -29,6 +29,10 @@ void random_requant(RandomRequant* random, int32_t channels, int32_t products) {
       random->bias[c] = kind ? random_between(-9999, 9999) : random_between(-500000000, 500000000);
       random->shift[c] = (int8_t)(kind > 2 ? -usual_shift - random_between(0, alike ? 1 : 2)
                                            : -random_between(simple - 1, 22));
+      if (kind == 1 && simple == 1) {  // nothing is promised of such a channel
+        random->bias[c] = (int32_t)random_bits();
+        random->shift[c] = (int8_t)random_between(1, 9);
+      }
     } else {
       random->bias[c] = kind ? random_between(-9999, 9999) : (int32_t)random_bits();
       random->shift[c] =

@@ -189,6 +189,7 @@ int find_lanes(const int8_t* weights, int32_t taps, int32_t step, const Requant*
   static Channel channels[16];
   if (!requant->simple) return 0;
   for (int32_t i = 0; i < 16; ++i) {
+    if (requant->shift[first + i] > 0) return 0;
     look_at(&channels[i], weights + i, taps, step, requant, first + i);
   }
   return find_constants(channels, lanes);

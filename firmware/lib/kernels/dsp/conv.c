@@ -57,7 +57,7 @@ static Layer layer_of(const int8_t* weights, const Requant* requant, int32_t k, 
   int32_t c = 0;
   for (; c + 4 <= cout; c += 4) negative &= load_word(requant->shift + c);
   int32_t unshifted = negative != 0x80808080u;
-  for (; c < cout; ++c) unshifted |= requant->shift[c] == 0;
+  for (; c < cout; ++c) unshifted |= requant->shift[c] >= 0;
   int32_t max_pixels = most.bytes / (4 * blocks) / kBatch * kBatch;
   if (max_pixels < kBatch) max_pixels = kBatch;
   if (max_pixels > most.pixels) max_pixels = most.pixels;

@@ -132,7 +132,7 @@ void kernel_depthwise_row(const int8_t* const* rows, const Window* window, const
     for (tiles.first = 0; tiles.first < count; tiles.first = tiles.end + 1) {
       tiles.end = tiles.first;
       if (requant->simple == 2) tiles.end = count;
-      while (tiles.end < count && tiles.shift[tiles.end]) ++tiles.end;
+      while (tiles.end < count && tiles.shift[tiles.end] < 0) ++tiles.end;
       if (tiles.end > tiles.first) {
         tiles.pairs = (const uint32_t*)scratch + before / 2;
         tiles.last_row = height / 2 * plane_bytes;

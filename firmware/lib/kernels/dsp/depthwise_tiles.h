@@ -7,8 +7,9 @@
 
 #include <stdint.h>
 
-// Some of eight neighboring channels of a row, of a simple layer; a channel whose shift is 0 gets
-// wrong bytes. Their inputs are paired as pair_rows.h says. depthwise_tiles.inc knows the order.
+// Some of eight neighboring channels of a row, of a simple layer; a channel whose shift is not
+// below 0 gets wrong bytes. Their inputs are paired as pair_rows.h says. depthwise_tiles.inc knows
+// the order.
 typedef struct {
   const int8_t* weights;  // of the first of the eight, like all pointers down to `sums`
   const uint32_t* pairs;  // that the first window begins with

@@ -33,8 +33,8 @@ typedef struct {
   int32_t blocks;
 } Pairs;
 
-// For layers that are simple; a channel whose shift is 0 gets wrong bytes. The twelve bytes behind
-// the last column may be read.
+// For layers that are simple; a channel whose shift is not below 0 gets wrong bytes. The twelve
+// bytes behind the last column may be read.
 void kernel_multiply_pairs(const Pairs* pairs);
 void kernel_multiply_pairs_with_table(const Pairs* pairs);
 

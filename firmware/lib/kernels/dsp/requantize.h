@@ -1,5 +1,5 @@
 // Requantization in five instructions, for channels that meet the condition of Requant.simple and
-// whose shift is not 0: a shift of 0 is left to ../requantize.h.
+// whose shift is below 0: the others are left to ../requantize.h.
 //
 // With e = -shift >= 1 the exact result is
 //   y = (sum * multiplier + 2^30) >> 31             the doubling high multiply, rounded half up

@@ -98,8 +98,8 @@ typedef struct {
   } then;
 } Four;
 
-// The same for a simple layer without a shift of 0, in one assembly block: a compiler needs half as
-// many moves more. See RESCALE and SATURATE in requantize.h.
+// The same where all shifts are below 0 (Requant.simple is 2), in one assembly block: a compiler
+// needs half as many moves more. See RESCALE and SATURATE in requantize.h.
 #define MULTIPLY_FOUR(saturate) \
   __asm__ volatile(                                                    \
       "1: ldm %[four], {r0, r1, r2, r3, r4, r5, r6, r7}\n"             \

@@ -47,7 +47,9 @@ static void convolve_fours(MultiplyFours* multiply, const Group* group, int32_t 
   multiply(&fours);
 }
 
-static int all_shifted(const int8_t* shift) { return shift[0] && shift[1] && shift[2] && shift[3]; }
+static int all_shifted(const int8_t* shift) {
+  return shift[0] < 0 && shift[1] < 0 && shift[2] < 0 && shift[3] < 0;
+}
 
 static int32_t sum_of(const int8_t* taps, const int8_t* weights, int32_t count, int32_t sum) {
   for (; count > 0; count -= kVector, taps += kVector, weights += kVector) {

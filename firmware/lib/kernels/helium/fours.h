@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-// Groups of four channels of a simple layer without a shift of 0, computed by one assembly block: a
-// compiler cannot keep a group's values in registers.
+// Groups of four channels of a simple layer whose shifts are below 0, computed by one assembly
+// block: a compiler cannot keep a group's values in registers.
 typedef struct {
   const int8_t* plane;
   int32_t plane_bytes;
