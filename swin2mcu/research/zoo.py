@@ -18,6 +18,7 @@ from swin2mcu.research.int8 import (
 from swin2mcu.research.teachers import published_teachers
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
+TEACHER = "pc-torch-teacher-float32"  # its note: "the teacher this student learned from: …"
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
@@ -25,8 +26,8 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
     """Cost and accuracy of the published models, followed by the paper's figures.
 
     Sizes and operations come from each entry's card.json, accuracy on test and latency from its
-    results.json. Its teacher comes from the config.json of the run and of the teacher's run, or
-    from configs/<name>.toml if a run is missing.
+    results.json. Its teacher is what was scored as such. Without a score it comes from the
+    config.json of the run and of the teacher's run, or from configs/<name>.toml without a run.
     """
     rows, models = [], entries(zoo)
     pcs = list(dict.fromkeys(_pc(_scores(card, folder)[0]) for card, folder in models))
@@ -35,9 +36,10 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         # Times of different PCs are not compared: each names its PC.
         where = f" ({pcs.index(_pc(targets)) + 1})" if len(pcs) > 1 else ""
-        teacher = _teacher(folder.name, runs, configs)
+        scored = targets.get(TEACHER, {}).get("note", "").partition(": ")[2]
+        teacher = scored or _teacher(folder.name, runs, configs)
         if teacher:
-            teacher += f": {with_error(_accuracy(targets, 'pc-torch-teacher-float32'))}"
+            teacher += f": {with_error(_accuracy(targets, TEACHER))}"
         rows.append(
             line(
                 folder.name,

@@ -89,6 +89,17 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
         "| net | 1,234 | 5,678 | 91,011 | 1,213 | 1.50 / – | – | 95.00% ± 2.18% "  # noqa: RUF001
         "| Swin, over the stages of tiny to stride 16, 32 px: 97.00% ± 1.71% |"
     )
+    # What was scored is what it learned from, whatever the config says by now.
+    note = "the teacher this student learned from: Swin, 64 px"
+    noted = targets | {
+        "pc-torch-teacher-float32": {**targets["pc-torch-teacher-float32"], "note": note}
+    }
+    (entry / "results.json").write_text(json.dumps({"targets": noted}))
+    line = next(
+        one for one in models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path) if "net" in one
+    )
+    assert line.endswith("| Swin, 64 px: 97.00% ± 1.71% |")
+    (entry / "results.json").write_text(json.dumps({"targets": targets}))
     text = "\n".join(sections)
     assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
     columns = {text.count("|") for text in sections if text.startswith("|")}
