@@ -50,7 +50,7 @@ def pack_conv1x1(weights: Bytes, requant: Requant) -> Bytes:
     """`weights` [out, in] in the layout of kernels.h: groups of sixteen if any group fits lanes."""
     outputs, inputs = weights.shape
     header = np.zeros(HEADER_BYTES, np.int8)
-    whole = outputs % LANES == 0 and inputs % LANES == 0 and requant.simple == 2
+    whole = outputs % LANES == 0 and inputs % LANES == 0 and requant.simple > 0
     parts = [slice(first, first + LANES) for first in range(0, outputs, LANES)] if whole else []
     found = [lanes_of(weights[part].T, _of(requant, part)) for part in parts]
     if not any(found):

@@ -95,7 +95,7 @@ void pack_conv1x1(const int8_t* weights, int32_t cout, int32_t cin, const Requan
   int any = 0;
   for (int32_t i = 0; i < cout * cin; ++i) any |= i % cin >= cin - 8 && weights[i];
   const int32_t inputs = cin - (any ? 0 : 8);
-  if (cin % 16 || cout % 16 || requant->simple != 2 || cin > kMostInputs) {
+  if (cin % 16 || cout % 16 || !requant->simple || cin > kMostInputs) {
     pack_rows(weights, cout, cin, packed + kHeader);
     return;
   }

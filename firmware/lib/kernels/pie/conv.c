@@ -31,26 +31,36 @@ typedef struct {
   void* partial;  // eight bytes for each column where depth > 96
 } Product;
 
-// For what the assembly does not support: any shift, any sum.
-static void multiply_any(const Product* product, const int8_t* columns, int32_t count,
-                         int8_t* out) {
+// For a channel that the assembly does not support: any shift, any sum.
+static void multiply_any(const Product* product, int32_t channel, const int8_t* columns,
+                         int32_t count, int8_t* out) {
   const Requant* const requant = product->requant;
+  const int8_t* const row = product->weights + channel * product->depth;
+  const int32_t c = product->first + channel;
   for (; count > 0; --count, columns += product->depth, out += product->out_step) {
-    const int8_t* row = product->weights;
-    for (int32_t c = 0; c < product->channels; ++c, row += product->depth) {
-      int32_t sum = requant->bias[c];
-      for (int32_t i = 0; i < product->depth; ++i) sum = wrapping_add(sum, row[i] * columns[i]);
-      out[c] = finish(rescale(sum, requant->multiplier[c], requant->shift[c]), requant->zero_point,
-                      requant->table);
-    }
+    int32_t sum = requant->bias[c];
+    for (int32_t i = 0; i < product->depth; ++i) sum = wrapping_add(sum, row[i] * columns[i]);
+    out[channel] = finish(rescale(sum, requant->multiplier[c], requant->shift[c]),
+                          requant->zero_point, requant->table);
+  }
+}
+
+// The channels that the assembly leaves out or gets wrong.
+static void multiply_rest(const Product* product, const int8_t* columns, int32_t count,
+                          int8_t* out) {
+  const Requant* const requant = product->requant;
+  if (requant->simple == 2) return;
+  for (int32_t c = 0; c < product->channels; ++c) {
+    if (requant->simple && requant->shift[product->first + c] < 0) continue;
+    multiply_any(product, c, columns, count, out);
   }
 }
 
 static void multiply_columns(const Product* product, const int8_t* columns, int32_t count,
                              int8_t* out) {
   const Requant* const requant = product->requant;
-  if (requant->simple != 2) {
-    multiply_any(product, columns, count, out);
+  if (!requant->simple) {
+    multiply_rest(product, columns, count, out);
     return;
   }
   const int32_t depth = product->depth;
@@ -80,6 +90,7 @@ static void multiply_columns(const Product* product, const int8_t* columns, int3
   } else {
     kAtOnce[table][last](&conv);
   }
+  multiply_rest(product, columns, count, out);
 }
 
 static void multiply_pixels(const Product* product, const int8_t* in, int32_t pixels, int8_t* out) {
