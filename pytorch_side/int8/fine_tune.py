@@ -22,6 +22,7 @@ from pytorch_side.int8.fakequant import QuantNet, ranges_record
 from pytorch_side.int8.integer_net import ExactNet
 from pytorch_side.int8.legalize import legalize
 from pytorch_side.int8.qat_settings import QatSettings, qat_config
+from pytorch_side.nets.checkpoint import began_with
 from pytorch_side.nets.describe import describe_training
 from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
@@ -34,7 +35,7 @@ from swin2mcu.common.lock import locked
 from swin2mcu.common.pixels import resize
 
 MADE_OF_IT = ("model.onnx", "model_float32.tflite", "model_int8.tflite")  # by export and convert
-STARTED_FROM = "student.sha256"  # a file of run/qat
+STUDENT = "student.safetensors"
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 768, 96  # a few hundred images give stable ranges
 
 
@@ -45,7 +46,7 @@ def quantize(
 
     Returns the completed card, and the int8 network's confusion matrix on val.
     """
-    student, size, classes = load_student(run / "student.safetensors")
+    student, size, classes = load_student(run / STUDENT)
     if classes != folder.classes:
         raise UserError(
             f"{run} knows the classes {', '.join(classes)}, {folder.root} has "
@@ -101,6 +102,7 @@ def quantize(
             save,
             config,
             run / "qat",
+            starts_from=[str(run / STUDENT)],
         )
         answered = answers_of(net, pixels)
         accuracy["qat"] = float((answered == labels).mean())
@@ -113,17 +115,14 @@ def quantize(
 
 
 def _begin(run: Path) -> None:
-    """Note which student the fine-tuning in run/qat began with; one of another student is dropped.
+    """Drop a fine-tuning in run/qat that began with another student.
 
     A run that was trained further, or anew, has other weights under the same name.
     """
-    note, checkpoint = run / "qat" / STARTED_FROM, run / "qat" / "checkpoint.pt"
-    student = sha256_of(run / "student.safetensors")
-    if checkpoint.is_file() and note.is_file() and note.read_text().strip() != student:
+    checkpoint = run / "qat" / "checkpoint.pt"
+    if checkpoint.is_file() and not began_with(checkpoint, [sha256_of(run / STUDENT)]):
         logging.info("%s is of another student: fine-tuning starts again", checkpoint)
         checkpoint.unlink()
-    if not checkpoint.is_file():
-        write_atomic(note, f"{student}\n")
 
 
 def load_quantized(run: Path) -> tuple[QuantNet, int, tuple[str, ...], str]:

@@ -32,7 +32,7 @@ def write_checkpoint(
     batches: Digests,
     parts: dict[str, Any],
     rows: list[dict[str, Any]],
-    started_from: Sequence[str] = (),
+    started_from: Sequence[str],
 ) -> None:
     """Write `parts` (model, averaged model, optimizer) and the log's rows in one step.
 
@@ -56,7 +56,7 @@ def read_checkpoint(
     config: Config,
     batches: Digests,
     parts: dict[str, Any],
-    started_from: Sequence[str] = (),
+    started_from: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Fill `parts` from a checkpoint and return the rows of its log.
 
@@ -73,7 +73,7 @@ def read_checkpoint(
         what.append("other images")
     elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
         what.append("other photos with the same names")
-    if state.get("started_from", [*started_from]) != [*started_from]:
+    if not _began_with(state, started_from):
         what.append("a file of initial weights that has changed since")
     if what:
         raise UserError(
@@ -93,6 +93,18 @@ def read_checkpoint(
     if damage := _damage(parts, rows):
         raise UserError(f"{path} is damaged ({damage}): remove it to start again")
     return rows
+
+
+def began_with(path: Path, started_from: Sequence[str]) -> bool:
+    """Whether a checkpoint began with these weights, by their SHA-256; True if it does not say.
+
+    Raises UserError if it cannot be read.
+    """
+    return _began_with(_load(path, ()), started_from)
+
+
+def _began_with(state: dict[str, Any], started_from: Sequence[str]) -> bool:
+    return bool(state.get("started_from", [*started_from]) == [*started_from])
 
 
 def _damage(parts: dict[str, Any], rows: list[dict[str, Any]]) -> str:

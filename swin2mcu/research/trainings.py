@@ -6,7 +6,6 @@ A run's folder is often on one machine alone, so its row is recorded in docs/dat
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ from pathlib import Path
 from pytorch_side.config import flat
 from swin2mcu.research.table import KINDS, RUN_HEAD, Run, read_run, run_cells
 from swin2mcu.research.text import line, read_json, table
-from swin2mcu.research.zoo import entries
+from swin2mcu.research.zoo import RUN, entries
 
 TRAININGS = "trainings.json"
 STARTS_FROM = ("student.init", "hint.init", "teacher.init", "teacher.stem_init")
-RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import resource
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,11 +23,8 @@ from pytorch_side.config import (
 )
 from pytorch_side.data.loader import Batch
 from pytorch_side.distill import main as distill_command
-from pytorch_side.distillation.train_student import distill
-from pytorch_side.distillation.train_teacher import train_teacher
 from pytorch_side.train import Losses, epoch_seed, learning_rate, train_loop
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import scan_folder
 
 
 class Killed(Exception):
@@ -311,32 +307,6 @@ def files_end_at(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_first_training_that_was_made_again_is_not_mixed_with_its_old_weights(
-    kind: str, make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
-) -> None:
-    """The second training would resume, and hold what the first no longer is."""
-    trained = train_teacher if kind == "teacher" else distill
-    folder, first, second = scan_folder(make_folder()), tmp_path / "first", tmp_path / "second"
-    config = tiny_config({"optimizer.epochs": 1})
-    trained(config, folder, first)
-    going_on = with_values(config, {f"{kind}.init": str(first / f"{kind}.safetensors")})
-    trained(going_on, folder, second)
-    before = {path: path.read_bytes() for path in second.iterdir()}
-    trained(going_on, folder, second)  # finished: not trained again
-
-    shutil.rmtree(first)
-    trained(with_values(config, {"seed": 1}), folder, first)
-    with pytest.raises(UserError, match="initial weights that has changed since: use another"):
-        trained(going_on, folder, second)
-    assert {path: path.read_bytes() for path in second.iterdir()} == before
-    # An older version's does not say which bytes it began with.
-    state = torch.load(second / "checkpoint.pt", weights_only=True)
-    del state["started_from"]
-    torch.save(state, second / "checkpoint.pt")
-    trained(going_on, folder, second)
-
-
 def test_a_disk_without_space_loses_nothing(tmp_path: Path) -> None:
     config = with_values(CONFIG, {"optimizer.epochs": 2})
     with pytest.raises(Killed):
@@ -363,44 +333,3 @@ def test_the_command_on_a_full_disk_says_so_in_a_line(
     assert said.startswith(f"error: cannot write {run}/student.safetensors")
     assert not (run / "student.safetensors").exists()
     assert distill_command(arguments) == 0
-
-
-def test_a_teacher_and_a_student_learn_the_hues(
-    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
-) -> None:
-    """The whole of both commands on colored noise, where color decides and is not changed."""
-    folder = scan_folder(make_folder(images=24))
-    config = tiny_config(
-        {
-            "optimizer.epochs": 12,
-            "optimizer.learning_rate": 0.005,
-            "augment.color": 0.0,
-            "optimizer.ema": 0.5,
-            "student.dropout": 0.0,
-        }
-    )
-    row = train_teacher(config, folder, tmp_path / "teacher")
-    assert float(row["val_top1"]) >= 0.9
-    distilled = with_values(
-        config,
-        {
-            "teacher.init": str(tmp_path / "teacher/teacher.safetensors"),
-            "distillation.alpha": 0.5,
-            "distillation.beta": 0.1,
-            "optimizer.epochs": 20,
-        },
-    )
-    row = distill(distilled, folder, tmp_path / "student")
-    assert float(row["val_top1"]) >= 0.9
-    assert {"cross_entropy", "logit", "attention"} <= set(row)
-    names = {path.name for path in (tmp_path / "student").iterdir()}
-    assert {"student.safetensors", "log.csv", "config.json", "checkpoint.pt"} <= names
-
-
-def test_a_teacher_with_distillation_weights_is_refused(
-    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match="alpha and beta"):
-        train_teacher(
-            tiny_config({"distillation.alpha": 0.5}), scan_folder(make_folder()), tmp_path
-        )

@@ -173,6 +173,10 @@ def test_outputs_are_packed_by_sixteen_where_lanes_can_hold_them() -> None:
     assert packed[0] == 1 and packed[1] == 1
     assert packed[16] >= 2 and packed[16 + lanes] == 1
     assert np.array_equal(packed[-16 * 32 :].reshape(16, 32), some[16:])
+    # One channel that is computed by itself leaves the other sixteen in lanes.
+    alone = replace(of, shift=np.concatenate([of.shift[1:], [1]]))
+    mixed = replace(two, shift=np.concatenate([of.shift, alone.shift]), simple=1)
+    assert np.array_equal(pack_conv1x1(some, mixed), packed)
     for same in (pack_conv1x1(some[16:], _half(two, 16)), pack_conv1x1(some[:9], _half(two, 0, 9))):
         assert same[0] == 0 and np.array_equal(same[16:].reshape(-1, 32)[0], some[0])
 
