@@ -87,6 +87,9 @@ def test_fine_tuning_of_another_student_starts_again(
     data = ["--data", str(make_folder(images=16)), "--images", "16"]
     assert main([str(run), *data]) == 0
     first = load_quantized(run)[0]
+    written = (run / "qat/checkpoint.pt").stat().st_mtime_ns
+    assert main([str(run), *data]) == 0
+    assert (run / "qat/checkpoint.pt").stat().st_mtime_ns == written, "of the same student it stays"
     path = run / "student.safetensors"
     torch.manual_seed(1)
     save_weights(student_from(tiny_config().student, 3), path, read_weights(path)[1])
