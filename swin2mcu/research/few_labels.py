@@ -9,7 +9,7 @@ round has a better teacher: the logits of the Swin, of the student on labels alo
 round's student are averaged, over a photo's augmentations too (self-training as in Xie et
 al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished
 ones are kept, so the same command goes on. Writes docs/data/few_labels.json and
-docs/results/few-labels.md, and keeps there what was found with another number of labels;
+docs/results/few-labels.md, and keeps there the runs of other seeds and other numbers of labels;
 swin2mcu.research --report writes the gains into docs/RESULTS.md.
 """
 
@@ -29,6 +29,7 @@ from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import CONFIGS
 from swin2mcu.research.distillation_map import ALONE, FEW_LABELS, TEACHER
 from swin2mcu.research.few_labels_page import page
+from swin2mcu.research.records import merge
 from swin2mcu.research.table import read_run
 from swin2mcu.research.text import read_json
 from swin2mcu.train_plan import views_for
@@ -46,6 +47,7 @@ DISTILLED = ["distillation.alpha=0.7", "distillation.beta=0.3"]
 WARMUP_STEPS = 100
 EPOCH_STEPS = 500  # val has more photos than the few labeled ones: it is not scored often
 TEACHER_EPOCH = 3600  # about so many images in an epoch of the teacher, however few its photos are
+STEPS = ("passes", "augmentations")  # in a run's figures
 VIEWS_MIN = 3  # augmentations of a photo; few photos, which take many epochs, have more
 
 
@@ -164,10 +166,9 @@ def finished_figures(out: Path, labels: int, seeds: int) -> list[dict[str, Any]]
     return figures
 
 
-def recorded(labels: int) -> list[dict[str, Any]]:
-    """The figures that were written for other numbers of labels."""
-    runs: list[dict[str, Any]] = read_json(FIGURES).get("runs", [])
-    return [one for one in runs if one["labels"] != labels]
+def _order(figures: dict[str, Any]) -> tuple[int, int, int]:
+    rows = (TEACHER, *ROWS)
+    return figures["labels"], figures["seed"], rows.index(figures["row"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         if min(arguments.labels, arguments.steps, arguments.seeds) < 1:
             raise UserError("--labels, --steps and --seeds must be at least 1")
-        figures = recorded(arguments.labels)
+        figures = []
         if arguments.report:
             figures += finished_figures(arguments.out, arguments.labels, arguments.seeds)
         for seed in range(0 if arguments.report else arguments.seeds):
@@ -196,6 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.out,
                 arguments.overrides,
             )
+        known = read_json(FIGURES).get("runs", [])
+        figures = sorted(merge(known, figures, "labels", ("labels", "row"), STEPS), key=_order)
         val = len(import_folder(arguments.data).indices("val"))
         write_atomic(FIGURES, json.dumps({"val_images": val, "runs": figures}, indent=1) + "\n")
         write_atomic(PAGE, page(figures, val))

@@ -4,7 +4,8 @@
 
 Each training has its own photos (few-7-0.csv … in DATA's folder), its own seed and its own run
 folder below --out; finished ones are kept, so the same command goes on. Writes
-docs/data/small_sets.json and the table of docs/DATA.md.
+docs/data/small_sets.json and the table of docs/DATA.md, and keeps there the runs of other seeds and
+other numbers of photos.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.documents import replace_part
+from swin2mcu.research.records import merge
+from swin2mcu.research.text import read_json
 
 FIGURES, DOCUMENT = Path("docs/data/small_sets.json"), Path("docs/DATA.md")
 VAL = 60  # photos per class; all of them answer after each epoch
@@ -105,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if not (run / "parity.json").is_file():  # the last file of a training
                     train_few(arguments.data, photos, seed, arguments.init, run)
                 trainings.append(figures_of(run, arguments.data, photos, seed))
+        known = read_json(FIGURES) or []
+        merged = merge(known, trainings, "photos", ("photos",), ("batch", "epochs"))
+        trainings = sorted(merged, key=lambda one: (one["seed"], one["photos"]))
         lines = table(trainings)
         text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "small-sets", lines)
         write_atomic(FIGURES, json.dumps(trainings, indent=1) + "\n")

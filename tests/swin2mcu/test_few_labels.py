@@ -128,6 +128,9 @@ def test_rows_differ_in_photos_and_teacher_alone(
         *("teacher", "labels alone"),
     ]
     assert "| hybrid | 1 |" in few_labels.PAGE.read_text()
+    before_fewer = few_labels.FIGURES.read_bytes()
+    assert few_labels.main([*report, "--seeds", "1"]) == 0
+    assert few_labels.FIGURES.read_bytes() == before_fewer, "the other seed's runs stay"
     assert few_labels.main([*report, "--out", "nothing"]) == 2
     assert "nothing has no finished run on labels alone" in capsys.readouterr().err
 

@@ -59,4 +59,7 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     assert "few-4-0.csv" in capsys.readouterr().err
     monkeypatch.setattr(small_sets.train, "main", train)  # interrupted, it goes on
     assert small_sets.main([str(data), "--photos", "4", "--seeds", "1", "--init", "random"]) == 0
+    text = small_sets.DOCUMENT.read_text()
+    assert f"| 2 {row}" in text and f"| 3 {row}" in text, "the other numbers stay"
+    assert "| 4 | 113 epochs, batches of 8 | 50.0 % | 49.0 % | 1 |" in text
     assert small_sets.main([str(data), "--seeds", "0"]) == 2
