@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import io
 import stat
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.damaged import CHECKED, DAMAGED, is_cut_short
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
@@ -35,24 +34,7 @@ PLUGIN_SUFFIXES = {
 }
 # No others are tried: Pillow would run Ghostscript on a PostScript file named leaf.jpg.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "HEIF")
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-JPEG_BLANK = (127, 128)  # the gray of blocks without data; CMYK is inverted
-# Data for some more blocks, also after each of the eight restart markers.
-JPEG_MORE = bytes([0xAA] * 4096) + b"".join(bytes([0xFF, 0xD0 + n] + [0xAA] * 64) for n in range(8))
 MAY_MOVE = ("PNG", "WEBP", "TIFF", "GIF", "AVIF")  # one file of these may hold several pictures
-# What Pillow's decoders raise for a damaged file; each format has its own way.
-DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    RuntimeError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 DEEP_MIN = 1 << 12  # 16-bit pixels that are all below this hold 12 bits, or a depth map
 
 
@@ -90,7 +72,7 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
             if image.format in MAY_MOVE and frames > 1:
                 raise UserError(f"cannot read image {shown}: it holds {frames} pictures, not one")
             image.load()
-            if image.format in ("JPEG", "MPO") and _cut_short(source, image):
+            if image.format in CHECKED and is_cut_short(_data_of(source), image):
                 raise UserError(f"cannot read image {shown}: image file is truncated")
             return to_rgb(ImageOps.exif_transpose(image))
     except DAMAGED as error:
@@ -103,33 +85,11 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
         raise UserError(f"cannot read image {shown}: {why}") from error
 
 
-def _cut_short(source: Path | BinaryIO, image: Image.Image) -> bool:
-    """Whether a decoded JPEG has fewer pixels in its file than it shows.
-
-    An interrupted copy may have its full length, with zeros at the end, or be closed with an end
-    marker by another program. libjpeg then fills the picture with gray and reports no error.
-    """
+def _data_of(source: Path | BinaryIO) -> bytes:
     if isinstance(source, Path):
-        data = source.read_bytes()
-    else:
-        source.seek(0)
-        data = source.read()
-    position = len(JPEG_START)
-    while data[position : position + 2] != JPEG_SCAN:  # a preview inside a segment has its own end
-        size = int.from_bytes(data[position + 2 : position + 4], "big")
-        if data[position : position + 1] != b"\xff" or size < 2:
-            return False  # stray bytes between segments, which Pillow skips
-        position += 2 + size
-    end = data.find(JPEG_END, position)
-    if end < 0:
-        return True
-    corner = np.asarray(image.crop((image.width - 1, image.height - 1, *image.size)))
-    if not np.isin(corner, JPEG_BLANK).all():
-        return False
-    # A gray corner may be a gray photo. More data before the end changes only what lacks data.
-    longer = io.BytesIO(data[:end] + JPEG_MORE + JPEG_END)
-    with Image.open(longer, formats=("JPEG",)) as again:
-        return again.tobytes() != image.tobytes()
+        return source.read_bytes()
+    source.seek(0)
+    return source.read()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -123,6 +123,27 @@ def test_a_photo_that_is_cut_short_is_never_half_gray(
         open_upright(stream, str(path))
 
 
+@pytest.mark.parametrize("form", sorted({"WEBP", "AVIF", "HEIF"} & set(formats())))
+@pytest.mark.parametrize("lossless", [False, True])
+def test_zeros_in_place_of_a_photos_end_are_not_the_photo(form: str, lossless: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3)).astype(np.uint8)
+    about, whole = Image.Exif(), io.BytesIO()
+    about[0x010E] = "a leaf" + 4096 * "\0"  # a camera's notes may end with zeros
+    quality = {"quality": -1 if form == "HEIF" else 100} if lossless else {}
+    named = {"lossless": lossless} if form == "WEBP" else quality
+    Image.fromarray(noise).save(whole, form, exif=about, **named)
+    data = whole.getvalue()
+    assert open_upright(io.BytesIO(data)).size == (90, 90)
+    assert open_upright(io.BytesIO(data + bytes(4096))).size == (90, 90), "beyond the picture"
+    Image.fromarray(noise).save(plain := io.BytesIO(), form, **named)
+    data = plain.getvalue()
+    assert open_upright(plain).size == (90, 90)
+    for kept in (0.3, 0.6, 0.9, 0.98):
+        cut = data[: int(len(data) * kept)]
+        with pytest.raises(UserError, match="cannot read image leaf"):
+            open_upright(io.BytesIO(cut + bytes(len(data) - len(cut))), "leaf")
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("restarts", [0, 3])
 def test_a_gray_corner_is_a_photo_unless_its_data_is_missing(
