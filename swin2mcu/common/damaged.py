@@ -31,7 +31,8 @@ JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 JPEG_BLANK = (127, 128)  # the gray of blocks without data; CMYK is inverted
 # Data for some more blocks, also after each of the eight restart markers.
 JPEG_MORE = bytes([0xAA] * 4096) + b"".join(bytes([0xFF, 0xD0 + n] + [0xAA] * 64) for n in range(8))
-MOST_ZEROS = 64  # compressed data does not end with so many bytes of zero, notes on a photo may
+MOST_ZEROS = 64  # so few bytes of missing data cannot be seen
+LAST = 16  # bytes; an encoder adds fewer to close its data
 
 
 def is_cut_short(data: bytes, image: Image.Image) -> bool:
@@ -41,9 +42,9 @@ def is_cut_short(data: bytes, image: Image.Image) -> bool:
     """
     if image.format in ("JPEG", "MPO"):
         return _jpeg_lacks_data(data, image)
-    if image.format == "WEBP":  # RIFF: the size of all that follows stands behind the name
-        return _zeros_are_shown(data, 8 + int.from_bytes(data[4:8], "little"), image)
-    return _zeros_are_shown(data, _end_of_pictures(data), image)
+    if image.format == "WEBP":
+        return _has_unread_zeros(data, image)
+    return _zeros_are_shown(data, image)
 
 
 def _jpeg_lacks_data(data: bytes, image: Image.Image) -> bool:
@@ -60,24 +61,54 @@ def _jpeg_lacks_data(data: bytes, image: Image.Image) -> bool:
     if not np.isin(corner, JPEG_BLANK).all():
         return False
     # A gray corner may be a gray photo. More data before the end changes only what lacks data.
-    return _shows_another(data[:end] + JPEG_MORE + JPEG_END, image)
+    return _decodes_to_another(data[:end] + JPEG_MORE + JPEG_END, image)
 
 
-def _zeros_are_shown(data: bytes, end: int, image: Image.Image) -> bool:
-    """Whether the data before `end` closes with zeros that the decoder takes for the picture."""
-    kept = data[:end].rstrip(b"\0")
-    zeros = len(data[:end]) - len(kept)
-    if zeros <= MOST_ZEROS:
-        return False
-    # Zeros in notes on the photo may be anything else: the picture stays the same.
-    return _shows_another(kept + b"\xaa" * zeros + data[end:], image)
+def _has_unread_zeros(data: bytes, image: Image.Image) -> bool:
+    """Whether a WebP's picture ends with zeros that its decoder does not reach.
+
+    Zeros take the place of much more data than the decoder makes of them. A plain background may
+    end with zeros, too; there the decoder reads all of them.
+    """
+    end = _end_of_webp(data)
+    zeros = _zeros_before(data, end)
+    return zeros > MOST_ZEROS and not _shows_another(data, end - LAST, end, image)
+
+
+def _zeros_are_shown(data: bytes, image: Image.Image) -> bool:
+    """Whether the pictures' data of an AVIF or HEIF ends with zeros that belong to the picture.
+
+    Their compressed data never does. Zeros of the notes on a photo, which may lie in the same box,
+    may be anything else: the picture stays the same.
+    """
+    end = _end_of_pictures(data)
+    zeros = _zeros_before(data, end)
+    return zeros > MOST_ZEROS and _shows_another(data, end - zeros, end, image)
+
+
+def _zeros_before(data: bytes, end: int) -> int:
+    return len(data[:end]) - len(data[:end].rstrip(b"\0"))
+
+
+def _end_of_webp(data: bytes) -> int:
+    """The end of the chunk of the picture (RFC 9649, 2.3 to 2.7); 0 without one."""
+    position = 12  # behind RIFF, its size and WEBP
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        if data[position : position + 4] in (b"VP8 ", b"VP8L"):
+            return min(position + 8 + size, len(data))
+        position += 8 + size + size % 2
+    return 0
 
 
 def _end_of_pictures(data: bytes) -> int:
     """The end of the last box of pictures' data (ISO/IEC 14496-12, 4.2); 0 without one."""
     position = end = 0
     while position + 8 <= len(data):
-        size, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 :][:4]
+        size, kind = (
+            int.from_bytes(data[position : position + 4], "big"),
+            data[position + 4 : position + 8],
+        )
         if size == 1:  # the size is in the next eight bytes
             size = int.from_bytes(data[position + 8 : position + 16], "big")
         size = size or len(data) - position  # 0: up to the end of the file
@@ -86,10 +117,16 @@ def _end_of_pictures(data: bytes) -> int:
         position += size
         if kind == b"mdat":
             end = position
-    return end
+    return min(end, len(data))
 
 
-def _shows_another(data: bytes, image: Image.Image) -> bool:
+def _shows_another(data: bytes, start: int, end: int, image: Image.Image) -> bool:
+    """Whether other bytes from `start` to `end` show another picture, or none."""
+    changed = data[:start] + b"\xaa" * (end - start) + data[end:]
+    return _decodes_to_another(changed, image)
+
+
+def _decodes_to_another(data: bytes, image: Image.Image) -> bool:
     """Whether a file with `data` in place of the image's own does not show the same."""
     form = "JPEG" if image.format == "MPO" else str(image.format)
     try:

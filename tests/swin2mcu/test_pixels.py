@@ -5,6 +5,7 @@ import io
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +143,20 @@ def test_zeros_in_place_of_a_photos_end_are_not_the_photo(form: str, lossless: b
         cut = data[: int(len(data) * kept)]
         with pytest.raises(UserError, match="cannot read image leaf"):
             open_upright(io.BytesIO(cut + bytes(len(data) - len(cut))), "leaf")
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True, "quality": 0, "method": 0}])
+def test_a_webp_on_a_plain_background_ends_with_zeros_and_is_a_photo(
+    options: dict[str, Any],
+) -> None:
+    photo, whole = np.full((700, 900, 3), 128, np.uint8), io.BytesIO()
+    photo[:70] = np.random.default_rng(0).integers(0, 256, (70, 900, 3))
+    Image.fromarray(photo).save(whole, "WEBP", **options)
+    data = whole.getvalue()
+    assert data.endswith(bytes(65))
+    assert open_upright(whole).size == (900, 700)
+    with pytest.raises(UserError, match="truncated"):
+        open_upright(io.BytesIO(data[: len(data) // 4] + bytes(len(data) - len(data) // 4)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
