@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.open import open_boards
 from host_tools.boards.table import get_board
-from host_tools.inputs import Model, add_foreign_options, load_named, split_images
+from host_tools.inputs import Model, add_foreign_options, load_named
 from host_tools.link.device import Device, DeviceSilent
 from host_tools.link.faults import parse_faults
 from host_tools.link.pool import Pool
@@ -35,7 +35,7 @@ from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_jo
 from host_tools.scoring.record import make_frames, make_link, make_record
 from swin2mcu.common.accuracy import largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, status
-from swin2mcu.common.dataset import spread
+from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder, spread
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
@@ -102,10 +102,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             f"{model.card.name} is fed {fed.name}"
         )
     data = data_folder(arguments.data)
-    root = data.parent if data.is_file() else data
+    folder = import_folder(data, card=model.card)
     images = [
-        Image(path, label, str(path.relative_to(root)))
-        for path, label in split_images(data, model.card, SPLIT)
+        Image(folder.root / folder.files[i], int(folder.labels[i]), folder.files[i])
+        for i in folder.indices(SPLIT)
     ]
     images = [images[position] for position in spread(len(images), arguments.limit)]
     if not images:
@@ -122,7 +122,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         path = model.folder / f"journal-{target}.jsonl"
         with lock_journal(path):
             journal = begin_journal(path, model, target, images, arguments.repeat, arguments.fresh)
-            record = _score(boards, journal, model, images, arguments, data, kind)
+            record = _score(
+                boards, journal, model, images, arguments, folder, data.resolve().name, kind
+            )
             log_target_access(model.folder, model.weights, target, record["accuracy"])
             merge_target(model.folder, model.sha256, model.card.name, target, record)
             journal.finish()
@@ -137,10 +139,14 @@ def _score(
     model: Model,
     images: Sequence[Image],
     arguments: argparse.Namespace,
-    data: Path,
+    folder: ImageFolder,
+    data: str,
     kind: FrameKind | None,
 ) -> dict[str, Any]:
-    """The target's record, once every image has been through a board."""
+    """The target's record, once every image has been through a board.
+
+    Raises UserError where more images than 5 % of the folder cannot be read.
+    """
     started = time.monotonic()
     scored = score_images(
         boards, journal, model, images, arguments.repeat, arguments.warm_up, status, kind
@@ -148,10 +154,14 @@ def _score(
     seconds = time.monotonic() - started
     profile = boards.call(profile_if_it_gets_through)
     info = boards.greet_all()
-    entries = [e for image in images if "corrupt" not in (e := journal.entries[image.file])]
+    found = [journal.entries[image.file] for image in images]
+    corrupt = [entry["image"] for entry in found if "corrupt" in entry]
+    # Of the folder, as in training: no folder that a model was trained on is refused here.
+    check_corrupt(folder.root, len(corrupt), len(folder.files), (corrupt or [""])[0])
+    entries = [entry for entry in found if "corrupt" not in entry]
     if not entries:
         raise UserError("no image could be read")
-    which = {"split": SPLIT, "data": data.resolve().name}
+    which = {"split": SPLIT, "data": data}
     command = command_line(model, info, arguments, kind)
     record = make_record(entries, model, info, profile, which, command)
     sent = info.input_bytes if kind is None else kind.frame_bytes

@@ -18,7 +18,6 @@ from host_tools.link.protocol import ProtocolError, frame_payload
 from host_tools.scoring.frames import FrameKind
 from host_tools.scoring.journal import Journal
 from host_tools.scoring.reference import Prepared, prepare_images
-from swin2mcu.common.dataset import check_corrupt
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def score_images(
 ) -> int:
     """Run every image that the journal lacks; returns how many those were.
 
-    Raises UserError when too many cannot be read.
+    One that cannot be read is named and journaled as corrupt.
     """
     height, width, channels = model.card.input_shape
     todo = [image for image in images if image.file not in journal.entries]
@@ -91,8 +90,6 @@ def score_images(
                 tally.add(answered.logits, one.logits, image.label)
             resends = int(boards.stats()["resends"])
             progress.update(task, advance=1, description=tally.say(resends))
-    corrupt = [file for file, entry in journal.entries.items() if "corrupt" in entry]
-    check_corrupt("the test split", len(corrupt), len(images), (corrupt or [""])[0])
     return len(todo)
 
 

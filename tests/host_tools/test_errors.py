@@ -18,6 +18,7 @@ from host_tools.inputs import load_model
 from host_tools.link.line import SerialLine, explain_open_error
 from host_tools.link.protocol import PROTOCOL_VERSION, Frame, Type, encode
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import import_folder, load_split_pixels
 
 
 def error_of(capsys: pytest.CaptureFixture[str], status: int) -> str:
@@ -70,9 +71,14 @@ def test_many_images_that_cannot_be_read_are_an_error_and_one_is_left_out(
     spoilt[0].write_bytes(b"no image")
     assert serial_eval.main(arguments) == 0
     assert "left out: " in capsys.readouterr().err
+    # 3 are 10 % of the test split, and 5 % of the folder that a model may be trained on.
     for path in spoilt[1:3]:
         path.write_bytes(b"no image")
-    assert "3 of 30 images in the test split cannot be read" in error_of(
+    assert serial_eval.main(arguments) == 0
+    assert len(load_split_pixels(import_folder(data), "test", 8)[3]) == 3, "not refused here"
+    capsys.readouterr()
+    spoilt[3].write_bytes(b"no image")
+    assert f"4 of 60 images in {data} cannot be read" in error_of(
         capsys, serial_eval.main(arguments)
     )
 

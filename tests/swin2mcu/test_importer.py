@@ -297,6 +297,19 @@ def test_the_same_photo_under_two_classes_names_both(make: Make) -> None:
         scan_folder(root)
 
 
+def test_files_without_a_photo_may_be_equal_under_two_classes(make: Make) -> None:
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)))
+    for label in CLASSES:
+        (root / label / "empty.png").touch()
+        (root / label / "page.png").write_bytes(b"<html>404</html>")
+    assert len(scan_folder(root).files) == 7 * len(CLASSES)
+    (root / "healthy/9.png").write_bytes((root / "blight/1.png").read_bytes())
+    with pytest.raises(
+        UserError, match=r"blight/1\.png and healthy/9\.png are the same photo under two classes: "
+    ):
+        scan_folder(root)
+
+
 def test_the_split_command_writes_one_table_and_never_over_another(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.pixels import open_upright
 
 HEAD_BYTES = 4096  # most photos of one size differ in these
 
@@ -17,7 +18,8 @@ def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) ->
     """Raise UserError naming both where two files of the same bytes have different labels.
 
     Only files of equal size are opened. A photo that was saved again has other bytes; `evaluate
-    audit` finds such copies by their pixels.
+    audit` finds such copies by their pixels. Files that hold no photo, as empty ones of an
+    interrupted download, may be equal: whoever reads the photos reports them.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
     paths = [f"{root}/{file}" for file in files]  # Path objects would cost half of the time
@@ -33,7 +35,8 @@ def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) ->
     pairs = []
     for members in by_size.values():
         first = members[0]
-        pairs += [(first, i) for i in members if labels[i] != labels[first]][:1]
+        pair = [(first, i) for i in members if labels[i] != labels[first]][:1]
+        pairs += pair if pair and _is_photo(paths[first]) else []
     if pairs:
         a, b = pairs[0]
         raise UserError(
@@ -41,6 +44,14 @@ def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) ->
             + (f", and {len(pairs) - 1} more are" if len(pairs) > 1 else "")
             + ": remove the wrong one"
         )
+
+
+def _is_photo(path: str) -> bool:
+    try:
+        open_upright(Path(path))
+    except UserError:
+        return False
+    return True
 
 
 def _digest(path: str, size: int, head: bool) -> bytes:
