@@ -10,9 +10,11 @@ import torch
 
 from pytorch_side.config import Config, differing, load_config, read_saved_config, with_values
 from pytorch_side.distillation.fill_cache import load_teacher
+from pytorch_side.evaluate.score import score
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import read_weights
 from pytorch_side.reproduce import config_path
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import TEACHERS
 
 ENTRIES = sorted(path.parent for path in TEACHERS.glob("*/config.json"))
@@ -52,6 +54,11 @@ def test_its_scores_are_logged_once_each(entry: tuple[Path, Config]) -> None:
     assert ("val", None) in scored and ("test", None) in scored
     assert len(scored) == len(set(scored)), "test is touched once"
     assert len({line["weights_sha256"] for line in lines}) == 1
+
+
+def test_no_score_is_added_and_none_is_computed_in_vain(entry: tuple[Path, Config]) -> None:
+    with pytest.raises(UserError, match="belongs to a published model"):
+        score(entry[0], Path("no photos"), "val")
 
 
 def test_other_classes_go_on_from_it(entry: tuple[Path, Config]) -> None:
