@@ -20,8 +20,9 @@ from host_tools.pc.tflite_backends import litert_runner, load_litert
 from pytorch_side.config import read_saved_config
 from swin2mcu.common.answer import real_logits
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.damaged import DAMAGED
 from swin2mcu.common.input_contract import InputContract
-from swin2mcu.common.pixels import DAMAGED, load_pixels
+from swin2mcu.common.pixels import load_pixels
 from tinyml.runtimes.litert import open_interpreter
 
 SHOWN = 12
