@@ -114,10 +114,10 @@ def _tests(values: Sequence[float | None]) -> str:
 
 def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[str]:
     """Each row compared with the baseline. With one seed, no claim is made."""
-    base = [run.val for run in found[experiment.baseline] if run.finished]
+    finished = {name: [run for run in runs if run.finished] for name, runs in found.items()}
     lines = []
-    for name, runs in found.items():
-        values = [run.val for run in runs if run.finished]
+    for name, runs in finished.items():
+        values, base = of_shared_seeds(runs, finished[experiment.baseline])
         if name == experiment.baseline or not values or not base:
             continue
         gain = 100 * (statistics.mean(values) - statistics.mean(base))
@@ -131,6 +131,20 @@ def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[s
             text += "; one seed, so this says little"
         lines.append(text + ".")
     return lines
+
+
+def of_shared_seeds(runs: Sequence[Run], others: Sequence[Run]) -> tuple[list[float], list[float]]:
+    """Accuracy on val of two rows' runs with the seeds that both have; of all if they share none.
+
+    The rows of a seed start alike, so a seed that one row lacks would shift the other's mean.
+    """
+    shared = {run.config.seed for run in runs} & {run.config.seed for run in others}
+    first, second = (
+        [run.val for run in row if run.config.seed in shared] for row in (runs, others)
+    )
+    if shared:
+        return first, second
+    return [run.val for run in runs], [run.val for run in others]
 
 
 def pooled_sd(*groups: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from pytorch_side.config import Config, differing
-from swin2mcu.research.comparison import OF_A_TEACHER, pooled_sd
+from swin2mcu.research.comparison import OF_A_TEACHER, of_shared_seeds, pooled_sd
 from swin2mcu.research.table import ExperimentSpec, Row, Run
 from swin2mcu.research.text import read_json
 
@@ -61,7 +61,7 @@ def gains(tables: Sequence[ExperimentSpec]) -> list[Gain]:
             ]
             if not controls:
                 continue
-            values, labels = ([run.val for run in group] for group in (runs, controls[0]))
+            values, labels = of_shared_seeds(runs, controls[0])
             student = runs[0].config.student
             several = len(values) > 1 and len(labels) > 1
             seeds = min(len(values), len(labels))

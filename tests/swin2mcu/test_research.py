@@ -18,6 +18,7 @@ from swin2mcu.common.test_access import log_access, read_accesses
 from swin2mcu.research import comparison
 from swin2mcu.research.__main__ import main, score_finished
 from swin2mcu.research.comparison import differences
+from swin2mcu.research.distillation_gain import gains
 from swin2mcu.research.table import ExperimentSpec, find_tables, read_table
 
 
@@ -84,6 +85,22 @@ def test_more_seeds_weigh_more(table: Path, tmp_path: Path) -> None:
             [distilled],
         )
     assert "pooled sd 1.83 points" in section(read_table(table, runs), "plot.svg")
+
+
+def test_rows_are_compared_on_the_seeds_that_both_have(table: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name, seed, top1 in (
+        ("plain", 0, 0.80),
+        ("plain-seed1", 1, 0.95),
+        ("distilled-seed1", 1, 0.96),
+    ):
+        alpha = 0.5 if name.startswith("distilled") else 0.0
+        values = {"optimizer.epochs": 1, "seed": seed, "distillation.alpha": alpha}
+        write_run(runs / name, with_values(Config(), values), [top1])
+    read = read_table(table, runs)
+    assert "+1.00 points on val against plain; one seed" in section(read, "plot.svg")
+    (gain,) = gains([read])
+    assert gain.points == 1.0 and gain.sd is None and gain.seeds == 1
 
 
 def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
