@@ -232,10 +232,7 @@ def _check_own(folder: Path, path: Path, sha256: str) -> None:
         )
 
 
-def split_images(data: Path, card: Card, split: str = "test") -> list[tuple[Path, int]]:
-    """(file, label) of one split, in the folder's order. Raises UserError for other classes."""
+def split_images(data: Path, card: Card) -> list[tuple[Path, int]]:
+    """(file, label) of the test split, in its order. Raises UserError for other classes."""
     folder = import_folder(data, card=card)
-    return [
-        (folder.root / folder.files[position], int(folder.labels[position]))
-        for position in folder.indices(split)
-    ]
+    return [(folder.root / file, label) for file, label in folder.labeled("test")]

@@ -103,10 +103,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
     data = data_folder(arguments.data)
     folder = import_folder(data, card=model.card)
-    images = [
-        Image(folder.root / folder.files[i], int(folder.labels[i]), folder.files[i])
-        for i in folder.indices(SPLIT)
-    ]
+    images = [Image(folder.root / file, label, file) for file, label in folder.labeled(SPLIT)]
     images = [images[position] for position in spread(len(images), arguments.limit)]
     if not images:
         raise UserError(f"{data} has no {SPLIT} images")

@@ -58,6 +58,10 @@ class ImageFolder:
             )
         return found.astype(np.int64)
 
+    def labeled(self, split: str) -> list[tuple[str, int]]:
+        """The files of one split with their labels. Raises UserError as `indices` does."""
+        return [(self.files[i], int(self.labels[i])) for i in self.indices(split)]
+
     def train_data_digest(self) -> str:
         """A digest of the classes, and of the names and labels of the photos of train and val.
 

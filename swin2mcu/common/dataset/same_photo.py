@@ -35,8 +35,9 @@ def check_same_photo(root: Path, files: Sequence[str], labels: Sequence[str]) ->
     pairs = []
     for members in by_size.values():
         first = members[0]
-        pair = [(first, i) for i in members if labels[i] != labels[first]][:1]
-        pairs += pair if pair and _is_photo(paths[first]) else []
+        other = next((i for i in members if labels[i] != labels[first]), None)
+        if other is not None and _is_photo(paths[first]):
+            pairs.append((first, other))
     if pairs:
         a, b = pairs[0]
         raise UserError(
