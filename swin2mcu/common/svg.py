@@ -10,6 +10,7 @@ from typing import Any
 from swin2mcu.common.cli import write_atomic
 
 NUMBER = re.compile(r"-?\d+\.\d+")
+EMPTY = re.compile(r'<path id="(g[\da-f]+)" transform="[^"]*"/>\s*')  # the space: no outline
 GLYPH = re.compile(r'(?<=id=")DejaVu[\w-]+')
 DIGITS = 2  # after the decimal point, of a length in points (1/72 inch) or in a glyph's units
 
@@ -25,7 +26,7 @@ def save_svg(figure: Any, path: Path) -> None:
 
 
 def simplify(text: str) -> str:
-    """The same picture in fewer bytes: short names of glyphs, shorter numbers, no white space.
+    """The same picture in fewer bytes: short names of glyphs, none for a space, shorter numbers.
 
     Text remains glyphs, so that it looks the same without matplotlib's font.
     """
@@ -37,6 +38,9 @@ def simplify(text: str) -> str:
         lambda found: f'{found[1]} x="{round(float(found[2]))}"/>',  # a unit is below 0.1 points
         text,
     )
+    for name in EMPTY.findall(text):
+        text = re.sub(rf'<use href="#{name}"[^>]*/>\s*', "", text)
+    text = EMPTY.sub("", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     head, svg, body = text.partition("<svg ")
     body = NUMBER.sub(lambda found: _short(found[0]), body)
