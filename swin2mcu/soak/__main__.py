@@ -1,7 +1,7 @@
 """Run many small trainings through the whole chain and keep the worst figures: `make soak`.
 
-Finished cases are kept in build/soak and not run again; remove that folder to start again. The
-figures are written to docs/data/soak.json, and from there to docs/PARITY.md.
+Finished cases are kept in build/soak and not run again; remove that folder to start again. When all
+are finished, the figures are written to docs/data/soak.json, and from there to docs/PARITY.md.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> int:
+        if arguments.limit is not None and arguments.limit < 1:
+            raise UserError("--limit must be at least 1")
         chosen = SHORT if arguments.short else CASES
         waiting = [c for c in chosen if not (arguments.build / c.name / "figures.json").is_file()]
         complaints = []
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"the cases in {arguments.build} were run by different versions: remove it, and "
                 "start again"
             )
-        if not arguments.short:
+        if not arguments.short and len(found) == len(chosen):
             write_atomic(FIGURES, json.dumps(summarize(found), indent=1) + "\n")
             write_document(DOCUMENT, json.loads(FIGURES.read_text(encoding="utf-8")))
         print(f"{len(found)} of {len(chosen)} cases went through the chain and hold")

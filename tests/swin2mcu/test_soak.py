@@ -102,6 +102,31 @@ def test_a_case_that_breaks_is_told_in_one_line(tmp_path: Path) -> None:
     assert complaint.startswith(unknown.name) and len(complaint.splitlines()) == 1
 
 
+def test_the_record_is_written_when_all_cases_are_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record of some cases would say less than it seems to."""
+    record, page = tmp_path / "soak.json", tmp_path / "page.md"
+    monkeypatch.setattr("swin2mcu.soak.__main__.FIGURES", record)
+    monkeypatch.setattr("swin2mcu.soak.__main__.DOCUMENT", page)
+    page.write_text(f"{FIRST}\n{LAST}\n")
+
+    def finish(case: Case, build: Path) -> str:
+        (build / case.name).mkdir(parents=True)
+        text = json.dumps(figures(case.name, 0.1, 1.0, 8))
+        (build / case.name / "figures.json").write_text(text)
+        return ""
+
+    monkeypatch.setattr("swin2mcu.soak.__main__.run_case", finish)
+    command = ["--build", str(tmp_path / "build")]
+    assert main([*command, "--limit", "2"]) == 0
+    assert f"2 of {len(CASES)} cases" in capsys.readouterr().out and not record.exists()
+    assert main(command) == 0
+    assert len(json.loads(record.read_text())["cases"]) == len(CASES)
+    assert f"- {CASES[-1].name}" in page.read_text()
+    assert main([*command, "--limit", "0"]) == 2
+
+
 def test_cases_of_different_versions_are_not_mixed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
