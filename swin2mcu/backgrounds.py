@@ -10,6 +10,7 @@ out of every column.
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -40,9 +41,28 @@ KINDS = ("the photo itself", "its own", "another class's", "another class's colo
 
 @dataclass(frozen=True)
 class Leaf:
+    """A leaf that can be cut out. Its photo is read where it is used: many photos fill a memory."""
+
     label: int
-    photo: Photo
-    mask: Mask
+    path: Path
+    shape: tuple[int, int]  # height and width of the network's input, which the crop has
+    crop: str  # SplitRule.crop
+    small_mask: Mask  # (cutout.SIDE, cutout.SIDE)
+
+    @property
+    def photo(self) -> Photo:
+        """Raises UserError if the file can no longer be read."""
+        return read_photo(self.path, *self.shape, self.crop)
+
+    @property
+    def mask(self) -> Mask:
+        return cutout.enlarged(self.small_mask, self.photo)
+
+
+@functools.lru_cache(maxsize=2)  # a leaf's photo, and the one whose background it gets
+def read_photo(path: Path, height: int, width: int, crop: str) -> Photo:
+    """A photo at its own size, cropped to the shape of the input."""
+    return np.asarray(cropped(open_upright(path), height, width, crop))
 
 
 def cut_leaves(
@@ -52,23 +72,22 @@ def cut_leaves(
 
     Photos that cannot be read are named and left out. Raises UserError above 5 % of the folder.
     """
-    height, width = shape
     positions = folder.indices(split)
     positions = positions[spread(len(positions), limit)]
     leaves, failed, unreadable = [], 0, set()
     for i in track(positions, "cutting leaves out", console=status, transient=True):
+        path = folder.root / folder.files[i]
         try:
-            image = open_upright(folder.root / folder.files[i])
+            photo = read_photo(path, *shape, folder.crop)
         except UserError as error:
             status.print(f"left out: {error}")
             unreadable.add(int(i))
             continue
-        photo = np.asarray(cropped(image, height, width, folder.crop))
-        mask = cutout.leaf_mask(photo)
-        if mask is None:
+        small_mask = cutout.small_mask(photo)
+        if small_mask is None:
             failed += 1
         else:
-            leaves.append(Leaf(int(folder.labels[i]), photo, mask))
+            leaves.append(Leaf(int(folder.labels[i]), path, shape, folder.crop, small_mask))
     folder.without(unreadable)
     if len({leaf.label for leaf in leaves}) < 2:
         raise UserError(f"{folder.root}: leaves of two classes are needed, cut out of their photos")
@@ -79,16 +98,17 @@ def variants(leaf: Leaf, leaves: Sequence[Leaf], draw: np.random.Generator) -> d
     """The leaf on each of KINDS. The other photo is drawn uniformly from the other classes."""
     others = [other for other in leaves if other.label != leaf.label]
     other = others[int(draw.integers(len(others)))]
+    photo, mask = leaf.photo, leaf.mask
     behind = cutout.background_of(other.photo, other.mask)
     color = np.rint(behind.mean(axis=(0, 1), keepdims=True)).astype(np.uint8)
     backgrounds = (
-        cutout.background_of(leaf.photo, leaf.mask),
+        cutout.background_of(photo, mask),
         behind,
         color,
         cutout.plain_background(draw),
     )
-    made = [cutout.on_background(leaf.photo, leaf.mask, one) for one in backgrounds]
-    return dict(zip(KINDS, (leaf.photo, *made), strict=True))
+    made = [cutout.on_background(photo, mask, one) for one in backgrounds]
+    return dict(zip(KINDS, (photo, *made), strict=True))
 
 
 def answers_of(model: Model, run: Run, leaves: Sequence[Leaf], seed: int) -> dict[str, list[bool]]:

@@ -102,7 +102,10 @@ def fit(
     unknown: Reals | None,
     most: float,
 ) -> Calibration:
-    """Fit temperature and threshold. At most the share `most` of unknown photos gets an answer."""
+    """Fit temperature and threshold.
+
+    At most the share `most`, from 0 to below 1, of unknown photos gets an answer.
+    """
     temperature = best_temperature(logits, labels)
     found = evidence(logits, temperature)
     if unknown is None:
@@ -111,7 +114,7 @@ def fit(
         others = np.sort(evidence(unknown, temperature))[::-1]
         # The first unknown photo that must not get an answer is just below the threshold.
         first = int(np.floor(most * len(others)))
-        threshold = float(np.nextafter(others[first], np.inf)) if first < len(others) else -1e5
+        threshold = float(np.nextafter(others[first], np.inf))
     answered = float((found >= threshold).mean())
     return Calibration(temperature, threshold, round(answered, 5), len(labels))
 
@@ -175,11 +178,18 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def names_of(given: Sequence[Sequence[Path]]) -> list[str]:
-    """A name for each --unknown: short, or the whole path where two would be called the same."""
+    """A name for each --unknown: short, or the whole path where two would be called the same.
+
+    Where the paths are the same too, its number is added: the names are keys of the report.
+    """
     short = [_name_of(paths) for paths in given]
-    return [
+    names = [
         name if short.count(name) == 1 else f"{paths[0]}{' …' * (len(paths) > 1)}"
         for name, paths in zip(short, given, strict=True)
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name} ({number})"
+        for number, name in enumerate(names, start=1)
     ]
 
 

@@ -87,7 +87,7 @@ def batch_for(images: int) -> int:
 
 def _start(student: str, init: str, reasons: list[str]) -> dict[str, object]:
     if init == "random":
-        reasons.append("start: random weights, three times the steps")
+        reasons.append("start: random weights")
         return {}
     # The narrow student has no ImageNet weights of its own.
     wide: dict[str, object] = {"student.selected_from": WIDE} if student == HALF else {}
@@ -123,9 +123,9 @@ def _teacher(
     """Settings of a teacher; `weights` are alpha and beta of the loss."""
     if teacher is None:
         why = (
-            "a student of random weights gains several points from one, named by --teacher"
+            "a student of random weights may gain from one, named by --teacher"
             if init == "random"
-            else "it gave no gain with pretrained weights"
+            else "with ImageNet weights one pays where few photos have a label, and many have none"
         )
         reasons.append(f"teacher: none: {why} (docs/RESULTS.md)")
         return {}

@@ -211,8 +211,8 @@ def remarks(entry: Entry) -> list[str]:
             )
     if any(target["cost"]["unit"] == "instructions" for target in targets.values()):
         said.append(
-            "Boards marked as emulated are counted in instructions. That is a measure of work, not "
-            "a time: no clock ran."
+            "Emulated boards (qemu-...) are counted in instructions. That is a measure of work, "
+            "not a time: no clock ran."
         )
     return said
 

@@ -98,7 +98,7 @@ def _fit(
     rate = 0.03 / max(1.0, width / 24) ** 0.5
     optimizer = torch.optim.Adam(layer.parameters(), lr=rate, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
-    best = (0.0, 0.0, 0.0)
+    best = (-1.0, 0.0, 0.0)  # below every accuracy, so that the first epoch replaces it
     for _ in range(EPOCHS):
         for rows in torch.randperm(count, generator=generator).split(BATCH):
             loss = functional.cross_entropy(layer(inputs["train"][rows]), labels["train"][rows])

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from pytorch_side.nets.models import load_student, make_student
 from pytorch_side.nets.weights import read_weights, save_weights, student_of
 from pytorch_side.train import Losses, answers_of, top1, train_loop
 from swin2mcu.common.accuracy import Confusion, confusion_of, show_accuracy
-from swin2mcu.common.card import Card, save_card, sha256_of
+from swin2mcu.common.card import Card, load_card, save_card, sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 from swin2mcu.common.lock import locked
@@ -150,13 +151,21 @@ def _calibration_images(images: DecodedImages, size: int) -> Iterator[Tensor]:
 def complete_card(
     out: Path, card: Card, accuracy: dict[str, float], images: int, data: str, command: str
 ) -> Card:
-    """Write the card with these accuracies on val. Those of other weights, from before, go."""
+    """Write the card with these accuracies on val. Those of other weights, from before, go.
+
+    A calibration stays: `tinyml.convert` drops it if it writes another int8 file.
+    """
     path = out / "card.json"
     entries = {
         stage: {"split": "val", "images": images, "top1": value, "data": data, "command": command}
         for stage, value in accuracy.items()
     }
-    card = dataclasses.replace(card, accuracy=entries)
     with locked(path):
+        before = card
+        with suppress(UserError):  # no card yet, or a damaged one: this one replaces it
+            before = load_card(path)
+        card = dataclasses.replace(
+            card, accuracy=entries, sha256=before.sha256, calibration=before.calibration
+        )
         save_card(card, path)
     return card

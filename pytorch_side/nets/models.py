@@ -292,8 +292,9 @@ def _create(name: str, init_key: str, **arguments: Any) -> nn.Module:
             source = getattr(timm.models.get_pretrained_cfg(name), "hf_hub_id", None)
             file = f"model.safetensors of {source} on the Hugging Face Hub" if source else "a file"
             raise UserError(
-                f"cannot download weights of {name} ({_first_sentence(error)}): get {file} and say "
-                f"{init_key}=FILE, or {init_key.partition('.')[0]}.pretrained=false"
+                f"cannot download weights of {name} ({_first_sentence(error)}): get {file} and "
+                f"give it as {init_key}=FILE (swin2mcu train: --init FILE), or start from random "
+                f"weights: {init_key.partition('.')[0]}.pretrained=false (--init random)"
             ) from error
         raise UserError(
             f"timm cannot make such a {name}: {type(error).__name__}: {error}"

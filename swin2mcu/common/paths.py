@@ -30,5 +30,5 @@ def data_folder(given: Path | None) -> Path:
     """The data set's folder: --data, else the environment's SWIN2MCU_DATA, else a UserError."""
     text = str(given) if given else os.environ.get("SWIN2MCU_DATA", "")
     if not text:
-        raise UserError("no images named: give --data FOLDER or set SWIN2MCU_DATA")
+        raise UserError("no images named: name their folder, or set SWIN2MCU_DATA")
     return Path(text)

@@ -16,8 +16,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytorch_side.config import differing, load_config
-from pytorch_side.reproduce import Sources, make_foundations, train, with_weights
+from pytorch_side.config import Config, differing, load_config, with_values
+from pytorch_side.reproduce import RUNS, Sources, make_foundations, train, with_weights
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.paths import CONFIGS, data_folder
 from swin2mcu.research.pages import Figures, gains_of, pages, parts, write
@@ -33,7 +33,7 @@ def train_missing(table: ExperimentSpec, sources: Sources, overrides: Sequence[s
     for row in table.rows:
         for seed, folder in row.folders.items():
             given = load_config(row.config, [*row.overrides, *overrides, f"seed={seed}"])
-            config = with_weights(given, sources)
+            config = with_weights(start_of_seed(given, table), sources)
             run = read_run(folder, row.kind)
             if run and run.finished:
                 if other := differing(config, run.config):
@@ -45,6 +45,18 @@ def train_missing(table: ExperimentSpec, sources: Sources, overrides: Sequence[s
                 continue
             make_foundations(config, row.kind, sources, (row.config.stem,))
             train(config, row.kind, sources.data, folder)
+
+
+def start_of_seed(config: Config, table: ExperimentSpec) -> Config:
+    """The config with the start of its seed, where a row goes on from another row's run.
+
+    Otherwise all seeds of a chain of trainings would share its first part.
+    """
+    for row in table.rows:
+        first, own = row.folders.get(0), row.folders[config.seed]
+        if first and config.student.init == f"{RUNS}/{first.name}/student.safetensors":
+            return with_values(config, {"student.init": f"{RUNS}/{own.name}/student.safetensors"})
+    return config
 
 
 def score_finished(table: ExperimentSpec, data: Path) -> None:

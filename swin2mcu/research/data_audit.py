@@ -16,7 +16,7 @@ EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
 def split_lines(evaluated: Path) -> list[str]:
     """Compare the given split with a random one: near-duplicates, and accuracy from the background.
 
-    Reads the files of `evaluate audit` and `probe`; [] without them.
+    Reads the files of `evaluate audit` and `probe`; [] without them, and without a test split.
     """
     audit: Any
     probe: Any
@@ -24,15 +24,20 @@ def split_lines(evaluated: Path) -> list[str]:
         next((read_json(path) for path in sorted(evaluated.glob(f"*-{kind}.json"))), {})
         for kind in ("audit", "probe")
     )
-    if not (audit and probe):
+    pairs = {
+        split: pair
+        for split in SPLITS
+        for pair in audit.get(split, [])
+        if (pair["first"], pair["second"]) == ("test", "train")
+    }
+    if len(pairs) < len(SPLITS) or not probe:
         return []
     # Older files call a region a view.
     regions = [found.get("region", found.get("view")) for found in probe["given"]]
     lines = []
     for split, name in SPLITS.items():
-        pair = next(p for p in audit[split] if (p["first"], p["second"]) == ("test", "train"))
         seen = [f"{p['test_top1']:.1%} ± {p['test_standard_error']:.1%}" for p in probe[split]]
-        lines.append(line(name, f"{pair['near']} of {pair['photos']}", *seen))
+        lines.append(line(name, f"{pairs[split]['near']} of {pairs[split]['photos']}", *seen))
     heads = " | ".join(f"told from {region}" for region in regions)
     return [
         "Test photos with a near-duplicate in train (at most "

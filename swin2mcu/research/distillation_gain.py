@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from pytorch_side.config import Config, differing
 from swin2mcu.research.comparison import OF_A_TEACHER, of_shared_seeds, pooled_sd
 from swin2mcu.research.table import ExperimentSpec, Row, Run
-from swin2mcu.research.text import read_json
+from swin2mcu.research.text import damaged, read_json
 
 GAINS = "gains.json"  # in docs/data
 IGNORED = ("seed", "augment.cached", *OF_A_TEACHER)
@@ -93,7 +93,12 @@ def known_gains(tables: Sequence[ExperimentSpec], recorded: Path) -> list[Gain]:
 
 
 def read_gains(path: Path) -> list[Gain]:
-    return [Gain(**{**values, "pairs": tuple(values["pairs"])}) for values in read_json(path) or []]
+    """The recorded gains. Raises UserError for a file of anything else."""
+    recorded = read_json(path) or []
+    try:
+        return [Gain(**{**values, "pairs": tuple(values["pairs"])}) for values in recorded]
+    except (KeyError, TypeError) as error:
+        raise damaged(path, error) from error
 
 
 def gains_json(found: Iterable[Gain]) -> str:

@@ -9,7 +9,8 @@ round has a better teacher: the logits of the Swin, of the student on labels alo
 round's student are averaged, over a photo's augmentations too (self-training as in Xie et
 al. 2020, arXiv 1911.04252, with several networks). Every run has a folder below --out; finished
 ones are kept, so the same command goes on. Writes docs/data/few_labels.json and
-docs/results/few-labels.md, and keeps there the runs of other seeds and other numbers of labels;
+docs/results/few-labels.md, and keeps there the runs of other seeds and other numbers of labels,
+unless they were scored on another number of val photos, so on another data set;
 swin2mcu.research --report writes the gains into docs/RESULTS.md.
 """
 
@@ -197,9 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.out,
                 arguments.overrides,
             )
-        known = read_json(FIGURES).get("runs", [])
-        figures = sorted(merge(known, figures, "labels", ("labels", "row"), STEPS), key=_order)
         val = len(import_folder(arguments.data).indices("val"))
+        recorded = read_json(FIGURES)
+        known = recorded.get("runs", []) if recorded.get("val_images") == val else []
+        figures = sorted(merge(known, figures, "labels", ("labels", "row"), STEPS), key=_order)
         write_atomic(FIGURES, json.dumps({"val_images": val, "runs": figures}, indent=1) + "\n")
         write_atomic(PAGE, page(figures, val))
         print(f"{FIGURES}\n{PAGE}")

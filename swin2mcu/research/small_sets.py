@@ -5,7 +5,7 @@
 Each training has its own photos (few-7-0.csv … in DATA's folder), its own seed and its own run
 folder below --out; finished ones are kept, so the same command goes on. Writes
 docs/data/small_sets.json and the table of docs/DATA.md, and keeps there the runs of other seeds and
-other numbers of photos.
+other numbers of photos, of the same data set.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from swin2mcu.research.records import merge
 from swin2mcu.research.text import read_json
 
 FIGURES, DOCUMENT = Path("docs/data/small_sets.json"), Path("docs/DATA.md")
+DATA = ("classes", "val_images")  # in a training's figures: what tells data sets apart
 VAL = 60  # photos per class; all of them answer after each epoch
 
 
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     train_few(arguments.data, photos, seed, arguments.init, run)
                 trainings.append(figures_of(run, arguments.data, photos, seed))
         known = read_json(FIGURES) or []
-        merged = merge(known, trainings, "photos", ("photos",), ("batch", "epochs"))
+        merged = merge(known, trainings, "photos", ("photos",), ("batch", "epochs"), DATA)
         trainings = sorted(merged, key=lambda one: (one["seed"], one["photos"]))
         lines = table(trainings)
         text = replace_part(DOCUMENT.read_text(encoding="utf-8"), "small-sets", lines)

@@ -27,7 +27,7 @@ from pytorch_side.config import UNREADABLE, Config, read_saved_config
 from pytorch_side.log import read_log
 from swin2mcu.common.cli import UserError
 from swin2mcu.research.int8 import last_test_score
-from swin2mcu.research.text import threads
+from swin2mcu.research.text import NONE, threads
 
 KINDS = ("student", "teacher")
 NOUNS = {int: "a whole number", str: "a text", list: "a list", dict: "a [[table]]"}
@@ -165,11 +165,12 @@ def run_cells(run: Run) -> list[str]:
     best = max(run.log, key=lambda e: float(e["val_top1"]))
     seconds = [float(e["seconds"]) for e in run.log]
     waiting = sum(float(e["waiting_share"]) * s for e, s in zip(run.log, seconds, strict=True))
+    total = sum(seconds)  # 0.0 where every epoch was so short
     return [
         f"{run.val:.2%}",
         f"{best['epoch']} ({float(best['val_top1']):.2%})",
-        f"{sum(seconds) / 3600:.2f}",
-        f"{waiting / sum(seconds):.1%}",
+        f"{total / 3600:.2f}",
+        f"{waiting / total:.1%}" if total else NONE,
         _where(run.machine),
     ]
 

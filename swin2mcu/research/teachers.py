@@ -11,8 +11,9 @@ from pytorch_side.config import read_saved_config
 from pytorch_side.distillation.teacher_store import about_path
 from pytorch_side.nets.describe import cache_name, describe_teacher
 from swin2mcu.common.card import sha256_of
+from swin2mcu.common.dataset.layouts import printable
 from swin2mcu.common.test_access import AVERAGED, last_access, read_accesses
-from swin2mcu.research.text import line, read_json, table, with_error
+from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
 
 def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
@@ -50,7 +51,8 @@ def _table(lines: list[str]) -> list[str]:
 def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
     """How much information cached outputs add to labels: a line for each folder.
 
-    An output that is right and very confident only repeats its label.
+    An output that is right and very confident only repeats its label. A photo counts as right or
+    wrong if it is in the folder of one class.
     """
     lines = []
     for folder in dict.fromkeys(folders):
@@ -58,14 +60,25 @@ def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
             continue
         about, files = read_json(about_path(folder)), read_json(folder / "files.json")
         number = {name: i for i, name in enumerate(about["classes"])}
-        labels = np.array([number[file.split("/")[0]] for file in files])
+        labels = np.array([_label_of(file, number) for file in files[: about["done"]]])
         logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
         shares = np.exp(logits - logits.max(axis=2, keepdims=True))
         surest = (shares.max(axis=2) / shares.sum(axis=2)).ravel()
-        right = logits.argmax(axis=2) == labels[: about["done"], None]
+        known = labels >= 0
+        right = logits.argmax(axis=2)[known] == labels[known, None]
         low, middle = np.percentile(surest, [5, 50])
-        cells = f"{right.mean():.2%}", f"{low:.2f}", f"{middle:.2f}"
+        correct = f"{right.mean():.2%}" if right.size else NONE
+        cells = correct, f"{low:.2f}", f"{middle:.2f}"
         lines.append(line(cache_name(folder), logits.shape[1], *cells))
     return table(
         "cached outputs | augmentations | right | top-1 confidence, 5th percentile | median", lines
     )
+
+
+def _label_of(file: str, number: dict[str, int]) -> int:
+    """The class whose folder a file is in, at any depth; -1 where none or several are.
+
+    The cache lists files, not labels, and another data set's photos without a label are there too.
+    """
+    found = {number[name] for name in map(printable, file.split("/")[:-1]) if name in number}
+    return found.pop() if len(found) == 1 else -1

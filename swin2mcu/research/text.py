@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from swin2mcu.common import json_file
 from swin2mcu.common.accuracy import show_accuracy
+from swin2mcu.common.cli import UserError
 
 NONE = "–"  # noqa: RUF001
 
@@ -34,5 +35,15 @@ def with_error(measured: dict[str, Any] | None) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's values; {} for a missing file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """A JSON file's values; {} for a missing file. Raises UserError for a damaged one."""
+    if not path.is_file():
+        return {}
+    try:
+        return json_file.read_json(path)
+    except ValueError as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    why = f"it lacks {error}" if isinstance(error, KeyError) else error
+    return UserError(f"{path} is damaged ({why}): repair or remove it")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytorch_side.config import flat
 from swin2mcu.research.table import KINDS, RUN_HEAD, Run, read_run, run_cells
-from swin2mcu.research.text import line, read_json, table
+from swin2mcu.research.text import damaged, line, read_json, table
 from swin2mcu.research.zoo import RUN, entries
 
 TRAININGS = "trainings.json"
@@ -32,9 +32,14 @@ class Training:
 def trainings_of(zoo: Path, runs: Path, recorded: Path) -> list[Training]:
     """A training for each published model, and for every run that it starts from.
 
-    A run that is not here, or not finished, is as recorded; one that never was is left out.
+    A run that is not here, or not finished, is as recorded; one that never was is left out. Raises
+    UserError where the record is damaged.
     """
-    known = {one["run"]: Training(**one) for one in read_json(recorded) or []}
+    rows = read_json(recorded) or []
+    try:
+        known = {one["run"]: Training(**one) for one in rows}
+    except (KeyError, TypeError) as error:
+        raise damaged(recorded, error) from error
     found: dict[str, Training] = {}
 
     def follow(name: str, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from pytorch_side.config import Config, read_saved_config, save_config, with_val
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
 from pytorch_side.int8 import fine_tune
-from pytorch_side.int8.fine_tune import load_quantized
+from pytorch_side.int8.fine_tune import complete_card, load_quantized
 from pytorch_side.int8.integer_net import IntegerNet
 from pytorch_side.int8.qat_settings import QatSettings, qat_config
 from pytorch_side.nets.models import student_from
 from pytorch_side.nets.weights import read_weights, save_weights
 from pytorch_side.qat import main
-from swin2mcu.common.card import SplitRule, load_card
+from swin2mcu.common.card import Calibration, Card, SplitRule, load_card, save_card
 from swin2mcu.common.dataset import scan_folder
 
 
@@ -214,3 +215,16 @@ def test_what_cannot_be_trained_is_refused(
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and names in error and "\n" not in error
     assert not (run / "qat").exists()
+
+
+def test_quantizing_again_keeps_the_calibration_until_another_file_is_made(tmp_path: Path) -> None:
+    """`make board` after `swin2mcu train` makes the same file; it must still say *not sure*."""
+    card = Card("mine", "tf_mobilenetv3_small_100", ("a", "b"), (32, 32, 3))
+    made = replace(card, sha256="f" * 64, calibration=Calibration(0.5, 2.0, 0.9, 30))
+    save_card(made, tmp_path / "card.json")
+    complete_card(tmp_path, card, {"qat": 0.5}, 10, "photos", "python -m pytorch_side.qat mine")
+    found = load_card(tmp_path / "card.json")
+    assert (found.sha256, found.calibration) == (made.sha256, made.calibration)
+    (tmp_path / "card.json").write_text("damaged")
+    complete_card(tmp_path, card, {"qat": 0.5}, 10, "photos", "python -m pytorch_side.qat mine")
+    assert load_card(tmp_path / "card.json").calibration is None

@@ -144,6 +144,12 @@ def test_rows_differ_in_photos_and_teacher_alone(
     assert few_labels.main([*report, "--labels", "50"]) == 0, "the last --labels counts"
     assert json.loads(few_labels.FIGURES.read_text())["runs"] == both
 
+    values = json.loads(few_labels.FIGURES.read_text())
+    few_labels.FIGURES.write_text(json.dumps(values | {"val_images": values["val_images"] + 1}))
+    assert few_labels.main([*report, "--labels", "50"]) == 0
+    kept = json.loads(few_labels.FIGURES.read_text())["runs"]
+    assert kept == [run for run in both if run["labels"] == 50], "the others had another val"
+
     monkeypatch.setattr(few_labels.distill, "main", lambda arguments: 2)
     capsys.readouterr()
     assert few_labels.main(arguments) == 2

@@ -192,8 +192,8 @@ def test_photos_beside_the_folders_of_their_class_stay_in_it(
         (["train/a/1.png", "test/a/2.png", "b/3.png"], "the folder of a split, but b/3.png is not"),
         (["train/a/1.png", "train/test/2.png"], "lies in two splits, test and train"),
         (["a/1.png", "test/2.png"], "test/2.png is in the folder of a split, but a/1.png is not"),
-        (["train/1.png", "test/2.png"], "holds no image"),
-        (["1.png", "2.png"], "holds no image"),
+        (["train/1.png", "test/2.png"], "has 2 photos and no class folder: put each"),
+        (["1.png", "2.png"], "has 2 photos and no class folder: put each"),
         (["train/images/a_jpg.rf.0123456789abcdef0.jpg"], "one class only"),
     ],
 )

@@ -26,3 +26,12 @@ def test_other_steps_replace_the_whole_table() -> None:
     recorded = [run(7, "a", 0), run(7, "a", 1), run(7, "b", 0), run(30, "a", 0)]
     new = [run(7, "a", 0, steps=20)]
     assert merged(recorded, new) == [recorded[3], *new]
+
+
+def test_nothing_stays_of_another_data_set() -> None:
+    """Not in other tables either, nor where the steps are the same."""
+    recorded = [run(7, "a", 1) | {"classes": 10}, run(30, "a", 0) | {"classes": 10}]
+    new = [run(7, "a", 0) | {"classes": 2}]
+    keys = ("photos", ("photos", "row"), ("epochs",), ("classes",))
+    assert merge(recorded, new, *keys) == new
+    assert merge(recorded[1:], [run(7, "a", 0) | {"classes": 10}], *keys)[0] == recorded[1]

@@ -16,10 +16,11 @@ from swin2mcu import research as experiments
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import log_access, read_accesses
 from swin2mcu.research import comparison
-from swin2mcu.research.__main__ import main, score_finished
+from swin2mcu.research.__main__ import main, score_finished, start_of_seed
 from swin2mcu.research.comparison import differences
 from swin2mcu.research.distillation_gain import gains
-from swin2mcu.research.table import ExperimentSpec, find_tables, read_table
+from swin2mcu.research.table import ExperimentSpec, find_tables, read_run, read_table, run_cells
+from swin2mcu.research.text import NONE
 
 
 def section(experiment: ExperimentSpec, plot: str) -> str:
@@ -109,6 +110,14 @@ def test_an_unfinished_run_claims_nothing(table: Path, tmp_path: Path) -> None:
     assert "| plain | epoch 1 of 2 |" in text
     assert "| distilled | not run |" in text
     assert "points on val" not in text
+
+
+def test_epochs_of_no_seconds_have_no_share_of_waiting(tmp_path: Path) -> None:
+    write_run(tmp_path / "short", with_values(Config(), {"optimizer.epochs": 1}), [0.5])
+    log = tmp_path / "short/log.csv"
+    log.write_text(log.read_text().replace("36.0", "0.0"))
+    run = read_run(tmp_path / "short", "student")
+    assert run and run_cells(run)[2:4] == ["0.00", NONE]
 
 
 def test_only_finished_runs_are_scored(
@@ -202,6 +211,20 @@ def test_a_row_may_differ_without_a_file_of_its_own(table: Path, tmp_path: Path)
     assert load_config(distilled.config, distilled.overrides).distillation.alpha == 0.25
     assert load_config(plain.config, plain.overrides).distillation.alpha == 0.0
     assert "\nWhy.\n" in section(read, "plot.svg")
+
+
+def test_a_row_that_goes_on_from_another_has_one_seed_throughout(
+    table: Path, tmp_path: Path
+) -> None:
+    """Its three seeds would otherwise share the longer part of their training."""
+    experiment = read_table(table, tmp_path / "runs")
+    for init, seed, start in (
+        ("runs/plain/student.safetensors", 0, "runs/plain/student.safetensors"),
+        ("runs/plain/student.safetensors", 1, "runs/plain-seed1/student.safetensors"),
+        ("runs/other/student.safetensors", 1, "runs/other/student.safetensors"),
+    ):
+        config = with_values(Config(), {"student.init": init, "seed": seed})
+        assert start_of_seed(config, experiment).student.init == start
 
 
 def test_a_logged_score_on_test_is_shown(table: Path, tmp_path: Path) -> None:

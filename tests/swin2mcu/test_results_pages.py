@@ -11,6 +11,7 @@ import pytest
 from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
+from swin2mcu.common.cli import UserError
 from swin2mcu.research.data_audit import background_lines, mistakes_lines, unknown_lines
 from swin2mcu.research.distillation_gain import (
     GAINS,
@@ -23,6 +24,7 @@ from swin2mcu.research.distillation_gain import (
 from swin2mcu.research.distillation_map import draw_map, few_label_gains, map_lines
 from swin2mcu.research.pages import Figures, pages, write
 from swin2mcu.research.table import find_tables, read_table
+from swin2mcu.research.trainings import trainings_of
 
 
 @pytest.fixture
@@ -210,6 +212,23 @@ def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -
     assert known_gains(tables, recorded) == [several], "one seed does not replace three"
     recorded.write_text(gains_json([replace(new, points=2.0)]))
     assert known_gains(tables, recorded) == [new], "the same run, trained again"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("[{", "Expecting property name"), ('[{"run": "x"}]', "it lacks 'pairs'"), ("[1]", "mapping")],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, text: str, names: str) -> None:
+    (tmp_path / GAINS).write_text(text)
+    with pytest.raises(UserError, match=rf"gains\.json is damaged \(.*{names}"):
+        read_gains(tmp_path / GAINS)
+
+
+@pytest.mark.parametrize("text", ["[{", '[{"epochs": 1}]', '[{"run": "x"}]', "[1]"])
+def test_a_damaged_record_of_trainings_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "trainings.json").write_text(text)
+    with pytest.raises(UserError, match=r"trainings\.json is damaged \("):
+        trainings_of(tmp_path, tmp_path, tmp_path / "trainings.json")
 
 
 def test_tables_are_found_beside_configs(table: Path, tmp_path: Path) -> None:

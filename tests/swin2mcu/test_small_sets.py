@@ -63,3 +63,9 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     assert f"| 2 {row}" in text and f"| 3 {row}" in text, "the other numbers stay"
     assert "| 4 | 113 epochs, batches of 8 | 50.0 % | 49.0 % | 1 |" in text
     assert small_sets.main([str(data), "--seeds", "0"]) == 2
+
+    for one in (figures := json.loads(small_sets.FIGURES.read_text())):
+        one["val_images"] = 600
+    small_sets.FIGURES.write_text(json.dumps(figures))
+    assert small_sets.main([str(data), "--photos", "2", "--seeds", "1", "--init", "random"]) == 0
+    assert len(json.loads(small_sets.FIGURES.read_text())) == 1, "the others had another val"

@@ -221,6 +221,14 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     assert "| class | net, 1,234 images |" in lines
 
 
+def test_no_split_lines_without_a_test_split(tmp_path: Path) -> None:
+    pair = {"first": "val", "second": "train", "near": 5, "photos": 9}
+    audit = {"near_bits": 7, "given": [pair], "random": [pair]}
+    (tmp_path / "leaves-audit.json").write_text(json.dumps(audit))
+    (tmp_path / "leaves-probe.json").write_text(json.dumps({"given": [], "random": []}))
+    assert split_lines(tmp_path) == []
+
+
 def test_nothing_quantized_nothing_shown(tmp_path: Path) -> None:
     assert int8_section([[tmp_path]]) == []
     assert teacher_section([]) == []
@@ -256,6 +264,19 @@ def test_cached_outputs_tell_whether_they_repeat_the_labels(tmp_path: Path) -> N
     assert lines[-1] == "| asked | 2 | 75.00% | 0.77 | 0.90 |"
     assert len([line for line in lines if line.startswith("| asked")]) == 1
     assert teacher_cache_section([]) == []
+
+
+def test_cached_outputs_of_photos_in_any_folders(tmp_path: Path) -> None:
+    """A class folder may lie in a split's; photos of no class, or of two, are left out of right."""
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    files = ["train/b/1.jpg", "a/day 1/1.jpg", "../more/1.jpg", "loose.jpg", "a/b/1.jpg"]
+    (folder / "teacher_cache.json").write_text(json.dumps({"classes": ["a", "b"], "done": 5}))
+    (folder / "files.json").write_text(json.dumps(files))
+    np.save(folder / "logits.npy", np.tile(np.float16([0, np.log(9)]), (5, 1, 1)))
+    assert teacher_cache_section([folder])[-1] == "| asked | 1 | 50.00% | 0.90 | 0.90 |"
+    (folder / "files.json").write_text(json.dumps(["loose.jpg"] * 5))
+    assert teacher_cache_section([folder])[-1] == f"| asked | 1 | {NONE} | 0.90 | 0.90 |"
 
 
 def test_costs_are_ratios_to_the_plainest_way(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from swin2mcu.common.dataset import scan_folder
 from swin2mcu.common.dataset.draw import draw_one
 from swin2mcu.common.dataset.folder import ImageFolder, check_class_names
 from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images, original
-from swin2mcu.common.dataset.layouts import LOOSE, Place, place_images, printable
+from swin2mcu.common.dataset.layouts import Place, place_images, printable
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.table import NAME, Row, columns_of, contradicts, not_named, rows_of
-from swin2mcu.common.dataset.walk import list_images
+from swin2mcu.common.dataset.walk import LOOSE, list_images
 
 UNCLEAR = "new photo beside photos of several classes"
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.walk import PassedOver
+from swin2mcu.common.dataset.walk import LOOSE, PassedOver
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {
@@ -29,7 +29,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing", "test_set"), "test"),
 }
 UNLABELED_NAMES = ("unlabeled", "unlabelled")
-LOOSE = "photo in no class folder"
 GROUPS_MIN = 3  # with fewer, the same folders in each may also be parts of every class
 STRAY_SHARE_MAX = 0.1  # of the photos; so many may lie beside the folders of the others by mistake
 LEVELS = ("", "outer", "inner")  # which folders are the classes; "" = found from the folders

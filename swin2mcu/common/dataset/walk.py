@@ -17,6 +17,7 @@ DOT = "dot file"  # macOS's ._leaf.jpg is not a photo, and .git is not a class
 BROKEN = "broken link"
 SPECIAL = "pipe, socket or device"  # opening one may wait forever
 EMPTY = "folder without a photo"
+LOOSE = "photo in no class folder"
 UNREADABLE = "no right to read"
 
 
@@ -96,7 +97,12 @@ def passed_text(passed: PassedOver) -> str:
 
 
 def nothing_found(root: Path, passed: PassedOver, inside: str = "<class>/<image>") -> UserError:
-    """The error for a folder without a photo. It lists what was passed over, and why."""
+    """The error for a folder without a usable photo. It lists what was passed over, and why."""
+    if loose := len(passed.get(LOOSE, ())):
+        return UserError(
+            f"{root} has {loose:,} photos and no class folder: put each photo into a folder that "
+            "is named after its class, or list them in a split.csv"
+        )
     return UserError(
         f"{root} holds no image: expected {root}/{inside} with "
         f"{', '.join(sorted(IMAGE_SUFFIXES))}{passed_text(passed)}"
