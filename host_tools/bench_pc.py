@@ -24,7 +24,14 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.inputs import Model, Weights, add_foreign_options, load_named, split_images
+from host_tools.inputs import (
+    Model,
+    Weights,
+    add_foreign_options,
+    add_model,
+    load_named,
+    split_images,
+)
 from host_tools.pc.backend import Backend
 from host_tools.pc.backends import all_backends
 from host_tools.pc.memory import measure_in_fresh_process
@@ -45,7 +52,7 @@ THREADS_MAX = 256  # with too many threads a runtime ends the process without a 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_model(parser, files=True)
     add_foreign_options(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--limit", type=int, help="score at most this many test images")

@@ -20,7 +20,7 @@ import segno
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_model, load_model
 from host_tools.pc.timing import MIN_RUNS
 from host_tools.phone import assets
 from host_tools.phone.adb import bench_over_adb
@@ -41,7 +41,7 @@ SILENCE_S = 180.0  # a phone that has begun and sends nothing for this long coun
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    add_model(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--images", type=int, default=200, help="answers to check against the PC")
     parser.add_argument("--runs", type=int, default=MIN_RUNS, help="timed samples of each model")

@@ -27,7 +27,7 @@ from host_tools.boards.checks import Outcome, check_faults, check_parity, check_
 from host_tools.boards.chip import describe_chip
 from host_tools.boards.open import open_line
 from host_tools.boards.table import get_board, load_boards
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_model, load_model
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost
 from host_tools.link.protocol import Info, ProtocolError, StepCost, max_run_count
@@ -42,7 +42,7 @@ MAX_IMAGES = 1000
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    add_model(parser)
     parser.add_argument("--board", help="default: the one that is connected or running")
     parser.add_argument("--port", help="a device name or a URL, such as socket://127.0.0.1:5000")
     parser.add_argument("--images", type=int, default=20, help="generated images (default: 20)")

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.estimate import Estimate, Work, basis_of, counted_work, estimate, known_work
 from host_tools.boards.table import Board, get_board, load_boards
-from host_tools.inputs import Model, add_foreign_options, load_model, load_named
+from host_tools.inputs import Model, add_foreign_options, add_model, load_model, load_named
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.paths import ROOT
 from tinyml.aot.compiler import compile_graph
@@ -159,7 +159,7 @@ def measure(model: Model, core: str) -> Need:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_model(parser, files=True)
     add_foreign_options(parser)
     parser.add_argument("--board", help="one board (default: all of them)")
     parser.add_argument("--json", action="store_true")

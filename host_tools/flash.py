@@ -23,7 +23,7 @@ from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
 from host_tools.boards.table import Board, get_board, load_boards, usb_boards
-from host_tools.inputs import Model, add_foreign_options, load_named
+from host_tools.inputs import Model, add_foreign_options, add_model, load_named
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
@@ -37,7 +37,7 @@ BOOT_S = 15.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_model(parser, files=True)
     add_foreign_options(parser)
     parser.add_argument("--board", help="default: the one that is connected")
     parser.add_argument("--port", help="the board's port: a device name or a URL")

@@ -20,6 +20,7 @@ from swin2mcu.common.paths import ROOT, ZOO
 from tinyml.format.facts import FOREIGN, card_of, contract_of, open_card
 
 MODEL_NAME = "model_int8.tflite"
+DEFAULT_MODEL = "small-96"  # of the zoo, where there is no run
 MEASURED = ROOT / "build" / "measured"  # copies of zoo entries, with what was measured since
 COPY_OF = ".published"  # a file of the copy: a digest of the entry
 # What the stages of a training write into a run, and an import does not.
@@ -61,13 +62,18 @@ class Model:
         return self.folder.resolve().parent == ZOO.resolve()
 
     @property
+    def measured(self) -> bool:
+        """Whether it is the copy of a zoo entry that measurements are written into."""
+        return self.folder.resolve().parent == MEASURED.resolve()
+
+    @property
     def typed(self) -> str:
         """What names this model in a recorded command, which people type again from the same place.
 
         A published model has its zoo name, also where the copy of it was measured. An imported file
         has its run, which knows what --classes and --input said.
         """
-        if self.published or self.folder.resolve().parent == MEASURED.resolve():
+        if self.published or self.measured:
             return shlex.quote(self.folder.resolve().name)
         beside = self.file is not None and self.file.parent == self.folder
         named = self.int8 if beside else self.folder
@@ -90,7 +96,7 @@ class Model:
 
 
 def resolve_model_dir(argument: str | None) -> Path:
-    """The folder that is named, else the newest finished run, else the zoo's small-96."""
+    """The folder that is named, else the newest finished run, else the zoo's DEFAULT_MODEL."""
     if argument is not None:
         folder = Path(argument)
         if not folder.is_dir() and (ZOO / argument).is_dir():
@@ -104,10 +110,21 @@ def resolve_model_dir(argument: str | None) -> Path:
     for path in reversed(finished):
         if (path.parent / "card.json").is_file():
             return path.parent
-    zoo = ZOO / "small-96"
+    zoo = ZOO / DEFAULT_MODEL
     if not (zoo / MODEL_NAME).is_file():
         raise UserError("there is no finished run: make one with `make demo`, or name a folder")
     return zoo
+
+
+def add_model(parser: argparse.ArgumentParser, files: bool = False) -> None:
+    """The argument that names a model; with `files` it may be a .tflite too."""
+    kinds = (
+        "a run's folder, a zoo entry's name or a .tflite"
+        if files
+        else "a run's folder or a zoo entry's name"
+    )
+    default = f"the newest run in runs/, else {DEFAULT_MODEL}"
+    parser.add_argument("model", nargs="?", help=f"{kinds} (default: {default})")
 
 
 def flash_command(model: str | None, board: str = "NAME") -> str:

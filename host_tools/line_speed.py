@@ -28,7 +28,7 @@ from host_tools.boards import emulator
 from host_tools.boards.build import BUILD, build_firmware
 from host_tools.boards.generate import generate
 from host_tools.boards.table import get_board
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_model, load_model
 from host_tools.link.device import Device, check_info
 from host_tools.link.line import Line, SerialLine
 from host_tools.link.protocol import MAX_LOAD
@@ -43,7 +43,7 @@ PATIENCE = 40  # an answer is waited for this many times as long as usual
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    add_model(parser)
     parser.add_argument("--images", type=int, default=3, help="images for each of the two")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards.open import open_boards
 from host_tools.boards.table import get_board
-from host_tools.inputs import Model, add_foreign_options, load_named
+from host_tools.inputs import Model, add_foreign_options, add_model, load_named
 from host_tools.link.device import Device, DeviceSilent
 from host_tools.link.faults import parse_faults
 from host_tools.link.pool import Pool
@@ -47,7 +47,7 @@ MAX_WAIT_S = 86_400
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry or a .tflite")
+    add_model(parser, files=True)
     add_foreign_options(parser)
     parser.add_argument("--data", type=Path, help="folder of class folders (or $SWIN2MCU_DATA)")
     parser.add_argument("--board", help="default: the one that is connected")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 from rich.progress import track
 
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_model, load_model
 from pytorch_side.data import cutout
 from pytorch_side.data.cutout import Mask, Photo
 from swin2mcu.common.accuracy import show_accuracy, standard_error
@@ -165,7 +165,7 @@ def text_of(report: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    add_model(parser)
     parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
     parser.add_argument("--split", choices=SPLITS, default="val")
     parser.add_argument("--limit", type=int, metavar="N", help="use N images, spread evenly")

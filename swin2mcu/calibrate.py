@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from host_tools.inputs import Model, load_model
+from host_tools.inputs import Model, add_model, load_model
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
@@ -44,10 +44,12 @@ console = plain_console(stderr=True)
 def photos_in(paths: Sequence[Path]) -> list[Path]:
     """The photos among `paths`, and those below its folders; prints what it passes over there.
 
-    Raises UserError for a folder without a photo.
+    Raises UserError for a folder without a photo, and where there is no such file or folder.
     """
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise UserError(f"there is no file or folder {path}")
         if not path.is_dir():
             found.append(path)
             continue
@@ -239,12 +241,18 @@ def text_of(report: dict[str, Any], model: Model) -> str:
         lines.append(
             f"  {name}: {one['not_sure']} of {one['photos']} not sure; AUROC {one['auroc']:.3f}"
         )
-    return "\n".join([*lines, f"written into {model.folder / 'card.json'}"])
+    lines.append(f"written into {model.folder / 'card.json'}")
+    if model.measured:
+        lines.append(
+            f"{model.typed} itself stays as it was published: name {model.folder} where this "
+            "calibration shall count"
+        )
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder or a zoo entry's name")
+    add_model(parser)
     parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
     parser.add_argument(
         "--coverage", type=float, default=COVERAGE, help=f"share of val answered ({COVERAGE})"

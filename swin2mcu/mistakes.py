@@ -176,7 +176,11 @@ def report_of(models: Sequence[Model], data: Path, split: str, out: Path | None)
             )
     mistakes = find_mistakes(shares, folder)
     if out is not None and mistakes:
-        write_atomic(out, sheet(mistakes[:DRAWN], folder.root, len(models)))
+        drawn = mistakes[:DRAWN]
+        write_atomic(out, sheet(drawn, folder.root, len(models)))
+        status.print(f"{out}: {len(drawn)} of {len(mistakes)} photos that are named otherwise")
+    elif out is not None:
+        status.print(f"no photo is named otherwise: {out} is not written")
     return {
         "data": folder.root.name,
         "split": split,

@@ -31,6 +31,8 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator
         lock.acquire()
     except Timeout as error:
         raise UserError(busy or f"another command keeps {path} locked: wait for it") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path.parent} is a file, or lies in one: name a folder") from error
     except OSError as error:
         raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
     try:

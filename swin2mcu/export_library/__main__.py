@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from host_tools.inputs import Model, add_foreign_options, load_named
+from host_tools.inputs import Model, add_foreign_options, add_model, load_named
 from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
 from swin2mcu.common.paths import ROOT, refuse_published
 from swin2mcu.export_library.forms import NAME, form_files
@@ -25,7 +25,7 @@ STAMP = (1980, 1, 1, 0, 0, 0)  # a fixed time in the zip: the same model gives t
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", help="a run's folder, a zoo entry's name or a .tflite")
+    add_model(parser, files=True)
     parser.add_argument("--as", dest="form", choices=FORMS, required=True, help="the build system")
     parser.add_argument(
         "--out",

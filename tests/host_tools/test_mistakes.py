@@ -56,7 +56,9 @@ def test_the_command_lists_draws_and_counts(
     picture = tmp_path / "made/mistakes.png"
     arguments = ["--data", str(data), "--split", "train", "--out", str(picture)]
     assert mistakes.main([one, other, *arguments, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert f"{picture}: " in said.err
+    report = json.loads(said.out)
     names = [model["model"] for model in report["models"]]
     assert names == ["one", "other"] and report["images"] == 20
     right = report["models"][0]["top1"] * 20

@@ -124,3 +124,10 @@ def test_a_firmware_is_built_by_one_command_at_a_time(
         pytest.raises(UserError, match=f"another command has been building in {tmp_path}"),
     ):
         build.build_firmware(board, "aot", tmp_path, tmp_path / "build")
+
+
+@pytest.mark.parametrize("out", ["file", "file/inside"])
+def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file, or lies in one"), lock_folder(tmp_path / out):
+        pass
