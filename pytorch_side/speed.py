@@ -16,6 +16,7 @@ from typing import Any
 from pytorch_side.command import images_of
 from pytorch_side.config import load_config
 from pytorch_side.data.backgrounds import training_images
+from pytorch_side.data.unlabeled import training_photos
 from pytorch_side.distillation.teacher_store import open_teacher_cache
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.paths import data_folder
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             **machine(make_accelerator()),
         }
         if arguments.cached:
-            images = training_images(images_of(config, data_folder(arguments.data)), config)
+            folder = images_of(config, data_folder(arguments.data))
+            images = training_images(training_photos(folder, config), config)
             cache = Path(config.distillation.cache)
             outputs = open_teacher_cache(cache, expectation(config, images))
             ratio = teacher_cache_cost(config, images, outputs, arguments.steps)

@@ -56,12 +56,13 @@ def train_loop(
     the plain ones when `optimizer.ema` is 0, go through `score(model)` (eval mode, no gradients;
     its dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and
     checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. `starts_from` names
-    the weights files that `model` was made from, which must be the same then. Ends with `model`
-    holding the averaged weights.
+    the files that the training uses, of initial weights and of cached teacher outputs; they must be
+    the same then. Ends with `model` holding the averaged weights.
 
     Raises UserError
     - when a loss or a gradient is not finite, before the weights are changed;
-    - when the checkpoint belongs to another config, network, images or initial weights;
+    - when the checkpoint belongs to another config, network, images, initial weights or
+      teacher outputs;
     - when not every process sees the checkpoint;
     - when another command is training into `run`.
     """

@@ -97,7 +97,7 @@ def photos_below(folder: ImageFolder, place: Path) -> list[str]:
         raise UserError(f"{place} holds the labeled photos too: name a folder of its own")
     found, passed = list_images(place)
     if not found:
-        raise nothing_found(place, passed)
+        raise nothing_found(place, passed, "<image>")
     files = [Path(os.path.relpath(place / file, root)).as_posix() for file in found]
     if own := {*folder.files} & {*files}:
         raise UserError(f"{place} holds photos with a label, {min(own)} first: name another folder")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytorch_side.command import images_of
-from pytorch_side.config import Config, load_config, with_values
+from pytorch_side.config import Config, differing, load_config, with_values
 from pytorch_side.data.backgrounds import training_images
 from pytorch_side.data.cache import DecodedImages
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos
@@ -72,21 +72,45 @@ def only(images: DecodedImages, chosen: npt.NDArray[np.bool_]) -> DecodedImages:
     return dataclasses.replace(images, folder=dataclasses.replace(images.folder, splits=splits))
 
 
+def check_configs(teacher: Config, student: Config) -> None:
+    """Raise UserError where teachers would answer for other images than the student sees."""
+    if student.augment.mixup > 0:
+        raise UserError("mixup mixes photos of different folds: set augment.mixup = 0")
+    if student.augment.backgrounds > 0:
+        raise UserError(
+            "a leaf's other background would be of a photo of its own fold, and of any photo when "
+            "the student sees it: set the student's augment.backgrounds = 0"
+        )
+    # Class weights are of the loss alone.
+    names = [
+        name
+        for name in differing(teacher, student)
+        if name.startswith("data.") and name != "data.class_weights"
+    ]
+    if names:
+        raise UserError(
+            f"the configs of teacher and student differ in {', '.join(names)}: both need one split "
+            "of the same photos"
+        )
+
+
 def cross_fit(
     teacher: Config, student: Config, folder: ImageFolder, folds: int, run: Path
 ) -> TeacherCache:
     """Train `folds` teachers and join their outputs for photos that they did not see.
 
     `teacher` describes their training, `student` the augmentations and maps to cache. Raises
-    UserError for mixup, which mixes photos of different folds.
+    UserError, before any work, where check_configs and check_pairs do.
     """
     from pytorch_side.distillation.cache_identity import expectation
     from pytorch_side.distillation.fill_cache import make_teacher_cache
+    from pytorch_side.distillation.train_student import check_pairs
     from pytorch_side.distillation.train_teacher import train_teacher
 
-    if student.augment.mixup > 0:
-        raise UserError("mixup mixes photos of different folds: set augment.mixup = 0")
-    images = training_images(training_photos(folder, student), student)
+    check_configs(teacher, student)
+    check_pairs(student)
+    # With cutouts where the teachers see other backgrounds; the student sees none.
+    images = training_images(training_photos(folder, student), teacher)
     fold_of = deal_folds(images.folder, folds, teacher.seed)
     labeled = images.folder.labels != NO_LABEL
     place = run / "teacher_cache"

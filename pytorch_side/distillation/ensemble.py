@@ -44,7 +44,7 @@ def average(
     """
     first = caches[0]
     for other in caches[1:]:
-        check_alike(first, other, ("split", "classes", "views"))
+        check_alike(first, other, ("split", "classes", "views", "crop", "photos"))
         if not np.array_equal(first.seeds, other.seeds):
             raise UserError(f"{other.folder} was made of other augmentations than {first.folder}")
         if not first_maps and not _maps_alike(first, other):
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def command() -> None:
-        if len(set(arguments.caches)) < 2:
+        if len({cache.resolve() for cache in arguments.caches}) < 2:
             raise UserError("an ensemble has two teachers or more: name their caches")
         made = make_ensemble(
             arguments.caches, arguments.out, arguments.first_maps, arguments.over_augmentations

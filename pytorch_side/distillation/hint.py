@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from pytorch_side.config import Hint, Pairs
 from pytorch_side.nets.models import load_student, stage_width, student_features
+from swin2mcu.common.cli import UserError
 
 Hinted = dict[tuple[int, int], Tensor]  # (own stage, hint stage) → projected features
 
@@ -39,7 +40,9 @@ class HintNetwork:
 
 
 def hint_of(settings: Hint) -> HintNetwork | None:
-    """The network that gives hints, if the config names one."""
+    """The network that gives hints, if the config names one. Raises UserError without pairs."""
+    if settings.init and not settings.pairs:
+        raise UserError("hint.init gives hints for pairs of stages: name them as hint.pairs")
     return HintNetwork(Path(settings.init), settings.pairs) if settings.init else None
 
 

@@ -109,16 +109,15 @@ def cross_entropy(
     """Averaged over the whole batch; an image whose label is NO_LABEL adds nothing to the sum.
 
     So each labeled image has the same weight, however many images of a batch have labels. With
-    class weights (classes,) it has the weight of its class.
+    class weights (classes,), on any device, it has the weight of its class. The sum is divided by
+    the number of images: torch's own mean would divide it by the sum of a batch's weights.
     """
-    if labels.dim() > 1 or not bool((labels == NO_LABEL).any()):
-        return functional.cross_entropy(
-            logits, labels, class_weights, label_smoothing=label_smoothing
-        )
+    if class_weights is None and (labels.dim() > 1 or not bool((labels == NO_LABEL).any())):
+        return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total = functional.cross_entropy(
         logits,
         labels,
-        class_weights,
+        None if class_weights is None else class_weights.to(logits.device),
         ignore_index=NO_LABEL,
         reduction="sum",
         label_smoothing=label_smoothing,

@@ -23,6 +23,15 @@ from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.lock import lock_folder
 
 ABOUT = "teacher_cache.json"
+KINDS: dict[str, type | tuple[type, ...]] = {  # what each cache says in it
+    "teacher": (str, list),
+    "split": str,
+    "classes": list,
+    "views": dict,
+    "map": dict,
+    "channels": dict,
+    "done": int,
+}
 
 
 @dataclass(frozen=True)
@@ -121,9 +130,10 @@ def read_about(folder: Path) -> dict[str, Any]:
     about = _read_json(path)
     if not (
         isinstance(about, dict)
-        and isinstance(about.get("done"), int)
+        and all(isinstance(about.get(key), kind) for key, kind in KINDS.items())
         and about["done"] >= 0
-        and isinstance(about.get("channels"), dict)
+        and isinstance(about["views"].get("count"), int)
+        and isinstance(about["map"].get("stages"), list)
         and all(stage.isdigit() and isinstance(n, int) for stage, n in about["channels"].items())
     ):
         raise _damaged(path, "it does not say what is stored")
@@ -134,6 +144,11 @@ def about_path(folder: Path) -> Path:
     """The file that says what a cache was made for; older versions called it knowledge.json."""
     older = folder / "knowledge.json"
     return older if older.is_file() and not (folder / ABOUT).is_file() else folder / ABOUT
+
+
+def identity_files(cache: TeacherCache) -> tuple[str, str]:
+    """The files in which a cache differs from one that was made anew by another teacher."""
+    return str(about_path(cache.folder)), str(cache.folder / "logits.npy")
 
 
 def split_digest(files: list[str]) -> str:
@@ -158,9 +173,11 @@ WORDS = {"views": "augmentations", "teacher views": "flips of the teacher"}  # f
 def check_alike(first: TeacherCache, other: TeacherCache, keys: Sequence[str]) -> None:
     """Raise UserError naming the first of `keys` in which two caches differ."""
     for key in keys:
-        if first.about[key] != other.about[key]:
+        ours, theirs = (cache.about.get(key, "") for cache in (first, other))
+        # Older caches say nothing of their photos' bytes.
+        if ours != theirs and not (key == "photos" and "" in (ours, theirs)):
             raise UserError(
-                f"{other.folder} was made for another {WORDS.get(key, key)} than {first.folder}: "
+                f"{other.folder} was made with other {WORDS.get(key, key)} than {first.folder}: "
                 "make both with the same photos, split and config"
             )
 

@@ -20,8 +20,14 @@ from pytorch_side.distillation.cache_identity import cache_folder, expectation
 from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
-from pytorch_side.distillation.teacher_store import open_teacher_cache
-from pytorch_side.nets.models import projections, stage_width, student_features, student_from
+from pytorch_side.distillation.teacher_store import identity_files, open_teacher_cache
+from pytorch_side.nets.models import (
+    make_student,
+    projections,
+    stage_width,
+    student_features,
+    student_from,
+)
 from pytorch_side.nets.weights import save_weights
 from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
@@ -86,16 +92,35 @@ def check_means(config: Config) -> None:
     raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
 
 
+def check_pairs(config: Config) -> None:
+    """Raise UserError where pairs of stages are missing, or name a stage that does not exist.
+
+    Of the teacher's stages only those of the hint are checked.
+    """
+    settings = config.distillation
+    if settings.beta > 0 and not settings.attention_pairs:
+        raise UserError(
+            "distillation.beta above 0 compares attention maps: name pairs of stages as "
+            "distillation.attention_pairs, or set distillation.beta = 0"
+        )
+    hint = hint_of(config.hint)  # raises
+    pairs = (*(settings.attention_pairs if settings.used else ()), *(hint.pairs if hint else ()))
+    student = make_student(config.student.name, 2)
+    for own, _ in pairs:
+        stage_width(student, own)  # raises
+
+
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`.
 
     Returns the last row of the log, and as "val_confusion" the confusion matrix on val. Raises
-    UserError, before any work, where check_means does.
+    UserError, before any work, where check_means and check_pairs do.
     """
     accelerator = make_accelerator()
     settings = config.distillation
     if settings.used and not settings.consistent:
         check_means(config)  # before the teacher has answered for hours
+    check_pairs(config)
     images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:
@@ -147,6 +172,6 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         config,
         run,
         accelerator,
-        (config.student.init, config.hint.init),
+        (config.student.init, config.hint.init, *(identity_files(outputs) if outputs else ())),
     )
     return row | {"val_confusion": confusion_of(labels, answered(model), len(folder.classes))}

@@ -20,7 +20,7 @@ from pytorch_side.evaluate.score import (
     load_network,
     load_teacher_network,
 )
-from pytorch_side.nets.models import student_features
+from pytorch_side.nets.models import stage_width, student_features
 from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.pixels import load_pixels
@@ -80,7 +80,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
 
     Each network gets the leaf at its own input size. The student's map is the energy of its own
     features. With alignment, training compared the energy of their projection, which is not saved.
-    Raises UserError when the student had no teacher.
+    Raises UserError when the student had no teacher, and for a stage that does not exist.
     """
     config = read_saved_config(run / "config.json")
     folder = folder_of_run(run, data)
@@ -89,6 +89,8 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
     if student.weights.name != "student.safetensors":
         raise UserError(f"{run} is a teacher's run: name the run of a student")
     pairs = config.distillation.attention_pairs
+    for own_stage, _ in pairs:
+        stage_width(student.model, own_stage)  # raises
     leaves = choose(folder, split, count, (student.size, teacher.size))
     pixels = [np.stack(of_one) for of_one in zip(*(leaf.pixels for leaf in leaves), strict=True)]
     kind = config.distillation.attention_map

@@ -75,11 +75,19 @@ def folder_of_run(run: Path, data: Path) -> ImageFolder:
 
 
 def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:
-    """The teacher that a teacher's run made, or that a student's run learned from."""
+    """The teacher that a teacher's run made, or that a student's run learned from.
+
+    Raises UserError when the run had none, or learned from a cache whose teachers it does not name.
+    """
     config = read_saved_config(run / "config.json")
     own = run / "teacher.safetensors"
     if own.is_file():
         config = with_values(config, {"teacher.init": str(own)})
+    if config.several_teachers and config.distillation.used:
+        raise UserError(
+            f"{run / 'config.json'} names no teacher.init: this run learned from the outputs in "
+            f"{config.distillation.cache}, whose teachers it does not name"
+        )
     if not config.teacher.init:
         raise UserError(f"{run / 'config.json'} names no teacher.init: this run had no teacher")
     return Network(

@@ -36,7 +36,8 @@ def write_checkpoint(
 ) -> None:
     """Write `parts` (model, averaged model, optimizer) and the log's rows in one step.
 
-    `started_from`: SHA-256 of each file whose weights the training began with.
+    `started_from`: SHA-256 of each file that the training began with, those of weights first, then
+    those of cached teacher outputs.
     """
     state = {
         "config": to_dict(config),
@@ -61,8 +62,8 @@ def read_checkpoint(
     """Fill `parts` from a checkpoint and return the rows of its log.
 
     Raises UserError when it is damaged, or belongs to another config, network or photos, or began
-    with other weights than `started_from`. Checkpoints of older versions hold no digest of the
-    photos' bytes and of these weights; there only the names are compared.
+    with other files than `started_from`. Checkpoints of older versions hold no digest of the
+    photos' bytes, of these weights or of teacher outputs; there only the names are compared.
     """
     state = _load(path, ("config", "rows", "random", *parts))
     names = differing(config, saved_config(state["config"], str(path)))
@@ -74,7 +75,7 @@ def read_checkpoint(
     elif state.get("photos_digest", batches.photos_digest) != batches.photos_digest:
         what.append("other photos with the same names")
     if not _began_with(state, started_from):
-        what.append("a file of initial weights that has changed since")
+        what.append("a file of initial weights or teacher outputs that has changed since")
     if what:
         raise UserError(
             f"{path} belongs to {' and '.join(what)}: "
@@ -96,7 +97,7 @@ def read_checkpoint(
 
 
 def began_with(path: Path, started_from: Sequence[str]) -> bool:
-    """Whether a checkpoint began with these weights, by their SHA-256; True if it does not say.
+    """Whether a checkpoint began with these files, by their SHA-256; True if it does not say.
 
     Raises UserError if it cannot be read.
     """
@@ -104,7 +105,9 @@ def began_with(path: Path, started_from: Sequence[str]) -> bool:
 
 
 def _began_with(state: dict[str, Any], started_from: Sequence[str]) -> bool:
-    return bool(state.get("started_from", [*started_from]) == [*started_from])
+    known = state.get("started_from", [])
+    # Older versions did not list the teacher outputs, which come last.
+    return isinstance(known, list) and known == [*started_from][: len(known)]
 
 
 def _damage(parts: dict[str, Any], rows: list[dict[str, Any]]) -> str:

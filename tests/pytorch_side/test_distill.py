@@ -69,6 +69,35 @@ def test_a_stage_that_the_student_has_not_is_named(channels: dict[int, int]) -> 
         StudentWithMaps(student, (), {}, ((9, 1),), {1: 24})
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"distillation.beta": 0.3, "distillation.attention_pairs": []}, "name pairs of stages"),
+        ({"distillation.attention_pairs": [[9, 0]]}, "stages 0 to 5, not 9"),
+        ({"hint.pairs": []}, "name them as hint.pairs"),
+        ({"hint.pairs": [[9, 1]]}, "stages 0 to 5, not 9"),
+        ({"hint.pairs": [[1, 9]]}, "stages 0 to 5, not 9"),
+    ],
+)
+def test_pairs_of_stages_are_checked_before_the_teacher_answers(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    line: str,
+) -> None:
+    monkeypatch.setattr(train_student, "make_teacher_cache", None)
+    config = tiny_config({"distillation.alpha": 0.5, "teacher.init": "t.safetensors"})
+    path = tmp_path / "hint.safetensors"
+    about = {"student": config.student.name, "size": 32, "classes": ["a", "b", "c"]}
+    save_weights(student_from(config.student, 3), path, about)
+    hint = {"hint.init": str(path)} if "hint.pairs" in changes else {}
+    with pytest.raises(UserError, match=line):
+        folder = scan_folder(make_folder())
+        train_student.distill(with_values(config, {**hint, **changes}), folder, tmp_path / "run")
+
+
 def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:

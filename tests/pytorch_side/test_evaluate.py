@@ -318,6 +318,15 @@ def test_bad_input_is_one_line(
         json.dumps({**config, "teacher": config["teacher"] | {"init": ""}})
     )
     assert "had no teacher" in error("attention", str(run), "--data", str(leaves), *picture)
+    taught = {**config["distillation"], "alpha": 0.5, "cache": "runs/both"}
+    (run / "config.json").write_text(
+        json.dumps({**config, "teacher": config["teacher"] | {"init": ""}, "distillation": taught})
+    )
+    said = error("attention", str(run), "--data", str(leaves), *picture)
+    assert "this run learned from the outputs in runs/both" in said
+    pairs = {**config["distillation"], "attention_pairs": [[9, 0]]}
+    (run / "config.json").write_text(json.dumps({**config, "distillation": pairs}))
+    assert "has stages 0 to" in error("attention", str(run), "--data", str(leaves), *picture)
     assert "is the data set itself" in error("resplit", str(leaves), "--out", str(leaves))
     assert "in the way" in error("resplit", str(leaves), "--out", str(_occupied(tmp_path)))
 

@@ -11,11 +11,15 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from pytorch_side.config import Distillation, load_config
+from pytorch_side.data.unlabeled import NO_LABEL
 from pytorch_side.distillation.losses import (
     LOGIT_LOSSES,
     class_weights_of,
+    cross_entropy,
     dist_loss,
     dkd_loss,
     hybrid_loss,
@@ -151,6 +155,34 @@ def test_balanced_classes_count_alike(tmp_path: Path) -> None:
     right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert plain == pytest.approx((3 * right + wrong) / 4, abs=1e-5)
     assert even == pytest.approx((right + wrong) / 2, abs=1e-5)
+
+
+def test_a_class_weighs_the_same_with_labels_shares_and_unlabeled_images() -> None:
+    """Three images of a class of weight 5: the mean over the images, however many have labels."""
+    rows, weights = torch.tensor(((2.0, 0, 0), (0, 1, 0), (1, 0, 0))), torch.tensor([5.0, 0.5, 0.5])
+    labels = torch.tensor([0, 0, 0])
+    wanted = 5 * cross_entropy(rows, labels, 0.0).item()
+    assert cross_entropy(rows, labels, 0.0, weights).item() == pytest.approx(wanted)
+    shared = functional.one_hot(labels, 3).float()
+    assert cross_entropy(rows, shared, 0.0, weights).item() == pytest.approx(wanted)
+    more, some = torch.cat([rows, rows[:1]]), torch.tensor([0, 0, 0, NO_LABEL])
+    assert cross_entropy(more, some, 0.0, weights).item() == pytest.approx(wanted * 3 / 4)
+    for of in (labels, shared):  # smoothed alike, and without weights torch's own mean
+        smooth = cross_entropy(rows, of, 0.1, weights).item()
+        assert smooth == pytest.approx(cross_entropy(rows, labels, 0.1, weights).item())
+        own = functional.cross_entropy(rows, of, label_smoothing=0.1)
+        assert torch.equal(cross_entropy(rows, of, 0.1), own)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_class_weights_follow_the_logits_to_a_gpu(mixed: bool) -> None:
+    """Tensors without values stand in for a GPU's: torch checks their devices alike."""
+    with FakeTensorMode():
+        rows = torch.randn(4, 3, device="cuda")
+        labels = torch.zeros((4, 3) if mixed else 4, device="cuda")
+        labels = labels if mixed else labels.long()
+        weighted = cross_entropy(rows, labels, 0.1, torch.ones(3))
+        assert weighted.device.type == "cuda"
 
 
 def test_the_hybrid_loss_is_its_weighted_parts() -> None:

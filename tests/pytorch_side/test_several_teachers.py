@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +76,8 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"augment.seed": 5}, "another augmentations"),
-        ({"augment.cached": 3}, "another augmentations"),
+        ({"augment.seed": 5}, "with other augmentations"),
+        ({"augment.cached": 3}, "with other augmentations"),
         ({"distillation.attention_grid": 2}, "add --first-maps"),
     ],
 )
@@ -94,6 +97,30 @@ def test_answers_to_other_questions_are_not_averaged(
     assert not (tmp_path / "both").exists()
     assert ensemble.main([str(one), str(one), "--out", str(tmp_path / "both")]) == 2
     assert "two teachers or more" in capsys.readouterr().err
+    same = os.path.relpath(one)
+    assert ensemble.main([str(one), same, "--out", str(tmp_path / "both")]) == 2
+    assert "two teachers or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("photos", "of other bytes"), ("crop", "center"), ("split", "another")]
+)
+def test_answers_about_other_photos_are_not_averaged(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    key: str,
+    value: str,
+) -> None:
+    folder, config = scan_folder(make_folder()), tiny_config()
+    one, two = (answered(folder, config, tmp_path / name) for name in ("one", "two"))
+    other = replace(two, about={**two.about, key: value})
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(UserError, match=f"was made with other {key} than"):
+            ensemble.average(pair)
+    # Older caches lack it.
+    silent = replace(two, about={k: v for k, v in two.about.items() if k != "photos"})
+    ensemble.average((one, silent))
 
 
 def test_maps_without_a_mean_are_those_of_the_first_teacher(
@@ -230,9 +257,35 @@ def test_a_cache_that_says_nothing_of_its_teacher_is_refused(
         distill(named, folder, tmp_path / "run2")
 
 
-def test_mixup_over_folds_is_refused(
-    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"augment.mixup": 0.5}, "mixup mixes photos of different folds"),
+        ({"augment.backgrounds": 0.5}, "set the student's augment.backgrounds = 0"),
+        ({"data.split_seed": 1, "data.crop": "center"}, "in data.split_seed, data.crop: both"),
+        ({"distillation.attention_pairs": []}, "name pairs of stages"),
+    ],
+)
+def test_a_student_that_sees_other_images_than_the_folds_is_refused(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    changes: dict[str, object],
+    line: str,
 ) -> None:
-    config = tiny_config({"augment.mixup": 0.5})
-    with pytest.raises(UserError, match="mixup mixes photos of different folds"):
-        cross_fit.cross_fit(config, config, scan_folder(make_folder()), 2, tmp_path)
+    teacher, folder = tiny_config(), scan_folder(make_folder())
+    student = tiny_config({"distillation.beta": 0.1, **changes})
+    with pytest.raises(UserError, match=re.escape(line)):
+        cross_fit.cross_fit(teacher, student, folder, 2, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_teachers_of_folds_may_see_other_backgrounds_and_weigh_classes(
+    leaves: Path, tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    changes = {"augment.backgrounds": 1.0, "data.class_weights": "balanced", "optimizer.epochs": 1}
+    teacher, student = tiny_config(changes), tiny_config({"distillation.alpha": 0.5})
+    folder = scan_folder(leaves)
+    made = cross_fit.cross_fit(teacher, student, folder, 2, tmp_path / "run")
+    named = with_values(student, {"distillation.cache": str(made.folder)})
+    assert float(distill(named, folder, tmp_path / "student")["logit"]) > 0

@@ -19,7 +19,7 @@ from pytorch_side.config import Config, with_values
 from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import TrainBatches, to_images
 from pytorch_side.data.training_image import training_image
-from pytorch_side.distillation import cache_identity, fill_cache
+from pytorch_side.distillation import cache_identity, fill_cache, teacher_store
 from pytorch_side.distillation.fill_cache import (
     load_teacher,
     make_teacher_cache,
@@ -347,7 +347,20 @@ def test_a_damaged_cache_is_named(
         make_teacher_cache(images, config, out)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"done": "all"}', '{"channels": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"done": "all"}',
+        '{"channels": {}}',
+        *(f'{{"{key}": null}}' for key in teacher_store.KINDS),
+        '{"views": {"seed": 0}}',
+        '{"map": {"kind": "self"}}',
+    ],
+)
 def test_a_description_that_is_none_is_named(
     cached: tuple[DecodedImages, Config], tmp_path: Path, text: str
 ) -> None:
@@ -360,3 +373,5 @@ def test_a_description_that_is_none_is_named(
     path.write_text(text)
     with pytest.raises(UserError, match=r"teacher_cache\.json.*remove"):
         make_teacher_cache(images, config, tmp_path / "cache")
+    with pytest.raises(UserError, match=r"teacher_cache\.json is damaged"):
+        teacher_store.open_teacher_cache(tmp_path / "cache", {})

@@ -12,6 +12,8 @@ import torch
 from pytorch_side.config import Config, with_values
 from pytorch_side.distillation.train_student import distill
 from pytorch_side.distillation.train_teacher import train_teacher
+from pytorch_side.nets.models import make_teacher
+from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 
@@ -32,7 +34,7 @@ def test_a_first_training_that_was_made_again_is_not_mixed_with_its_old_weights(
 
     shutil.rmtree(first)
     trained(with_values(config, {"seed": 1}), folder, first)
-    with pytest.raises(UserError, match="initial weights that has changed since: use another"):
+    with pytest.raises(UserError, match="or teacher outputs that has changed since: use"):
         trained(going_on, folder, second)
     assert {path: path.read_bytes() for path in second.iterdir()} == before
     # An older version's does not say which bytes it began with.
@@ -40,6 +42,32 @@ def test_a_first_training_that_was_made_again_is_not_mixed_with_its_old_weights(
     del state["started_from"]
     torch.save(state, second / "checkpoint.pt")
     trained(going_on, folder, second)
+
+
+def test_a_cache_that_was_made_again_is_not_mixed_with_its_old_answers(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """The second half of the training would come from another teacher."""
+    folder, path, run = scan_folder(make_folder()), tmp_path / "t.safetensors", tmp_path / "run"
+    config = tiny_config({"distillation.alpha": 0.5, "teacher.init": str(path)})
+
+    def new_teacher() -> None:
+        untrained = with_values(config, {"teacher.init": ""}).teacher
+        save_weights(make_teacher(untrained, 3), path, {"classes": list(folder.classes)})
+
+    new_teacher()
+    distill(config, folder, run)
+    shutil.rmtree(run / "teacher_cache")
+    distill(config, folder, run)  # finished: not trained again
+    shutil.rmtree(run / "teacher_cache")
+    new_teacher()
+    with pytest.raises(UserError, match="or teacher outputs that has changed since: use another"):
+        distill(config, folder, run)
+    # An older version's names the weights alone.
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert len(state["started_from"]) == 2
+    torch.save({**state, "started_from": []}, run / "checkpoint.pt")
+    distill(config, folder, run)
 
 
 def test_a_teacher_and_a_student_learn_the_hues(

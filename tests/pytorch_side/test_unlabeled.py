@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from pytorch_side import speed
 from pytorch_side.config import Config, with_values
+from pytorch_side.data.cache import decode_images
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos, with_unlabeled
+from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.losses import cross_entropy, hybrid_loss
 from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import make_teacher
@@ -77,7 +80,7 @@ def test_folders_that_are_no_unlabeled_photos_are_one_line(data: Path, tmp_path:
     with pytest.raises(UserError, match="holds photos with a label, class_0"):
         with_unlabeled(folder, str(data / "class_0"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no image"):
+    with pytest.raises(UserError, match=r"holds no image: expected .*/empty/<image> with"):
         with_unlabeled(folder, str(tmp_path / "empty"))
 
 
@@ -129,6 +132,27 @@ def test_a_student_learns_from_them(
         assert files.count("unlabeled/") == 6
         weights.append(read_weights(run / "student.safetensors")[0])
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_epochs_with_them_are_timed(
+    data: Path,
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (data / "unlabeled").mkdir()
+    smooth_photo(900).save(data / "unlabeled" / "x.png")
+    path = tmp_path / "teacher.safetensors"
+    config = tiny_config({"distillation.alpha": 0.5})
+    save_weights(make_teacher(config.teacher, 2), path, {"classes": ["class_0", "class_1"]})
+    named = {"teacher.init": str(path), "distillation.cache": str(tmp_path / "cache")}
+    config = with_values(config, named)
+    images = decode_images(training_photos(scan_folder(data), config))
+    make_teacher_cache(images, config, tmp_path / "cache")
+    monkeypatch.setattr(speed, "load_config", lambda *_: config)
+    assert speed.main(["--cached", "--data", str(data), "--steps", "1"]) == 0
+    assert "an epoch on cached teacher outputs costs" in capsys.readouterr().out
 
 
 def test_the_gradient_comes_from_the_teacher_alone(tiny_config: Callable[..., Config]) -> None:
