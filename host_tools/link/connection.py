@@ -14,7 +14,7 @@ from host_tools.link.device import Device, DeviceSilent, GivenUp, LinkStats, che
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
 from host_tools.link.protocol import Info, ProtocolError
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, status
 
 RETRY_S = 0.3
 MAX_LOSSES = 20  # of the line in one call: it comes back each time, but the call never succeeds
@@ -114,6 +114,7 @@ class Connection:
         self._past.append(self._device.stats)
         self.reconnects += 1
         deadline = time.monotonic() + self._wait_s
+        told = False
         while True:
             if self._given_up.is_set():
                 raise GivenUp
@@ -133,6 +134,11 @@ class Connection:
                 raise UserError(
                     f"{self._port} did not come back within {self._wait_s:g} s ({reason}): the "
                     "journal is kept, run the same command again"
+                )
+            if not told:
+                told = True
+                status.print(
+                    f"{self._port} is lost: waiting up to {self._wait_s:g} s for it to come back"
                 )
             self._given_up.wait(RETRY_S)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pytorch_side.config import Config, differing, load_config, with_values
 from pytorch_side.reproduce import RUNS, Sources, make_foundations, train, with_weights
-from swin2mcu.common.cli import Parser, run_command
+from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.paths import CONFIGS, data_folder
 from swin2mcu.research.pages import Figures, gains_of, pages, parts, write
 from swin2mcu.research.table import ExperimentSpec, find_tables, read_run, read_table
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="files of experiments; default: all in configs/research",
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
     parser.add_argument("--weights", type=Path, help="folder that configs call weights/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
+        if arguments.report and arguments.runs != RUNS and not arguments.runs.is_dir():
+            raise UserError(f"--runs {arguments.runs} is no folder: name the one that holds runs")
         chosen = arguments.tables or find_tables(RESEARCH)
         tables = {path.stem: read_table(path, arguments.runs) for path in chosen}
         for table in tables.values():

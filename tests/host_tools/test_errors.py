@@ -99,7 +99,9 @@ def test_a_board_that_does_not_come_back(
     lives = True
     with scripted(dying) as port:
         arguments = [str(model.folder), "--data", str(board.data), "--port", port, "--wait", "1"]
-        error = error_of(capsys, serial_eval.main(arguments))
+        assert serial_eval.main(arguments) == 2
+    *said, error = capsys.readouterr().err.splitlines()
+    assert f"{port} is lost: waiting up to 1 s for it to come back" in said
     assert "did not come back within 1 s" in error and "the journal is kept" in error
     assert (model.folder / "journal-scripted-aot.jsonl").exists()
 

@@ -307,6 +307,15 @@ def test_a_wrong_table_is_named(tmp_path: Path, wrong: str, names: str) -> None:
         read_table(tmp_path / "table.toml", tmp_path)
 
 
+def test_a_mistyped_folder_of_runs_is_no_empty_report(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(table), "--report", "--runs", str(tmp_path / "rnus")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --runs {tmp_path / 'rnus'} is no folder: name the one that holds runs\n"
+    )
+
+
 def test_the_projects_tables_name_their_configs() -> None:
     root = Path(experiments.__file__).parents[2]
     tables = find_tables(root / "configs/research")
