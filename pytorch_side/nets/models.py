@@ -291,10 +291,12 @@ def _create(name: str, init_key: str, **arguments: Any) -> nn.Module:
         if arguments["pretrained"] and isinstance(error, OSError | RuntimeError):
             source = getattr(timm.models.get_pretrained_cfg(name), "hf_hub_id", None)
             file = f"model.safetensors of {source} on the Hugging Face Hub" if source else "a file"
+            # `swin2mcu train` has no --set, but options of its own for the student.
+            short = "; for swin2mcu train: --init FILE or --init random"
             raise UserError(
-                f"cannot download weights of {name} ({_first_sentence(error)}): get {file} and "
-                f"give it as {init_key}=FILE (swin2mcu train: --init FILE), or start from random "
-                f"weights: {init_key.partition('.')[0]}.pretrained=false (--init random)"
+                f"cannot download weights of {name} ({_first_sentence(error)}): get {file} and say "
+                f"{init_key}=FILE, or {init_key.partition('.')[0]}.pretrained=false"
+                f"{short if init_key == 'student.init' else ''}"
             ) from error
         raise UserError(
             f"timm cannot make such a {name}: {type(error).__name__}: {error}"

@@ -47,11 +47,13 @@ def test_without_a_network_the_file_and_its_key_are_named_at_once(
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
     config = with_values(Config(), changes)
-    with pytest.raises(UserError, match=f"get model.safetensors of timm/.* and say {key}=FILE"):
+    line = f"get model.safetensors of timm/.* and say {key}=FILE"
+    with pytest.raises(UserError, match=line) as raised:
         if key == "student.init":
             student_from(config.student, 3)
         else:
             make_teacher(config.teacher, 3)
+    assert ("train: --init FILE" in str(raised.value)) == (key == "student.init")
     assert "etry" not in capfd.readouterr().err
     assert constants.HF_HUB_OFFLINE is False
 
