@@ -244,8 +244,8 @@ def text_of(report: dict[str, Any], model: Model) -> str:
     lines.append(f"written into {model.folder / 'card.json'}")
     if model.measured:
         lines.append(
-            f"{model.typed} itself stays as it was published: name {model.folder} where this "
-            "calibration shall count"
+            f"{model.typed} itself stays as it was published: to use this calibration, name "
+            f"{model.folder}"
         )
     return "\n".join(lines)
 
