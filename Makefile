@@ -25,13 +25,15 @@ setup:
 setup-dev:
 	@./setup.sh dev
 
-# Every command of the chain, in the order data flows. SEED=1 draws other weights, of the same photos.
+# Every command of the chain, in the order data flows. SEED=1 draws other weights, of the same photos,
+# in runs of their own: runs/demo-1.
 SEED ?= 0
+DEMO := demo$(if $(filter-out 0,$(SEED)),-$(SEED))
 demo: setup
 	$(PY) -m pytorch_side.data.synthetic --out build/leaves --per-class 450
-	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out runs/demo-teacher --set "seed=$(SEED)"
-	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out runs/demo --set "seed=$(SEED)"
-	$(MAKE) --no-print-directory board RUN=demo DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"
+	$(PY) -m pytorch_side.teacher --config configs/demo-teacher.toml --data build/leaves --out "runs/$(DEMO)-teacher" --set "seed=$(SEED)"
+	$(PY) -m pytorch_side.distill --config configs/demo-student.toml --data build/leaves --out "runs/$(DEMO)" --set "seed=$(SEED)" --set "teacher.init=runs/$(DEMO)-teacher/teacher.safetensors"
+	$(MAKE) --no-print-directory board RUN="$(DEMO)" DATA=build/leaves COPIES=4 LIMIT=200 BENCH="--threads 1 --only litert tflm"
 
 # From a trained student to a scored board: runs/$(RUN)/student.safetensors → results.json.
 board: setup
@@ -99,5 +101,8 @@ bench-mcu: setup-dev
 bench-check: setup-dev
 	$(PY) host_tools/bench_mcu.py --check
 
+# What you measured of published models (build/measured) stays.
 clean:
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	-[ ! -x $(PY) ] || $(PY) host_tools/flash.py --stop
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name measured -exec rm -rf {} +
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

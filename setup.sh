@@ -90,7 +90,8 @@ fi
 import sys
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 CHECK
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+# An interrupted set-up leaves an environment without pip, an upgrade of the system one without Python.
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
 extras="all"; [ "$level" = dev ] && extras="all,dev"
 stamp=".venv/.installed-$level"
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ constraints.txt -nt "$stamp" ]; then

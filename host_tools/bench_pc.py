@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.inputs import (
     Model,
-    Weights,
     add_foreign_options,
     add_model,
     load_named,
@@ -40,7 +39,14 @@ from host_tools.pc.score import score
 from host_tools.pc.timing import MIN_RUNS, alternate, cost_in_us, pinned_to_one_core
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
-from host_tools.results import RESULTS_NAME, load_results, log_target_access, merge_target
+from host_tools.results import (
+    RESULTS_NAME,
+    Weights,
+    check_results,
+    load_results,
+    log_target_access,
+    merge_target,
+)
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
@@ -83,6 +89,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     if not 0 < arguments.score_seconds < math.inf:
         raise UserError("--score-seconds must be a number above 0")
     model = load_named(arguments, measured=True)
+    check_results(model.folder, model.sha256)  # before minutes of work
     images = _test_images(arguments.data, model)
     work = ROOT / "build" / "bench_pc"
     work.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from host_tools.phone.session import PhoneSession
 from host_tools.phone.tls import self_signed
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
-from host_tools.results import RESULTS_NAME
+from host_tools.results import RESULTS_NAME, check_results
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
@@ -76,6 +76,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     if arguments.chromium and (arguments.adb is not None or arguments.keep or arguments.name):
         raise UserError("--chromium goes with neither --adb nor --keep nor --name")
     model = load_model(arguments.model, measured=True)
+    check_results(model.folder, model.sha256)  # before a phone has measured anything
     if not model.contract.ours:
         raise UserError(
             f"{model.int8} is not fed (pixel - 128) / 128, and the phone page supports no other"
@@ -93,7 +94,9 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
     models, notes = assets.model_files(model)
     data = _data(arguments.data)
     pixels, labels = assets.choose_images(model, data, arguments.images)
-    expected = assets.expect(model, models, pixels, labels, data.name if data else "noise")
+    expected = assets.expect(
+        model, models, pixels, labels, data.resolve().name if data else "noise"
+    )
     session = PhoneSession(
         model,
         expected,
@@ -122,7 +125,12 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
                 wait_for(session, arguments.wait, gone=lambda: browser.poll() is not None)
         else:
             wait_s = math.inf if arguments.keep else arguments.wait
-            wait_for(session, wait_s, opened=lambda: server.opened)
+            try:
+                wait_for(session, wait_s, opened=lambda: server.opened)
+            except UserError as error:
+                if not arguments.keep or session.error:
+                    raise
+                status.print(str(error))  # the page stays, also for another try
         if arguments.keep:
             status.print("still serving the page for photos; Ctrl-C ends it")
             threading.Event().wait()
@@ -157,12 +165,14 @@ def wait_for(
 ) -> None:
     """Wait until every phone that came is done, has failed or has left, and close the session.
 
-    Raises UserError saying what was kept when none is done.
+    Raises UserError saying what was kept when none is done, or when results cannot be stored.
     """
     begun = time.monotonic()
     while True:
         time.sleep(POLL_S)
         kept = f"kept: {', '.join(session.targets)}" if session.targets else "nothing was measured"
+        if session.error:
+            raise UserError(f"{session.error}; {kept}")
         now, phones = time.monotonic(), list(session.phones.values())
         if any(not phone.over and now - phone.heard <= silence_s for phone in phones):
             if gone():

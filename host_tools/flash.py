@@ -28,6 +28,7 @@ from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost, SerialLine
 from host_tools.link.protocol import ProtocolError
+from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 from swin2mcu.common.tables import table_text
 
@@ -86,6 +87,7 @@ def _flash(arguments: argparse.Namespace) -> None:
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
         "model_sha256": model.sha256, "arena_bytes": arena_bytes, "memory": asdict(memory),
         **{key: value for key, value in asdict(firmware).items() if key.endswith("_bytes")},
+        "firmware_sha256": sha256_of(firmware.elf),
         "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from host_tools.measured_copy import MODEL_NAME, copy_published
+from host_tools.results import Weights
 from swin2mcu.common.card import Card, save_card, sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import import_folder
@@ -19,10 +18,8 @@ from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT, ZOO
 from tinyml.format.facts import FOREIGN, card_of, contract_of, open_card
 
-MODEL_NAME = "model_int8.tflite"
 DEFAULT_MODEL = "small-96"  # of the zoo, where there is no run
 MEASURED = ROOT / "build" / "measured"  # copies of zoo entries, with what was measured since
-COPY_OF = ".published"  # a file of the copy: a digest of the entry
 # What the stages of a training write into a run, and an import does not.
 TRAINED = (
     "config.json",
@@ -34,8 +31,6 @@ TRAINED = (
     "log.csv",
 )
 IMPORT_S = 5.0  # another import takes milliseconds; a training holds the lock for hours
-
-Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
 
 @dataclass(frozen=True)
@@ -136,27 +131,6 @@ def flash_command(model: str | None, board: str = "NAME") -> str:
     return f"`python host_tools/flash.py {named}--board {board}`"
 
 
-def copy_published(entry: Path) -> Path:
-    """The folder in build/measured for a zoo entry: a copy of it, renewed when the entry has
-    changed.
-
-    `host_tools/publish.py` copies what is measured there into the zoo.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(path for path in entry.iterdir() if path.is_file()):
-        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    copy, mark = MEASURED / entry.name, digest.hexdigest()
-    with locked(copy):
-        stamp = copy / COPY_OF
-        if not stamp.is_file() or stamp.read_text() != mark:
-            with tempfile.TemporaryDirectory(dir=MEASURED) as work:
-                shutil.copytree(entry, Path(work) / entry.name)
-                (Path(work) / entry.name / COPY_OF).write_text(mark)
-                shutil.rmtree(copy, ignore_errors=True)
-                (Path(work) / entry.name).rename(copy)
-    return copy
-
-
 def add_foreign_options(parser: argparse.ArgumentParser) -> None:
     """--classes and --input, for a .tflite that came without a card."""
     parser.add_argument(
@@ -196,7 +170,7 @@ def load_model(
     else:
         folder = Path(argument).parent if plain and argument else resolve_model_dir(argument)
         if measured and folder.resolve().parent == ZOO.resolve():
-            folder = copy_published(folder)
+            folder = copy_published(folder, MEASURED)
         path = folder / (Path(argument).name if plain and argument else MODEL_NAME)
         card = open_card(folder / "card.json", path)
         assert card.sha256 is not None  # open_card has checked it

@@ -22,7 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from host_tools.inputs import MODEL_NAME, Model, load_model
+from host_tools.inputs import Model, load_model
+from host_tools.measured_copy import MODEL_NAME
 from host_tools.report.counts import without_counts
 from host_tools.report.foreign import check_targets
 from host_tools.results import RESULTS_NAME, Results, load_results

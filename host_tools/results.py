@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_tools.inputs import Weights
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
@@ -23,6 +22,8 @@ from swin2mcu.common.test_access import log_access
 
 SCHEMA = 1
 RESULTS_NAME = "results.json"
+
+Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,23 @@ def load_results(path: Path) -> Results:
     return Results(sha256, name, targets)
 
 
+def check_results(run_dir: Path, model_sha256: str) -> Results | None:
+    """The results that `run_dir` holds, or None.
+
+    Raises UserError where they are of another model or schema.
+    """
+    path = run_dir / RESULTS_NAME
+    if not path.exists():
+        return None
+    results = load_results(path)
+    if results.model_sha256 != model_sha256:
+        raise UserError(
+            f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, "
+            f"this one is {model_sha256[:12]}…): move it away and measure again"
+        )
+    return results
+
+
 def merge_target(
     run_dir: Path, model_sha256: str, name: str, target_name: str, target: dict[str, Any]
 ) -> Path:
@@ -69,12 +87,7 @@ def merge_target(
     """
     path = run_dir / RESULTS_NAME
     with locked(path):
-        results = load_results(path) if path.exists() else Results(model_sha256, name)
-        if results.model_sha256 != model_sha256:
-            raise UserError(
-                f"{path} holds results of another model (sha256 {results.model_sha256[:12]}…, "
-                f"this one is {model_sha256[:12]}…): move it away and measure again"
-            )
+        results = check_results(run_dir, model_sha256) or Results(model_sha256, name)
         merged = Results(model_sha256, name, {**results.targets, target_name: target})
         write_atomic(path, json.dumps(asdict(merged), indent=2) + "\n")
     return path

@@ -28,11 +28,11 @@ from host_tools.link.pool import Pool
 from host_tools.link.protocol import Info, StepCost, max_run_count
 from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
-from host_tools.results import RESULTS_NAME, log_target_access, merge_target
+from host_tools.results import RESULTS_NAME, check_results, log_target_access, merge_target
 from host_tools.scoring.frames import FORMAT_NAMES, FrameKind, parse_frames
 from host_tools.scoring.images import Image, score_images
 from host_tools.scoring.journal import Journal, digest_of, lock_journal, open_journal
-from host_tools.scoring.record import make_frames, make_link, make_record
+from host_tools.scoring.record import flashed_facts, make_frames, make_link, make_record
 from swin2mcu.common.accuracy import largest_share, say_accuracy
 from swin2mcu.common.cli import Parser, UserError, run_command, status
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder, spread
@@ -40,7 +40,7 @@ from swin2mcu.common.paths import data_folder
 from swin2mcu.common.tables import table_text
 
 SPLIT = "test"
-JOURNAL_VERSION = 5  # of the keys in the head and in an image's line
+JOURNAL_VERSION = 6  # of the keys in the head and in an image's line
 MAX_RESETS = 1000
 MAX_WAIT_S = 86_400
 
@@ -118,7 +118,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         target = target_of(info, kind)
         path = model.folder / f"journal-{target}.jsonl"
         with lock_journal(path):
-            journal = begin_journal(path, model, target, images, arguments.repeat, arguments.fresh)
+            check_results(model.folder, model.sha256)  # before hours of work
+            journal = begin_journal(
+                path, model, target, info, images, arguments.repeat, arguments.fresh
+            )
             record = _score(
                 boards, journal, model, images, arguments, folder, data.resolve().name, kind
             )
@@ -144,11 +147,12 @@ def _score(
 
     Raises UserError where more images than 5 % of the folder cannot be read.
     """
-    started = time.monotonic()
+    before, started = boards.stats(), time.monotonic()
     scored = score_images(
         boards, journal, model, images, arguments.repeat, arguments.warm_up, status, kind
     )
     seconds = time.monotonic() - started
+    moved = {key: value - before[key] for key, value in boards.stats().items()}
     profile = boards.call(profile_if_it_gets_through)
     info = boards.greet_all()
     found = [journal.entries[image.file] for image in images]
@@ -162,7 +166,7 @@ def _score(
     command = command_line(model, info, arguments, kind)
     record = make_record(entries, model, info, profile, which, command)
     sent = info.input_bytes if kind is None else kind.frame_bytes
-    record["link"] = make_link(entries, boards, sent, scored, seconds)
+    record["link"] = make_link(entries, boards, moved, sent, scored, seconds)
     return record if kind is None else {**record, **make_frames(entries, kind.name)}
 
 
@@ -173,12 +177,24 @@ def target_of(info: Info, kind: FrameKind | None) -> str:
 
 
 def begin_journal(
-    path: Path, model: Model, target: str, images: Sequence[Image], repeat: int, fresh: bool
+    path: Path,
+    model: Model,
+    target: str,
+    info: Info,
+    images: Sequence[Image],
+    repeat: int,
+    fresh: bool,
 ) -> Journal:
+    """Resume the journal at `path`, or begin a new one.
+
+    Other firmware begins a new one too: its times are not those of the firmware before.
+    """
     head = {
         "version": JOURNAL_VERSION,
         "model_sha256": model.sha256,
         "target": target,
+        "firmware": flashed_facts(info, model).get("firmware", ""),
+        "arena_bytes": info.arena_bytes,
         "images": digest_of((image.path, image.file, image.label) for image in images),
         "crop": model.card.split.crop,
         "input": model.contract.name,
@@ -227,6 +243,12 @@ def command_line(
 def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> None:
     accuracy, cost, parity, link = (record[k] for k in ("accuracy", "cost", "parity", "link"))
     times = link["transfer_ms"]
+    line = (
+        f"{link['resends']:.0f} resends; framing {link['framing']:.2%}; "
+        f"{link['images_per_s']:.2f} images/s, "
+        if link["framing"] is not None
+        else "all images were in the journal; "
+    )
     if as_json:
         print(json.dumps({target: record}))
     else:
@@ -238,8 +260,7 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
             f"{target}: top-1 {said}; "
             f"{parity['identical']} of {parity['images']} byte-identical to the PC; "
             f"{cost['unit']} p50 {cost['p50']:,} p95 {cost['p95']:,} p99 {cost['p99']:,}; "
-            f"{link['resends']:.0f} resends; framing {link['framing']:.2%}; "
-            f"{link['images_per_s']:.2f} images/s, {link['bytes_per_s'] / 1000:.1f} KB/s of image, "
+            f"{line}{link['bytes_per_s'] / 1000:.1f} KB/s of image, "
             f"transfer {times['p50']:,.0f} ms ± {times['jitter']:,.0f}"
         )
         entries, _ = load_entries([model.folder / RESULTS_NAME])

@@ -30,7 +30,7 @@ from swin2mcu.common.answer import real_logits, softmax
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder
 from swin2mcu.common.paths import data_folder
-from swin2mcu.common.pixels import cropped, open_upright, resize
+from swin2mcu.common.pixels import cropped, drawable, open_upright, resize
 from swin2mcu.common.tables import table_text
 from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
@@ -150,7 +150,7 @@ def sheet(mistakes: Sequence[Mistake], root: Path, models: int) -> bytes:
         lines = [Path(one.file).name, f"label: {one.label}", f"answer: {one.answers[0][0]}"]
         lines += [f"{one.wrong} of {models} models are wrong"] if models > 1 else []
         text = "\n".join(line if len(line) <= LETTERS else f"…{line[-LETTERS:]}" for line in lines)
-        draw.multiline_text((x + 4, y + TILE), text, fill="black", spacing=2)
+        draw.multiline_text((x + 4, y + TILE), drawable(text), fill="black", spacing=2)
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from host_tools.inputs import Model, add_foreign_options, load_named
 from swin2mcu.calibrate import photos_in
 from swin2mcu.common.answer import Answer, answer_of
-from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.cli import Parser, UserError, one_line, run_command
 from swin2mcu.common.pixels import cropped, open_upright, resize
 from tinyml.runtimes.pc import load_pc
 
@@ -112,6 +112,19 @@ def record_of(name: str, answer: Answer, outcome: Outcome, where: str) -> dict[s
     }
 
 
+def _uncalibrated(model: Model) -> str:
+    """What a user must know of a model that is not calibrated, and what they can do."""
+    way = (
+        "it ends with a softmax; export it without one to calibrate it"
+        if model.card.gives_probabilities
+        else f"see swin2mcu calibrate {shlex.quote(str(model.folder))}"
+    )
+    return (
+        "not calibrated: the probabilities are too high or too low, and it is never 'not sure'; "
+        f"{way}"
+    )
+
+
 def predict(model: Model, arguments: argparse.Namespace) -> int:
     """Print an answer for each photo. Returns 2 if a photo could not be read, after all others."""
     height, width, _ = model.card.input_shape
@@ -127,11 +140,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(f"{model.card.name} on {where}", file=sys.stderr)
             if model.card.calibration is None:
-                print(
-                    "not calibrated: the probabilities are too high or too low, and it is never "
-                    f"'not sure'; see swin2mcu calibrate {shlex.quote(str(model.folder))}",
-                    file=sys.stderr,
-                )
+                print(_uncalibrated(model), file=sys.stderr)
         for name, source in photos:
             try:
                 photo = cropped(open_upright(source, name), height, width, model.card.split.crop)
@@ -145,7 +154,7 @@ def predict(model: Model, arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps(record_of(name, answer, outcome, where)), flush=True)
             else:
-                print(f"{name}: {answer.words()}; {cost_text(outcome)}", flush=True)
+                print(f"{one_line(name)}: {answer.words()}; {cost_text(outcome)}", flush=True)
     return 2 if unread else 0
 
 

@@ -52,3 +52,13 @@ def test_what_is_set_up_already_needs_no_room(tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
     result = run_setup(tmp_path, free_kb=1000)
     assert (result.returncode, result.stdout) == (7, "venv\n"), result.stderr
+
+
+def test_an_environment_without_pip_is_made_anew(tmp_path: Path) -> None:
+    """As an interrupted set-up leaves one: its python is there, and starts."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    result = run_setup(tmp_path, free_kb=6_000_000)
+    assert (result.returncode, result.stdout) == (7, "venv\n"), result.stderr

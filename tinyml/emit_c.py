@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swin2mcu.common.card import Card, sha256_of
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, one_line, run_command, write_atomic
 from tinyml.format.facts import facts_of, open_card
 from tinyml.format.tflite import Graph, read
 
@@ -131,7 +131,7 @@ def emit(model: Path, labels: Sequence[str] | None, arena_bytes: int) -> dict[st
     lines = [f"  if (status == kTfLiteOk) status = resolver.{REGISTER[op]}();" for op in operators]
     return {
         "model_data.h": HEADER.format(
-            name=model.name,
+            name=one_line(model.name),
             height=height,
             width=width,
             channels=channels,
@@ -140,13 +140,13 @@ def emit(model: Path, labels: Sequence[str] | None, arena_bytes: int) -> dict[st
             size=len(data),
         ),
         "model_data.cc": SOURCE.format(
-            name=model.name,
+            name=one_line(model.name),
             data="\n".join("    " + ",".join(map(str, row)) + "," for row in rows),
             sha256=", ".join(map(str, bytes.fromhex(sha256_of(model)))),
             labels="\n".join(f"    {c_string(name)}," for name in names),
         ),
         "op_resolver.h": RESOLVER.format(
-            name=model.name, count=len(operators), lines="\n".join(lines)
+            name=one_line(model.name), count=len(operators), lines="\n".join(lines)
         ),
     }
 

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from host_tools.inputs import Model, Weights
+from host_tools.inputs import Model
 from host_tools.pc.timing import cost_in_us
 from host_tools.phone.server import BadPost
-from host_tools.results import log_target_access, merge_target, summarize_accuracy
+from host_tools.results import Weights, log_target_access, merge_target, summarize_accuracy
+from swin2mcu.common.cli import UserError
 
 MAX_SAMPLES = 10_000
 MAX_PHONES = 8  # of one measurement
@@ -79,6 +80,7 @@ class PhoneSession:
     computer: str | None = None  # where a PC's browser stands in for a phone: which PC
     phones: dict[str, Phone] = field(default_factory=dict)  # by the name in hello's answer
     closed: bool = False  # no post is taken any more
+    error: str = ""  # why a result could not be stored
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -111,7 +113,11 @@ class PhoneSession:
             phone.posts += 1
             if phone.posts > MAX_POSTS:
                 raise BadPost("too many posts")
-            return steps[kind](phone, message)
+            try:
+                return steps[kind](phone, message)
+            except (UserError, OSError) as error:
+                self.error = str(error)
+                raise BadPost(f"the PC cannot store it: {error}") from error
 
     def _hello(self, message: dict[str, Any]) -> dict[str, Any]:
         if len(self.phones) >= MAX_PHONES:
@@ -145,7 +151,7 @@ class PhoneSession:
         )
         phone.number = phone.number or 1 + sum(one.number > 0 for one in self.phones.values())
         name = self._target_name(phone, precision, threads)
-        target = phone.targets[name] = {
+        target: dict[str, Any] = {
             "kind": self._kind,
             "engine": self.engine,
             "precision": precision,
@@ -162,6 +168,7 @@ class PhoneSession:
             "parity": None,
         }
         self._merge(name, target)
+        phone.targets[name] = target
         self.say(f"{name}: {target['cost']['p50'] / 1000:.2f} ms (median)")
         return {}
 

@@ -63,8 +63,11 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.out}", file=sys.stderr)
 
 
-def _pictures(entries: Sequence[Entry], data: Path | None) -> dict[str, list[Picture]]:
-    """Worst mistakes of each model whose file and images are at hand; says why it has none."""
+def _pictures(entries: Sequence[Entry], data: Path | None) -> dict[Path, list[Picture]]:
+    """Worst mistakes of each model whose file and images are at hand, by its folder.
+
+    Says why a model has none.
+    """
     try:
         folder = data_folder(data)
     except UserError:
@@ -73,14 +76,17 @@ def _pictures(entries: Sequence[Entry], data: Path | None) -> dict[str, list[Pic
     found = {}
     for entry in entries:
         try:
-            found[entry.name] = worst_mistakes(load_model(str(entry.folder)), folder)
+            found[entry.folder] = worst_mistakes(load_model(str(entry.folder)), folder)
         except UserError as error:
             print(f"no pictures of {entry.name}: {error}", file=sys.stderr)
     return found
 
 
-def _attention(entries: Sequence[Entry]) -> dict[str, str]:
-    """Attention maps of each model that has them drawn; says how to draw them where it can be."""
+def _attention(entries: Sequence[Entry]) -> dict[Path, str]:
+    """Attention maps of each model that has them drawn, by its folder.
+
+    Says how to draw them where it can be.
+    """
     found = {}
     for entry in entries:
         try:
@@ -89,7 +95,7 @@ def _attention(entries: Sequence[Entry]) -> dict[str, str]:
             print(f"no attention maps of {entry.name}: {error}", file=sys.stderr)
             continue
         if sheet is not None:
-            found[entry.name] = sheet
+            found[entry.folder] = sheet
         elif has_teacher(entry.folder):
             command = f"python -m pytorch_side.evaluate attention {entry.folder}"
             print(f"attention maps: {command} --out {entry.folder / SHEET}", file=sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,18 @@ def load_entries(paths: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     if not entries:
         raise UserError("; ".join(complaints))
     entries.sort(key=lambda entry: (entry.card.macs or 0) if entry.card else 0)
-    return entries, complaints
+    return _told_apart(entries), complaints
+
+
+def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries of equal names get their folder behind it."""
+    times = Counter(entry.name for entry in entries)
+    return [
+        entry if times[entry.name] == 1 else replace(entry, results=replace(
+            entry.results, name=f"{entry.name} ({entry.folder})"
+        ))
+        for entry in entries
+    ]  # fmt: skip
 
 
 def _load_entry(file: Path) -> Entry:

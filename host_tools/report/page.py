@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from host_tools.report.answers import answers
@@ -23,10 +24,10 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 def page(
     entries: Sequence[Entry],
     complaints: Sequence[str],
-    pictures: dict[str, list[Picture]],
-    attention: dict[str, str],
+    pictures: Mapping[Path, list[Picture]],
+    attention: Mapping[Path, str],
 ) -> str:
-    """The whole document; a model's name leads to its worst mistakes and its attention maps."""
+    """The whole document; a model's folder leads to its worst mistakes and its attention maps."""
     targets = sum(len(entry.results.targets) for entry in entries)
     return render(
         "page.html",
@@ -39,7 +40,7 @@ def page(
         answers=answers(entries),
         figures=_overview(entries),
         models=[
-            model_section(entry, pictures.get(entry.name, []), attention.get(entry.name))
+            model_section(entry, pictures.get(entry.folder, []), attention.get(entry.folder))
             for entry in entries
         ],
         paper=paper_section(entries),

@@ -63,7 +63,7 @@ def open_journal(path: Path, head: dict[str, Any]) -> Journal:
     if damaged:
         replaced = damaged
     elif lines and lines[0] != head:
-        replaced = "it is of other images, another model or other options"
+        replaced = "it is of other images, another model, other firmware or other options"
     elif lines and "finished" not in lines[-1]:
         for line in lines[1:]:
             entries.setdefault(line["image"], line)

@@ -80,27 +80,32 @@ def make_frames(entries: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def make_link(
-    entries: Sequence[dict[str, Any]], boards: Pool, image_bytes: int, scored: int, seconds: float
+    entries: Sequence[dict[str, Any]],
+    boards: Pool,
+    moved: dict[str, float],
+    image_bytes: int,
+    scored: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Statistics of the line. Times are of one image over one line, jitter is their deviation.
 
-    `scored` images took `seconds` with all boards together. A resumed journal holds more images;
-    the bytes of an earlier run of the command are not counted.
+    `scored` images took `seconds` with all boards together, and what `moved` says. A resumed
+    journal holds more images; the bytes of an earlier run of the command are not counted. If that
+    run scored all of them, the shares and speeds of this one are None.
     """
     transfers = [1000 * entry["transfer_s"] for entry in entries]
     times = summarize_cost(transfers, "ms")
-    stats = boards.stats()
-    sent = stats["bytes_sent"]
+    sent = moved["bytes_sent"]
     link = {
-        **stats,
-        "framing": round(1 - stats["payload_bytes"] / sent, 5) if sent else 0,
+        **moved,
+        "framing": round(1 - moved["payload_bytes"] / sent, 5) if scored and sent else None,
         "transfer_ms": {
             **{key: round(times[key], 1) for key in ("p50", "p95", "p99")},
             "jitter": round(pstdev(transfers), 1),
         },
         "bytes_per_s": round(1000 * image_bytes * len(entries) / sum(transfers)),
         "boards": boards.count,
-        "images_per_s": round(scored / seconds, 3),
+        "images_per_s": round(scored / seconds, 3) if scored else None,
         "seconds": round(seconds, 1),
     }
     injected = boards.injected()
@@ -114,11 +119,16 @@ def flashed_facts(info: Info, model: Model) -> dict[str, Any]:
         facts = read_json(path)
     except (OSError, ValueError):
         return {}
-    if facts.get("model_sha256") != model.sha256 or facts.get("engine") != info.engine:
+    if (
+        not isinstance(facts, dict)
+        or facts.get("model_sha256") != model.sha256
+        or facts.get("engine") != info.engine
+    ):
         return {}
     memory = {k: facts[k] for k in ("flash_bytes", "ram_bytes", "weights_bytes") if k in facts}
     return {
         "memory": memory,
         "places": facts.get("memory"),  # which choice of memory it was built for
         "versions": facts.get("versions", {}),
+        "firmware": facts.get("firmware_sha256", ""),
     }

@@ -23,7 +23,7 @@ from pytorch_side.evaluate.score import (
 from pytorch_side.nets.models import stage_width, student_features
 from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.dataset import ImageFolder
-from swin2mcu.common.pixels import load_pixels
+from swin2mcu.common.pixels import drawable, load_pixels
 
 TILE = 160  # side of each picture in pixels
 TITLE = 22
@@ -111,7 +111,7 @@ def attention_picture(run: Path, data: Path, split: str = "val", count: int = 10
             tiles += [overlay(photo, theirs[t][row]), overlay(photo, own[s][row])]
         for column, tile in enumerate(tiles):
             sheet.paste(tile, (column * TILE, TITLE + row * TILE))
-        name = leaves[row].label.replace("_", " ")
+        name = drawable(leaves[row].label.replace("_", " "))
         draw.text((6, TITLE + (row + 1) * TILE - 16), name, fill="white", stroke_width=2,
                   stroke_fill="black")  # fmt: skip
     return sheet

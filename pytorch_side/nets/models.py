@@ -237,7 +237,10 @@ def teacher_width(swin: nn.Module, stage: int) -> int:
             "for its cache"
         )
     if not 0 <= stage < len(swin.layers):
-        raise UserError(f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}")
+        raise UserError(
+            f"the teacher has stages 0 to {len(swin.layers) - 1}, not {stage}: correct the "
+            "pairs in distillation.attention_pairs (of a teacher's training: hint.pairs)"
+        )
     return int(swin.layers[stage].blocks[0].norm1.normalized_shape[0])
 
 

@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {_one_line(message)} (see --help)\n")
+        self.exit(2, f"error: {one_line(message)} (see --help)\n")
 
 
 def run_command(command: Callable[[], int | None]) -> int:
@@ -83,7 +83,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         print(end="", flush=True)  # here, because errors of this flush are still caught
         return status
     except UserError as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         if not _reader_gone():
@@ -94,7 +94,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         if error.filename is None and error.errno not in DISK_ERRORS:
             raise
         what = f"{error.filename or 'a file or the output'}: {error.strerror or error}"
-        print(f"error: {_one_line(what)}", file=sys.stderr)
+        print(f"error: {one_line(what)}", file=sys.stderr)
         _drop_output()
         return 2
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Make a text one line: messages of libraries and file names may contain control characters."""
     line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.splitlines()))
     half = LINE_MAX // 2

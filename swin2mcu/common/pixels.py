@@ -121,6 +121,14 @@ def resize(image: Image.Image, height: int, width: int) -> npt.NDArray[np.uint8]
     return np.asarray(image, dtype=np.uint8)
 
 
+def drawable(text: str) -> str:
+    """A text for Pillow's own font, which has Latin letters alone.
+
+    Others become their codes, since the font draws the same box for each of them.
+    """
+    return text.encode("latin-1", errors="backslashreplace").decode("latin-1")
+
+
 def center_box(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the largest centered part with the shape of the other size."""
     columns, rows = width, height

@@ -53,8 +53,9 @@ def _export(arguments: argparse.Namespace) -> None:
     model = load_named(arguments, keep=False)
     out: Path = arguments.out or default_out(model, arguments.form)
     refuse_published(out)
-    if out.exists():
-        raise UserError(f"{out} exists already: remove it, or name another folder with --out")
+    for made in (out, zip_of(out)):
+        if made.exists():
+            raise UserError(f"{made} exists already: remove it, or name another folder with --out")
     sources = library_sources(
         model, arguments.core, arguments.center_crop or model.card.split.crop == "center"
     )
@@ -73,9 +74,14 @@ def default_out(model: Model, form: str) -> Path:
     return model.folder / f"library-{form}"
 
 
+def zip_of(out: Path) -> Path:
+    """The zip beside the folder `out`."""
+    return out.with_name(out.name + ".zip")
+
+
 def write_both(out: Path, files: dict[str, bytes]) -> None:
-    """Write the folder and its zip, or neither. The zip is first: a repeat overwrites only it."""
-    packed = out.with_name(out.name + ".zip")
+    """Write the folder and its zip, which must not exist yet, or neither."""
+    packed = zip_of(out)
     write_zip(packed, files)
     try:
         write_folder(out, files)

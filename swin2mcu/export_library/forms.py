@@ -108,6 +108,8 @@ def readme(card: Card) -> str:
     sure = (
         "`sure` is false where the picture may show something else (fitted on validation photos)."
         if card.calibration
+        else "The model ends with a softmax and cannot be calibrated, so `sure` is always true."
+        if card.gives_probabilities
         else "The model was not calibrated (`swin2mcu calibrate`), so `sure` is always true."
     )
     frames = (

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,3 +186,22 @@ def test_a_browser_without_simd_is_told(tmp_path: Path, images: Path) -> None:
         page.wait(TROUBLE)
         assert "no WebAssembly SIMD" in page.text("#trouble")
         assert process.wait(20) == 2, "the tool ends, saying what the phone said"
+
+
+def test_with_keep_the_page_outlives_a_phone_that_fails(tmp_path: Path, images: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with tool(run, images, "--keep") as (url, process):
+        here = url.replace("phone.test", "127.0.0.1")
+
+        def post(**message: object) -> dict[str, str]:
+            request = urllib.request.Request(here + "post", json.dumps(message).encode())
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                return dict(json.loads(reply.read()))
+
+        phone = post(kind="hello", agent="x", cores=1)["phone"]
+        post(kind="failed", phone=phone, text="no memory")
+        assert process.stderr is not None
+        said = [next(process.stderr) for _ in range(4)]
+        assert "the phone could not finish (no memory)" in "".join(said), said
+        assert "still serving" in said[-1] and process.poll() is None
+        assert post(kind="hello", agent="x", cores=1)["phone"], "it may try again"

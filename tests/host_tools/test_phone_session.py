@@ -269,3 +269,13 @@ def test_a_browser_that_ends_on_its_own_is_told(session: PhoneSession) -> None:
     session.receive(TIMING)
     with pytest.raises(UserError, match="ended on its own; kept: phone-browser-int8"):
         wait_for(session, 10, gone=lambda: True)
+
+
+def test_what_cannot_be_stored_ends_it_and_was_not_kept(session: PhoneSession) -> None:
+    results = session.model.folder / "results.json"
+    results.write_text(json.dumps({"schema": 1, "model_sha256": "0", "name": "x", "targets": {}}))
+    with pytest.raises(BadPost, match=r"cannot store it: .* of another model"):
+        session.receive(TIMING)
+    session.receive({"kind": "failed", "text": "Failed to fetch"})
+    with pytest.raises(UserError, match=r"of another model.*; nothing was measured"):
+        wait_for(session, 10)

@@ -19,7 +19,7 @@ from swin2mcu.calibrate import fit, names_of, threshold_for
 from swin2mcu.calibrate import main as calibrate
 from swin2mcu.common import pixels
 from swin2mcu.common.answer import evidence
-from swin2mcu.common.card import Calibration, load_card, save_card
+from swin2mcu.common.card import Calibration, Card, load_card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.predict import main as predict
 from tinyml.format.facts import count_macs
@@ -248,3 +248,13 @@ def test_a_small_val_is_refused_before_the_model_runs(
     (data / "split.csv").write_text("\n".join(few).replace(",test", ",val"))
     assert calibrate([str(run), "--data", str(data)]) == 2
     assert capsys.readouterr().err.endswith("error: val has 10 photos, at least 20 are needed\n")
+
+
+def test_a_model_with_a_softmax_is_not_sent_to_calibrate(
+    run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_images(tmp_path / "images", 1, ("x", "y"))
+    monkeypatch.setattr(Card, "gives_probabilities", property(lambda card: True))
+    assert predict([str(run), str(data)]) == 0
+    said = capsys.readouterr().err
+    assert "export it without one to calibrate it" in said and "swin2mcu calibrate" not in said

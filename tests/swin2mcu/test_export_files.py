@@ -88,3 +88,13 @@ def test_a_name_that_is_no_valid_text_becomes_escapes(model_folder: Path, tmp_pa
     save_card(replace(card, name="leaf \udce9"), folder / "card.json")
     text = (export(folder, "cmake", tmp_path / "lib") / "src" / "library_data.c").read_text()
     assert '"leaf \\134udce9"' in text
+
+
+def test_a_zip_of_the_users_is_not_overwritten(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "leaf.zip"
+    own.write_text("photos")
+    assert main([str(model_folder), "--as", "cmake", "--out", str(tmp_path / "leaf")]) == 2
+    assert f"{own} exists already" in capsys.readouterr().err
+    assert own.read_text() == "photos" and not (tmp_path / "leaf").exists()

@@ -20,6 +20,7 @@ from swin2mcu.common.dataset import load_split_pixels, scan_folder
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import (
     HEIC_PLUGIN,
+    drawable,
     formats,
     load_pixels,
     open_upright,
@@ -322,3 +323,8 @@ def test_a_card_that_crops_otherwise_is_refused(tmp_path: Path) -> None:
         load_card(tmp_path / "card.json")
     (tmp_path / "card.json").write_text(text.replace(',\n    "crop": "center"', ""))
     assert load_card(tmp_path / "card.json").split.crop == ""  # of an older version
+
+
+def test_letters_that_the_font_lacks_are_told_apart() -> None:
+    assert drawable("Blätter 1") == "Blätter 1"
+    assert drawable("日本") == "\\u65e5\\u672c" != drawable("中国")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from swin2mcu.common.card import Card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.input_contract import USUAL, InputContract, guess, parse_contract
 from swin2mcu.common.pixels import to_int8
-from tinyml.format.facts import card_of, contract_of, open_card
+from tinyml.format.facts import card_of, contract_of, facts_of, open_card
+from tinyml.format.tflite import read
 from tinyml.format.writer import UINT8, GraphWriter
 from tinyml.runtimes.tflite_micro import Micro, arena_bytes, open_interpreter
 
@@ -300,3 +303,41 @@ def test_a_card_keeps_what_only_it_knows(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(classifier())
     read = open_card(tmp_path / "card.json", tmp_path / "m.tflite")
     assert (read.arena_bytes, read.name, read.student) == (4321, "n", "s")
+
+
+def test_an_input_that_the_card_states_stays(tmp_path: Path) -> None:
+    """Ours is a default only where a card says nothing: (p - 128) / 128 may be what is meant."""
+    card, file = saved(tmp_path, classifier(1 / 255, -128))
+    assert open_card(card, file).input_std == (255,)
+    save_card(card_of(file, None, "(p-128)/128"), card)
+    opened = open_card(card, file)
+    assert (opened.input_mean, opened.input_std) == ((128,), (128,))
+    card, file = saved(tmp_path, classifier(0.02, 10))  # a range that fits nothing usual
+    save_card(card_of(file, None, "(p-128)/128"), card)
+    assert open_card(card, file).input_std == (128,)
+
+
+@pytest.mark.parametrize("end", ["input", "output"])
+def test_an_open_size_and_an_output_without_a_shape_are_refused(end: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(classifier())
+    graph = read(path)
+    number, changes = {
+        "input": (graph.inputs[0], {"shape": (1, 1, 1, 3), "dynamic": True}),
+        "output": (graph.outputs[0], {"shape": ()}),
+    }[end]
+    tensors = [replace(t, **changes) if t.index == number else t for t in graph.tensors]
+    words = {"input": "no fixed height and width", "output": "not one number a class"}[end]
+    with pytest.raises(UserError, match=words):
+        facts_of(replace(graph, tensors=tuple(tensors)), path)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Reading one would wait forever."""
+    pipe, model = tmp_path / "pipe.tflite", tmp_path / "m.tflite"
+    os.mkfifo(pipe)
+    model.write_bytes(classifier())
+    with pytest.raises(UserError, match="is not a plain file"):
+        read(pipe)
+    with pytest.raises(UserError, match="is not a plain file"):
+        card_of(model, pipe, None)

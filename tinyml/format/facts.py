@@ -30,7 +30,8 @@ from swin2mcu.common.input_contract import (
     guess,
     parse_contract,
 )
-from tinyml.format.tflite import Graph, Tensor, read
+from swin2mcu.common.json_file import read_json
+from tinyml.format.tflite import Graph, Tensor, check_plain, read
 
 FOREIGN = "unknown"  # the architecture of a model that came without a card
 MAX_LABELS_BYTES = 1 << 20
@@ -77,7 +78,12 @@ def facts_of(graph: Graph, path: Path) -> Facts:
             f"{path} is not an int8 image model: its input has shape {source.shape}, and "
             "(1, height, width, 3 or 1) is needed"
         )
-    if math.prod(result.shape) != result.shape[-1]:
+    if source.dynamic or result.dynamic:
+        raise UserError(
+            f"{path}: its input has no fixed height and width: export it with a fixed size, such "
+            "as 96x96x3"
+        )
+    if not result.shape or math.prod(result.shape) != result.shape[-1]:
         raise UserError(f"{path}: its output has shape {result.shape}, not one number a class")
     if result.shape[-1] < 2:
         raise UserError(
@@ -131,7 +137,15 @@ def open_card(card_path: Path, model_path: Path) -> Card:
                 f"{card_path}: '{name}' is {getattr(card, name)}, and {model_path.name} says {said}"
             )
     card = _with_facts(card, graph, facts, sha256)
-    return card if (card.input_mean, card.input_std) != OURS else _with_guess(card, model_path)
+    # A card that says how pixels are fed is right, even where other numbers are usual.
+    said = _says_input(card_path) or (card.input_mean, card.input_std) != OURS
+    return card if said else _with_guess(card, model_path)
+
+
+def _says_input(card_path: Path) -> bool:
+    """Whether a checked card states its input contract: without it, ours is only a default."""
+    values = read_json(card_path)
+    return isinstance(values, dict) and {"input_mean", "input_std"} <= set(values)
 
 
 def card_of(model_path: Path, labels: Path | None, contract: str | None) -> Card:
@@ -205,8 +219,7 @@ def _with_guess(card: Card, path: Path) -> Card:
 def read_labels(path: Path) -> list[str]:
     """Class names, one per line. Raises UserError for a missing file or a name given twice."""
     try:
-        if path.stat().st_size > MAX_LABELS_BYTES:
-            raise UserError(f"{path} is too large for a list of class names")
+        check_plain(path, MAX_LABELS_BYTES, "a list of class names")
         text = path.read_text(encoding=ENCODING)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the class names in {path}: {error}") from error

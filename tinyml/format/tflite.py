@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,10 +234,7 @@ class Graph:
 def read(path: Path) -> Graph:
     """Read a .tflite file. Raises UserError for any other or malformed file."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(
-                f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB: not a model for this"
-            )
+        check_plain(path, MAX_FILE_BYTES, "a model for this")
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
@@ -244,6 +242,16 @@ def read(path: Path) -> Graph:
         return parse(data)
     except MalformedError as error:
         raise UserError(f"{path} is not a usable .tflite file: {error}; export it again") from error
+
+
+def check_plain(path: Path, most: int, what: str) -> None:
+    """Raise UserError for a file of more than `most` bytes, and for a pipe or a device: reading one
+    may never end. Raises OSError for a missing file."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"cannot read {path}: it is not a plain file")
+    if found.st_size > most:
+        raise UserError(f"{path} is larger than {most / 2**20:.0f} MiB: not {what}")
 
 
 def parse(data: bytes) -> Graph:

@@ -21,6 +21,18 @@ from host_tools.report.__main__ import main
             lambda results: results | {"targets": {"x": {"kind": "pc", "cost": {}}}},
             "cost of target x",
         ),
+        *(
+            (
+                lambda results, part=part, scored=scored: (
+                    results | {"targets": {"x": {"kind": "pc", part: scored}}}
+                ),
+                f"{part} of target x",
+            )
+            for part, scored in (
+                ("accuracy", {"split": "test", "images": 0, "top1": 0.0}),
+                ("photos", {"images": 0, "top1": 0.0}),
+            )
+        ),
     ],
 )
 def test_a_foreign_file_is_left_out_and_named(

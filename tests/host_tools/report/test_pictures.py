@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +32,18 @@ def test_attention_maps_are_read_from_the_run(zoo: Path, tmp_path: Path, capsys:
         assert main([str(zoo), "--out", str(out)]) == 0
         suggested = "pytorch_side.evaluate attention" in capsys.readouterr().err
         assert suggested is (changes is taught), "labels alone: there is no teacher to draw"
+
+
+def test_two_models_of_one_name_keep_their_own_pictures(zoo: Path, tmp_path: Path) -> None:
+    for number, color in enumerate(("teal", "maroon")):
+        Image.new("RGB", (1600, 320), color).save(zoo / f"model-{number}" / "attention.png")
+        results = zoo / f"model-{number}" / "results.json"
+        results.write_text(json.dumps(json.loads(results.read_text()) | {"name": "mine"}))
+    out = tmp_path / "r.html"
+    assert main([str(zoo), "--out", str(out)]) == 0
+    page = out.read_text()
+    sheets = re.findall(r"data:image/jpeg;base64,[^\"]*", page)
+    assert len(sheets) == len(set(sheets)) == 2
+    assert all(f"mine ({zoo / name})" in page for name in ("model-0", "model-1"))
+    ids = re.findall(r'id="(model-[^"]*)"', page)
+    assert len(ids) == len(set(ids)) == 2, "each link leads to its own model"
