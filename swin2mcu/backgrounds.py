@@ -140,7 +140,7 @@ def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int
             top1=top1[KINDS[0]],
             weights=model.weights[0],
             weights_sha256=model.sha256,
-            data=folder.root.name,
+            data=folder.name,
             target="backgrounds",
         )
     return {

@@ -174,7 +174,7 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
             "auroc": round(auroc(known, found), 4),
         }
     if arguments.test:
-        _log(model, report["test"], folder.root.name)
+        _log(model, report["test"], folder.name)
     update_card(model.folder / "card.json", lambda card: replace(card, calibration=fitted))
     return report
 

@@ -171,7 +171,7 @@ def report_of(models: Sequence[Model], data: Path, split: str, out: Path | None)
                 top1=top1,
                 weights=model.weights[0],
                 weights_sha256=model.sha256,
-                data=folder.root.name,
+                data=folder.name,
                 target="mistakes",
             )
     mistakes = find_mistakes(shares, folder)
@@ -182,7 +182,7 @@ def report_of(models: Sequence[Model], data: Path, split: str, out: Path | None)
     elif out is not None:
         status.print(f"no photo is named otherwise: {out} is not written")
     return {
-        "data": folder.root.name,
+        "data": folder.name,
         "split": split,
         "images": len(folder.files),
         "models": [

@@ -27,7 +27,7 @@ def audit_report(data: Path, seed: int) -> dict[str, Any]:
     folder = import_folder(data)
     prints = fingerprint(folder)
     return {
-        "data": data.name,
+        "data": folder.name,
         "images": len(folder.files),
         "near_bits": NEAR_BITS,
         **roboflow_copies(folder),
@@ -56,7 +56,7 @@ def probe_report(data: Path, seed: int) -> dict[str, Any]:
     folder = import_folder(data)
     given, dealt = read_pixels(folder), read_pixels(random_split(folder, seed))
     return {
-        "data": data.name,
+        "data": folder.name,
         "classes": len(folder.classes),
         "given": [probe(given, region, seed) for region in REGIONS],
         "random": [probe(dealt, region, seed) for region in REGIONS],

@@ -194,7 +194,7 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
     report = {
         "run": run.name,
         "weights_sha256": sha256_of(network.weights),
-        "data": folder.root.name,
+        "data": folder.name,
         "split": split,
         "corrupt": len(corrupt),
         **measures(logits, labels, folder.classes),
@@ -208,7 +208,7 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
         top1=report["top1"],
         weights=network.weights.name,
         weights_sha256=report["weights_sha256"],
-        data=folder.root.name,
+        data=folder.name,
         target=AVERAGED if averaged else "",
     )
     return report

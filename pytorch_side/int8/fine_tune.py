@@ -111,7 +111,7 @@ def quantize(
     shape = (size, size, 3)
     rule = split_rule(saved)
     card = Card(run.resolve().name, name, classes, shape, split=rule, training=training)
-    card = complete_card(run, card, accuracy, len(labels), folder.root.name, command)
+    card = complete_card(run, card, accuracy, len(labels), folder.name, command)
     return card, confusion_of(labels, answered, len(classes))
 
 

@@ -379,3 +379,11 @@ def test_a_user_without_name_and_home_has_a_cache(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == ROOT / "build" / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
     assert cache_folder() == Path("/elsewhere/swin2mcu")
+
+
+def test_a_data_set_has_a_name_even_if_it_is_the_current_folder(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder(classes=2, images=3, size=8)
+    monkeypatch.chdir(root)
+    assert scan_folder(Path()).name == scan_folder(root).name == root.name != ""

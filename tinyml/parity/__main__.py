@@ -59,7 +59,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
         "images": len(pixels),
         "split_images": count,
         "largest_class": float(np.bincount(labels).max() / len(labels)),
-        "data": folder.root.name,
+        "data": folder.name,
         "stages": records,
     }
     if (run / "qat.safetensors").is_file():
