@@ -12,7 +12,7 @@ COPIES ?= 1
 # How many images of a split to score; empty for all of them.
 LIMIT ?=
 SCORE = $(if $(LIMIT),--limit "$(LIMIT)")
-# QUICK=1 leaves out what is slow on the PC: timing Swin-L, which takes most of the time.
+# QUICK=1 times LiteRT and TensorFlow Lite Micro alone: Swin-L's timing takes most of the time.
 BENCH ?= $(if $(QUICK),--only litert tflm)
 DATA ?= $(SWIN2MCU_DATA)
 export SWIN2MCU_DATA := $(DATA)

@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_model(parser, files=True)
     add_foreign_options(parser)
     parser.add_argument("--board", help="one board (default: all of them)")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     parser.add_argument(
         "--count",
         action="store_true",

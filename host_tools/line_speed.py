@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     add_model(parser)
     parser.add_argument("--images", type=int, default=3, help="images for each of the two")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     arguments = parser.parse_args(argv)
 
     def command() -> None:

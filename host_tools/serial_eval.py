@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="faults per byte, in both directions",
     )
     parser.add_argument(
-        "--inject-resets", type=int, default=0, metavar="N", help="resets of each emulated board"
+        "--inject-resets", type=int, default=0, metavar="N", help="resets of each board in QEMU"
     )
     arguments = parser.parse_args(argv)
     return run_command(lambda: _evaluate(arguments))

@@ -28,7 +28,14 @@ def training_command(
     """
     parser = Parser(description=(description or "").partition("\n")[0])
     parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one setting, such as optimizer.epochs=10",
+    )
     parser.add_argument(
         "--data", type=Path, help="folder of class folders (default: $SWIN2MCU_DATA)"
     )

@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--epochs", type=int, default=QatSettings.epochs, help="of fine-tuning; 0: PTQ"
     )
-    parser.add_argument("--learning-rate", type=float, default=QatSettings.learning_rate)
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=QatSettings.learning_rate,
+        help=f"default: {QatSettings.learning_rate:g}",
+    )
     parser.add_argument(
         "--images",
         type=int,

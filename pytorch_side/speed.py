@@ -25,8 +25,15 @@ from swin2mcu.common.tables import table_text
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one setting, such as optimizer.epochs=10",
+    )
     parser.add_argument(
         "--teacher", action="store_true", help="time the config's teacher, not its student"
     )

@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     add_model(parser)
     parser.add_argument("--data", type=Path, help="the model's images (or $SWIN2MCU_DATA)")
-    parser.add_argument("--split", choices=SPLITS, default="val")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="default: val")
     parser.add_argument("--limit", type=int, metavar="N", help="use N images, spread evenly")
     parser.add_argument("--seed", type=int, default=0, help="seed of the backgrounds")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("models", nargs="+", help="runs' folders or zoo entries' names")
     parser.add_argument("--data", type=Path, help="the models' images (or $SWIN2MCU_DATA)")
-    parser.add_argument("--split", choices=SPLITS, default="val")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="default: val")
     parser.add_argument(
         "--out", type=Path, metavar="FILE.png", help=f"a picture of the first {DRAWN}"
     )

@@ -144,7 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SHARE",
         help="show this share of the leaves on backgrounds of other classes' photos, 0 to 1",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights and of the order of photos (default: 0)"
+    )
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
     arguments = parser.parse_args(argv)
 

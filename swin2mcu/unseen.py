@@ -134,8 +134,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--balanced", action="store_true", help="give each class the same weight in the loss"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights and of the order of photos (default: 0)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     arguments = parser.parse_args(argv)
 
     def command() -> int:

@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "results", nargs="*", type=Path, help="results.json files, or folders that hold some"
     )
-    parser.add_argument("--out", type=Path, default=Path("report.html"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), help="default: report.html"
+    )
     parser.add_argument(
         "--data", type=Path, help="images for the worst mistakes (or $SWIN2MCU_DATA)"
     )

@@ -176,7 +176,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--student", type=Path, required=True, help="the student's config")
     parser.add_argument("--folds", type=int, default=2, help="teachers to train (2)")
     parser.add_argument("--data", type=Path, help="a folder or a CSV (default: $SWIN2MCU_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("runs/cross-fitted"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/cross-fitted"), help="default: runs/cross-fitted"
+    )
     arguments = parser.parse_args(argv)
 
     def command() -> None:

@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub.add_argument("data", type=Path, nargs="?", help="data set (default: $SWIN2MCU_DATA)")
         sub.add_argument("--seed", type=int, default=0, help="seed of the random split")
         if word == "resplit":
-            sub.add_argument("--out", type=Path, required=True)
+            sub.add_argument("--out", type=Path, required=True, help="new folder for the data set")
     for word, text in (
         ("score", "accuracy, calibration and confusion of a run; each score is logged"),
         ("attention", "draw the attention of teacher and student over the same leaves, as a PNG"),
@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub = add(word, text)
         sub.add_argument("run", type=Path, help="folder of a training run")
         sub.add_argument("--data", type=Path, help="data set (default: $SWIN2MCU_DATA)")
-        sub.add_argument("--split", choices=SPLITS, default="val")
+        sub.add_argument("--split", choices=SPLITS, default="val", help="default: val")
         if word == "score":
             sub.add_argument(
                 "--averaged", action="store_true", help="average logits over 8 flips and rotations"

@@ -77,10 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="files of experiments; default: all in configs/research",
     )
-    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, help="folder of the runs (default: runs)"
+    )
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
     parser.add_argument("--weights", type=Path, help="folder that configs call weights/")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one setting, such as optimizer.epochs=10",
+    )
     parser.add_argument(
         "--write",
         type=Path,
@@ -90,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--score-test", action="store_true", help="score each finished run on test, once"
     )
-    parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"))
+    parser.add_argument("--zoo", type=Path, default=Path("tinyml/zoo"), help="default: tinyml/zoo")
     parser.add_argument(
         "--evaluated",
         type=Path,

@@ -177,9 +177,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="a folder with many photos, which can be written")
     parser.add_argument("--labels", type=int, default=60, help="labeled photos per class")
     parser.add_argument("--steps", type=int, default=2000, help="of each student")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument("--out", type=Path, default=Path("runs/few-labels"))
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: 3)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one setting, such as optimizer.epochs=10",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/few-labels"), help="default: runs/few-labels"
+    )
     parser.add_argument("--report", action="store_true", help="train nothing, report what is done")
     arguments = parser.parse_args(argv)
 

@@ -94,9 +94,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="a folder with many photos, which can be written")
     parser.add_argument("--init", default="imagenet", help="as for `swin2mcu train`")
-    parser.add_argument("--photos", type=int, nargs="+", default=[7, 30, 60, 200])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/small-sets"))
+    parser.add_argument(
+        "--photos",
+        type=int,
+        nargs="+",
+        default=[7, 30, 60, 200],
+        help="photos per class (default: 7 30 60 200)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: 3)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/small-sets"), help="default: runs/small-sets"
+    )
     arguments = parser.parse_args(argv)
 
     def command() -> None:

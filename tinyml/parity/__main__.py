@@ -126,9 +126,13 @@ def show(record: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("run", type=Path, help="folder of a converted run or a zoo entry")
+    parser.add_argument(
+        "run", type=Path, help="folder of a converted run, or a copy of a zoo entry"
+    )
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="val")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test"), default="val", help="default: val"
+    )
     parser.add_argument("--limit", type=int, help="number of images, spread evenly")
     parser.add_argument("--json", action="store_true", help="print the record instead of tables")
     arguments = parser.parse_args(argv)

@@ -99,8 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--per-class", type=int, default=300, help="photos per class (default: 300)"
     )
     parser.add_argument("--size", type=int, default=128, help="side in pixels (default: 128)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="how many draw at the same time (default: 2 at most)",
+    )
     parser.add_argument("--sheet", type=Path, help="write an overview picture (PNG) of all classes")
     arguments = parser.parse_args(argv)
 
