@@ -15,11 +15,16 @@ TEACHERS = ROOT / "pytorch_side" / "zoo"  # of published teachers
 PAPER = ROOT / "swin2mcu" / "common" / "paper.json"  # the only figures not measured here
 
 
-def refuse_published(path: Path) -> None:
-    """Raises UserError for a file of a published model: only publishing writes there."""
+def is_published(path: Path) -> bool:
+    """Whether a file or folder belongs to a published model."""
     # Path.resolve() raises for a link to itself.
     real = Path(os.path.realpath(path))
-    if real.is_relative_to(ZOO.resolve()) or real.is_relative_to(TEACHERS.resolve()):
+    return real.is_relative_to(ZOO.resolve()) or real.is_relative_to(TEACHERS.resolve())
+
+
+def refuse_published(path: Path) -> None:
+    """Raises UserError for a file of a published model: only publishing writes there."""
+    if is_published(path):
         raise UserError(
             f"{path} belongs to a published model: only `python host_tools/publish.py RUN NAME` "
             "writes there"

@@ -12,9 +12,11 @@ import pytest
 from blotches import CLASSES, pixels
 from PIL import Image
 
+from swin2mcu.common import paths
 from swin2mcu.common.card import SplitRule, load_card, save_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
+from tinyml.parity import __main__ as parity
 from tinyml.parity.__main__ import OPERATOR_IMAGES, main
 from tinyml.parity.record import broken, read_parity
 
@@ -99,6 +101,28 @@ def test_looks_at_test_are_written_down_and_a_whole_one_is_the_cards(
     assert last["weights_sha256"] == card.sha256
     assert last["top1"] == card.accuracy["int8"]["top1"]
     assert card.accuracy["int8"]["split"] == "test"
+
+
+def test_a_published_model_can_be_checked_and_stays_as_it_is(
+    converted_run: Path,
+    folder: Callable[[tuple[str, ...]], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    entry = tmp_path / "zoo" / "leaf"
+    entry.mkdir(parents=True)
+    for name in ("model_int8.tflite", "card.json"):
+        shutil.copy(converted_run / name, entry / name)
+    before = {path.name: path.read_bytes() for path in entry.iterdir()}
+    for module in (paths, parity):
+        monkeypatch.setattr(module, "ZOO", entry.parent)
+    arguments = ["leaf", "--data", str(folder(CLASSES)), "--limit", "3"]
+    assert main(arguments) == 0
+    assert "tflite-micro" in capsys.readouterr().out
+    assert main([*arguments, "--split", "test"]) == 2
+    assert "belongs to a published model" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in entry.iterdir()} == before
 
 
 def test_images_are_cut_as_training_cut_them(

@@ -6,7 +6,8 @@
     LiteRT's reference kernels: 1 LSB per operator on equal inputs, agreement from end to end
 
 compare.py defines the figures and stages.py the limit of each stage. Writes RUN/parity.json. Scores
-on test are logged; a score on the whole test split becomes the card's "int8" accuracy.
+on test are logged; a score on the whole test split becomes the card's "int8" accuracy. RUN may be
+the name of a published model: then nothing is written, and test is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import load_card, sha256_of, update_card
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder, load_split_pixels, spread
-from swin2mcu.common.paths import data_folder, refuse_published
+from swin2mcu.common.paths import ZOO, data_folder, is_published, refuse_published
 from swin2mcu.common.test_access import log_access
 from tinyml.parity.compare import compare_stages
 from tinyml.parity.operators import compare_operators
@@ -41,7 +42,8 @@ OPERATOR_IMAGES = 4  # a few million elements in all
 
 def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, Any]:
     """The whole record of parity.json, with a progress bar on stderr."""
-    refuse_published(run / "parity.json")
+    if split == "test":
+        refuse_published(run / "parity.json")  # whose log of scores on test is closed
     card = load_card(run / "card.json")
     folder = import_folder(data, card=card)
     if card.output_scale is None or card.sha256 is None:
@@ -126,9 +128,7 @@ def show(record: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "run", type=Path, help="folder of a converted run, or a copy of a zoo entry"
-    )
+    parser.add_argument("run", type=Path, help="folder of a converted run, or a zoo entry's name")
     parser.add_argument("--data", type=Path, help="folder of class folders ($SWIN2MCU_DATA)")
     parser.add_argument(
         "--split", choices=("train", "val", "test"), default="val", help="default: val"
@@ -141,10 +141,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.limit is not None and arguments.limit < 1:
             raise UserError("--limit must be at least 1")
         data = data_folder(arguments.data)
-        record = measure(arguments.run, data, arguments.split, arguments.limit)
+        run: Path = arguments.run
+        if not run.is_dir() and (ZOO / run).is_dir():
+            run = ZOO / run
+        record = measure(run, data, arguments.split, arguments.limit)
         line = shlex.join(["python", "-m", "tinyml.parity", *(argv or sys.argv[1:])])
-        write_accuracy(arguments.run, record, line)
-        write_atomic(arguments.run / "parity.json", json.dumps(record, indent=1) + "\n")
+        if not is_published(run):
+            write_accuracy(run, record, line)
+            write_atomic(run / "parity.json", json.dumps(record, indent=1) + "\n")
         if arguments.json:
             print(json.dumps(record))
         else:
