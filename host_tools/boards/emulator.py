@@ -20,7 +20,7 @@ from host_tools.boards.table import Board, Connected, get_board
 from swin2mcu.common.cli import UserError, write_atomic
 
 STATE_DIR = BUILD / "emulated"
-START_S = 10.0
+START_S = 60.0  # an idle machine needs a fraction of a second, a busy one has needed more than 10
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,10 @@ def _wait_until_up(
     deadline = time.monotonic() + START_S
     has_monitor = "{monitor}" in board.launch
     while not (listens(process.pid, serial_port) and (not has_monitor or talks(monitor))):
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = log.read_text(errors="replace").strip()
+        ended = process.poll()
+        if ended is not None or time.monotonic() > deadline:
+            why = f"not up within {START_S:.0f} s" if ended is None else f"it ended with {ended}"
+            said = log.read_text(errors="replace").strip() or why
             raise UserError(f"{board.name} does not start: {said}")
         time.sleep(0.02)
 
