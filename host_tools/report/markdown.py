@@ -8,11 +8,12 @@ from host_tools.report.entries import Entry, Row, rows_of, show_cost, show_memor
 from host_tools.report.scores import score_of_student, show_error, show_images
 from swin2mcu.common.accuracy import largest_share
 
+PC = "on the PC"
 TITLES = (
     "model",
     "input",
     "int8 top-1 ± one standard error",
-    "on the PC",
+    PC,
     "on boards",
     "arena",
     "bytes equal to the PC's",
@@ -22,10 +23,14 @@ TITLES = (
 def markdown(entries: Sequence[Entry]) -> str:
     """Each model's score in the board's own integers, its cost on the PC and on every board.
 
-    Times of different PCs are not compared: then each names its processor.
+    The processor stands in the heading, or beside each time where there are several: times of
+    different PCs are not compared.
     """
-    several = len({_hardware(row) for entry in entries for row in _on_pc(entry)}) > 1
-    lines = ["| " + " | ".join(TITLES) + " |", "|" + "---|" * len(TITLES)]
+    processors = {_hardware(row) for entry in entries for row in _on_pc(entry)}
+    several = len(processors) > 1
+    one = f" ({processors.pop()})" if len(processors) == 1 else ""
+    heads = [title + (one if title == PC else "") for title in TITLES]
+    lines = ["| " + " | ".join(map(_escaped, heads)) + " |", "|" + "---|" * len(TITLES)]
     for entry in entries:
         cells = (entry.name, _input(entry), _score(entry), *_costs(entry, several))
         lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")

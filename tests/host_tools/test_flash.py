@@ -22,6 +22,7 @@ from host_tools.boards.build import build_firmware
 from host_tools.boards.choose import choose
 from host_tools.boards.table import Connected, get_board, load_boards
 from host_tools.inputs import load_model
+from host_tools.line_speed import patient_clock
 from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
@@ -170,7 +171,7 @@ def test_twenty_resets_between_messages_and_within_change_nothing(tmp_path: Path
     noise = random.Random(0)
     images = [noise.randbytes(32 * 32 * 3) for _ in range(24)]
     try:
-        clean = [Device(line).infer(image).logits for image in images]
+        clean = [Device(line, patient_clock).infer(image).logits for image in images]
         # An image takes five messages here.
         faults = Faults(0, 0, 20, partial(emulator.reset, emulated), messages_per_reset=5)
         device = Device(faults.on(line))

@@ -99,6 +99,13 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
         one for one in models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path) if "net" in one
     )
     assert line.endswith("| Swin, 64 px: 97.00% ± 1.71% |")
+    # Two targets of the board's integers: the one that had time for more images.
+    more = noted | {"pc-aot-int8": {"accuracy": {**test, "images": 400, "top1": 0.96}}}
+    (entry / "results.json").write_text(json.dumps({"targets": more}))
+    line = next(
+        one for one in models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path) if "net" in one
+    )
+    assert "| 96.00% ± 0.98% |" in line
     (entry / "results.json").write_text(json.dumps({"targets": targets}))
     text = "\n".join(sections)
     assert "92.4 %" in text and "not measured here" in text and "2504.16128" in text
