@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -12,6 +13,24 @@ from swin2mcu.common.accuracy import Confusion, cautions, largest_share, say_acc
 from swin2mcu.common.cli import Parser, run_command
 from swin2mcu.common.dataset import ImageFolder, import_folder
 from swin2mcu.common.paths import data_folder
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The options that a config is read from: a file, and settings that differ from it."""
+    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """The option --set: `overrides` of load_config."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one setting, such as optimizer.epochs=10",
+    )
 
 
 def training_command(
@@ -27,15 +46,7 @@ def training_command(
     default run folder; `unlabeled` adds the option of that name. Returns the exit code.
     """
     parser = Parser(description=(description or "").partition("\n")[0])
-    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one setting, such as optimizer.epochs=10",
-    )
+    add_config(parser)
     parser.add_argument(
         "--data", type=Path, help="folder of class folders (default: $SWIN2MCU_DATA)"
     )

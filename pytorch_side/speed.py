@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.command import images_of
+from pytorch_side.command import add_config, images_of
 from pytorch_side.config import load_config
 from pytorch_side.data.backgrounds import training_images
 from pytorch_side.data.unlabeled import training_photos
@@ -25,15 +25,7 @@ from swin2mcu.common.tables import table_text
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--config", type=Path, help="TOML file of differences from the defaults")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one setting, such as optimizer.epochs=10",
-    )
+    add_config(parser)
     parser.add_argument(
         "--teacher", action="store_true", help="time the config's teacher, not its student"
     )

@@ -201,6 +201,33 @@ def test_the_quick_board_leaves_swin_l_out() -> None:
     assert all(any(part in name for part in chosen) for name in ("pc-litert-int8", "pc-tflm-int8"))
 
 
+def test_a_demo_of_another_seed_has_runs_of_its_own() -> None:
+    """A run resumes with its own config alone."""
+    made = []
+    for seed in ([], ["SEED=1"]):
+        done = subprocess.run(
+            ["make", "--dry-run", "demo", *seed],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        trained = [one for one in done.stdout.splitlines() if "configs/demo-" in one]
+        teacher, student = map(shlex.split, trained)
+        folder = teacher[teacher.index("--out") + 1]
+        assert f"teacher.init={folder}/teacher.safetensors" in student
+        made.append({folder, student[student.index("--out") + 1]})
+    assert made[0] == {"runs/demo-teacher", "runs/demo"} and not made[0] & made[1]
+
+
+def test_cleaning_keeps_what_the_user_measured(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    for name in ("measured/small-96/results.json", "firmware/program.elf", "log"):
+        (tmp_path / "build" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "build" / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    assert [path.name for path in (tmp_path / "build").iterdir()] == ["measured"]
+    assert (tmp_path / "build/measured/small-96/results.json").is_file()
+    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+
+
 def test_the_demos_spread_is_what_several_demos_gave() -> None:
     demos = json.loads((ROOT / "docs/data/demo.json").read_text(encoding="utf-8"))
     shown = README.partition("<!-- demo-spread -->\n")[2].partition("\n<!-- end -->")[0]

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytorch_side.command import add_overrides
 from pytorch_side.config import Config, differing, load_config, with_values
 from pytorch_side.reproduce import RUNS, Sources, make_foundations, train, with_weights
 from swin2mcu.common.cli import Parser, UserError, run_command
@@ -82,14 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, help="default: $SWIN2MCU_DATA")
     parser.add_argument("--weights", type=Path, help="folder that configs call weights/")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one setting, such as optimizer.epochs=10",
-    )
+    add_overrides(parser)
     parser.add_argument(
         "--write",
         type=Path,

@@ -8,9 +8,9 @@ from typing import Any
 
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.research.text import line, read_json, table
+from swin2mcu.research.zoo import exact_accuracy
 
 SPLITS = {"given": "as given", "random": "the same photos, random split"}
-EXACT = ("pc-tflm-int8", "qemu-m7-aot")  # targets with the board's own integers
 
 
 def split_lines(evaluated: Path) -> list[str]:
@@ -117,12 +117,10 @@ def recall_section(zoo: Path) -> list[str]:
     )
     for card in cards:
         targets: dict[str, Any] = read_json(card["folder"] / "results.json").get("targets", {})
-        for target in EXACT:
-            accuracy = targets.get(target, {}).get("accuracy") or {}
-            if accuracy.get("split") == "test" and "per_class_recall" in accuracy:
-                name = f"{card['folder'].name}, {accuracy['images']:,} images"
-                found[name] = accuracy["per_class_recall"]
-                break
+        accuracy = exact_accuracy(targets)
+        if accuracy and "per_class_recall" in accuracy:
+            name = f"{card['folder'].name}, {accuracy['images']:,} images"
+            found[name] = accuracy["per_class_recall"]
     if not found:
         return []
     classes = sorted({name for recall in found.values() for name in recall})

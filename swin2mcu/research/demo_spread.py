@@ -1,9 +1,9 @@
 """The spread of the demo's results over several seeds and numbers of threads.
 
-    python -m swin2mcu.research.demo_spread runs/demo-0 runs/demo-1 …
+    python -m swin2mcu.research.demo_spread runs/demo runs/demo-1 …
 
-Each folder is a copy of runs/demo after `make demo`. Writes docs/data/demo.json, and the sentence
-of README.md about the results to expect of a demo.
+Each folder is the run of a `make demo` (SEED=1 makes runs/demo-1), or a copy of it. Writes
+docs/data/demo.json, and the sentence of README.md about the results to expect of a demo.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def sentence(demos: list[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("runs", nargs="+", type=Path, help="copies of runs/demo")
+    parser.add_argument("runs", nargs="+", type=Path, help="runs of `make demo`")
     arguments = parser.parse_args(argv)
 
     def command() -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side import distill, teacher
+from pytorch_side.command import add_overrides
 from pytorch_side.config import as_override, load_config
 from pytorch_side.distillation import ensemble, teacher_cache
 from swin2mcu import split
@@ -178,14 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", type=int, default=60, help="labeled photos per class")
     parser.add_argument("--steps", type=int, default=2000, help="of each student")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: 3)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one setting, such as optimizer.epochs=10",
-    )
+    add_overrides(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("runs/few-labels"), help="default: runs/few-labels"
     )

@@ -25,6 +25,7 @@ from host_tools.boards.build import CORE_DIR
 from host_tools.boards.generate import generate
 from host_tools.boards.table import BoardTable, get_board, load_boards
 from host_tools.inputs import Model, load_model
+from host_tools.line_speed import patient_clock
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
 from tinyml.format.tflite import read
@@ -108,7 +109,7 @@ def test_an_arduino_boards_firmware_answers_on_a_stand_in(
     emulated = emulator.start(get_board("qemu-m7"), program, tmp_path / "state")
     line = SerialLine(emulated.url, 921600)
     try:
-        device = Device(line)
+        device = Device(line, patient_clock)
         info = device.hello()
         assert info.board == name and info.unit == "us"
         image = bytes(range(256)) * (info.input_bytes // 256)

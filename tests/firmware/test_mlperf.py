@@ -19,6 +19,7 @@ from host_tools import flash
 from host_tools.boards import emulator
 from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
+from host_tools.line_speed import patient_clock
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
 from tinyml.format.tflite import read
@@ -90,7 +91,7 @@ def expected_logits(run: Path) -> list[float]:
     emulated = emulator.start(get_board("host"), firmware.elf, run / "state")
     line = SerialLine(emulated.url, 921600)
     try:
-        logits = Device(line).infer(bytes(pixel ^ 0x80 for pixel in IMAGE)).logits
+        logits = Device(line, patient_clock).infer(bytes(pixel ^ 0x80 for pixel in IMAGE)).logits
     finally:
         line.close()
         emulator.stop("host", run / "state")

@@ -122,7 +122,7 @@ def test_a_stale_state_ends_no_other_process(board: RunningBoard, tmp_path: Path
     (tmp_path / "host.json").write_text(json.dumps({**state, "created": state["created"] - 100}))
     assert emulator.stop("host", tmp_path) is False
     line = SerialLine(board.port, 921600)
-    assert Device(line).hello().board == "host"
+    assert Device(line, patient_clock).hello().board == "host"
     line.close()
 
 
