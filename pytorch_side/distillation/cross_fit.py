@@ -100,15 +100,15 @@ def cross_fit(
     """Train `folds` teachers and join their outputs for photos that they did not see.
 
     `teacher` describes their training, `student` the augmentations and maps to cache. Raises
-    UserError, before any work, where check_configs and check_pairs do.
+    UserError, before any work, where check_configs and check_distillation do.
     """
     from pytorch_side.distillation.cache_identity import expectation
     from pytorch_side.distillation.fill_cache import make_teacher_cache
-    from pytorch_side.distillation.train_student import check_pairs
+    from pytorch_side.distillation.train_student import check_distillation
     from pytorch_side.distillation.train_teacher import train_teacher
 
     check_configs(teacher, student)
-    check_pairs(student)
+    check_distillation(student)
     # With cutouts where the teachers see other backgrounds; the student sees none.
     images = training_images(training_photos(folder, student), teacher)
     fold_of = deal_folds(images.folder, folds, teacher.seed)

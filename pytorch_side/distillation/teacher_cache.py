@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pytorch_side.data.backgrounds import training_images
         from pytorch_side.data.unlabeled import training_photos
         from pytorch_side.distillation.fill_cache import make_teacher_cache
+        from pytorch_side.distillation.train_student import check_distillation
 
+        check_distillation(config)
         photos = training_images(training_photos(images, config), config)
         made = make_teacher_cache(photos, config, run)
         return f"{run}: {len(made.row)} images, {made.seeds.shape[1]} augmentations each"

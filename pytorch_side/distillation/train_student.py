@@ -81,23 +81,16 @@ class StudentWithMaps(nn.Module):
         return logits, maps, hinted
 
 
-def check_means(config: Config) -> None:
-    """Raise UserError where the mean of a photo's logits cannot teach its new augmentations."""
-    if config.distillation.beta > 0:
-        key, why = "distillation.beta", "attention maps belong to one augmentation"
-    elif config.augment.mixup > 0:
-        key, why = "augment.mixup", "the logits of mixed photos belong to one mixture"
-    else:
-        return
-    raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
+def check_distillation(config: Config) -> None:
+    """Raise UserError where a config cannot be distilled, before a teacher has answered for hours.
 
-
-def check_pairs(config: Config) -> None:
-    """Raise UserError where pairs of stages are missing, or name a stage that does not exist.
-
-    Of the teacher's stages only those of the hint are checked.
+    Pairs of stages are missing, or name a stage that the student does not have; or the mean of a
+    photo's logits cannot teach its new augmentations. Of the teacher's stages only those of the
+    hint are checked.
     """
     settings = config.distillation
+    if settings.used and not settings.consistent:
+        _check_means(config)
     if settings.beta > 0 and not settings.attention_pairs:
         raise UserError(
             "distillation.beta above 0 compares attention maps: name pairs of stages as "
@@ -110,17 +103,25 @@ def check_pairs(config: Config) -> None:
         stage_width(student, own)  # raises
 
 
+def _check_means(config: Config) -> None:
+    if config.distillation.beta > 0:
+        key, why = "distillation.beta", "attention maps belong to one augmentation"
+    elif config.augment.mixup > 0:
+        key, why = "augment.mixup", "the logits of mixed photos belong to one mixture"
+    else:
+        return
+    raise UserError(f"distillation.consistent = false needs {key} = 0: {why}")
+
+
 def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`.
 
     Returns the last row of the log, and as "val_confusion" the confusion matrix on val. Raises
-    UserError, before any work, where check_means and check_pairs do.
+    UserError, before any work, where check_distillation does.
     """
     accelerator = make_accelerator()
     settings = config.distillation
-    if settings.used and not settings.consistent:
-        check_means(config)  # before the teacher has answered for hours
-    check_pairs(config)
+    check_distillation(config)
     images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:

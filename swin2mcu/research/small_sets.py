@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,31 @@ from swin2mcu.research.text import read_json
 
 FIGURES, DOCUMENT = Path("docs/data/small_sets.json"), Path("docs/DATA.md")
 DATA = ("classes", "val_images")  # in a training's figures: what tells data sets apart
+PHOTOS = "photos.csv"  # in a run: the table it was trained on
 VAL = 60  # photos per class; all of them answer after each epoch
 
 
 def train_few(data: Path, photos: int, seed: int, init: str, run: Path) -> None:
-    """Draw `photos` of each class and train on them. Raises UserError where a command fails."""
+    """Draw `photos` of each class and train on them, unless `run` has done so.
+
+    Raises UserError where a command fails, and where `run` was trained on other photos.
+    """
     table = data / f"few-{photos}-{seed}.csv"
     kept = ["--keep", f"train={photos}", "--keep", f"val={VAL}", "--seed", str(seed)]
-    options = ["--init", init, "--seed", str(seed), "--out", str(run)]
-    steps = [(train.main, [str(table), *options])]
     if not table.is_file():  # of an interrupted training it is there
-        steps.insert(0, (split.main, [str(data), *kept, "--out", str(table)]))
-    for command, arguments in steps:
-        if code := command(arguments):
-            raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
+        _run(split.main, [str(data), *kept, "--out", str(table)])
+    known, finished = run / PHOTOS, (run / "parity.json").is_file()  # the last file of a training
+    if not known.is_file() and not finished:
+        write_atomic(known, table.read_bytes())
+    if not known.is_file() or known.read_bytes() != table.read_bytes():
+        raise UserError(f"{run} was trained on other photos than {table}: use another --out")
+    if not finished:
+        _run(train.main, [str(table), "--init", init, "--seed", str(seed), "--out", str(run)])
+
+
+def _run(command: Callable[[Sequence[str]], int], arguments: list[str]) -> None:
+    if code := command(arguments):
+        raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
 
 
 def figures_of(run: Path, data: Path, photos: int, seed: int) -> dict[str, Any]:
@@ -114,8 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for seed in range(arguments.seeds):
             for photos in arguments.photos:
                 run = arguments.out / f"{photos}-seed{seed}"
-                if not (run / "parity.json").is_file():  # the last file of a training
-                    train_few(arguments.data, photos, seed, arguments.init, run)
+                train_few(arguments.data, photos, seed, arguments.init, run)
                 trainings.append(figures_of(run, arguments.data, photos, seed))
         known = read_json(FIGURES) or []
         merged = merge(known, trainings, "photos", ("photos",), ("batch", "epochs"), DATA)

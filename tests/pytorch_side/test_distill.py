@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pytorch_side import distill, teacher
-from pytorch_side.config import Config, with_values
+from pytorch_side.config import Config, as_override, with_values
 from pytorch_side.distillation import teacher_cache, train_student
 from pytorch_side.distillation.attention import energy_map
 from pytorch_side.distillation.train_student import StudentWithMaps
@@ -84,6 +84,7 @@ def test_pairs_of_stages_are_checked_before_the_teacher_answers(
     tiny_config: Callable[..., Config],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     changes: dict[str, object],
     line: str,
 ) -> None:
@@ -93,9 +94,15 @@ def test_pairs_of_stages_are_checked_before_the_teacher_answers(
     about = {"student": config.student.name, "size": 32, "classes": ["a", "b", "c"]}
     save_weights(student_from(config.student, 3), path, about)
     hint = {"hint.init": str(path)} if "hint.pairs" in changes else {}
+    images = make_folder()
+    config = with_values(config, {**hint, **changes})
     with pytest.raises(UserError, match=line):
-        folder = scan_folder(make_folder())
-        train_student.distill(with_values(config, {**hint, **changes}), folder, tmp_path / "run")
+        train_student.distill(config, scan_folder(images), tmp_path / "run")
+    values = {**changes, **hint, "distillation.alpha": 0.5}
+    settings = [word for item in values.items() for word in ("--set", as_override(*item))]
+    arguments = [*settings, "--data", str(images), "--out", str(tmp_path / "run")]
+    assert teacher_cache.main(arguments) == 2
+    assert line in capsys.readouterr().err
 
 
 def test_a_run_that_asks_its_teacher_and_one_that_finds_the_answers_are_equal(

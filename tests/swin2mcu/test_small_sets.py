@@ -30,7 +30,7 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     def train(arguments: list[str]) -> int:
         trained[Path(arguments[0]).name] = Path(arguments[0]).read_text()
         run, seed = Path(arguments[-1]), int(arguments[4])
-        run.mkdir(parents=True)
+        run.mkdir(parents=True, exist_ok=True)
         values = {"seed": seed, "optimizer.batch": 8, "optimizer.epochs": 113}
         (run / "config.json").write_text(json.dumps(to_dict(with_values(Config(), values))))
         val = {"split": "val", "images": 100, "top1": TOP1[seed]}
@@ -69,3 +69,8 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     small_sets.FIGURES.write_text(json.dumps(figures))
     assert small_sets.main([str(data), "--photos", "2", "--seeds", "1", "--init", "random"]) == 0
     assert len(json.loads(small_sets.FIGURES.read_text())) == 1, "the others had another val"
+
+    other = make(*(f"{name}/{number}.png" for name in "cd" for number in range(12)), root=tmp_path / "other")
+    capsys.readouterr()
+    assert small_sets.main([str(other), "--photos", "2", "--seeds", "1", "--init", "random"]) == 2
+    assert "2-seed0 was trained on other photos" in capsys.readouterr().err
