@@ -49,6 +49,7 @@ from host_tools.results import (
 )
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import Parser, UserError, run_command, status
+from swin2mcu.common.dataset import name_of
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
@@ -133,7 +134,7 @@ def _bench(arguments: argparse.Namespace) -> None:
                     {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
                     images,
                     model.card.classes,
-                    data_folder(arguments.data).resolve().name,
+                    name_of(data_folder(arguments.data)),
                     arguments.limit,
                     arguments.score_seconds,
                     progress,

@@ -32,6 +32,7 @@ from host_tools.report.entries import load_entries
 from host_tools.report.terminal import print_entries
 from host_tools.results import RESULTS_NAME, check_results
 from swin2mcu.common.cli import Parser, UserError, run_command, status
+from swin2mcu.common.dataset import name_of
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
@@ -94,9 +95,7 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
     models, notes = assets.model_files(model)
     data = _data(arguments.data)
     pixels, labels = assets.choose_images(model, data, arguments.images)
-    expected = assets.expect(
-        model, models, pixels, labels, data.resolve().name if data else "noise"
-    )
+    expected = assets.expect(model, models, pixels, labels, name_of(data) if data else "noise")
     session = PhoneSession(
         model,
         expected,

@@ -122,9 +122,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             journal = begin_journal(
                 path, model, target, info, images, arguments.repeat, arguments.fresh
             )
-            record = _score(
-                boards, journal, model, images, arguments, folder, data.resolve().name, kind
-            )
+            record = _score(boards, journal, model, images, arguments, folder, kind)
             log_target_access(model.folder, model.weights, target, record["accuracy"])
             merge_target(model.folder, model.sha256, model.card.name, target, record)
             journal.finish()
@@ -140,7 +138,6 @@ def _score(
     images: Sequence[Image],
     arguments: argparse.Namespace,
     folder: ImageFolder,
-    data: str,
     kind: FrameKind | None,
 ) -> dict[str, Any]:
     """The target's record, once every image has been through a board.
@@ -162,7 +159,7 @@ def _score(
     entries = [entry for entry in found if "corrupt" not in entry]
     if not entries:
         raise UserError("no image could be read")
-    which = {"split": SPLIT, "data": data}
+    which = {"split": SPLIT, "data": folder.name}
     command = command_line(model, info, arguments, kind)
     record = make_record(entries, model, info, profile, which, command)
     sent = info.input_bytes if kind is None else kind.frame_bytes

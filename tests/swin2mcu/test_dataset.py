@@ -19,7 +19,7 @@ from pytorch_side.data.loader import TrainBatches
 from pytorch_side.evaluate.audit import fingerprint
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import load_split_pixels, scan_folder, spread
+from swin2mcu.common.dataset import load_split_pixels, name_of, scan_folder, spread
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
 
@@ -381,9 +381,17 @@ def test_a_user_without_name_and_home_has_a_cache(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == Path("/elsewhere/swin2mcu")
 
 
-def test_a_data_set_has_a_name_even_if_it_is_the_current_folder(
+def test_a_data_set_has_a_name_also_as_a_table_or_as_the_current_folder(
     make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_folder(classes=2, images=3, size=8)
     monkeypatch.chdir(root)
     assert scan_folder(Path()).name == scan_folder(root).name == root.name != ""
+    # A table that is not the folder's own may split it otherwise: records tell them apart.
+    for name, called in (("split.csv", "images"), ("other.csv", "images/other.csv")):
+        Path(name).write_text(
+            "file,class\n"
+            + "".join(f"class_{c}/0{n}.png,class_{c}\n" for c in (0, 1) for n in range(3))
+        )
+        table = root / name
+        assert scan_folder(Path(name)).name == scan_folder(table).name == name_of(table) == called

@@ -70,7 +70,9 @@ def test_each_training_has_its_own_photos_and_is_made_once(
     assert small_sets.main([str(data), "--photos", "2", "--seeds", "1", "--init", "random"]) == 0
     assert len(json.loads(small_sets.FIGURES.read_text())) == 1, "the others had another val"
 
-    other = make(*(f"{name}/{number}.png" for name in "cd" for number in range(12)), root=tmp_path / "other")
+    other = make(
+        *(f"{name}/{number}.png" for name in "cd" for number in range(12)), root=tmp_path / "other"
+    )
     capsys.readouterr()
     assert small_sets.main([str(other), "--photos", "2", "--seeds", "1", "--init", "random"]) == 2
     assert "2-seed0 was trained on other photos" in capsys.readouterr().err

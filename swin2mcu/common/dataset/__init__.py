@@ -39,6 +39,7 @@ __all__ = [
     "import_folder",
     "keep_few",
     "load_split_pixels",
+    "name_of",
     "random_split",
     "scan_folder",
     "spread",
@@ -104,7 +105,15 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
     if not rows:
         raise nothing_found(root, passed)
     folder = _cut(root, rows, group_images(rows, around, by), passed, rule, how)
-    return replace(folder, unlabeled=unlabeled, note=note)
+    return replace(folder, unlabeled=unlabeled, note=note, name=name_of(data))
+
+
+def name_of(data: Path) -> str:
+    """What records call a data set: its folder, and the table where it is not its split.csv."""
+    if data.suffix.lower() != ".csv":
+        return data.resolve().name  # also of "."
+    folder = data.parent.resolve().name
+    return folder if data.name == NAME else f"{folder}/{data.name}"
 
 
 def _cut(

@@ -41,11 +41,7 @@ class ImageFolder:
     drawn_by: str = ""  # what the draw took together, as in SplitRule
     note: str = ""  # how the folders were understood, where they can be understood in two ways
     unlabeled: tuple[str, ...] = ()  # photos without a label, relative to root; not in `files`
-
-    @property
-    def name(self) -> str:
-        """What records call the data set: its folder's name, also where it was named as "."."""
-        return self.root.resolve().name
+    name: str = ""  # what records call the data set
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of one split's images.
