@@ -174,7 +174,7 @@ def _test_images(data: Path | None, model: Model) -> list[tuple[Path, int]]:
     except UserError as error:
         status.print(f"speed only: {error}")
         return []
-    return split_images(folder, model.card)
+    return split_images(folder, model.card, model.folder)
 
 
 def _load(backends: list[Backend]) -> tuple[dict[Backend, Runner], dict[str, Weights]]:

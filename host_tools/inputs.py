@@ -223,7 +223,7 @@ def _check_own(folder: Path, path: Path, sha256: str) -> None:
         )
 
 
-def split_images(data: Path, card: Card) -> list[tuple[Path, int]]:
-    """(file, label) of the test split, in its order. Raises UserError for other classes."""
-    folder = import_folder(data, card=card)
+def split_images(data: Path, card: Card, run: Path | None = None) -> list[tuple[Path, int]]:
+    """(file, label) of the test split, in its order. Raises UserError as import_folder does."""
+    folder = import_folder(data, card=card, run=run)
     return [(folder.root / file, label) for file, label in folder.labeled("test")]

@@ -102,7 +102,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             f"{model.card.name} is fed {fed.name}"
         )
     data = data_folder(arguments.data)
-    folder = import_folder(data, card=model.card)
+    folder = import_folder(data, card=model.card, run=model.folder)
     images = [Image(folder.root / file, label, file) for file, label in folder.labeled(SPLIT)]
     images = [images[position] for position in spread(len(images), arguments.limit)]
     if not images:

@@ -213,7 +213,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not card.is_file():
                 print(f"{run} is trained; {card} is missing, so there is nothing to compare with")
                 return 0
-            own = {"float": {"split": "val", "top1": float(read_log(run)[-1]["val_top1"])}}
+            if not (log := read_log(run)):
+                raise UserError(f"{run} has weights and no log: compare its card with --check")
+            own = {"float": {"split": "val", "top1": float(log[-1]["val_top1"])}}
         lines = compare(own, load_card(card).accuracy)
         print("\n".join(lines))
         if not all(lines.values()):

@@ -33,6 +33,7 @@ from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.precision import mixed_precision
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
+from swin2mcu.common.dataset.trained import NAME as TRAINED_ON
 from swin2mcu.common.lock import lock_folder
 
 Losses = dict[str, Tensor]
@@ -54,10 +55,10 @@ def train_loop(
     `loss_of_batch(model, batch)` returns a dict whose "loss" is minimized and whose other entries
     are logged; `batch` lies on the model's device. After every epoch the averaged (EMA) weights, or
     the plain ones when `optimizer.ema` is 0, go through `score(model)` (eval mode, no gradients;
-    its dict is logged) and `save(model)`. Writes config.json, machine.json, log.csv and
-    checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. `starts_from` names
-    the files that the training uses, of initial weights and of cached teacher outputs; they must be
-    the same then. Ends with `model` holding the averaged weights.
+    its dict is logged) and `save(model)`. Writes config.json, machine.json, trained_on.csv, log.csv
+    and checkpoint.pt into `run`, and resumes from checkpoint.pt when there is one. `starts_from`
+    names the files that the training uses, of initial weights and of cached teacher outputs; they
+    must be the same then. Ends with `model` holding the averaged weights.
 
     Raises UserError
     - when a loss or a gradient is not finite, before the weights are changed;
@@ -157,6 +158,7 @@ def _start(
     elif accelerator.is_main_process:
         decided = {"data.drawn_by": batches.drawn_by}
         save_config(with_values(config, decided), run / "config.json")
+        write_atomic(run / TRAINED_ON, batches.trained_on)
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
     first, processes = len(rows), accelerator.num_processes
     everywhere = accelerator.reduce(torch.tensor(first, device=accelerator.device))
@@ -225,10 +227,10 @@ def epoch_seed(seed: int, epoch: int, process: int) -> int:
 
 
 def learning_rate(step: int, steps_per_epoch: int, settings: Optimizer) -> float:
-    """Linear warm-up, then half a cosine down to zero at the last step."""
+    """Linear warm-up, then half a cosine, which would be zero one step after the last."""
     warmup = settings.warmup_epochs * steps_per_epoch
     if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
+        return settings.learning_rate * min(1.0, (step + 1) / warmup)  # part of a step
     progress = (step - warmup) / max(1.0, settings.epochs * steps_per_epoch - warmup)
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 

@@ -126,7 +126,7 @@ def answers_of(model: Model, run: Run, leaves: Sequence[Leaf], seed: int) -> dic
 
 def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int) -> dict[str, Any]:
     """Cut out the leaves, run the model, count. Scores on test are logged."""
-    folder = import_folder(data, card=model.card)
+    folder = import_folder(data, card=model.card, run=model.folder)
     leaves, failed = cut_leaves(folder, split, limit, model.card.input_shape[:2])
     with tempfile.TemporaryDirectory() as work:
         _, run = load_pc(model.int8, model.sha256, Path(work), len(KINDS) * len(leaves))

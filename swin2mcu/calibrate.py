@@ -63,7 +63,10 @@ def photos_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tuple[Reals, list[int]]:
-    """Real logits (photos, classes) of the int8 model, and positions of the readable photos."""
+    """Real logits (photos, classes) of the int8 model, and positions of the readable photos.
+
+    Raises UserError where none can be read.
+    """
     height, width, _ = model.card.input_shape
     logits, positions = [], []
     for i, path in enumerate(track(photos, what, console=console, transient=True)):
@@ -74,20 +77,27 @@ def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tupl
             positions.append(i)
         except UserError as error:
             console.print(f"left out: {error}")
-    unread = sorted(set(range(len(photos))) - set(positions))
-    check_corrupt(what, len(unread), len(photos), str(photos[unread[0]]) if unread else "")
     if not logits:
         raise UserError(f"{what}: no photo can be read")
     return real_logits(np.stack(logits), model.card), positions
 
 
+def unknown_logits(model: Model, run: Run, photos: Sequence[Path], what: str) -> Reals:
+    """Real logits of a set of unknown photos. Raises UserError if more than 5 % cannot be read."""
+    logits, positions = logits_of(model, run, photos, what)
+    unread = sorted(set(range(len(photos))) - set(positions))
+    check_corrupt(what, len(unread), len(photos), str(photos[unread[0]]) if unread else "")
+    return logits
+
+
 def split_logits(
     model: Model, run: Run, folder: ImageFolder, split: str
 ) -> tuple[Reals, npt.NDArray[np.int64]]:
-    """Real logits and labels of one split."""
+    """Real logits and labels of one split. Raises UserError as ImageFolder.without does."""
     indices = folder.indices(split)
     paths = [folder.root / folder.files[i] for i in indices]
     logits, positions = logits_of(model, run, paths, split)
+    folder.without({*indices.tolist()} - {*indices[positions].tolist()})
     return logits, folder.labels[indices[positions]]
 
 
@@ -136,7 +146,7 @@ def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration)
 
 def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fit, write the card, and return the report."""
-    folder = import_folder(data_folder(arguments.data), card=model.card)
+    folder = import_folder(data_folder(arguments.data), card=model.card, run=model.folder)
     # Listed photos, as `swin2mcu train` counts them: one that cannot be read must not stop it.
     if (val := len(folder.indices("val"))) < IMAGES_MIN:
         raise UserError(f"val has {val} photos, at least {IMAGES_MIN} are needed")
@@ -153,7 +163,7 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
         images = val + sum(map(len, sets.values()))
         images += len(folder.indices("test")) if arguments.test else 0
         _, run = load_pc(model.int8, model.sha256, Path(work), images)
-        unknown = {name: logits_of(model, run, paths, name)[0] for name, paths in sets.items()}
+        unknown = {name: unknown_logits(model, run, paths, name) for name, paths in sets.items()}
         logits, labels = split_logits(model, run, folder, "val")
         deciding = None
         if arguments.unknown_answered is not None:

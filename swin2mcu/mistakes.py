@@ -29,6 +29,7 @@ from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import real_logits, softmax
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder
+from swin2mcu.common.dataset.trained import check_unseen
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import cropped, drawable, open_upright, resize
 from swin2mcu.common.tables import table_text
@@ -65,12 +66,13 @@ def shared_folder(models: Sequence[Model], data: Path, split: str) -> ImageFolde
     Raises UserError if models know other classes, or if a model was trained on what is another's
     val or test.
     """
-    folder = import_folder(data, card=models[0].card)
+    folder = import_folder(data, card=models[0].card, run=models[0].folder)
     first = [folder.files[i] for i in folder.indices(split)]
     for model in models[1:]:
         if model.card.split == models[0].card.split and model.card.classes == folder.classes:
+            check_unseen(folder, model.folder)
             continue
-        other = import_folder(data, card=model.card)
+        other = import_folder(data, card=model.card, run=model.folder)
         if [other.files[i] for i in other.indices(split)] != first:
             raise UserError(
                 f"{model.argument} was trained with another {split} than {models[0].argument}: "

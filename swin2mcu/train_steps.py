@@ -84,6 +84,7 @@ def answering(settings: Mapping[str, object], weights: Path) -> dict[str, object
         "teacher.input": "student",
         "teacher.init": str(weights),
         "distillation.attention_pairs": [],
+        "distillation.beta": 0.0,  # its maps are not used
         "distillation.bf16": False,
     }
 

@@ -110,7 +110,7 @@ def choose_images(
     size = model.size
     if data is None:
         return generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8), None
-    images = split_images(data, model.card)
+    images = split_images(data, model.card, model.folder)
     pixels: list[npt.NDArray[np.uint8]] = []
     labels: list[int] = []
     for position in generator.permutation(len(images)):

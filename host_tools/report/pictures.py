@@ -44,7 +44,7 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     """Score the test split with LiteRT and return the images that are most wrong."""
     fast = load_litert(model.int8, 1, model.contract)
     wrong: list[tuple[float, Path, int, int]] = []
-    for path, label in split_images(data, model.card):
+    for path, label in split_images(data, model.card, model.folder):
         try:
             pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
         except UserError:

@@ -76,13 +76,26 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     if not (binary.is_file() and index.is_file()):
         _decode(folder.root, names, binary, index, folder.crop)
     known = json.loads(index.read_text(encoding="utf-8"))
+    if any(readable(folder.root / name) for name in known["corrupt"]):
+        # Rights, a network drive or a missing decoder may have been the reason: try all again.
+        _decode(folder.root, names, binary, index, folder.crop)
+        known = json.loads(index.read_text(encoding="utf-8"))
     corrupt = tuple(known["corrupt"])
     positions = {name: i for i, name in enumerate(folder.files)}
     if corrupt:
         log.warning("%d of %d images left out: %s", len(corrupt), len(names), ", ".join(corrupt))
-    readable = folder.without({positions[name] for name in corrupt})
+    kept = folder.without({positions[name] for name in corrupt})
     offsets = {name: (start, height, width) for name, start, height, width in known["images"]}
-    return DecodedImages(readable, corrupt, np.memmap(binary, np.uint8, "r"), offsets)
+    return DecodedImages(kept, corrupt, np.memmap(binary, np.uint8, "r"), offsets)
+
+
+def readable(path: Path) -> bool:
+    """Whether a photo can be decoded now. Its file need not have changed since it could not."""
+    try:
+        open_upright(path)
+    except UserError:
+        return False
+    return True
 
 
 def files_key(root: Path, names: list[str], crop: str = "") -> str:

@@ -19,11 +19,12 @@ from torch import Tensor
 from pytorch_side.config import Config
 from pytorch_side.data.augment import augmentation_seed
 from pytorch_side.data.cache import DecodedImages
-from pytorch_side.data.photos import photos_digest
+from pytorch_side.data.photos import photo_hashes, photos_digest
 from pytorch_side.data.training_image import labels_of, training_image
 from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread
+from swin2mcu.common.dataset.trained import trained_text
 
 AHEAD = 6  # batches made in advance: enough for short delays
 # Threads suffice, since Pillow and OpenCV release the interpreter's lock. A GPU needs several.
@@ -90,6 +91,12 @@ class TrainBatches:
         """A digest of the photos that training reads, train and val; val is scored each epoch."""
         folder = self.images.folder
         return " ".join(photos_digest(folder, split) for split in ("train", "val"))
+
+    @property
+    def trained_on(self) -> bytes:
+        """The table of the photos that are trained on, as a run keeps it."""
+        folder = self.images.folder
+        return trained_text(folder, photo_hashes(folder, "train"))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""

@@ -13,13 +13,14 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
 from pytorch_side.config import Config
-from pytorch_side.data.cache import cache_folder
+from pytorch_side.data.cache import cache_folder, readable
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, check_corrupt
 from swin2mcu.common.dataset.near_duplicates import (
@@ -114,22 +115,24 @@ def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
         for file, split in zip(folder.files, folder.splits.tolist(), strict=True)
         if split != "train"
     ]
-    path = cache_folder() / f"unlabeled-{_key(folder.root, scored, files)}.json"
+    path = cache_folder() / f"like-scored-{_key(folder.root, scored, files)}.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        return [str(file) for file in found]
+        if not any(readable(folder.root / file) for file in found["not read"]):
+            return list(found["left out"])
     own, theirs = (_coefficients(folder.root, names) for names in (files, scored))
     unreadable = np.isnan(own[:, 0, 0])
     if unreadable.any():
         first = files[int(unreadable.argmax())]
         check_corrupt("the photos without a label", int(unreadable.sum()), len(files), first)
     near = np.zeros(len(files), dtype=bool)
-    theirs = theirs[~np.isnan(theirs[:, 0, 0])]
-    if len(theirs):
-        _, bits = nearest(own[~unreadable], theirs)
+    unread = np.isnan(theirs[:, 0, 0])
+    if not unread.all():
+        _, bits = nearest(own[~unreadable], theirs[~unread])
         near[~unreadable] = bits <= NEAR_BITS
     left_out = [files[i] for i in np.flatnonzero(near | unreadable)]
-    write_atomic(path, json.dumps(left_out))
+    not_read = [*compress(files, unreadable), *compress(scored, unread)]
+    write_atomic(path, json.dumps({"left out": left_out, "not read": not_read}))
     return left_out
 
 

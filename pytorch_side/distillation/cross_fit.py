@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,26 +43,38 @@ FOLDS_MAX = 20
 def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int64]:
     """The fold of each train photo, -1 for other photos: (files,). Groups stay together.
 
-    The photos of each class are spread evenly over the folds. Raises UserError where a class has
-    fewer photos (or groups) than folds.
+    The photos of each class are spread over the folds as evenly as its groups allow, those of the
+    class with the fewest groups first. Raises UserError where a class has fewer photos (or groups)
+    than folds, or where a fold has no photo of a class.
     """
     draw = np.random.default_rng(seed)
     folds = np.full(len(folder.files), -1, dtype=np.int64)
     positions = folder.indices("train")
     fold_of: dict[str, int] = {}
-    for label in sorted({*folder.labels[positions].tolist()}):
-        members = [int(i) for i in positions[folder.labels[positions] == label]]
-        units = sorted({folder.groups[i] or folder.files[i] for i in members})
+    of_class: dict[int, Counter[str]] = {}  # photos of each group, or of none
+    for i in positions:
+        unit = folder.groups[i] or folder.files[i]
+        of_class.setdefault(int(folder.labels[i]), Counter())[unit] += 1
+    for label, units in sorted(of_class.items(), key=lambda item: (len(item[1]), item[0])):
         if label != NO_LABEL and len(units) < count:
             raise UserError(
                 f"class {folder.classes[label]} has {len(units)} photos or groups to train on, too "
                 f"few for {count} folds: take fewer folds"
             )
-        fresh = [unit for unit in units if unit not in fold_of]
-        for number, unit in enumerate(draw.permutation(fresh)):
-            fold_of[str(unit)] = number % count
-        for i in members:
-            folds[i] = fold_of[folder.groups[i] or folder.files[i]]
+        dealt = [0] * count  # photos of this class
+        for unit in units.keys() & fold_of.keys():
+            dealt[fold_of[unit]] += units[unit]
+        for unit in map(str, draw.permutation(sorted(units.keys() - fold_of.keys()))):
+            fold_of[unit] = dealt.index(min(dealt))
+            dealt[fold_of[unit]] += units[unit]
+        if label != NO_LABEL and not all(dealt):
+            raise UserError(
+                f"class {folder.classes[label]} has photos in {count - dealt.count(0)} of {count} "
+                "folds only, since its groups stay together with those of other classes: take "
+                "another seed, fewer folds, or other groups"
+            )
+    for i in positions:
+        folds[i] = fold_of[folder.groups[i] or folder.files[i]]
     return folds
 
 

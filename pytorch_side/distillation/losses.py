@@ -109,20 +109,33 @@ def cross_entropy(
     """Averaged over the whole batch; an image whose label is NO_LABEL adds nothing to the sum.
 
     So each labeled image has the same weight, however many images of a batch have labels. With
-    class weights (classes,), on any device, it has the weight of its class. The sum is divided by
-    the number of images: torch's own mean would divide it by the sum of a batch's weights.
+    class weights (classes,), on any device, its whole loss has the weight of its class, and of a
+    mixed image each share. Torch's own weights would also multiply what label smoothing gives to
+    the other classes: a photo of a large class would belong to a small one.
     """
-    if class_weights is None and (labels.dim() > 1 or not bool((labels == NO_LABEL).any())):
+    if class_weights is not None:
+        weighted = _shares(labels, logits.shape[1]) * class_weights.to(logits.device)
+        spread = label_smoothing * weighted.sum(dim=1, keepdim=True) / logits.shape[1]
+        wanted = (1.0 - label_smoothing) * weighted + spread
+        return functional.cross_entropy(logits, wanted, reduction="sum") / len(labels)
+    if labels.dim() > 1 or not bool((labels == NO_LABEL).any()):
         return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total = functional.cross_entropy(
         logits,
         labels,
-        None if class_weights is None else class_weights.to(logits.device),
         ignore_index=NO_LABEL,
         reduction="sum",
         label_smoothing=label_smoothing,
     )
     return total / len(labels)
+
+
+def _shares(labels: Tensor, classes: int) -> Tensor:
+    """Shares of the classes (batch, classes); all 0 for NO_LABEL."""
+    if labels.dim() > 1:
+        return labels
+    shares = functional.one_hot(labels.clamp_min(0), classes).float()
+    return shares * (labels != NO_LABEL).unsqueeze(1)
 
 
 LOGIT_LOSSES = {"kl": kl_loss, "dkd": dkd_loss, "dist": dist_loss}

@@ -151,13 +151,15 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         )
         return with_hint(losses, hint, hinted, batch.images, config.hint.weight)
 
+    made = run / "student.safetensors"
+
     def save(model: nn.Module) -> None:
         metadata = {
             "student": config.student.name,
             "size": size,
             "classes": list(folder.classes),
         }
-        save_weights(model.student, run / "student.safetensors", metadata)
+        save_weights(model.student, made, metadata)
 
     def answered(model: nn.Module) -> npt.NDArray[np.int64]:
         return answers_of(model.student, pixels)
@@ -175,4 +177,6 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         accelerator,
         (config.student.init, config.hint.init, *(identity_files(outputs) if outputs else ())),
     )
+    if accelerator.is_main_process and not made.is_file():
+        save(model)  # a finished run whose weights were removed
     return row | {"val_confusion": confusion_of(labels, answered(model), len(folder.classes))}

@@ -90,6 +90,8 @@ def train_teacher(
     def score(model: nn.Module) -> dict[str, float]:
         return {"val_top1": float((answered(model) == labels).mean())}
 
+    made = run / "teacher.safetensors"
+
     def save(model: nn.Module) -> None:
         metadata = {
             "teacher": settings.name,
@@ -98,7 +100,7 @@ def train_teacher(
             "input": settings.input,
             "classes": list(folder.classes),
         }
-        save_weights(model.teacher, run / "teacher.safetensors", metadata)
+        save_weights(model.teacher, made, metadata)
 
     with accelerator.main_process_first():
         images = images or training_images(folder, config)
@@ -113,5 +115,7 @@ def train_teacher(
     row = train_loop(
         hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator, files
     )
+    if accelerator.is_main_process and not made.is_file():
+        save(hinted_teacher)  # a finished run whose weights were removed
     matrix = confusion_of(labels, answered(hinted_teacher), len(folder.classes))
     return row | {"val_confusion": matrix}

@@ -79,7 +79,7 @@ def read_checkpoint(
     if what:
         raise UserError(
             f"{path} belongs to {' and '.join(what)}: "
-            "use another --out, or remove the folder to start again"
+            f"use another folder, or remove {path.parent} to start again"
         )
     try:
         for name, part in parts.items():
@@ -89,7 +89,7 @@ def read_checkpoint(
     except Exception as error:  # for example a teacher's checkpoint for a student
         raise UserError(
             f"{path} belongs to another network: "
-            "use another --out, or remove the folder to start again"
+            f"use another folder, or remove {path.parent} to start again"
         ) from error
     if damage := _damage(parts, rows):
         raise UserError(f"{path} is damaged ({damage}): remove it to start again")

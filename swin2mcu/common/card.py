@@ -279,7 +279,7 @@ def _split_rule(path: Path, values: Any) -> SplitRule:
         or rule.crop not in CROPS
         or rule.drawn_by not in ("", *DRAWN_BY)
         or rule.seed < 0
-        or not all(0 < s < 1 for s in shares)
+        or not all(0 <= s < 1 for s in shares)
     ):
         raise UserError(f"{path}: 'split' is not a valid rule: {values}")
     return rule

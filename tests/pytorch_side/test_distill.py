@@ -142,7 +142,9 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
         change()
         capsys.readouterr()
         assert distill.main(arguments) == 2
-        assert "checkpoint.pt belongs to other images: use another --out" in capsys.readouterr().err
+        assert (
+            "checkpoint.pt belongs to other images: use another folder" in capsys.readouterr().err
+        )
         photo.write_bytes(kept)
 
 

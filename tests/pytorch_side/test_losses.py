@@ -169,9 +169,27 @@ def test_a_class_weighs_the_same_with_labels_shares_and_unlabeled_images() -> No
     assert cross_entropy(more, some, 0.0, weights).item() == pytest.approx(wanted * 3 / 4)
     for of in (labels, shared):  # smoothed alike, and without weights torch's own mean
         smooth = cross_entropy(rows, of, 0.1, weights).item()
-        assert smooth == pytest.approx(cross_entropy(rows, labels, 0.1, weights).item())
+        assert smooth == pytest.approx(5 * cross_entropy(rows, labels, 0.1).item())
         own = functional.cross_entropy(rows, of, label_smoothing=0.1)
         assert torch.equal(cross_entropy(rows, of, 0.1), own)
+
+
+def test_a_photo_of_a_large_class_belongs_to_it_also_beside_a_small_one() -> None:
+    """A hundred times the weight of the small class, and smoothing: the best answers stay right."""
+    weights, of = torch.tensor([0.505, 50.5]), torch.tensor([0] * 100 + [1])
+    rows = torch.zeros(2, 2, requires_grad=True)  # what each class's photos are answered with
+    for _ in range(400):
+        cross_entropy(rows[of], of, 0.1, weights).backward()
+        with torch.no_grad():
+            rows -= 2 * rows.grad
+            rows.grad = None
+    assert torch.allclose(
+        rows.softmax(dim=1), torch.tensor([[0.95, 0.05], [0.05, 0.95]]), atol=0.01
+    )
+    mixed = torch.tensor([[0.75, 0.25]])
+    one, other = (cross_entropy(rows[:1], torch.tensor([c]), 0.1).item() for c in (0, 1))
+    wanted = 0.75 * 0.505 * one + 0.25 * 50.5 * other
+    assert cross_entropy(rows[:1], mixed, 0.1, weights).item() == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("mixed", [False, True])

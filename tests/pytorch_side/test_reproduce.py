@@ -121,6 +121,16 @@ def test_a_run_without_a_log_or_config_of_ours_is_taken_as_it_is(place: Path) ->
         make("aim", "teacher", Sources(place))
 
 
+def test_a_run_without_a_log_is_compared_by_its_card(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reproduce, "make", lambda *arguments: None)
+    card = Card("aim", "net", ("a", "b"), (8, 8, 3), accuracy={"float": measured(0.9)})
+    save_card(card, place / "tinyml/zoo/aim/card.json")
+    assert main(["aim", "--data", str(place)]) == 2
+    assert "runs/aim has weights and no log: compare its card" in capsys.readouterr().err
+
+
 def test_a_circle_and_a_missing_config_are_named(place: Path) -> None:
     (place / "configs/first.toml").write_text('student.init = "runs/stem/student.safetensors"\n')
     with pytest.raises(UserError, match="aim → big → stem → first → stem"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,26 @@ def test_a_student_teaches_the_next_one(
     alone = {"distillation.alpha": 0.0}
     with pytest.raises(UserError, match="is a student: train it with distill"):
         train_teacher.train_teacher(with_values(next_one, alone), folder, tmp_path / "teacher")
+
+
+def test_groups_of_several_classes_leave_each_fold_photos_of_each_class(tmp_path: Path) -> None:
+    """Four farms, and a disease on two of them: whatever the draw, each fold has one of the two."""
+    farms = ["1", "2", "3", "4"] * 5 + ["1", "3"] * 5
+    labels = np.array([0] * 20 + [1] * 10)
+    files = tuple(f"{number:02}.jpg" for number in range(30))
+    train, none = np.array(["train"] * 30), ("",) * 30
+    folder = ImageFolder(tmp_path, ("leaf", "rust"), files, labels, train, none, tuple(farms))
+    for seed in range(20):
+        folds = cross_fit.deal_folds(folder, 2, seed)
+        for label, photos in ((0, 10), (1, 5)):
+            assert Counter(folds[labels == label].tolist()) == {0: photos, 1: photos}
+        assert len({(farm, fold) for farm, fold in zip(farms, folds, strict=True)}) == 4
+    # The farms of two classes are dealt apart; those of the third are then together.
+    tied = (("1", "2"), ("2", "3"), ("3", "1"))
+    labels, groups = np.repeat([0, 1, 2], 2), tuple(farm for pair in tied for farm in pair)
+    tight = ImageFolder(tmp_path, ("a", "b", "c"), files[:6], labels, train[:6], none[:6], groups)
+    with pytest.raises(UserError, match="class c has photos in 1 of 2 folds only"):
+        cross_fit.deal_folds(tight, 2, 0)
 
 
 def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(

@@ -35,6 +35,7 @@ class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
     steps, waited_s, train_data_digest, photos_digest = 4, 0.0, "leaves", "of leaves"
+    trained_on = b"sha256,bytes,file\n"
     drawn_by = "photo"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:
@@ -94,6 +95,10 @@ def test_the_schedule_warms_up_and_ends_at_zero() -> None:
     assert rates[10] == pytest.approx(1.0)
     assert rates[30] == pytest.approx(0.5)
     assert rates[50] == pytest.approx(0.0)
+    # A warm-up of a part of a step, as of a small folder's fine-tuning, does not overshoot.
+    short = with_values(config, {"optimizer.warmup_epochs": 0.25}).optimizer
+    for steps in (1, 2, 3, 5):
+        assert max(learning_rate(step, steps, short) for step in range(10 * steps)) <= 1.0
 
 
 @pytest.mark.parametrize("kill_at", [(0, 2), (2, 0), (2, 3)])
@@ -277,17 +282,24 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
     run_fit(tmp_path, CONFIG, FakeBatches())
     others = FakeBatches()
     others.train_data_digest = "leaves and one more"
-    with pytest.raises(UserError, match="other images: use another --out"):
+    with pytest.raises(UserError, match="other images: use another folder"):
         run_fit(tmp_path, CONFIG, others)
     with pytest.raises(UserError, match=r"another config \(seed differ\) and other images"):
         run_fit(tmp_path, with_values(CONFIG, {"seed": 1}), others)
+
+
+def test_what_to_remove_is_named(tmp_path: Path) -> None:
+    """`qat` has no --out, and its checkpoint lies in a folder of its own."""
+    run_fit(tmp_path / "run" / "qat", CONFIG, FakeBatches())
+    with pytest.raises(UserError, match=r"or remove .*/run/qat to start again"):
+        run_fit(tmp_path / "run" / "qat", with_values(CONFIG, {"seed": 9}), FakeBatches())
 
 
 def test_a_checkpoint_of_other_photos_of_the_same_names_is_refused(tmp_path: Path) -> None:
     run_fit(tmp_path, CONFIG, FakeBatches())
     others = FakeBatches()
     others.photos_digest = "of roots"
-    with pytest.raises(UserError, match="other photos with the same names: use another --out"):
+    with pytest.raises(UserError, match="other photos with the same names: use another folder"):
         run_fit(tmp_path, CONFIG, others)
     # An older version's does not say which photos it saw.
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from pytorch_side import speed
 from pytorch_side.config import Config, with_values
+from pytorch_side.data import cache, unlabeled
 from pytorch_side.data.cache import decode_images
 from pytorch_side.data.unlabeled import NO_LABEL, training_photos, with_unlabeled
 from pytorch_side.distillation.fill_cache import make_teacher_cache
@@ -23,6 +24,7 @@ from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import read_weights, save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.pixels import open_upright
 
 
 def smooth_photo(seed: int) -> Image.Image:
@@ -59,6 +61,41 @@ def test_a_turned_copy_of_a_scored_photo_is_left_out(data: Path) -> None:
     assert len(whole.indices("train")) == len(folder.indices("train")) + 4
     assert list(whole.indices("val")) == list(folder.indices("val"))
     assert with_unlabeled(scan_folder(data)).files == whole.files  # from what was kept
+
+
+def test_a_photo_that_could_not_be_read_once_is_tried_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that was away, or a decoder that was not installed: the file does not change."""
+    place = data / "unlabeled"
+    place.mkdir()
+    for number in range(25):
+        smooth_photo(900 + number).save(place / f"{number:02}.png")
+    folder = scan_folder(data)
+    scored = folder.files[folder.indices("val")[0]]
+    shutil.copy(data / scored, place / "24.png")  # a copy, which must not be trained on
+    trained = folder.files[folder.indices("train")[0]]
+    lost = {data / scored, data / trained, place / "00.png"}
+
+    def unreadable(path: Path) -> Image.Image:
+        if path in lost:
+            raise UserError(f"cannot read {path}")
+        return open_upright(path)
+
+    for module in (cache, unlabeled):
+        monkeypatch.setattr(module, "open_upright", unreadable)
+    first = with_unlabeled(folder)
+    assert "unlabeled/00.png" not in first.files and "unlabeled/24.png" in first.files
+    assert decode_images(first).corrupt == (trained,)
+    assert decode_images(first).corrupt == (trained,)
+    lost.clear()
+    whole = with_unlabeled(folder)
+    assert "unlabeled/00.png" in whole.files and "unlabeled/24.png" not in whole.files
+    assert decode_images(first).corrupt == ()
+    monkeypatch.setattr(cache, "open_upright", None)  # from what was kept
+    monkeypatch.setattr(unlabeled, "open_upright", None)
+    assert with_unlabeled(folder).files == whole.files
+    assert len(decode_images(first).folder.files) == len(first.files)
 
 
 def test_photos_of_another_folder_are_found_from_the_root(data: Path, tmp_path: Path) -> None:

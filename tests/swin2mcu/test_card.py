@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytorch_side.config import Config, split_rule, with_values
 from swin2mcu.common.card import (
     FIELDS,
     Calibration,
@@ -31,6 +32,15 @@ def test_round_trip(tmp_path: Path) -> None:
     other = replace(CARD, split=SplitRule("random", 3, 0.2, 0.3), accuracy={"int8": SCORE})
     save_card(other, tmp_path / "card.json")
     assert load_card(tmp_path / "card.json") == other
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_a_split_that_training_accepts_is_a_cards(tmp_path: Path, share: float) -> None:
+    """Else hours of training would end without a card."""
+    config = with_values(Config(), {"data.val_share": share, "data.test_share": share})
+    card = replace(CARD, split=split_rule(config))
+    save_card(card, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == card
 
 
 def test_a_card_from_before_splits_had_rules_means_the_split_given(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytorch_side.config import Config, load_config, save_config, with_values
+from pytorch_side.distillation.train_student import check_distillation
 from pytorch_side.log import read_log
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import save_weights
@@ -78,6 +79,11 @@ def test_the_students_of_all_rounds_answer_in_the_next_one(swin: Path, tmp_path:
         assert "teacher.init=" in words
     assert f"distillation.cache={place / 'ensemble-2'}" in by_out["2"]
     assert last.settings["distillation.cache"] == str(place / "ensemble-3")
+    for number in ("labels", "1", "2"):  # teacher-cache would refuse it after two trainings
+        words = by_out[f"answers-{number}"]
+        sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        check_distillation(load_config(None, sets))
+    assert float(plan.settings["distillation.beta"]) > 0  # type: ignore[arg-type]
     student = by_out["answers-labels"]
     assert f"teacher.init={place / 'labels' / 'student.safetensors'}" in student
     assert f"teacher.name={WIDE}" in student and "teacher.size=96" in student

@@ -30,6 +30,7 @@ from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, pr
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
 from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, not_named, read_table
+from swin2mcu.common.dataset.trained import check_unseen
 from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found, passed_text
 
 __all__ = [
@@ -49,12 +50,14 @@ GIVEN = SplitRule()
 TABLE_SPLITS = "splits as the table says"  # all of them: a missing test split is not drawn
 
 
-def import_folder(data: Path, rule: SplitRule = GIVEN, card: Card | None = None) -> ImageFolder:
+def import_folder(
+    data: Path, rule: SplitRule = GIVEN, card: Card | None = None, run: Path | None = None
+) -> ImageFolder:
     """List a data set, print a summary on stderr, and check the classes. Every command calls this.
 
-    With a model's `card` the set is split as in that model's training, so that test has no photo
-    that it was trained on. Raises UserError as scan_folder does, and if the classes are not the
-    model's.
+    With a model's `card` the set is split as in that model's training. Raises UserError as
+    scan_folder does, if the classes are not the model's, and if the model in the folder `run` was
+    trained on photos of val or test.
     """
     folder = scan_folder(data, card.split if card else rule)
     if card and folder.classes != card.classes:
@@ -62,6 +65,8 @@ def import_folder(data: Path, rule: SplitRule = GIVEN, card: Card | None = None)
             f"{data} has the classes {', '.join(folder.classes)}, {card.name} knows "
             f"{', '.join(card.classes)}: name the images that the model was trained for"
         )
+    if run:
+        check_unseen(folder, run)
     announce(folder)
     return folder
 
