@@ -31,7 +31,7 @@ class Data(Record):
     # What the draw takes together; "" = decided by the number of groups, and kept in config.json
     drawn_by: Literal["", "photo", "group"] = ""
     # In the loss: "balanced" gives each class the same weight, however many photos it has.
-    # It raises balanced accuracy and often lowers top-1.
+    # It raises balanced accuracy and may lower top-1.
     class_weights: Literal["", "balanced"] = ""
 
 

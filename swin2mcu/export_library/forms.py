@@ -132,6 +132,13 @@ Input: {height} x {width} x {channels} bytes, each pixel - 128. Classes: {", ".j
 """
 
 
+# Cortex-M's inline assembly needs more registers than a compiler leaves free that does not optimize
+# (as CMake without a build type), or that keeps a frame pointer.
+CORTEX_OPTIONS = f"""target_compile_options({NAME} PRIVATE
+  $<$<COMPILE_LANGUAGE:C>:-O2> $<$<COMPILE_LANGUAGE:C>:-fomit-frame-pointer>)
+"""
+
+
 def esp_project(name: str, source: str, settings: str) -> dict[str, str]:
     """An example of the ESP-IDF component: a project that `idf.py build` takes as it is."""
     files = {
@@ -152,13 +159,15 @@ def form_files(form: str, sources: Iterable[str], card: Card) -> dict[str, str]:
     if form == "cmake":
         files["examples/classify.c"] = EXAMPLE_C
         languages = "C ASM" if any(path.endswith(".S") for path in compiled) else "C"
+        inline = any(core in path for path in compiled for core in ("/dsp/", "/helium/"))
+        options = CORTEX_OPTIONS if inline else ""
         files["CMakeLists.txt"] = f"""cmake_minimum_required(VERSION 3.16)
 project({NAME} {languages})
 add_library({NAME} STATIC
 {listed})
 target_include_directories({NAME} PUBLIC src)
 target_compile_features({NAME} PUBLIC c_std_11)
-if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
+{options}if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   add_executable(classify examples/classify.c)
   target_link_libraries(classify {NAME})
   enable_testing()

@@ -319,6 +319,29 @@ def test_each_variant_passes_its_self_test_on_a_core(
     assert status == 0 and text.strip() == "self-test passed"
 
 
+@pytest.mark.parametrize(("machine", "core"), [(M7, "dsp"), (M55, "helium")])
+@pytest.mark.parametrize("mode", ["", "Debug"])
+def test_cmake_builds_a_cortex_m_library_whatever_the_build_type(
+    mode: str, machine: list[str], core: str, model_folder: Path, tmp_path: Path
+) -> None:
+    """Without one CMake does not optimize, and the inline assembly lacks registers."""
+    library = export(model_folder, "cmake", tmp_path / "lib", "--core", core)
+    cmake, compiler = shutil.which("cmake"), shutil.which("arm-none-eabi-gcc")
+    assert cmake and compiler, "cmake or arm-none-eabi-gcc is missing: `./setup.sh dev`"
+    options = [option for option in machine if option != "-O1"]
+    settings = {
+        "CMAKE_SYSTEM_NAME": "Generic",
+        "CMAKE_TRY_COMPILE_TARGET_TYPE": "STATIC_LIBRARY",
+        "CMAKE_C_COMPILER": compiler,
+        "CMAKE_ASM_COMPILER": compiler,
+        "CMAKE_C_FLAGS": " ".join([*options, "-fno-omit-frame-pointer"]),
+        "CMAKE_BUILD_TYPE": mode,
+    }
+    named = [f"-D{key}={value}" for key, value in settings.items()]
+    execute([cmake, "-S", library, "-B", tmp_path / "build", *named])
+    execute([cmake, "--build", tmp_path / "build", "--target", "swin2mcu"])
+
+
 def test_only_the_kernels_that_the_model_calls(model_folder: Path, tmp_path: Path) -> None:
     library = export(model_folder, "cmake", tmp_path / "lib")
     model_c = (library / "src" / "model.c").read_text()

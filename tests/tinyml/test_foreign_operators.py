@@ -46,11 +46,15 @@ def our_table(
 def test_tables_equal_the_interpreter_for_any_scale(op: str) -> None:
     dice = np.random.default_rng(7)
     varied = 0
-    for _ in range(150):
-        source = (float(np.float32(2.0 ** dice.uniform(-12, 4))), int(dice.integers(-128, 128)))
-        result = (float(np.float32(2.0 ** dice.uniform(-12, 4))), int(dice.integers(-128, 128)))
+    # Round scales show in which precision they are divided.
+    chosen = [(a, b) for a in (1 / 64, 1 / 128, 1 / 256) for b in (0.02, 0.05, 0.1, 0.2, 0.3, 0.7)]
+    drawn = [tuple(2.0 ** dice.uniform(-12, 4, 2)) for _ in range(150)]
+    for scales in [*chosen, *drawn]:
+        source, result = (
+            (float(np.float32(scale)), int(dice.integers(-128, 128))) for scale in scales
+        )
         result = (1 / 256, -128) if op == "LOGISTIC" else result
-        alpha = float(np.float32(dice.uniform(-0.5, 1.5)))
+        alpha = float(np.float32(dice.choice([0.1, 0.2, 0.25, 0.3, dice.uniform(-0.5, 1.5)])))
         table = our_table(op, source, result, alpha)
         assert table is not None
         (answer,) = reference(pointwise(op, source, result, alpha), [EVERY_VALUE])
@@ -258,3 +262,34 @@ def test_writer_dtypes_are_the_schemas() -> None:
     graph = parse(uint8_model())
     assert [graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)] == ["uint8"] * 2
     assert INT8 != UINT8
+
+
+@pytest.mark.parametrize("op", ["CONCATENATION", "ADD", "MUL"])
+def test_a_reshaped_tensor_joins_one_that_is_made_row_by_row(op: str, tmp_path: Path) -> None:
+    """The reshaped one has one row where it is made, and eight where it is read."""
+    noise, scale, zero_point = np.random.default_rng(1), 0.02, 3
+    writer = GraphWriter()
+
+    def activation(*shape: int) -> int:
+        return writer.activation((1, *shape), scale, zero_point)
+
+    def weights(*shape: int) -> np.ndarray:
+        return noise.integers(-127, 128, shape).astype(np.int8)
+
+    def biases(count: int) -> np.ndarray:
+        return noise.integers(-500, 500, count).astype(np.int32)
+
+    x = writer.input((1, 8, 8, 16), scale, zero_point)
+    rows = writer.conv(x, weights(16, 1, 1, 16), [0.01] * 16, biases(16), activation(8, 8, 16))
+    mean = writer.mean(x, activation(1, 1, 16))
+    flat = activation(1024)
+    writer.fully_connected(mean, weights(1024, 16), [0.01], biases(1024), flat)
+    shaped = writer.reshape(flat, (1, 8, 8, 16), activation(8, 8, 16))
+    if op == "CONCATENATION":
+        both = writer.concatenation([rows, shaped], 3, activation(8, 8, 32))
+    else:
+        both = writer.pair(op, rows, shaped, activation(8, 8, 16))
+    channels = 32 if op == "CONCATENATION" else 16
+    kernel = weights(4, 1, 1, channels)
+    y = writer.conv(both, kernel, [0.01] * 4, biases(4), activation(8, 8, 4))
+    assert answers_differ(tmp_path, [writer.finish(y)]) == []

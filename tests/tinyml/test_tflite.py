@@ -114,6 +114,18 @@ def no_options(model: Any) -> None:
     model.subgraphs[0].operators[0].builtinOptions = None
 
 
+def no_weights(model: Any) -> None:
+    model.subgraphs[0].operators[0].inputs = [0, -1, -1]
+
+
+def one_input(model: Any) -> None:
+    model.subgraphs[0].operators[0].inputs = [0]
+
+
+def no_output(model: Any) -> None:
+    model.subgraphs[0].operators[0].outputs = []
+
+
 def stray_code(model: Any) -> None:
     model.subgraphs[0].operators[0].opcodeIndex = 5
 
@@ -135,6 +147,7 @@ def second_subgraph(model: Any) -> None:
         (two_scales, "tensor 2: 3 scales do not match dimension 0"),
         (endless_scale, "tensor 0: a scale that is not a finite"),
         (no_options, "operator 0: CONV_2D: its options are missing"),
+        *((f, "CONV_2D: its input, weights or out") for f in (no_weights, one_input, no_output)),
         (stray_code, "operator 0: operator code 5 is missing"),
         (strange_padding, "operator 0: CONV_2D: unknown padding 7"),
         (second_subgraph, "2 subgraphs"),
@@ -147,6 +160,19 @@ def test_a_broken_model_is_refused_by_name(
     path.write_bytes(small_model(change))
     with pytest.raises(UserError, match=message):
         read(path)
+
+
+def test_options_that_are_absent_are_the_schemas_defaults() -> None:
+    def without(model: Any) -> None:
+        for operator in model.subgraphs[0].operators:
+            operator.builtinOptionsType, operator.builtinOptions = 0, None
+
+    writer = GraphWriter()
+    x = writer.input((1, 5, 6, 3), 0.5, -3)
+    y = writer.pair("ADD", x, x, writer.activation((1, 5, 6, 3), 0.5, 0))
+    mean = writer.mean(y, writer.activation((1, 3), 0.5, 0), keep_dims=False)
+    add, average = parse(writer.finish(mean, without)).operators
+    assert add.options == {"activation": "NONE"} and average.options == {"keep_dims": 0}
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:

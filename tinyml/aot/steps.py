@@ -134,8 +134,11 @@ class StepBuilder:
             a, b = step.targets[index]
             for operand in node.inputs:
                 reshaped = operand.shape != self.program.values[operand.value].shape
-                if operand.value in sums or (reshaped and end - first > 1):
-                    return None  # rows of different shapes do not correspond
+                if operand.value in sums:
+                    return None
+                # Rows of different shapes do not correspond; a kernel with a window knows both.
+                if reshaped and (end - first > 1 or node.kind not in WINDOWED):
+                    return None
                 maker = inside.get(operand.value)
                 if maker is None:
                     continue

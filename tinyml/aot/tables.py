@@ -24,7 +24,9 @@ def requantize_table(source: Affine, result: Affine) -> Table | None:
 
 def relu_table(source: Affine, result: Affine) -> Table | None:
     """RELU as a separate operator."""
-    multiplier = _multiplier(_float32_ratio(source[0], result[0]))
+    # In float64, as in the pinned version of the interpreter; older versions used float32. Scales
+    # such as 1/128 and 0.1 show it.
+    multiplier = _multiplier(source[0] / result[0])
     if multiplier is None:
         return None
     scaled = quantize.multiply(ALL_INT8 - source[1], *multiplier)
@@ -32,9 +34,9 @@ def relu_table(source: Affine, result: Affine) -> Table | None:
 
 
 def leaky_relu_table(alpha: float, source: Affine, result: Affine) -> Table | None:
-    """alpha may be above 1 or below 0."""
-    slope = float(np.float32(source[0]) * np.float32(alpha) / np.float32(result[0]))
-    positive = _multiplier(_float32_ratio(source[0], result[0]))
+    """alpha may be above 1 or below 0. In float64, as relu_table."""
+    slope = source[0] * alpha / result[0]
+    positive = _multiplier(source[0] / result[0])
     negative = _multiplier(abs(slope))
     if positive is None or negative is None:
         return None
@@ -81,8 +83,3 @@ def _input_radius(integer_bits: int, shift: int) -> int:
 
 def _multiplier(factor: float) -> tuple[int, int] | None:
     return None if factor >= float(1 << 30) else quantize.quantize_multiplier(factor)
-
-
-def _float32_ratio(a: float, b: float) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.float32(a) / np.float32(b))

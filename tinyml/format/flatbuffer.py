@@ -94,6 +94,9 @@ class Table:
         return None if at is None else at + _unpack(self.data, at, "<I")
 
 
+NO_TABLE = Table(b"", 0, 0, 0, 0)  # a table that is absent: every field has its default
+
+
 def root(data: bytes) -> Table:
     """The root table. Raises MalformedError."""
     return _table_at(data, _unpack(data, 0, "<I"))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
-from tinyml.format.flatbuffer import MalformedError, Table, root
+from tinyml.format.flatbuffer import NO_TABLE, MalformedError, Table, root
 
 MAX_FILE_BYTES = 256 << 20
 MAX_ITEMS = 1 << 16  # tensors, buffers or operators; real networks have a few hundred
@@ -135,6 +135,9 @@ OPERATORS = {
 PADDINGS = {0: "SAME", 1: "VALID"}
 ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
 _TRANSLATIONS = {"padding": PADDINGS, "activation": ACTIVATIONS}
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+OPTIONAL = ("FULLY_CONNECTED", "ADD", "MUL", "MEAN")  # need no options: the defaults make sense
 
 _POOL: tuple[int, dict[str, tuple[int, str, float]]] = (
     5,
@@ -373,6 +376,8 @@ def _operator(index: int, table: Table, codes: list[str], tensor_count: int) -> 
     op = codes[code]
     inputs = _named(op, _indices, table, 1, tensor_count, -1)
     outputs = _named(op, _indices, table, 2, tensor_count, 0)
+    if op in WEIGHTED and (len(inputs) < 2 or min(inputs[:2]) < 0 or not outputs):
+        raise MalformedError(f"{op}: its input, weights or output are missing")
     return Operator(index, op, inputs, outputs, _named(op, _operator_options, op, table))
 
 
@@ -380,8 +385,10 @@ def _operator_options(op: str, table: Table) -> dict[str, Any]:
     if op not in _OPTIONS:
         return {}
     kind, layout = _OPTIONS[op]
-    options = table.table(4)
-    if options is None or table.scalar(3, "<B", 0) != kind:
+    options, found = table.table(4), table.scalar(3, "<B", 0)
+    if options is None and found == 0 and op in OPTIONAL:
+        options, found = NO_TABLE, kind
+    if options is None or found != kind:
         raise MalformedError("its options are missing or of another operator")
     values: dict[str, Any] = {}
     for name, (slot, form, default) in layout.items():

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "esp_camera.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
 #include "swin2mcu.h"
 #include "vision/vision.h"
 
@@ -59,6 +61,7 @@ void app_main(void) {
     return;
   }
   for (;;) {
+    vTaskDelay(1);  // a slow network never waits for the camera, and the idle task must run
     camera_fb_t* const frame = esp_camera_fb_get();
     if (!frame) continue;
     const bool whole = frame->len == 2u * kWidth * kHeight;

@@ -140,7 +140,8 @@ const char* InvokeProfiled(uint32_t (*clock)(), uint32_t* ticks, size_t capacity
 Step StepAt(uint16_t index) {
   const auto* const step = graph->operators()->Get(index);
   const auto* const code = file->operator_codes()->Get(step->opcode_index());
-  return {graph->tensors()->Get(step->outputs()->Get(0))->name()->c_str(),
+  const auto* const name = graph->tensors()->Get(step->outputs()->Get(0))->name();
+  return {name ? name->c_str() : "",  // the schema does not require a name
           tflite::EnumNameBuiltinOperator(code->builtin_code())};
 }
 
