@@ -59,5 +59,9 @@ def test_a_start_that_succeeds_runs_and_times_its_operators(
     }
 
 
+def test_a_tensor_without_a_name_has_an_empty_one(engine: Path) -> None:
+    assert said(engine, "unnamed")["step"] == " CONV_2D"
+
+
 def test_a_run_that_fails_says_so(engine: Path) -> None:
     assert said(engine, "invoke")["run"] == "the interpreter failed"
