@@ -33,7 +33,7 @@ from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.precision import mixed_precision
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
-from swin2mcu.common.dataset.trained import NAME as TRAINED_ON
+from swin2mcu.common.dataset.trained import write_trained
 from swin2mcu.common.lock import lock_folder
 
 Losses = dict[str, Tensor]
@@ -79,7 +79,7 @@ def train_loop(
         model = synchronized(model)
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
-    digests = [sha256_of(path) for path in map(Path, starts_from) if path.is_file()]
+    digests = _digests(starts_from)
 
     def train_step(batch: Batch, epoch: int, step: int) -> dict[str, float]:
         rate = learning_rate(step, batches.steps, settings)
@@ -123,7 +123,7 @@ def train_loop(
         return row
 
     with lock_folder(run) if main else contextlib.nullcontext():
-        rows = _start(run, config, batches, parts, digests, accelerator)
+        rows = _start(run, config, batches, parts, starts_from, accelerator)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         with Progress(console=plain_console(stderr=True), disable=not main) as bar:
             task = bar.add_task(escape(run.name), total=settings.epochs * batches.steps)
@@ -147,24 +147,28 @@ def _start(
     config: Config,
     batches: TrainBatches,
     parts: dict[str, Any],
-    digests: list[str],
+    starts_from: Sequence[str],
     accelerator: Accelerator,
 ) -> list[dict[str, Any]]:
     """Restore `parts` from the run's checkpoint and return its log, or write a new run's files."""
     checkpoint = run / "checkpoint.pt"
     rows: list[dict[str, Any]] = []
     if checkpoint.is_file():
-        rows = read_checkpoint(checkpoint, config, batches, parts, digests)
+        rows = read_checkpoint(checkpoint, config, batches, parts, _digests(starts_from))
     elif accelerator.is_main_process:
         decided = {"data.drawn_by": batches.drawn_by}
         save_config(with_values(config, decided), run / "config.json")
-        write_atomic(run / TRAINED_ON, batches.trained_on)
+        write_trained(run, batches.trained_on, starts_from)
         write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
     first, processes = len(rows), accelerator.num_processes
     everywhere = accelerator.reduce(torch.tensor(first, device=accelerator.device))
     if everywhere != first * processes:
         raise UserError(f"not every process sees {checkpoint}: machines must share --out's disk")
     return rows
+
+
+def _digests(files: Sequence[str]) -> list[str]:
+    return [sha256_of(path) for path in map(Path, files) if path.is_file()]
 
 
 def answers_of(

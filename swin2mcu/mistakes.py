@@ -29,7 +29,7 @@ from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import real_logits, softmax
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder
-from swin2mcu.common.dataset.trained import check_unseen
+from swin2mcu.common.dataset.trained import unseen_by
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import cropped, drawable, open_upright, resize
 from swin2mcu.common.tables import table_text
@@ -69,8 +69,8 @@ def shared_folder(models: Sequence[Model], data: Path, split: str) -> ImageFolde
     folder = import_folder(data, card=models[0].card, run=models[0].folder)
     first = [folder.files[i] for i in folder.indices(split)]
     for model in models[1:]:
-        if model.card.split == models[0].card.split and model.card.classes == folder.classes:
-            check_unseen(folder, model.folder)
+        same = model.card.split == models[0].card.split and model.card.classes == folder.classes
+        if same and unseen_by(folder, model.folder) is folder:
             continue
         other = import_folder(data, card=model.card, run=model.folder)
         if [other.files[i] for i in other.indices(split)] != first:

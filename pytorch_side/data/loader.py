@@ -24,7 +24,7 @@ from pytorch_side.data.training_image import labels_of, training_image
 from pytorch_side.distillation.teacher_store import TeacherCache
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import spread
-from swin2mcu.common.dataset.trained import trained_text
+from swin2mcu.common.dataset.trained import Row, trained_rows
 
 AHEAD = 6  # batches made in advance: enough for short delays
 # Threads suffice, since Pillow and OpenCV release the interpreter's lock. A GPU needs several.
@@ -93,10 +93,10 @@ class TrainBatches:
         return " ".join(photos_digest(folder, split) for split in ("train", "val"))
 
     @property
-    def trained_on(self) -> bytes:
-        """The table of the photos that are trained on, as a run keeps it."""
+    def trained_on(self) -> list[Row]:
+        """The photos that are trained on, for a run's table of them."""
         folder = self.images.folder
-        return trained_text(folder, photo_hashes(folder, "train"))
+        return trained_rows(folder, photo_hashes(folder, "train"))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """All batches of one epoch; the last incomplete one is dropped."""

@@ -99,10 +99,14 @@ def photos_below(folder: ImageFolder, place: Path) -> list[str]:
     found, passed = list_images(place)
     if not found:
         raise nothing_found(place, passed, "<image>")
-    files = [Path(os.path.relpath(place / file, root)).as_posix() for file in found]
+    try:
+        files = [Path(os.path.relpath(place / file, root)).as_posix() for file in found]
+    except ValueError as error:  # on Windows
+        raise UserError(f"{place} is on another drive than {root}: copy it there") from error
     if own := {*folder.files} & {*files}:
         raise UserError(f"{place} holds photos with a label, {min(own)} first: name another folder")
-    return [file for file in files if file not in set(folder.unlabeled)]
+    known = {*folder.unlabeled}
+    return [file for file in files if file not in known]
 
 
 def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:

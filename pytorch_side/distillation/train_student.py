@@ -33,6 +33,7 @@ from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.dataset.trained import unseen_by_weights
 
 
 class StudentWithMaps(nn.Module):
@@ -122,7 +123,11 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     accelerator = make_accelerator()
     settings = config.distillation
     check_distillation(config)
-    images = training_images(training_photos(folder, config), config)
+    stands_on = (config.student.init, config.hint.init)
+    taught_by = (config.teacher.init,) if settings.used else ()
+    folder = unseen_by_weights(folder, (*stands_on, *taught_by))
+    with accelerator.main_process_first():  # it decodes the photos, the others open its cache
+        images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:
         place = cache_folder(config, run)
@@ -175,7 +180,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         config,
         run,
         accelerator,
-        (config.student.init, config.hint.init, *(identity_files(outputs) if outputs else ())),
+        (*stands_on, *(identity_files(outputs) if outputs else ()), *taught_by),
     )
     if accelerator.is_main_process and not made.is_file():
         save(model)  # a finished run whose weights were removed

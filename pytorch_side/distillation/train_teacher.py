@@ -30,6 +30,7 @@ from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
+from swin2mcu.common.dataset.trained import unseen_by_weights
 
 
 class TeacherWithHint(nn.Module):
@@ -65,6 +66,8 @@ def train_teacher(
     torch.manual_seed(config.seed)
     accelerator = make_accelerator()
     settings = config.teacher
+    files = (settings.init or settings.stem_init, config.hint.init)
+    folder = unseen_by_weights(folder, files)
     teacher = make_teacher(settings, len(folder.classes))
     hint = hint_of(config.hint)
     hinted_teacher = TeacherWithHint(teacher, *((hint.pairs, hint.channels) if hint else ((), {})))
@@ -111,7 +114,6 @@ def train_teacher(
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    files = (settings.init or settings.stem_init, config.hint.init)
     row = train_loop(
         hinted_teacher, batches, loss_of_batch, score, save, config, run, accelerator, files
     )

@@ -24,7 +24,7 @@ from swin2mcu.common.answer import best_temperature, softmax
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.dataset.trained import check_unseen
+from swin2mcu.common.dataset.trained import unseen_by
 from swin2mcu.common.paths import refuse_published
 from swin2mcu.common.test_access import AVERAGED, FILE, log_access
 
@@ -70,12 +70,10 @@ def load_network(run: Path, classes: tuple[str, ...]) -> Network:
 def folder_of_run(run: Path, data: Path) -> ImageFolder:
     """The data set with the run's own split.
 
-    With another seed, the network would be scored on photos that it was trained on. Raises
-    UserError where it would be nevertheless, since `data` is another table.
+    With another seed, the network would be scored on photos that it was trained on. Where `data`
+    is another table such photos are left out, as unseen_by does.
     """
-    folder = images_of(read_saved_config(run / "config.json"), data)
-    check_unseen(folder, run)
-    return folder
+    return unseen_by(images_of(read_saved_config(run / "config.json"), data), run)
 
 
 def load_teacher_network(run: Path, classes: tuple[str, ...]) -> Network:

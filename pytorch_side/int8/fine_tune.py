@@ -32,7 +32,7 @@ from swin2mcu.common.accuracy import Confusion, confusion_of, show_accuracy
 from swin2mcu.common.card import Card, load_card, save_card, sha256_of
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.dataset.trained import check_unseen
+from swin2mcu.common.dataset.trained import unseen_by
 from swin2mcu.common.lock import locked
 from swin2mcu.common.pixels import resize
 
@@ -54,7 +54,7 @@ def quantize(
             f"{run} knows the classes {', '.join(classes)}, {folder.root} has "
             f"{', '.join(folder.classes)}: name the data set that the student was trained on"
         )
-    check_unseen(folder, run)
+    folder = unseen_by(folder, run)
     saved = read_saved_config(run / "config.json")
     config = qat_config(saved, settings)
     training = describe_training(saved)  # raises for a teacher's config that cannot be read

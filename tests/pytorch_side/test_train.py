@@ -35,7 +35,7 @@ class FakeBatches:
     """Four seeded batches an epoch; `kill_at` (epoch, step) raises there, once."""
 
     steps, waited_s, train_data_digest, photos_digest = 4, 0.0, "leaves", "of leaves"
-    trained_on = b"sha256,bytes,file\n"
+    trained_on = (("0" * 64, 9, "a.png"),)
     drawn_by = "photo"
 
     def __init__(self, kill_at: tuple[int, int] | None = None) -> None:

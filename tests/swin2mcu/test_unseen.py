@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pytorch_side.data.photos import photo_hashes
+from pytorch_side.nets.models import make_student
+from pytorch_side.nets.weights import save_weights
 from swin2mcu import unseen
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.dataset.trained import trained_rows, write_trained
 from swin2mcu.unseen import folder_name, groups_of, report_of
 
 FARMS = ("east farm", "north", "west")
@@ -171,3 +176,18 @@ def test_very_many_groups_are_refused(farms: Path) -> None:
 
 def test_a_group_of_any_name_has_a_folder() -> None:
     assert folder_name("../a b/ü", 3) == "3-.._a_b_"
+
+
+def test_no_farm_is_unseen_by_weights_that_saw_it(
+    farms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, folder = tmp_path / "run", scan_folder(farms)
+    write_trained(run, trained_rows(folder, photo_hashes(folder, "train")), [])
+    name = "tf_mobilenetv3_small_minimal_100"
+    about = {"student": name, "size": 32, "classes": list(folder.classes)}
+    weights = run / "student.safetensors"
+    save_weights(make_student(name, 2), weights, about)
+    options = ["--init", str(weights), "--out", str(tmp_path / "unseen"), "--epochs", "1"]
+    assert unseen.main([str(farms), *options]) == 2
+    error = capsys.readouterr().err
+    assert f"{run} was trained on" in error and "of the test photos of photos" in error

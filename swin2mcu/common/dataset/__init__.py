@@ -30,7 +30,7 @@ from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, pr
 from swin2mcu.common.dataset.same_photo import check_same_photo
 from swin2mcu.common.dataset.summary import announce
 from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, not_named, read_table
-from swin2mcu.common.dataset.trained import check_unseen
+from swin2mcu.common.dataset.trained import unseen_by
 from swin2mcu.common.dataset.walk import PassedOver, list_images, nothing_found, passed_text
 
 __all__ = [
@@ -55,9 +55,9 @@ def import_folder(
 ) -> ImageFolder:
     """List a data set, print a summary on stderr, and check the classes. Every command calls this.
 
-    With a model's `card` the set is split as in that model's training. Raises UserError as
-    scan_folder does, if the classes are not the model's, and if the model in the folder `run` was
-    trained on photos of val or test.
+    With a model's `card` the set is split as in that model's training; with its folder `run`,
+    photos that it was trained on are left out of val and test. Raises UserError as scan_folder and
+    unseen_by do, and if the classes are not the model's.
     """
     folder = scan_folder(data, card.split if card else rule)
     if card and folder.classes != card.classes:
@@ -66,7 +66,7 @@ def import_folder(
             f"{', '.join(card.classes)}: name the images that the model was trained for"
         )
     if run:
-        check_unseen(folder, run)
+        folder = unseen_by(folder, run)
     announce(folder)
     return folder
 

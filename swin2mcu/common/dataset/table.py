@@ -110,7 +110,9 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     rows = list(rows)
     grouped = any(row.group for row in rows)
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    # csv does not quote a carriage return in a name, and reads it as a new line.
+    returns = any("\r" in text for row in rows for text in (row.file, row.label, row.group))
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else 0)
     writer.writerow(("file", "class", "source", "split", *(["group"] if grouped else [])))
     for row in rows:
         group = [row.group] if grouped else []

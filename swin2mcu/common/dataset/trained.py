@@ -1,7 +1,8 @@
 """The photos that a run was trained on, so that its accuracy is not measured on one of them.
 
-RUN/trained_on.csv: sha256,bytes,file of each photo of the train split. Photos are compared by their
-bytes, since another table or folder may name them otherwise.
+RUN/trained_on.csv: sha256,bytes,file of each photo of the train split, and of those that its
+initial weights or its teacher were trained on. Photos are compared by their bytes, since another
+table or folder may name them otherwise.
 """
 
 from __future__ import annotations
@@ -9,79 +10,123 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.dataset.folder import ImageFolder
 
 NAME = "trained_on.csv"
 COLUMNS = ("sha256", "bytes", "file")
 SCORED = ("val", "test")
 PLACES = ("", "qat")  # of the tables in a run: its training's, and its fine-tuning's
+SEEN_SHARE_MAX = 0.5  # of a split; above this it is another split of the photos, not a few moves
 
 Photo = tuple[str, int]  # SHA-256 and bytes
+Row = tuple[str, int, str]  # of the table
+
+log = logging.getLogger(__name__)
 
 
-def trained_text(folder: ImageFolder, hashes: Sequence[str]) -> bytes:
-    """The table of a folder's train split; `hashes` are its files' SHA-256, in their order."""
-    stream = io.StringIO()
-    rows = csv.writer(stream, lineterminator="\n")
-    rows.writerow(COLUMNS)
+def trained_rows(folder: ImageFolder, hashes: Sequence[str]) -> list[Row]:
+    """The rows of a folder's train split; `hashes` are its files' SHA-256, in their order."""
     files = [folder.files[i] for i in folder.indices("train")]
-    for file, sha256 in zip(files, hashes, strict=True):
-        rows.writerow((sha256, (folder.root / file).stat().st_size, file))
-    return stream.getvalue().encode(errors="surrogateescape")
+    return [
+        (sha256, (folder.root / file).stat().st_size, file)
+        for file, sha256 in zip(files, hashes, strict=True)
+    ]
 
 
-def check_unseen(folder: ImageFolder, run: Path) -> None:
-    """Raise UserError where `run` was trained on photos of the folder's val or test split.
+def write_trained(run: Path, rows: Sequence[Row], starts_from: Iterable[str]) -> None:
+    """Write a new run's table, with the rows of the runs whose files it starts from."""
+    before = [row for place in _runs(starts_from) for row in _read(place)]
+    stream = io.StringIO()
+    # Quoted, since csv does not quote a carriage return in a name, and reads it as a new line.
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(COLUMNS)
+    writer.writerows(dict.fromkeys([*rows, *before]))
+    write_atomic(run / NAME, stream.getvalue().encode(errors="surrogateescape"))
+    (run / "qat" / NAME).unlink(missing_ok=True)  # of the weights that were here before
 
-    Not for photos that the folder's own train split has too: a folder with copies of a photo is
+
+def unseen_by(folder: ImageFolder, run: Path) -> ImageFolder:
+    """The folder without the photos of val and test that `run` was trained on; says how many.
+
+    A photo that the folder's own train split has too stays: a folder with copies of a photo is
     accepted in training, and so it is here. Runs of older versions and published models have no
-    table: nothing is checked there.
+    table: nothing is left out there. Raises UserError where that is more than half of a split.
     """
-    trained = {photo for place in PLACES for photo in _read(run / place / NAME)}
+    trained = {(sha256, size) for sha256, size, _ in _read(run)}
     if not trained:
-        return
-    splits = {split: _same(folder, split, trained) for split in SCORED}
-    seen = {photo for found in splits.values() for photo in found.values()}
-    own = set(_same(folder, "train", seen).values())
-    for split, found in splits.items():
-        if files := [file for file, photo in found.items() if photo not in own]:
+        return folder
+    seen = {split: _same(folder, split, trained) for split in SCORED}
+    known = {photo for found in seen.values() for photo in found.values()}
+    own = set(_same(folder, "train", known).values())
+    left_out: set[int] = set()
+    for split, found in seen.items():
+        positions = [i for i, photo in found.items() if photo not in own]
+        if len(positions) > SEEN_SHARE_MAX * (folder.splits == split).sum():
             raise UserError(
-                f"{run} was trained on {len(files)} of the {split} photos of {folder.name} (first: "
-                f"{files[0]}): name the folder or table that it was trained on"
+                f"{run} was trained on {len(positions)} of the {split} photos of {folder.name} "
+                f"(first: {folder.files[positions[0]]}): name the folder or table that it was "
+                "trained on"
             )
+        left_out.update(positions)
+    if not left_out:
+        return folder
+    log.warning(
+        "left out of val and test: %d photos that %s was trained on (first: %s)",
+        len(left_out),
+        run,
+        folder.files[min(left_out)],
+    )
+    return folder.at([i for i in range(len(folder.files)) if i not in left_out])
+
+
+def unseen_by_weights(folder: ImageFolder, files: Iterable[str]) -> ImageFolder:
+    """unseen_by, for the runs whose weights a training starts from or is taught by."""
+    for run in _runs(files):
+        folder = unseen_by(folder, run)
+    return folder
 
 
 def hash_of(path: Path) -> str:
-    """Hex SHA-256 of a photo's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hex SHA-256 of a photo's bytes; of none where it cannot be read, which others report."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return hashlib.sha256().hexdigest()
 
 
-def _same(folder: ImageFolder, split: str, known: Iterable[Photo]) -> dict[str, Photo]:
-    """Files of a split that have the bytes of a `known` photo. Reads only files of such a size."""
-    photos = set(known)
-    sizes = {size for _, size in photos}
+def _runs(files: Iterable[str]) -> list[Path]:
+    """The folders of those files that are there: a name may also be that of a package."""
+    return list(dict.fromkeys(path.parent for path in map(Path, files) if path.is_file()))
+
+
+def _same(folder: ImageFolder, split: str, known: set[Photo]) -> dict[int, Photo]:
+    """Positions in a split of `known` photos. Reads only files that have the size of one."""
+    sizes = {size for _, size in known}
     found = {}
-    for position in (folder.splits == split).nonzero()[0]:
-        file = folder.files[position]
-        path = folder.root / file
-        if (size := path.stat().st_size) in sizes and (photo := (hash_of(path), size)) in photos:
-            found[file] = photo
+    for position in map(int, (folder.splits == split).nonzero()[0]):
+        path = folder.root / folder.files[position]
+        if (size := path.stat().st_size) in sizes and (photo := (hash_of(path), size)) in known:
+            found[position] = photo
     return found
 
 
-def _read(path: Path) -> set[Photo]:
-    if not path.is_file():
-        return set()
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            rows = csv.reader(stream)
-            if next(rows, None) != [*COLUMNS]:
-                raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
-            return {(sha256, int(size)) for sha256, size, _ in rows}
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is no table of photos ({error!r}): remove it") from error
+def _read(run: Path) -> list[Row]:
+    rows: list[Row] = []
+    for path in (run / place / NAME for place in PLACES):
+        if not path.is_file():
+            continue
+        try:
+            with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+                lines = csv.reader(stream)
+                if next(lines, None) != [*COLUMNS]:
+                    raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+                rows += [(sha256, int(size), file) for sha256, size, file in lines]
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{path} is no table of photos ({error!r}): remove it") from error
+    return rows
