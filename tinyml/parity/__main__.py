@@ -49,11 +49,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
     if card.output_scale is None or card.sha256 is None:
         command = f"python -m tinyml.convert {shlex.quote(str(run))}"
         raise UserError(f"{run} is not converted: run {command} first")
-    listed = folder.indices(split)
-    splits = np.full_like(folder.splits, "other")
-    splits[listed[spread(len(listed), limit)]] = split
-    chosen = dataclasses.replace(folder, splits=splits)  # the others are not decoded
-    pixels, labels, _, corrupt = load_split_pixels(chosen, split, card.input_shape[0])
+    pixels, labels, _, corrupt = load_split_pixels(folder, split, card.input_shape[0], limit)
     with tempfile.TemporaryDirectory() as work, Progress(console=plain_console(stderr=True)) as bar:
         stages = make_stages(run, Path(work))
         records = compare_stages(stages, pixels, labels, card.output_scale, bar)
@@ -61,7 +57,7 @@ def measure(run: Path, data: Path, split: str, limit: int | None) -> dict[str, A
         "model_sha256": card.sha256,
         "split": split,
         "images": len(pixels),
-        "split_images": len(listed) - len(corrupt),
+        "split_images": len(folder.indices(split)) - len(corrupt),
         "largest_class": float(np.bincount(labels).max() / len(labels)),
         "data": folder.name,
         "stages": records,

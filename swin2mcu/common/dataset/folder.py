@@ -160,15 +160,16 @@ def keep_few(folder: ImageFolder, counts: Mapping[str, int], seed: int = 0) -> I
 
 
 def load_split_pixels(
-    folder: ImageFolder, split: str, size: int
+    folder: ImageFolder, split: str, size: int, limit: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
     """Evaluation pixels of one split: (N, size, size, 3) uint8, labels, files, corrupt files.
 
-    Pixels are read by swin2mcu.common.pixels. Corrupt images are logged and left out. Raises
-    UserError above 5 % of the folder.
+    Pixels are read by swin2mcu.common.pixels, with a `limit` only of so many images, spread over the
+    split. Corrupt images are logged and left out. Raises UserError above 5 % of the folder.
     """
     pixels, positions, corrupt = [], [], []
-    for position in folder.indices(split):
+    listed = folder.indices(split)
+    for position in listed[spread(len(listed), limit)]:
         try:
             pixels.append(
                 load_pixels(folder.root / folder.files[position], size, size, folder.crop)
