@@ -4,6 +4,9 @@
 #   make check   format, lint, types
 # DATA=folder names your own images, RUN=name your own experiment.
 
+SHELL := bash
+# A pipe fails with any of its commands.
+.SHELLFLAGS := -o pipefail -c
 PY := .venv/bin/python
 RUN ?= small-96
 BOARD ?= qemu-m7

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.boards import emulator
-from host_tools.boards.build import BUILD, Firmware, build_firmware, upload
+from host_tools.boards.build import BUILD, FLASHED, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
 from host_tools.boards.table import Board, get_board, load_boards, usb_boards
@@ -32,7 +32,6 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
 from swin2mcu.common.tables import table_text
 
-FLASHED = BUILD / "flashed"
 BOOT_S = 15.0
 
 

@@ -17,14 +17,19 @@ LEAVES = ("healthy", "late_blight")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Of the terminal that the tests run in: rich obeys them.
+TERMINAL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM", "TTY_COMPATIBLE")
+
+
 @pytest.fixture(autouse=True)
 def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoded images go to the test's own folder, and no command takes the user's photos.
+    """Decoded images go to the test's own folder, and no command takes the user's photos or colors.
 
     Tests of the real photos read $SWIN2MCU_DATA when they are imported.
     """
     monkeypatch.setenv("SWIN2MCU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("SWIN2MCU_DATA", raising=False)
+    for name in ("SWIN2MCU_DATA", *TERMINAL):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def commands() -> list[str]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if '__name__ == "__main__"' not in path.read_text() or name in INNER:
+            if '__name__ == "__main__"' not in path.read_text(encoding="utf-8") or name in INNER:
                 continue
             script = path.parent == ROOT / "host_tools"
             module = name.removesuffix(".py").removesuffix("/__main__").replace("/", ".")

@@ -1,10 +1,13 @@
 """What the README shows is what the commands print, and what it names exists."""
 
+import importlib.util
 import json
+import os
 import re
 import shlex
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,14 +87,9 @@ def test_the_tables_of_results_are_the_zoos() -> None:
 
 
 def test_pictures_are_small() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "*.svg", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    pictures = [ROOT / name for name in listed.stdout.split("\0") if name]
+    suffixes = {".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp"}
+    tops = ("docs", "firmware", "host_tools", "pytorch_side", "swin2mcu", "tests", "tinyml")
+    pictures = [p for top in tops for p in (ROOT / top).rglob("*") if p.suffix in suffixes]
     assert len(pictures) > 5
     assert not [path.name for path in pictures if path.stat().st_size > 60_000]
 
@@ -163,6 +161,46 @@ def test_documents_without_commands_would_be_noticed() -> None:
     assert ("serial-eval", " runs/mine") in readme
 
 
+def make(folder: Path, *words: str) -> str:
+    """What make prints, without the variables of the make that runs the tests."""
+    done = subprocess.run(
+        ["make", *words],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def recipe(*words: str) -> list[str]:
+    return make(ROOT, "--dry-run", *words).splitlines()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["demo", "board", "reproduce", "teacher", "test-board", "board-table", "bench-check", "soak"],
+)
+def test_recipes_name_commands_and_options_that_exist(target: str) -> None:
+    verbs = {module: verb for verb, module in MODULES.items()}
+    commands = [words for line in recipe(target) if (words := shlex.split(line))]
+    commands = [words[1:] for words in commands if words[0].endswith("bin/python")]
+    assert commands
+    for first, *words in commands:
+        module = words[0] if first == "-m" else first.removesuffix(".py").replace("/", ".")
+        assert importlib.util.find_spec(module), f"make {target}: {module}"
+        options = {word for word in words if word.startswith("--")}
+        if module not in verbs and options:
+            said = subprocess.run(
+                [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True
+            ).stdout
+        else:
+            said = HELP[verbs[module]] if options else ""
+        for option in options:
+            assert re.search(rf"{option}\b(?!-)", said), f"make {target}: {module} has no {option}"
+
+
 @pytest.mark.parametrize(
     ("target", "names"),
     [
@@ -176,10 +214,7 @@ def test_a_value_given_to_make_is_one_word_of_a_command(target: str, names: list
     """A folder may be called `my leaves`, and a port may hold a `&`."""
     values = [f"my{name} {name}&" for name in names]
     given = [f"{name}={value}" for name, value in zip(names, values, strict=True)]
-    done = subprocess.run(
-        ["make", "--dry-run", target, *given], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    words = [word for line in done.stdout.splitlines() for word in shlex.split(line)]
+    words = [word for line in recipe(target, *given) for word in shlex.split(line)]
     for name, value in zip(names, values, strict=True):
         holding = [word for word in words if f"my{name}" in word]
         assert holding and all(value in word for word in holding), name
@@ -188,11 +223,7 @@ def test_a_value_given_to_make_is_one_word_of_a_command(target: str, names: list
 def test_the_quick_board_leaves_swin_l_out() -> None:
     benches = []
     for quick in ([], ["QUICK=1"]):
-        done = subprocess.run(
-            ["make", "--dry-run", "board", "RUN=mine", *quick],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        (line,) = (one for one in done.stdout.splitlines() if "bench_pc.py" in one)
+        (line,) = (one for one in recipe("board", "RUN=mine", *quick) if "bench_pc.py" in one)
         benches.append(shlex.split(line))
     whole, short = benches
     assert "--only" not in whole
@@ -205,11 +236,7 @@ def test_a_demo_of_another_seed_has_runs_of_its_own() -> None:
     """A run resumes with its own config alone."""
     made = []
     for seed in ([], ["SEED=1"]):
-        done = subprocess.run(
-            ["make", "--dry-run", "demo", *seed],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        trained = [one for one in done.stdout.splitlines() if "configs/demo-" in one]
+        trained = [one for one in recipe("demo", *seed) if "configs/demo-" in one]
         teacher, student = map(shlex.split, trained)
         folder = teacher[teacher.index("--out") + 1]
         assert f"teacher.init={folder}/teacher.safetensors" in student
@@ -222,10 +249,10 @@ def test_cleaning_keeps_what_the_user_measured(tmp_path: Path) -> None:
     for name in ("measured/small-96/results.json", "firmware/program.elf", "log"):
         (tmp_path / "build" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "build" / name).touch()
-    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    make(tmp_path, "clean")
     assert [path.name for path in (tmp_path / "build").iterdir()] == ["measured"]
     assert (tmp_path / "build/measured/small-96/results.json").is_file()
-    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    make(tmp_path, "clean")
 
 
 def test_the_demos_spread_is_what_several_demos_gave() -> None:

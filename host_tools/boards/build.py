@@ -19,6 +19,7 @@ from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import FIRMWARE, ROOT
 
 BUILD = ROOT / "build"
+FLASHED = BUILD / "flashed"  # what flash.py noted of each board
 CORE_DIR = BUILD / "platformio"
 WAIT_S = 600.0  # for another command that builds the same; a first build takes a few minutes
 SHELL = re.compile(r"""['"`\\&;$|<>()*?#\n]""")  # a character with a meaning to a shell

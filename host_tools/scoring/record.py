@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import pstdev
 from typing import Any
 
-from host_tools.boards.build import BUILD
+from host_tools.boards.build import FLASHED
 from host_tools.boards.table import load_boards
 from host_tools.inputs import Model
 from host_tools.link.pool import Pool
@@ -114,7 +114,7 @@ def make_link(
 
 def flashed_facts(info: Info, model: Model) -> dict[str, Any]:
     """What flash.py noted when it put this model on this board, if it did."""
-    path = BUILD / "flashed" / f"{info.board}.json"
+    path = FLASHED / f"{info.board}.json"
     try:
         facts = read_json(path)
     except (OSError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from running_board import RunningBoard
@@ -12,6 +13,13 @@ from host_tools import flash
 from host_tools.boards import emulator
 from host_tools.boards.table import get_board
 from host_tools.inputs import load_model
+from host_tools.scoring import record
+
+
+@pytest.fixture(autouse=True)
+def nothing_flashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records depend neither on the user's boards nor on another test's."""
+    monkeypatch.setattr(record, "FLASHED", tmp_path / "flashed")
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def test_other_firmware_is_another_measurement(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its times do not go together with those of the firmware before."""
-    monkeypatch.setattr(record, "BUILD", tmp_path)
+    monkeypatch.setattr(record, "FLASHED", tmp_path / "flashed")
     flashed = tmp_path / "flashed" / "host.json"
     flashed.parent.mkdir()
     facts = {"engine": "aot", "model_sha256": sha256_of(run / "model_int8.tflite")}

@@ -33,7 +33,9 @@ def test_every_program_is_a_verb() -> None:
     programs = set()
     for top in ("pytorch_side", "tinyml", "host_tools", "swin2mcu"):
         for path in (ROOT / top).rglob("*.py"):
-            if re.search(r'^if __name__ == "__main__"', path.read_text(), re.MULTILINE):
+            if re.search(
+                r'^if __name__ == "__main__"', path.read_text(encoding="utf-8"), re.MULTILINE
+            ):
                 programs.add(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."))
     assert programs - INTERNAL == set(MODULES.values())
 
@@ -91,6 +93,8 @@ def test_the_page_is_what_help_says() -> None:
 
 
 def test_the_distribution_brings_the_command() -> None:
-    assert 'swin2mcu = "swin2mcu.__main__:main"' in (ROOT / "pyproject.toml").read_text()
-    tree = ast.parse((ROOT / "swin2mcu" / "__main__.py").read_text())
+    assert 'swin2mcu = "swin2mcu.__main__:main"' in (ROOT / "pyproject.toml").read_text(
+        encoding="utf-8"
+    )
+    tree = ast.parse((ROOT / "swin2mcu" / "__main__.py").read_text(encoding="utf-8"))
     assert any(isinstance(n, ast.FunctionDef) and n.name == "main" for n in tree.body)

@@ -20,7 +20,15 @@ from tinyml.format.facts import card_of, contract_of, open_card
 from tinyml.runtimes.reference import open_reference, reference_name
 from tinyml.runtimes.tflite_micro import Micro
 
-HIDE = 'import sys\nsys.modules["tflite_micro"] = None\n'
+HIDE = """import sys
+sys.modules["tflite_micro"] = None
+"""
+# The user's own emulated board and its record are left alone.
+PRIVATE = """from pathlib import Path
+from host_tools.boards import build, emulator
+build.FLASHED = Path("flashed").resolve()
+emulator.STATE_DIR = Path("emulated").resolve()
+"""
 
 
 sys.path.insert(0, str(ROOT / "tests" / "host_tools"))  # tiny_run
@@ -28,7 +36,8 @@ sys.path.insert(0, str(ROOT / "tests" / "host_tools"))  # tiny_run
 
 def without_the_wheel(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command as it runs on macOS, Windows or an ARM Linux, in all of its processes."""
-    (folder / "sitecustomize.py").write_text(HIDE)
+    boards = PRIVATE if command[0].startswith(str(ROOT / "host_tools")) else ""
+    (folder / "sitecustomize.py").write_text(HIDE + boards)
     path = os.pathsep.join((str(folder), str(ROOT)))
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(
@@ -114,6 +123,7 @@ def test_without_it_a_board_is_flashed_and_scored(tmp_path: Path) -> None:
         assert "images byte-identical to generated-c on the PC" in done.stdout, done.stderr
     finally:
         without_the_wheel(tmp_path, flash, "--board", "host", "--stop")
+    assert (tmp_path / "flashed" / "host.json").is_file()
     record = json.loads((run / "results.json").read_text())["targets"]["host-aot"]["parity"]
     assert record == {"reference": "generated-c", "images": 20, "identical": 20, "max_lsb": 0}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -212,14 +213,32 @@ def test_mutated_files_never_crash_hang_or_grow() -> None:
 
 def test_shared_vectors_do_not_multiply() -> None:
     """A thousand tensors that share one large vector of scales stay small."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    count, tensors = 20_000, 1000
+    writer = GraphWriter()
+    x = writer.input((1, 1, 1, count), 0.5, -3)
+    y = writer.pointwise("RELU", x, writer.activation((1, 1, 1, count), 0.5, 0))
 
     def change(model: Any) -> None:
-        model.subgraphs[0].tensors += [model.subgraphs[0].tensors[0]] * 1000
+        first, second = model.subgraphs[0].tensors
+        first.quantization.scale, first.quantization.zeroPoint = [0.5] * count, [0] * count
+        first.quantization.quantizedDimension = 3
+        model.subgraphs[0].tensors = [first, second, *[second] * tensors]
 
+    data = bytearray(writer.finish(y, change))
+    graph = schema.ModelT.InitFromPackedBuf(bytes(data), 0)
+    assert len(graph.subgraphs[0].tensors) == tensors + 2
+    table = schema.Model.GetRootAs(bytes(data), 0).Subgraphs(0)
+    first, references = table.Tensors(0)._tab.Pos, table._tab.Vector(table._tab.Offset(4))
+    for number in range(1, tensors + 2):  # a packer writes each tensor anew: they are made one
+        at = references + 4 * number
+        struct.pack_into("<I", data, at, first - at)
     tracemalloc.start()
-    parse(small_model(change))
+    found = parse(bytes(data))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert all(tensor.scales.size == count for tensor in found.tensors)
     assert peak < 8 << 20
 
 

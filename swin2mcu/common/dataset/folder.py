@@ -164,7 +164,7 @@ def load_split_pixels(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
     """Evaluation pixels of one split: (N, size, size, 3) uint8, labels, files, corrupt files.
 
-    Pixels are read by swin2mcu.common.pixels, with a `limit` only of so many images, spread over the
+    Pixels are read by swin2mcu.common.pixels, with a `limit` of so many images, spread over the
     split. Corrupt images are logged and left out. Raises UserError above 5 % of the folder.
     """
     pixels, positions, corrupt = [], [], []
