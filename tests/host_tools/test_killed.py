@@ -17,6 +17,7 @@ import pytest
 from running_board import RunningBoard
 
 from host_tools.boards import emulator
+from host_tools.boards.table import get_board
 from host_tools.phone.chromium import headless_chromium
 from swin2mcu.common.bound import run_bound
 
@@ -74,6 +75,21 @@ def test_a_board_whose_command_is_killed_while_it_starts_can_be_stopped(
     assert emulator.stop("host", tmp_path) is True
     eventually(lambda: emulator.running(tmp_path) == [])
     assert not running_with(str(found.port))
+
+
+def test_copies_of_a_board_start_and_stop_together(
+    board: RunningBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulator, "STATE_DIR", tmp_path)
+    copies = emulator.start_copies(get_board("host"), board.elf, 3)
+    try:
+        assert len({copy.url for copy in copies}) == len(emulator.running()) == 3
+        assert all(psutil.pid_exists(copy.pid) for copy in copies)
+    finally:
+        assert emulator.stop("host") is True
+    assert emulator.running() == []
+    eventually(lambda: not any(running_with(str(copy.port)) for copy in copies))
+    assert emulator.stop("host") is False
 
 
 def test_ctrl_c_while_a_board_starts_leaves_none(board: RunningBoard, tmp_path: Path) -> None:
