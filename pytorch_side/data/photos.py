@@ -13,7 +13,7 @@ import json
 from pytorch_side.data.cache import cache_folder, files_key
 from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.dataset import ImageFolder
-from swin2mcu.common.dataset.trained import hash_of
+from swin2mcu.common.dataset.trained import UNREAD, hash_of
 from swin2mcu.common.json_file import parse_json
 
 
@@ -24,7 +24,8 @@ def photo_hashes(folder: ImageFolder, split: str) -> list[str]:
     if kept.is_file() and len(known := _read(kept.read_bytes())) == len(names):
         return known
     hashes = [hash_of(folder.root / name) for name in names]
-    write_atomic(kept, json.dumps(hashes))
+    if UNREAD not in hashes:  # a photo that cannot be opened now is read again
+        write_atomic(kept, json.dumps(hashes))
     return hashes
 
 

@@ -21,6 +21,7 @@ NAME = "trained_on.csv"
 COLUMNS = ("sha256", "bytes", "file")
 SCORED = ("val", "test")
 PLACES = ("", "qat")  # of the tables in a run: its training's, and its fine-tuning's
+UNREAD = hashlib.sha256().hexdigest()  # of a photo that cannot be opened, as of an empty file
 SEEN_SHARE_MAX = 0.5  # of a split; above this it is another split of the photos, not a few moves
 
 Photo = tuple[str, int]  # SHA-256 and bytes
@@ -92,12 +93,12 @@ def unseen_by_weights(folder: ImageFolder, files: Iterable[str]) -> ImageFolder:
 
 
 def hash_of(path: Path) -> str:
-    """Hex SHA-256 of a photo's bytes; of none where it cannot be read, which others report."""
+    """Hex SHA-256 of a photo's bytes; UNREAD where it cannot be opened, which others report."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
-        return hashlib.sha256().hexdigest()
+        return UNREAD
 
 
 def _runs(files: Iterable[str]) -> list[Path]:
@@ -107,7 +108,7 @@ def _runs(files: Iterable[str]) -> list[Path]:
 
 def _same(folder: ImageFolder, split: str, known: set[Photo]) -> dict[int, Photo]:
     """Positions in a split of `known` photos. Reads only files that have the size of one."""
-    sizes = {size for _, size in known}
+    sizes = {size for sha256, size in known if sha256 != UNREAD}
     found = {}
     for position in map(int, (folder.splits == split).nonzero()[0]):
         path = folder.root / folder.files[position]
