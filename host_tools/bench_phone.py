@@ -25,7 +25,7 @@ from host_tools.pc.timing import MIN_RUNS
 from host_tools.phone import assets
 from host_tools.phone.adb import bench_over_adb
 from host_tools.phone.chromium import ADDRESS, headless_chromium
-from host_tools.phone.server import PhoneServer, local_address
+from host_tools.phone.server import MAX_BODY_BYTES, PhoneServer, local_address
 from host_tools.phone.session import PhoneSession
 from host_tools.phone.tls import self_signed
 from host_tools.report.entries import load_entries
@@ -36,8 +36,11 @@ from swin2mcu.common.dataset import name_of
 from swin2mcu.common.hardware import hardware
 from swin2mcu.common.paths import ROOT, data_folder
 
+EVERY_ADDRESS = ("0.0.0.0", "::")
+LOGIT_BYTES = 24  # of one number as JSON, at most
 POLL_S = 0.2
-SILENCE_S = 180.0  # a phone that has begun and sends nothing for this long counts as gone
+SILENCE_S = 180.0  # a phone that has begun and sends nothing for this long counts as gone,
+RUN_S = 0.1  # and for this long with each run of a network: it sends nothing between
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,23 +112,29 @@ def _bench_in_browser(model: Model, arguments: argparse.Namespace) -> None:
     files = assets.page_files(modules)
     files |= assets.data_files(model, models, pixels, arguments.runs)
     host = arguments.host or (ADDRESS if arguments.chromium else local_address())
+    # A phone cannot open the address that stands for all of this machine's.
+    shown = arguments.name or (local_address() if host in EVERY_ADDRESS else None)
     tls, fingerprint = None, ""
     if arguments.https:
-        tls, fingerprint = self_signed(arguments.name or host, ROOT / "build" / "phone_page")
-    server = PhoneServer(host, arguments.port, files, session.receive, tls)
-    url = server.url(arguments.name)
+        tls, fingerprint = self_signed(shown or host, ROOT / "build" / "phone_page")
+    most = max(MAX_BODY_BYTES, LOGIT_BYTES * len(pixels) * len(model.card.classes))
+    server = PhoneServer(host, arguments.port, files, session.receive, tls, most)
+    url = server.url(shown)
     if not arguments.chromium:
         _show_address(url, fingerprint)
+    silence_s = SILENCE_S + RUN_S * max(len(pixels), 2 * arguments.runs)  # two precisions
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         if arguments.chromium:
             with headless_chromium(url) as browser:
-                wait_for(session, arguments.wait, gone=lambda: browser.poll() is not None)
+                wait_for(
+                    session, arguments.wait, silence_s, gone=lambda: browser.poll() is not None
+                )
         else:
             wait_s = math.inf if arguments.keep else arguments.wait
             try:
-                wait_for(session, wait_s, opened=lambda: server.opened)
+                wait_for(session, wait_s, silence_s, opened=lambda: server.opened)
             except UserError as error:
                 if not arguments.keep or session.error:
                     raise

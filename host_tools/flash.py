@@ -78,6 +78,8 @@ def _flash(arguments: argparse.Namespace) -> None:
     model = load_named(arguments)
     memory = board.memory(arguments.memory)
     firmware = build(model, board, engine, memory.name)
+    noted = FLASHED / f"{board.name}.json"
+    noted.unlink(missing_ok=True)  # from here on the board may hold the new firmware
     port = put_on_board(board, firmware, arguments.port, arguments.copies)
     planned = int((firmware.model_dir / "arena_bytes").read_text())
     port, said = greet(model, board, port)
@@ -90,7 +92,7 @@ def _flash(arguments: argparse.Namespace) -> None:
         "versions": versions(board),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
-    write_atomic(FLASHED / f"{board.name}.json", json.dumps(record, indent=2) + "\n")
+    write_atomic(noted, json.dumps(record, indent=2) + "\n")
     if arguments.json:
         print(json.dumps(record))
     else:

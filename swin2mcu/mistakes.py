@@ -67,18 +67,21 @@ def shared_folder(models: Sequence[Model], data: Path, split: str) -> ImageFolde
     val or test.
     """
     folder = import_folder(data, card=models[0].card, run=models[0].folder)
-    first = [folder.files[i] for i in folder.indices(split)]
     for model in models[1:]:
-        same = model.card.split == models[0].card.split and model.card.classes == folder.classes
-        if same and unseen_by(folder, model.folder) is folder:
+        if model.card.split == models[0].card.split and model.card.classes == folder.classes:
+            folder = unseen_by(folder, model.folder)
             continue
         other = import_folder(data, card=model.card, run=model.folder)
-        if [other.files[i] for i in other.indices(split)] != first:
+        if _photos(other, split) != _photos(folder, split):
             raise UserError(
                 f"{model.argument} was trained with another {split} than {models[0].argument}: "
                 "compare models of one split"
             )
     return folder
+
+
+def _photos(folder: ImageFolder, split: str) -> list[str]:
+    return [folder.files[i] for i in folder.indices(split)]
 
 
 def probabilities(

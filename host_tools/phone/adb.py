@@ -22,10 +22,18 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 
 FOLDER = "/data/local/tmp/swin2mcu"
+FREQUENCIES = "/sys/devices/system/cpu/cpu*/cpufreq/cpuinfo_max_freq"
+WHOLE = "whole"  # said after the last of them
 REPEATS = 5  # runs of the tool; the one with the median of their medians counts
 RUNS = 50
 TIMEOUT_S = 180
 THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
+
+def _frequencies(adb: Adb) -> str:
+    """The highest frequency of each core; "" where one of them cannot be read."""
+    found = adb.shell(f"cat {FREQUENCIES} 2>/dev/null && echo {WHOLE} || true")
+    return found.replace(WHOLE, "") if WHOLE in found else ""
 
 
 def bench_over_adb(
@@ -39,7 +47,7 @@ def bench_over_adb(
     hardware = f"{adb.property('ro.product.manufacturer')} {adb.property('ro.product.model')}"
     soc = adb.property("ro.soc.model") or adb.property("ro.board.platform")
     hardware = f"{hardware} ({soc}), Android {adb.property('ro.build.version.release')}"
-    cores = big_cores(adb.shell("cat /sys/devices/system/cpu/cpu*/cpufreq/cpuinfo_max_freq"))
+    cores = big_cores(_frequencies(adb))
     say(f"{device}: {hardware}, {len(cores) or 'unknown'} big cores")
     adb.shell(f"mkdir -p {FOLDER}")
     adb.push(tool, f"{FOLDER}/benchmark_model")

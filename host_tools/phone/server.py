@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 from swin2mcu.common.cli import UserError
 
 INDEX = "index.html"  # what the bare address shows
-MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images are a quarter of that
+MAX_BODY_BYTES = 4 << 20  # the logits of a thousand images of ten classes are a quarter of that
 IDLE_S = 10.0  # a connection that sends nothing for this long is closed
 CONNECTION_S = 120.0  # and none lasts longer than this, however slowly it sends
 MAX_CONNECTIONS = 48
@@ -77,8 +77,9 @@ class PhoneServer(ThreadingHTTPServer):
         files: Mapping[str, Served],
         receive: Receive,
         tls: ssl.SSLContext | None = None,
+        body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        self.files = files
+        self.files, self.body_bytes = files, body_bytes
         self.receive = receive
         self.opened = False  # whether a phone has opened the page
         self.token = secrets.token_urlsafe(12)
@@ -188,8 +189,8 @@ class PhoneHandler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch(r"[0-9]{1,9}", length):
             return self._reply(411, {"error": "a post needs its Content-Length"})
-        if int(length) > MAX_BODY_BYTES:
-            return self._reply(413, {"error": f"more than {MAX_BODY_BYTES} bytes"})
+        if int(length) > self.phones.body_bytes:
+            return self._reply(413, {"error": f"more than {self.phones.body_bytes} bytes"})
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             return None  # the phone has gone

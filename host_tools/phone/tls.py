@@ -25,7 +25,10 @@ def self_signed(host: str, folder: Path) -> tuple[ssl.SSLContext, str]:
     try:
         reachable: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        reachable = x509.DNSName(host)
+        try:
+            reachable = x509.DNSName(host.encode("idna").decode())
+        except UnicodeError as error:
+            raise UserError(f"{host!r} is no name of a host ({error})") from error
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -215,6 +215,8 @@ def remarks(entry: Entry) -> list[str]:
         other = targets.get(name.replace("-int8", "-float32"))
         if "-int8" not in name or not other or target["cost"]["unit"] != other["cost"]["unit"]:
             continue
+        if any(target.get(key) != other.get(key) for key in ("session", "hardware")):
+            continue  # times of another day or machine
         factor = work_us(target) / work_us(other)
         if factor > 1:
             said.append(

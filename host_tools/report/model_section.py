@@ -179,6 +179,7 @@ def _confusion(rows: Sequence[Row], classes: Sequence[str] | None) -> dict[str, 
     row = min(
         scored,
         key=lambda r: (
+            bool(r.target.get("frames")),
             r.target["accuracy"]["images"] < most,
             order.index(r.place),
             r.target.get("precision") != "int8",

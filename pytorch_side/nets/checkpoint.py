@@ -36,8 +36,8 @@ def write_checkpoint(
 ) -> None:
     """Write `parts` (model, averaged model, optimizer) and the log's rows in one step.
 
-    `started_from`: SHA-256 of each file that the training began with, those of weights first, then
-    those of cached teacher outputs.
+    `started_from`: SHA-256 of each file that the training began with: first of weights, then of
+    cached teacher outputs and of the teacher.
     """
     state = {
         "config": to_dict(config),

@@ -181,3 +181,21 @@ def test_twenty_resets_between_messages_and_within_change_nothing(tmp_path: Path
     finally:
         line.close()
         emulator.stop("qemu-m7", tmp_path / "state")
+
+
+def test_what_was_noted_of_the_firmware_before_is_gone_once_another_may_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its memory, and its times, would be taken for those of the new one."""
+    noted = tmp_path / "flashed" / "host.json"
+    noted.parent.mkdir()
+    noted.write_text("{}")
+    monkeypatch.setattr(flash, "FLASHED", noted.parent)
+
+    def silent(*_: object) -> None:
+        raise UserError("no greeting")
+
+    monkeypatch.setattr(flash, "put_on_board", lambda *_: "socket://127.0.0.1:9")
+    monkeypatch.setattr(flash, "greet", silent)
+    assert flash.main([str(make_run(tmp_path / "tiny")), "--board", "host"]) == 2
+    assert not noted.exists()

@@ -14,6 +14,7 @@ from tiny_run import CLASSES, make_images, make_run
 from swin2mcu import mistakes
 from swin2mcu.common.card import load_card, save_card
 from swin2mcu.common.dataset import SplitRule, scan_folder
+from swin2mcu.common.dataset.trained import hash_of, write_trained
 from swin2mcu.mistakes import find_mistakes
 
 
@@ -122,3 +123,20 @@ def test_models_of_other_splits_and_wrong_arguments_are_refused(
         assert mistakes.main(arguments) == 2
         error = capsys.readouterr().err.splitlines()[-1]
         assert error.startswith("error: ") and said in error
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_one_model_was_trained_on_is_left_out_for_all(
+    tmp_path: Path, order: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_images(tmp_path / "images", per_class=12)
+    (data / "split.csv").unlink()
+    runs = [make_run(tmp_path / name) for name in ("one", "other")]
+    folder = scan_folder(data)
+    position = folder.indices("val")[0]
+    photo = folder.root / folder.files[position]
+    write_trained(runs[0], [(hash_of(photo), photo.stat().st_size, photo.name)], [])
+    names = [str(runs[number]) for number in order]
+    arguments = [*names, "--data", str(data), "--split", "val", "--json"]
+    assert mistakes.main([*arguments, "--out", str(tmp_path / "wrong.png")]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == len(folder.indices("val")) - 1

@@ -33,7 +33,10 @@ if arguments == ["devices"]:
 assert arguments[:2] == ["-s", "PHONE1"], arguments
 command = " ".join(arguments[3:])
 if "cpuinfo_max_freq" in command:
-    print("1803000\\n" * 4 + "2348000\\n" * 3 + "2850000")
+    if (here / "no frequencies").exists():  # as of the emulator: two of them, and none said after
+        print("1803000\\n2348000")
+        sys.exit()
+    print("1803000\\n" * 4 + "2348000\\n" * 3 + "2850000\\nwhole")
 elif "thermalservice" in command:
     count = (here / "log").read_text().count("thermalservice")
     print("IsStatusOverride: false\\nThermal Status:", 0 if count % 2 else 2)
@@ -90,6 +93,14 @@ def test_both_models_on_the_big_core_with_thermal_state(phone: Path, tmp_path: P
     assert "big cores 7" in target["note"] and "thermal state none → moderate" in target["note"]
     log = (phone / "log").read_text()
     assert "taskset 80 " in log and log.count("--graph") == 10
+
+
+def test_without_the_cores_frequencies_android_chooses(phone: Path, tmp_path: Path) -> None:
+    (phone / "no frequencies").touch()
+    assert bench(tmp_path) == 0
+    assert "big cores" not in results(tmp_path)["phone-adb-int8"]["note"]
+    log = (phone / "log").read_text()
+    assert "taskset" not in log and "2>/dev/null" in log and "|| true" in log
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_run import make_images, make_run
 from webdriver import Browser, browser
 
@@ -78,6 +80,43 @@ def ready(page: Browser, url: str) -> None:
     page.wait("return !document.querySelector('#start').disabled")
 
 
+SEEN = """const seen = document.querySelector("#seen");
+return [...seen.getContext("2d").getImageData(9, 9, 1, 1).data]"""
+
+
+def swapped() -> bytes:
+    """An ICC profile whose red and green are exchanged: https://www.color.org/ICC1v42_2006-05.pdf"""
+
+    def fixed(*numbers: float) -> bytes:
+        return struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+
+    tags = {
+        name: b"XYZ " + bytes(4) + fixed(*values)
+        for name, values in (
+            (b"gXYZ", (0.4361, 0.2225, 0.0139)),
+            (b"rXYZ", (0.3851, 0.7169, 0.0971)),
+            (b"bXYZ", (0.1431, 0.0606, 0.7141)),
+            (b"wtpt", (0.9642, 1.0, 0.8249)),
+        )
+    }
+    curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + fixed(2.2)
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    word = "x".encode("utf-16-be")
+    text = b"mluc" + bytes(4) + struct.pack(">II", 1, 12) + b"enUS"
+    text += struct.pack(">II", len(word), 28) + word + bytes(2)
+    tags |= dict.fromkeys((b"desc", b"cprt"), text)
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    data = struct.pack(">I", len(tags)) + table + body
+    head = struct.pack(">I", 128 + len(data)) + bytes(4) + b"\x04\x00\x00\x00mntrRGB XYZ "
+    head += (
+        struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1.0, 0.8249)
+    )
+    return head.ljust(128, b"\0") + data
+
+
 def violations(page: Browser) -> list[str]:
     """What axe-core finds wrong for people who see or move differently."""
     page.run((install_runtime(development=True) / "axe-core" / "axe.min.js").read_text())
@@ -106,6 +145,17 @@ def test_over_http_one_thread_and_photos_from_a_file(
         said = capsys.readouterr().out
         # The browser rounds otherwise, so the shares may differ by a point.
         assert f"not sure ({first.rpartition(' ')[0]} " in said
+        # As pixels.py, the page takes a photo's numbers as they are, whatever its color profile.
+        plain, wide = tmp_path / "plain.jpg", tmp_path / "wide.jpg"
+        Image.new("RGB", (64, 64), (80, 150, 60)).save(plain, quality=98)
+        Image.new("RGB", (64, 64), (80, 150, 60)).save(wide, quality=98, icc_profile=swapped())
+        seen = []
+        for path in (plain, wide):
+            page.run("document.querySelector('#took').textContent = ''")
+            page.type("#file", str(path))
+            page.wait("return document.querySelector('#took').textContent !== ''")
+            seen.append(page.run(SEEN))
+        assert seen[0] == seen[1]
         page.click("#start")
         page.wait(FINISHED)
         assert page.run("return document.querySelector('#camera').hidden") is True

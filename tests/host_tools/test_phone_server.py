@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import threading
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_run import make_run
 
 from host_tools import bench_phone
 from host_tools.phone.server import MAX_BODY_BYTES, BadPost, PhoneServer, Served
+from host_tools.phone.tls import self_signed
 from swin2mcu.common.cli import UserError
 
 received: list[dict[str, Any]] = []
@@ -224,3 +227,28 @@ def test_an_option_out_of_range_is_one_line(
     assert bench_phone.main(["small-96", *options]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith(f"error: {options[0]} must be ") and "\n" not in error
+
+
+def test_a_name_with_an_umlaut_has_a_certificate_and_no_name_is_one_line(tmp_path: Path) -> None:
+    for host in ("m\u00fcller.local", "127.0.0.1"):
+        _, fingerprint = self_signed(host, tmp_path)
+        assert re.fullmatch(r"[0-9A-F:]{95}", fingerprint)
+    with pytest.raises(UserError, match="is no name of a host"):
+        self_signed("a" * 64 + ".local", tmp_path)
+
+
+def test_the_address_that_stands_for_all_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No phone can open it."""
+    monkeypatch.setattr(bench_phone, "local_address", lambda: "192.0.2.7")
+    run = make_run(tmp_path / "run")
+    assert bench_phone.main([str(run), "--host", "0.0.0.0", "--wait", "0.01"]) == 2
+    said = capsys.readouterr().err
+    assert "http://192.0.2.7:" in said and "//0.0.0.0" not in said
+
+
+def test_the_answers_to_many_images_of_many_classes_may_be_posted(server: PhoneServer) -> None:
+    for most, status in ((9, 413), (10, 200)):
+        server.body_bytes = most
+        assert ask(server.url() + "post", b'{"a": 123}')[0] == status

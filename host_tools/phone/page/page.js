@@ -249,7 +249,9 @@ async function photoChosen() {
     return;
   }
   try {
-    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    // Its numbers as they are, whatever its color profile, as in training.
+    const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
+    const bitmap = await createImageBitmap(file, options);
     await classify(bitmap, bitmap.width, bitmap.height);
     bitmap.close();
   } catch {
@@ -271,11 +273,18 @@ async function liveCamera() {
   video.hidden = false;
   await video.play();
   $("camera").disabled = true;
-  while (video.srcObject?.active) {
-    await classify(video, video.videoWidth, video.videoHeight);
-    await new Promise((resolve) => setTimeout(resolve, 250));
+  try {
+    while (video.srcObject?.active) {
+      await classify(video, video.videoWidth, video.videoHeight);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  } catch (error) {
+    chosen = undefined;
+    stopCamera();
+    show("trouble", `No answer (${error.message}): start bench_phone.py again.`);
+  } finally {
+    $("camera").disabled = false;
   }
-  $("camera").disabled = false;
 }
 
 async function open() {
