@@ -11,7 +11,7 @@ import re
 import select
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -67,6 +67,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {one_line(message)} (see --help)\n")
+
+
+def call_main(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
+    """Run another command's main function. Raises UserError if it fails; it has said why."""
+    if code := main(arguments):
+        raise UserError(f"{main.__module__} {' '.join(arguments)} ended with {code}")
 
 
 def run_command(command: Callable[[], int | None]) -> int:

@@ -26,7 +26,7 @@ from pytorch_side.command import add_overrides
 from pytorch_side.config import as_override, load_config
 from pytorch_side.distillation import ensemble, teacher_cache
 from swin2mcu import split
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, call_main, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.paths import CONFIGS
 from swin2mcu.research.distillation_map import ALONE, FEW_LABELS, TEACHER
@@ -58,14 +58,8 @@ def draw(data: Path, labels: int, seed: int, rest: bool) -> Path:
     path = data / f"labels-{labels}-{seed}{'-unlabeled' if rest else ''}.csv"
     options = ["--keep", f"train={labels}", "--seed", str(seed), "--out", str(path)]
     if not path.is_file():
-        run(split.main, [str(data), *options, *(["--rest-unlabeled"] if rest else [])])
+        call_main(split.main, [str(data), *options, *(["--rest-unlabeled"] if rest else [])])
     return path
-
-
-def run(command: Any, arguments: list[str]) -> None:
-    """Run a command of the project. Raises UserError if it fails."""
-    if code := command(arguments):
-        raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
 
 
 def plan_of(photos: Path, steps: int) -> dict[str, float]:
@@ -94,7 +88,7 @@ def train_seed(
     passes = max(1, round(TEACHER_EPOCH / len(import_folder(few).indices("train"))))
     arguments = ["--data", str(few), "--out", str(swin), *common]
     arguments += ["--set", f"optimizer.passes={passes}"]
-    run(teacher.main, ["--config", str(TEACHER_CONFIG), *arguments])
+    call_main(teacher.main, ["--config", str(TEACHER_CONFIG), *arguments])
     figures = [figure(swin, "teacher", TEACHER, labels, seed)]
     for row, name in ROWS.items():
         photos = more if row in (UNLABELED, SECOND) else few
@@ -112,7 +106,7 @@ def train_seed(
         values += [] if row == ALONE else [*DISTILLED, *named]
         settings = [word for value in [*values, *options] for word in ("--set", value)]
         arguments = ["--data", str(photos), "--out", str(folder), *common, *settings]
-        run(distill.main, ["--config", str(STUDENT), *arguments])
+        call_main(distill.main, ["--config", str(STUDENT), *arguments])
         figures.append(figure(folder, "student", row, labels, seed))
     return figures
 
@@ -132,10 +126,10 @@ def together(out: Path, which: str, photos: Path, options: list[str]) -> Path:
         ]
         arguments = [word for setting in settings for word in ("--set", setting)]
         arguments += ["--config", str(STUDENT), "--data", str(photos), "--out", str(caches[-1])]
-        run(teacher_cache.main, arguments)
+        call_main(teacher_cache.main, arguments)
     made = out / f"ensemble-{which}"
     averaged = ["--first-maps", "--over-augmentations"]
-    run(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
+    call_main(ensemble.main, [*map(str, caches), *averaged, "--out", str(made)])
     return made
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pytorch_side.config import read_saved_config
 from swin2mcu import split, train
 from swin2mcu.common.accuracy import standard_error
 from swin2mcu.common.card import load_card
-from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
+from swin2mcu.common.cli import Parser, UserError, call_main, run_command, write_atomic
 from swin2mcu.common.dataset import import_folder
 from swin2mcu.common.documents import replace_part
 from swin2mcu.research.records import merge
@@ -41,19 +41,14 @@ def train_few(data: Path, photos: int, seed: int, init: str, run: Path) -> None:
     table = data / f"few-{photos}-{seed}.csv"
     kept = ["--keep", f"train={photos}", "--keep", f"val={VAL}", "--seed", str(seed)]
     if not table.is_file():  # of an interrupted training it is there
-        _run(split.main, [str(data), *kept, "--out", str(table)])
+        call_main(split.main, [str(data), *kept, "--out", str(table)])
     known, finished = run / PHOTOS, (run / "parity.json").is_file()  # the last file of a training
     if not known.is_file() and not finished:
         write_atomic(known, table.read_bytes())
     if not known.is_file() or known.read_bytes() != table.read_bytes():
         raise UserError(f"{run} was trained on other photos than {table}: use another --out")
     if not finished:
-        _run(train.main, [str(table), "--init", init, "--seed", str(seed), "--out", str(run)])
-
-
-def _run(command: Callable[[Sequence[str]], int], arguments: list[str]) -> None:
-    if code := command(arguments):
-        raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
+        call_main(train.main, [str(table), "--init", init, "--seed", str(seed), "--out", str(run)])
 
 
 def figures_of(run: Path, data: Path, photos: int, seed: int) -> dict[str, Any]:

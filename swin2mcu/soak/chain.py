@@ -13,14 +13,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.cli import UserError, call_main, write_atomic
 from swin2mcu.soak.cases import CASES, Case
 
 TRAIN, VAL, TEST = 10, 4, 2  # photos per class
@@ -92,17 +92,17 @@ def run_chain(case: Case, folder: Path) -> dict[str, Any]:
     }
     options = [o for k, v in settings.items() for o in ("--set", f"{k}={v}")]
     place = ["--data", str(data)]
-    _do(distill.main, [*place, "--out", str(run), *options])
+    call_main(distill.main, [*place, "--out", str(run), *options])
     if case.dead:
         kill_channels(run)
-    _do(qat.main, [str(run), *place])
-    _do(export.main, [str(run)])
-    _do(convert.main, [str(run)])
+    call_main(qat.main, [str(run), *place])
+    call_main(export.main, [str(run)])
+    call_main(convert.main, [str(run)])
     board = ["--board", case.board]
-    _do(parity.main, [str(run), *place])
-    _do(flash.main, [str(run), *board])
+    call_main(parity.main, [str(run), *place])
+    call_main(flash.main, [str(run), *board])
     try:
-        _do(serial_eval.main, [str(run), *board, *place])
+        call_main(serial_eval.main, [str(run), *board, *place])
     finally:
         flash.main(["--stop", *board])
     record = read_parity(run / "parity.json")
@@ -110,12 +110,6 @@ def run_chain(case: Case, folder: Path) -> dict[str, Any]:
     (target,) = (t for name, t in targets.items() if name.startswith(case.board))
     return {"case": case.name, "stages": record["stages"], "operators": record["operators"],
             "board": target["parity"]}  # fmt: skip
-
-
-def _do(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
-    code = command(arguments)
-    if code:
-        raise UserError(f"{command.__module__} {' '.join(arguments)} ended with {code}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

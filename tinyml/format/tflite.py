@@ -13,182 +13,12 @@ import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
 from tinyml.format.flatbuffer import NO_TABLE, MalformedError, Table, root
+from tinyml.format.schema_names import DTYPES, OPERATORS, OPTIONAL, OPTIONS, TRANSLATIONS, WEIGHTED
 
 MAX_FILE_BYTES = 256 << 20
 MAX_ITEMS = 1 << 16  # tensors, buffers or operators; real networks have a few hundred
 MAX_RANK = 8
 MAX_OPERANDS = 64
-
-# TensorType of the schema. Types without fixed-size elements are not listed.
-DTYPES = {
-    0: "float32",
-    1: "float16",
-    2: "int32",
-    3: "uint8",
-    4: "int64",
-    6: "bool",
-    7: "int16",
-    8: "complex64",
-    9: "int8",
-    10: "float64",
-    12: "uint64",
-    15: "uint32",
-    16: "uint16",
-}
-
-# BuiltinOperator of the schema: those of TensorFlow Lite Micro, and a few others that files use.
-OPERATORS = {
-    0: "ADD",
-    1: "AVERAGE_POOL_2D",
-    2: "CONCATENATION",
-    3: "CONV_2D",
-    4: "DEPTHWISE_CONV_2D",
-    5: "DEPTH_TO_SPACE",
-    6: "DEQUANTIZE",
-    8: "FLOOR",
-    9: "FULLY_CONNECTED",
-    11: "L2_NORMALIZATION",
-    12: "L2_POOL_2D",
-    14: "LOGISTIC",
-    17: "MAX_POOL_2D",
-    18: "MUL",
-    19: "RELU",
-    20: "RELU_N1_TO_1",
-    21: "RELU6",
-    22: "RESHAPE",
-    23: "RESIZE_BILINEAR",
-    25: "SOFTMAX",
-    26: "SPACE_TO_DEPTH",
-    27: "SVDF",
-    28: "TANH",
-    32: "CUSTOM",
-    34: "PAD",
-    36: "GATHER",
-    37: "BATCH_TO_SPACE_ND",
-    38: "SPACE_TO_BATCH_ND",
-    39: "TRANSPOSE",
-    40: "MEAN",
-    41: "SUB",
-    42: "DIV",
-    43: "SQUEEZE",
-    45: "STRIDED_SLICE",
-    47: "EXP",
-    49: "SPLIT",
-    50: "LOG_SOFTMAX",
-    53: "CAST",
-    54: "PRELU",
-    55: "MAXIMUM",
-    56: "ARG_MAX",
-    57: "MINIMUM",
-    58: "LESS",
-    59: "NEG",
-    60: "PADV2",
-    61: "GREATER",
-    62: "GREATER_EQUAL",
-    63: "LESS_EQUAL",
-    65: "SLICE",
-    66: "SIN",
-    67: "TRANSPOSE_CONV",
-    70: "EXPAND_DIMS",
-    71: "EQUAL",
-    72: "NOT_EQUAL",
-    73: "LOG",
-    74: "SUM",
-    75: "SQRT",
-    76: "RSQRT",
-    77: "SHAPE",
-    79: "ARG_MIN",
-    82: "REDUCE_MAX",
-    83: "PACK",
-    84: "LOGICAL_OR",
-    86: "LOGICAL_AND",
-    87: "LOGICAL_NOT",
-    88: "UNPACK",
-    89: "REDUCE_MIN",
-    90: "FLOOR_DIV",
-    92: "SQUARE",
-    93: "ZEROS_LIKE",
-    94: "FILL",
-    95: "FLOOR_MOD",
-    97: "RESIZE_NEAREST_NEIGHBOR",
-    98: "LEAKY_RELU",
-    99: "SQUARED_DIFFERENCE",
-    100: "MIRROR_PAD",
-    101: "ABS",
-    102: "SPLIT_V",
-    104: "CEIL",
-    105: "REVERSE_V2",
-    106: "ADD_N",
-    107: "GATHER_ND",
-    108: "COS",
-    111: "ELU",
-    114: "QUANTIZE",
-    116: "ROUND",
-    117: "HARD_SWISH",
-    123: "SELECT_V2",
-    126: "BATCH_MATMUL",
-    128: "CUMSUM",
-    130: "BROADCAST_TO",
-    145: "BROADCAST_ARGS",
-    152: "RELU_0_TO_1",
-}
-PADDINGS = {0: "SAME", 1: "VALID"}
-ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
-_TRANSLATIONS = {"padding": PADDINGS, "activation": ACTIVATIONS}
-
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-OPTIONAL = ("FULLY_CONNECTED", "ADD", "MUL", "MEAN")  # need no options: the defaults make sense
-
-_POOL: tuple[int, dict[str, tuple[int, str, float]]] = (
-    5,
-    {
-        "padding": (0, "<b", 0),
-        "stride_width": (1, "<i", 0),
-        "stride_height": (2, "<i", 0),
-        "filter_width": (3, "<i", 0),
-        "filter_height": (4, "<i", 0),
-        "activation": (5, "<b", 0),
-    },
-)
-
-# operator → (BuiltinOptions type, {option: (slot, struct format, default)})
-_OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str, float]]]] = {
-    "CONV_2D": (
-        1,
-        {
-            "padding": (0, "<b", 0),
-            "stride_width": (1, "<i", 0),
-            "stride_height": (2, "<i", 0),
-            "activation": (3, "<b", 0),
-            "dilation_width": (4, "<i", 1),
-            "dilation_height": (5, "<i", 1),
-        },
-    ),
-    "DEPTHWISE_CONV_2D": (
-        2,
-        {
-            "padding": (0, "<b", 0),
-            "stride_width": (1, "<i", 0),
-            "stride_height": (2, "<i", 0),
-            "depth_multiplier": (3, "<i", 0),
-            "activation": (4, "<b", 0),
-            "dilation_width": (5, "<i", 1),
-            "dilation_height": (6, "<i", 1),
-        },
-    ),
-    "FULLY_CONNECTED": (
-        8,
-        {"activation": (0, "<b", 0), "weights_format": (1, "<b", 0), "keep_num_dims": (2, "<b", 0)},
-    ),
-    "AVERAGE_POOL_2D": _POOL,
-    "MAX_POOL_2D": _POOL,
-    "SOFTMAX": (9, {"beta": (0, "<f", 0.0)}),
-    "CONCATENATION": (10, {"axis": (0, "<i", 0), "activation": (1, "<b", 0)}),
-    "LEAKY_RELU": (75, {"alpha": (0, "<f", 0.0)}),
-    "ADD": (11, {"activation": (0, "<b", 0)}),
-    "MUL": (21, {"activation": (0, "<b", 0)}),
-    "MEAN": (27, {"keep_dims": (0, "<b", 0)}),
-}
 
 
 # eq=False: comparing arrays does not give one bool.
@@ -382,9 +212,9 @@ def _operator(index: int, table: Table, codes: list[str], tensor_count: int) -> 
 
 
 def _operator_options(op: str, table: Table) -> dict[str, Any]:
-    if op not in _OPTIONS:
+    if op not in OPTIONS:
         return {}
-    kind, layout = _OPTIONS[op]
+    kind, layout = OPTIONS[op]
     options, found = table.table(4), table.scalar(3, "<B", 0)
     if options is None and found == 0 and op in OPTIONAL:
         options, found = NO_TABLE, kind
@@ -396,10 +226,10 @@ def _operator_options(op: str, table: Table) -> dict[str, Any]:
             values[name] = options.real(slot, default)
             continue
         value = options.scalar(slot, form, int(default))
-        if name in _TRANSLATIONS:
-            if value not in _TRANSLATIONS[name]:
+        if name in TRANSLATIONS:
+            if value not in TRANSLATIONS[name]:
                 raise MalformedError(f"unknown {name} {value}")
-            values[name] = _TRANSLATIONS[name][value]
+            values[name] = TRANSLATIONS[name][value]
         else:
             values[name] = value
     return values
