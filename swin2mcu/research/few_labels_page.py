@@ -8,6 +8,7 @@ from typing import Any
 
 from swin2mcu.common.accuracy import standard_error
 from swin2mcu.research.distillation_map import ALONE, each_seed, few_label_gains, points
+from swin2mcu.research.table import where
 from swin2mcu.research.text import NONE, line, table
 
 ONE_SEED = "one seed, so this says little"
@@ -39,7 +40,7 @@ def page(figures: Sequence[dict[str, Any]], val_images: int) -> str:
 
 
 def _section(figures: Sequence[dict[str, Any]]) -> list[str]:
-    """The lines of one number of labels. ± is the standard deviation of the seeds."""
+    """The lines of one number of labels."""
     found = {gain.run: gain for gain in few_label_gains(figures)}
     lines = []
     for row in dict.fromkeys(one["row"] for one in figures):
@@ -53,20 +54,19 @@ def _section(figures: Sequence[dict[str, Any]]) -> list[str]:
         gain = f"{points(found[row])} points" if row in found else NONE
         each = each_seed(found[row]) if row in found and found[row].pairs else NONE
         lines.append(line(row, len(own), passes, shown, top1, gain, each))
-    seeds = sum(one["row"] == ALONE for one in figures)
-    first = figures[0]
+    seeds = max(sum(one["row"] == row for one in figures) for row in {ALONE, *found})
     return [
         "",
-        f"## {first['labels']} labeled photos per class",
+        f"## {figures[0]['labels']} labeled photos per class",
         *table(
             "trained on | seeds | passes over the photos | augmentations of a photo | "
             "val top-1 | gain | of each seed",
             lines,
         ),
         "",
-        f"± is the standard deviation of {seeds} seeds, of a gain the pooled one. It also holds "
+        "± is the standard deviation of a row's seeds, of a gain the pooled one. It also holds "
         "how the seeds' labeled photos differ, which the gain of one seed does not."
         if seeds > 1
         else f"It is {ONE_SEED}.",
-        f"On {first['hardware']}, torch {first['torch']}.",
+        f"On {'; '.join(sorted({where(one) for one in figures}))}.",
     ]

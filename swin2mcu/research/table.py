@@ -171,13 +171,14 @@ def run_cells(run: Run) -> list[str]:
         f"{best['epoch']} ({float(best['val_top1']):.2%})",
         f"{total / 3600:.2f}",
         f"{waiting / total:.1%}" if total else NONE,
-        _where(run.machine),
+        where(run.machine),
     ]
 
 
-def _where(machine: dict[str, Any]) -> str:
-    if not machine:
+def where(machine: dict[str, Any]) -> str:
+    """The hardware, threads and torch that a run's machine.json or a record of it names."""
+    if not machine.get("hardware"):
         return "unknown"
-    count = machine["processes"]
+    count = machine.get("processes", 1)
     text = f"{machine['hardware']}, {threads(machine['threads'])}, torch {machine['torch']}"
     return f"{count} processes: {text}" if count > 1 else text

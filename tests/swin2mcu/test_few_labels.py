@@ -39,6 +39,8 @@ def test_rows_differ_in_photos_and_teacher_alone(
         config = load_config(Path(named["--config"]), sets)
         save_config(config, run / "config.json")
         kind, _, seed = run.name.split("-")
+        machine = {"hardware": f"Processor of {seed}", "threads": 1, "torch": "2.0"}
+        (run / "machine.json").write_text(json.dumps(machine))
         lines = ["epoch,learning_rate,loss,val_top1,seconds,waiting_share"]
         top1 = VAL[kind] + 0.01 * int(seed.removeprefix("seed"))
         lines += [f"{e + 1},0.1,1,{top1},1,0" for e in range(config.optimizer.epochs)]
@@ -108,6 +110,8 @@ def test_rows_differ_in_photos_and_teacher_alone(
         and "| +8.00 ± 0.71 points | +8.00, +8.00 |" in text
         and "| 90.50 ± 0.71 % |" in text
     )
+    processors = [f"Processor of seed{seed}, 1 thread, torch 2.0" for seed in (0, 1)]
+    assert f"On {'; '.join(processors)}.\n" in text, "not only the first run's"
     figures = json.loads(few_labels.FIGURES.read_text())
     assert len(figures["runs"]) == 10
 
