@@ -149,6 +149,23 @@ def test_a_finished_run_is_not_taken_for_one_of_a_changed_folder(
 
 
 @pytest.mark.parametrize("module", [distill, teacher])
+def test_a_finished_run_writes_its_removed_weights_again(
+    make_folder: Callable[..., Path], tmp_path: Path, module: ModuleType
+) -> None:
+    """Those of the last epoch's average, from its checkpoint."""
+    config = tmp_path / "config.toml"
+    config.write_text(TINY + "optimizer.ema = 0.5\n" + TINY_TEACHER)
+    run = tmp_path / "run"
+    arguments = ["--config", str(config), "--data", str(make_folder()), "--out", str(run)]
+    assert module.main(arguments) == 0
+    (weights,) = run.glob("*.safetensors")
+    made, log = weights.read_bytes(), (run / "log.csv").read_bytes()
+    weights.unlink()
+    assert module.main(arguments) == 0
+    assert weights.read_bytes() == made and (run / "log.csv").read_bytes() == log
+
+
+@pytest.mark.parametrize("module", [distill, teacher])
 def test_a_run_is_not_resumed_on_other_photos_of_the_same_names(
     make_folder: Callable[..., Path],
     tmp_path: Path,
