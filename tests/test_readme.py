@@ -22,8 +22,9 @@ from swin2mcu.research.data_audit import (
     unknown_lines,
 )
 from swin2mcu.research.demo_spread import sentence
+from swin2mcu.research.pages import with_published
 from swin2mcu.research.small_sets import table as few_photos
-from swin2mcu.research.zoo import models_lines
+from swin2mcu.research.zoo import int8_lines, models_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -81,8 +82,11 @@ def test_the_tables_of_results_are_the_zoos() -> None:
         )
     recall = (ROOT / "docs/results/recall.md").read_text(encoding="utf-8")
     assert recall == "\n".join(recall_section(ROOT / "tinyml/zoo")) + "\n"
+    published = int8_lines(ROOT / "tinyml/zoo")
     for page in (ROOT / "docs/results").glob("*.md"):
         assert f"](results/{page.name})" in results, f"RESULTS.md does not link to {page.name}"
+        text = page.read_text(encoding="utf-8")
+        assert with_published(text, published) == text, f"{page} has another int8 accuracy"
     assert results.count("\n") <= 100, "RESULTS.md is a page that a reader finishes"
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.accuracy import show_accuracy
+from swin2mcu.common.cli import UserError
 from swin2mcu.research.text import line, read_json, table
 from swin2mcu.research.zoo import exact_accuracy
 
+NOT_SURE = "not-sure"  # the page of unknown_section
 SPLITS = {"given": "as given", "random": "the same photos, random split"}
 
 
@@ -71,22 +74,72 @@ def background_lines(evaluated: Path) -> list[str]:
 
 
 def unknown_lines(evaluated: Path) -> list[str]:
-    """What each calibrated model refuses, from the files of `swin2mcu calibrate --test --json`."""
-    told = []
-    for path in sorted(evaluated.glob("*-unknown-*.json")):
-        one, model = read_json(path), path.stem.partition("-unknown-")[2]
-        others = (
-            f"{kind['not_sure']} of {kind['photos']} {name}"
-            for name, kind in one["unknown"].items()
-        )
+    """In a sentence, what the calibrated models refuse; `unknown_section` has each model."""
+    found = _unknown(evaluated).values()
+    if not found:
+        return []
+    told = [
+        f"{_range([one['unknown'][name]['not_sure'] / photos for one in found], 0)} of {photos} "
+        f"{name}"
+        for name, photos in _kinds(found).items()
+    ]
+    tests = [one["test"] for one in found]
+    told.append(f"{_range([t['refused'] for t in tests])} of {tests[0]['images']:,} test photos")
+    answered = _range([test["top1_answered"] for test in tests])
+    return [
+        f"The calibrated models are *not sure* of {', of '.join(told[:-1])} and of {told[-1]}; of "
+        f"the answered test photos {answered} are right ([each model](results/{NOT_SURE}.md))."
+    ]
+
+
+def unknown_section(evaluated: Path) -> list[str]:
+    """A page with what each model refuses, from the files of `swin2mcu calibrate --test --json`."""
+    found = _unknown(evaluated)
+    if not found:
+        return []
+    kinds, lines = _kinds(found.values()), []
+    for model, one in found.items():
         test = one["test"]
         answered = round(test["images"] * (1 - test["refused"]))
-        told.append(
-            f"{model} is *not sure* of {', '.join(others)}, and of {test['refused']:.1%} of "
-            f"{test['images']:,} test photos; of the answered ones "
-            f"{show_accuracy(test['top1_answered'], answered)} are right."
-        )
-    return [" ".join(told)] if told else []
+        cells = [
+            cell
+            for kind in (one["unknown"][name] for name in kinds)
+            for cell in (f"{kind['not_sure']} of {kind['photos']}", f"{kind['auroc']:.2f}")
+        ]
+        right = show_accuracy(test["top1_answered"], answered)
+        lines.append(line(model, *cells, show_accuracy(test["refused"], test["images"]), right))
+    heads = [head for name in kinds for head in (f"{name}, *not sure*", "AUROC")]
+    errors = ", ".join(f"{50 / photos**0.5:.0f} points ({name})" for name, photos in kinds.items())
+    return [
+        "# When a model is not sure",
+        "",
+        "The threshold of each model is chosen on val. AUROC is the share of pairs of a test photo "
+        "and such a photo in which the test photo has more evidence; 0.5 is chance. A share of so "
+        f"few photos has a standard error of up to {errors}; ± is one standard error.",
+        *table(
+            " | ".join(["model", *heads, "test photos, *not sure*", "right of the answered"]), lines
+        ),
+    ]
+
+
+def _unknown(evaluated: Path) -> dict[str, Any]:
+    """What `swin2mcu calibrate --json` wrote, by the model's name."""
+    paths = sorted(evaluated.glob("*-unknown-*.json"))
+    return {path.stem.partition("-unknown-")[2]: read_json(path) for path in paths}
+
+
+def _kinds(found: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The kinds of unknown photos that all models were asked, and how many photos each has."""
+    first, *others = found
+    counts = {name: int(kind["photos"]) for name, kind in first["unknown"].items()}
+    if any(_kinds([one]) != counts for one in others):
+        raise UserError("the models were calibrated with other unknown photos: calibrate all again")
+    return counts
+
+
+def _range(shares: Sequence[float], digits: int = 1) -> str:
+    low, high = min(shares), max(shares)
+    return f"{low:.{digits}%} to {high:.{digits}%}" if low < high else f"{low:.{digits}%}"
 
 
 def mistakes_lines(evaluated: Path) -> list[str]:
@@ -111,6 +164,7 @@ def mistakes_lines(evaluated: Path) -> list[str]:
 def recall_section(zoo: Path) -> list[str]:
     """Recall of each class on test, of the published models in the board's own integers."""
     found: dict[str, dict[str, float]] = {}
+    counts: dict[str, int] = {}
     cards = sorted(
         (read_json(path) | {"folder": path.parent} for path in zoo.glob("*/card.json")),
         key=lambda card: int(card["macs"]),
@@ -121,13 +175,26 @@ def recall_section(zoo: Path) -> list[str]:
         if accuracy and "per_class_recall" in accuracy:
             name = f"{card['folder'].name}, {accuracy['images']:,} images"
             found[name] = accuracy["per_class_recall"]
+            sizes = map(sum, accuracy["confusion"])
+            counts |= dict(zip(card["classes"], sizes, strict=True))
     if not found:
         return []
     classes = sorted({name for recall in found.values() for name in recall})
     worst = sorted(classes, key=lambda name: min(recall.get(name, 1) for recall in found.values()))
     lines = [
-        line(name, *(f"{recall[name]:.1%}" if name in recall else "" for recall in found.values()))
+        line(
+            name,
+            counts[name],
+            *(
+                show_accuracy(recall[name], counts[name], 1) if name in recall else ""
+                for recall in found.values()
+            ),
+        )
         for name in worst
     ]
-    head, text = "# Recall of each class", "Recall of each class on test, in int8, the worst first:"
-    return [head, "", text, *table(" | ".join(["class", *found]), lines)]
+    return [
+        "# Recall of each class",
+        "",
+        "Recall of each class on test, in int8, the worst first. ± is one standard error.",
+        *table(" | ".join(["class", "test photos", *found]), lines),
+    ]

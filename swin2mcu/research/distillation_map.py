@@ -76,7 +76,8 @@ def map_lines(found: Sequence[Gain], plot: str) -> list[str]:
             for gain in sorted(block, key=lambda gain: -gain.points)
             if gain.sd is not None or start == FEW
         ]
-    single = sum(gain.sd is None for gain in found)
+    single = [gain for gain in found if gain.sd is None]
+    hidden = sum(gain.start != FEW for gain in single)
     return [
         *verdicts,
         "",
@@ -88,8 +89,8 @@ def map_lines(found: Sequence[Gain], plot: str) -> list[str]:
         ),
         "",
         "A gain is val top-1 minus that of a matched control: labels alone with the same start "
-        f"and steps. {single} of the {len(found)} ways have one seed, which says little; most of "
-        f"them are only in the picture. {read_json(PAPER)['claim']}",
+        f"and steps. {len(single)} of the {len(found)} ways have one seed, which says little; "
+        f"{hidden} of them are only in the picture. {read_json(PAPER)['claim']}",
     ]
 
 

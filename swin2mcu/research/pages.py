@@ -17,14 +17,17 @@ from swin2mcu.common.paths import TEACHERS
 from swin2mcu.research.comparison import draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import (
+    NOT_SURE,
     background_lines,
     mistakes_lines,
     recall_section,
     split_lines,
     unknown_lines,
+    unknown_section,
 )
 from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_gains
 from swin2mcu.research.distillation_map import FEW, FEW_LABELS, draw_map, few_label_gains, map_lines
+from swin2mcu.research.int8 import HEAD
 from swin2mcu.research.table import ExperimentSpec
 from swin2mcu.research.text import read_json
 from swin2mcu.research.trainings import (
@@ -34,7 +37,7 @@ from swin2mcu.research.trainings import (
     trainings_of,
     trainings_section,
 )
-from swin2mcu.research.zoo import models_lines, published_section
+from swin2mcu.research.zoo import int8_lines, models_lines, published_section
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ def pages(figures: Figures) -> dict[str, str]:
         "published": published_section(figures.zoo, TEACHERS),
         "trainings": trainings_section(trainings_here(figures)),
         "recall": recall_section(figures.zoo),
+        NOT_SURE: unknown_section(figures.evaluated),
         "cost": speed_section(figures.runs / "speed"),
     }
     for name, table in figures.tables.items():
@@ -111,11 +115,17 @@ def write(document: Path, figures: Figures) -> list[Path]:
         path = folder / f"{name}.md"
         if name in figures.tables:
             if lost := _lost_runs(path, figures.tables[name]):
-                log.info("%s stays as it is, runs of it are not here: %s", path, ", ".join(lost))
+                log.info("%s keeps its rows, runs of it are not here: %s", path, ", ".join(lost))
                 continue
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(path, page)
         written.append(path)
+    published = int8_lines(figures.zoo)
+    for path in sorted({*folder.glob("*.md")} - {*written}):
+        kept = path.read_text(encoding="utf-8")
+        if (page := with_published(kept, published)) != kept:
+            write_atomic(path, page)
+            written.append(path)
     if found:
         draw_map(found, folder / f"{MAP}.svg")
         own = gains_json(gain for gain in found if gain.start != FEW)
@@ -125,6 +135,18 @@ def write(document: Path, figures: Figures) -> list[Path]:
     text = replace_part(text, "experiments", _contents(folder))
     write_atomic(document, text)
     return [*written, document]
+
+
+def with_published(page: str, lines: Mapping[str, str]) -> str:
+    """The page with the present int8 lines of published models: one may be fine-tuned again."""
+    head, mark, rows = page.partition(f"| {HEAD} |\n")
+    return (
+        head
+        + mark
+        + "\n".join(
+            lines.get(row.removeprefix("| ").partition(" |")[0], row) for row in rows.split("\n")
+        )
+    )
 
 
 def _lost_runs(page: Path, table: ExperimentSpec) -> list[str]:

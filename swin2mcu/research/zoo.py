@@ -77,12 +77,19 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
 
 def published_section(zoo: Path, teachers: Path) -> list[str]:
     """The published models before and after int8, and teachers; [] if no model is published."""
-    lines = []
-    for card, folder in entries(zoo):
-        _, float_test, exact = _scores(card, folder)
-        lines.append(int8_line(replace(of_card(folder.name, card, float_test), int8_test=exact)))
+    lines = list(int8_lines(zoo).values())
     head = "# Published models before and after int8, and teachers"
     return [head, *int8_table(lines), *published_teachers(teachers)] if lines else []
+
+
+def int8_lines(zoo: Path) -> dict[str, str]:
+    """Each published model's line of a table of int8 accuracy, by its name."""
+    lines = {}
+    for card, folder in entries(zoo):
+        _, float_test, exact = _scores(card, folder)
+        found = replace(of_card(folder.name, card, float_test), int8_test=exact)
+        lines[folder.name] = int8_line(found)
+    return lines
 
 
 def entries(zoo: Path) -> list[tuple[dict[str, Any], Path]]:

@@ -12,7 +12,13 @@ from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
 from swin2mcu.common.cli import UserError
-from swin2mcu.research.data_audit import background_lines, mistakes_lines, unknown_lines
+from swin2mcu.research import pages as research_pages
+from swin2mcu.research.data_audit import (
+    background_lines,
+    mistakes_lines,
+    unknown_lines,
+    unknown_section,
+)
 from swin2mcu.research.distillation_gain import (
     GAINS,
     Gain,
@@ -22,6 +28,7 @@ from swin2mcu.research.distillation_gain import (
     read_gains,
 )
 from swin2mcu.research.distillation_map import draw_map, few_label_gains, map_lines
+from swin2mcu.research.int8 import HEAD
 from swin2mcu.research.pages import Figures, pages, write
 from swin2mcu.research.table import find_tables, read_table
 from swin2mcu.research.trainings import trainings_of
@@ -163,7 +170,10 @@ def write_both(runs: Path, seed: int) -> None:
 
 
 def test_a_page_stays_when_its_runs_are_not_here(
-    table: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    table: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs, results = tmp_path / "runs", tmp_path / "docs/results"
     results.mkdir(parents=True)
@@ -186,7 +196,13 @@ def test_a_page_stays_when_its_runs_are_not_here(
     with caplog.at_level("INFO"):
         assert page not in report()
     assert (page.read_text(), plot.read_bytes()) == made
-    assert "table.md stays as it is, runs of it are not here: distilled-seed1" in caplog.text
+    assert "table.md keeps its rows, runs of it are not here: distilled-seed1" in caplog.text
+
+    page.write_text(f"{made[0]}\n| {HEAD} |\n| plain | old |\n| distilled | old |\n")
+    monkeypatch.setattr(research_pages, "int8_lines", lambda zoo: {"plain": "| plain | new |"})
+    assert page in report(), "a published model that was fine-tuned again"
+    changed = f"{made[0]}\n| {HEAD} |\n| plain | new |\n| distilled | old |\n"
+    assert page.read_text() == changed
 
 
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
@@ -269,17 +285,29 @@ def test_swapped_backgrounds_are_a_row_a_model(tmp_path: Path) -> None:
     assert "could not be cut out: 3)" in lines[0]
 
 
-def test_a_line_a_model_says_what_it_refuses(tmp_path: Path) -> None:
-    assert unknown_lines(tmp_path) == []
-    report = {
-        "unknown": {"photos of cats": {"photos": 12, "not_sure": 10, "auroc": 0.9}},
-        "test": {"images": 1000, "refused": 0.1, "top1": 0.8, "top1_answered": 0.9},
-    }
-    (tmp_path / "leaves-unknown-small.json").write_text(json.dumps(report))
+def test_what_models_refuse_is_a_sentence_and_a_page(tmp_path: Path) -> None:
+    assert unknown_lines(tmp_path) == unknown_section(tmp_path) == []
+    for name, not_sure, refused in (("large", 6, 0.0), ("small", 10, 0.1)):
+        report = {
+            "unknown": {"photos of cats": {"photos": 12, "not_sure": not_sure, "auroc": 0.9}},
+            "test": {"images": 1000, "refused": refused, "top1": 0.8, "top1_answered": 0.9},
+        }
+        (tmp_path / f"leaves-unknown-{name}.json").write_text(json.dumps(report))
     assert unknown_lines(tmp_path) == [
-        "small is *not sure* of 10 of 12 photos of cats, and of 10.0% of 1,000 test photos; of "
-        "the answered ones 90.00% ± 1.00% are right."
+        "The calibrated models are *not sure* of 50% to 83% of 12 photos of cats and of 0.0% to "
+        "10.0% of 1,000 test photos; of the answered test photos 90.0% are right "
+        "([each model](results/not-sure.md))."
     ]
+    page = unknown_section(tmp_path)
+    assert "of up to 14 points (photos of cats); ±" in page[2]
+    assert page[-2:] == [
+        "| large | 6 of 12 | 0.90 | 0.00% ± 0.07% | 90.00% ± 0.95% |",
+        "| small | 10 of 12 | 0.90 | 10.00% ± 0.95% | 90.00% ± 1.00% |",
+    ]
+    report["unknown"]["photos of cats"]["photos"] = 13
+    (tmp_path / "leaves-unknown-tiny.json").write_text(json.dumps(report))
+    with pytest.raises(UserError, match="other unknown photos"):
+        unknown_lines(tmp_path)
 
 
 def test_mistakes_name_the_label_they_are_most_often_of(tmp_path: Path) -> None:
