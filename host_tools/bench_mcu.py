@@ -200,7 +200,7 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
 
 def _find(name: str) -> Model:
     path = Path(name)
-    if path.suffix == ".tflite" and path.is_file():
+    if path.suffix.lower() == ".tflite" and path.is_file():
         return Model(path.stem, path)
     for folder in (path, ZOO / name):
         if (folder / "model_int8.tflite").is_file():

@@ -162,7 +162,9 @@ def load_model(
     `argument` may be a .tflite; `labels` and `kind` then give what the file lacks. It is imported
     as a run of its name, runs/<name>, unless `keep` is False: nothing is written then.
     """
-    plain = argument is not None and argument.endswith(".tflite") and Path(argument).is_file()
+    plain = (
+        argument is not None and argument.lower().endswith(".tflite") and Path(argument).is_file()
+    )
     if plain and argument is not None and not (Path(argument).parent / "card.json").is_file():
         model = _load_plain(Path(argument), labels, kind, keep)
     elif labels or kind:
@@ -190,6 +192,8 @@ def _load_plain(path: Path, labels: Path | None, kind: str | None, keep: bool) -
 
     The lock is that of a training's folder, so that none begins there meanwhile.
     """
+    if not path.stem.strip("."):
+        raise UserError(f"{path}: give it a name of more than dots, it becomes a run of that name")
     folder, sha256 = Path("runs") / path.stem, sha256_of(path)
     known = folder / "card.json"
     _check_own(folder, path, sha256)

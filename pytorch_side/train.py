@@ -32,7 +32,7 @@ from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.precision import mixed_precision
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, plain_console, write_atomic
+from swin2mcu.common.cli import UserError, plain_console, remove_parts, write_atomic
 from swin2mcu.common.dataset.trained import write_trained
 from swin2mcu.common.lock import lock_folder
 
@@ -123,6 +123,8 @@ def train_loop(
         return row
 
     with lock_folder(run) if main else contextlib.nullcontext():
+        if main:
+            remove_parts(run / "checkpoint.pt")
         rows = _start(run, config, batches, parts, starts_from, accelerator)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         with Progress(console=plain_console(stderr=True), disable=not main) as bar:

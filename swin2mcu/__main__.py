@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
-from swin2mcu.common.cli import accept_any_text, plain_console, run_command
-from swin2mcu.common.paths import ROOT
+# The rest is imported where it is used, within run_command: that takes long enough for a Ctrl-C.
 
 # Heading → verb → the module with its `main`, in the order of the chain from photos to a board.
 VERBS: dict[str, dict[str, str]] = {
@@ -70,12 +66,18 @@ MODULES = {verb: module for verbs in VERBS.values() for verb, module in verbs.it
 
 def purpose(module: str) -> str:
     """The first line of a module's docstring, read from its source: importing takes seconds."""
+    from swin2mcu.common.paths import ROOT
+
     path = ROOT / Path(*module.split(".")).with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.partition("\n")[0].partition(": `")[0].rstrip(".")
 
 
 def show_verbs() -> None:
+    from rich.table import Table
+
+    from swin2mcu.common.cli import plain_console
+
     console = plain_console()
     console.print("usage: swin2mcu VERB …, and `swin2mcu VERB --help` for one of them\n")
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -89,14 +91,25 @@ def show_verbs() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        from swin2mcu.common.cli import run_command
+
+        return run_command(lambda: run_verb(list(sys.argv[1:] if argv is None else argv)))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def run_verb(arguments: Sequence[str]) -> int:
+    """Raises UserError for a verb that does not exist."""
+    from swin2mcu.common.cli import UserError
+
     if not arguments or arguments[0] in ("-h", "--help"):
-        return run_command(show_verbs)
+        show_verbs()
+        return 0
     verb, *rest = arguments
     if verb not in MODULES:
-        accept_any_text()
-        print(f"error: there is no verb {verb!r} (see swin2mcu --help)", file=sys.stderr)
-        return 2
+        raise UserError(f"there is no verb {verb!r} (see swin2mcu --help)")
     sys.argv[0] = f"swin2mcu {verb}"  # argparse shows it as the program's name
     command: Callable[[Sequence[str]], int] = importlib.import_module(MODULES[verb]).main
     return command(rest)

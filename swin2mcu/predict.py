@@ -90,6 +90,8 @@ def open_photos(names: Sequence[str]) -> Iterator[tuple[str, Path | io.BytesIO]]
     """(name, file or stream) of each photo: named photos, photos in folders, standard input."""
     for name in names:
         if name == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise UserError("- reads a photo from standard input, which is closed")
             yield "standard input", io.BytesIO(sys.stdin.buffer.read())
         else:
             yield from ((str(path), path) for path in photos_in([Path(name)]))

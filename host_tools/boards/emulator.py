@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import psutil
 from host_tools.boards.build import BUILD
 from host_tools.boards.table import Board, Connected, get_board
 from swin2mcu.common.cli import UserError, write_atomic
+from swin2mcu.common.lock import locked
 
 STATE_DIR = BUILD / "emulated"
 START_S = 60.0  # an idle machine needs a fraction of a second, a busy one has needed more than 10
@@ -45,21 +47,29 @@ class Emulated:
 
 
 def start_copies(board: Board, elf: Path, copies: int) -> list[Emulated]:
-    """Start several of a board, ending those that run."""
-    stop(board.name)
-    return [start(board, elf, copy=number) for number in range(1, copies + 1)]
+    """Start several of a board, ending those that run. Raises UserError if one does not come up."""
+    with _lock(board.name, STATE_DIR):
+        _stop(board.name, STATE_DIR)
+        return [_start(board, elf, STATE_DIR, None, number) for number in range(1, copies + 1)]
 
 
 def start(
-    board: Board, elf: Path, state_dir: Path | None = None, port: int | None = None, copy: int = 1
+    board: Board, elf: Path, state_dir: Path | None = None, port: int | None = None
 ) -> Emulated:
-    """Start a board, ending those of that name before the first copy of it.
-
-    Raises UserError if it does not come up.
-    """
-    if copy == 1:
-        stop(board.name, state_dir)
+    """Start a board, ending those of that name. Raises UserError if it does not come up."""
     state_dir = state_dir or STATE_DIR
+    with _lock(board.name, state_dir):
+        _stop(board.name, state_dir)
+        return _start(board, elf, state_dir, port, 1)
+
+
+def _lock(name: str, state_dir: Path) -> AbstractContextManager[None]:
+    """Two commands that start a board at once would end each other's, or leave one unrecorded."""
+    busy = f"another command starts or stops {name}: wait for it"
+    return locked(state_dir / name, timeout_s=2 * START_S, busy=busy)
+
+
+def _start(board: Board, elf: Path, state_dir: Path, port: int | None, copy: int) -> Emulated:
     name = board.name if copy == 1 else f"{board.name}.{copy}"
     serial_port, monitor = port or free_port(), free_port()
     values = {
@@ -113,8 +123,13 @@ def _wait_until_up(
 
 def stop(name: str, state_dir: Path | None = None) -> bool:
     """End the running board of that name and its copies; False if there is none."""
-    ended = False
     state_dir = state_dir or STATE_DIR
+    with _lock(name, state_dir):
+        return _stop(name, state_dir)
+
+
+def _stop(name: str, state_dir: Path) -> bool:
+    ended = False
     for state in [state_dir / f"{name}.json", *state_dir.glob(f"{name}.*.json")]:
         emulated = read_state(state)
         state.unlink(missing_ok=True)

@@ -189,8 +189,7 @@ def _has_sections(values: dict[str, Any]) -> bool:
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The values of a file, merged with its bases. `above` lists the files that extend this one."""
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read config {path}: {error.strerror}") from error
     except UNREADABLE as error:

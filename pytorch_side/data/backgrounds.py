@@ -55,10 +55,13 @@ def with_cutouts(images: DecodedImages) -> DecodedImages:
     names = [folder.files[i] for i in positions]
     key = files_key(folder.root, names, f"{folder.crop} cutout {SIDE} {cutout.GROWN}")
     path = cache_folder() / f"cutouts-{key}.bin"
-    if not path.is_file():
+    size = len(names) * int(np.prod(SHAPE))
+    if not _has_size(path, size):
         log.info("cutting the leaves out of their photos, once for these photos")
         with locked(path, timeout_s=WAIT_S):
-            if not path.is_file():  # another command may have made it before this had the lock
+            if not _has_size(
+                path, size
+            ):  # another command may have made it before this had the lock
                 part = path.with_suffix(".part")
                 _cut(images, positions, part)
                 part.replace(path)
@@ -71,6 +74,11 @@ def with_cutouts(images: DecodedImages) -> DecodedImages:
     log.info("leaves on other backgrounds: %d of %d cannot be cut out", failed, len(layers))
     rows = {name: row for row, name in enumerate(names)}
     return dataclasses.replace(images, layers=layers, rows=rows)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    """A power cut may have left a part of the file."""
+    return path.is_file() and path.stat().st_size == size
 
 
 def _cut(images: DecodedImages, positions: npt.NDArray[np.int64], part: Path) -> None:

@@ -15,17 +15,27 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from rich.progress import track
 
-from swin2mcu.common.cli import UserError, atomic_path, plain_console, write_atomic
+from swin2mcu.common.cli import (
+    UserError,
+    atomic_path,
+    plain_console,
+    remove_parts,
+    write_atomic,
+)
 from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.json_file import parse_json
+from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import cropped, open_upright
 
+WAIT_S = 3600.0  # for another command that decodes the same photos
 SIDE_MAX = 384  # of the shorter side; a 224 px network gains nothing from more pixels
 
 log = logging.getLogger(__name__)
@@ -72,14 +82,13 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     names = [folder.files[i] for i in folder.indices(split)]
     key = files_key(folder.root, names, folder.crop)
     binary = cache_folder() / f"decoded-{key}.bin"
-    index = binary.with_suffix(".json")
-    if not (binary.is_file() and index.is_file()):
-        _decode(folder.root, names, binary, index, folder.crop)
-    known = json.loads(index.read_text(encoding="utf-8"))
-    if any(readable(folder.root / name) for name in known["corrupt"]):
-        # Rights, a network drive or a missing decoder may have been the reason: try all again.
-        _decode(folder.root, names, binary, index, folder.crop)
-        known = json.loads(index.read_text(encoding="utf-8"))
+    known = _open_index(binary, folder.root)
+    if known is None:
+        with locked(binary, timeout_s=WAIT_S):
+            # Another command may have decoded them before this one had the lock.
+            known = _open_index(binary, folder.root) or _decode(
+                folder.root, names, binary, folder.crop
+            )
     corrupt = tuple(known["corrupt"])
     positions = {name: i for i, name in enumerate(folder.files)}
     if corrupt:
@@ -109,7 +118,24 @@ def files_key(root: Path, names: list[str], crop: str = "") -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode(root: Path, names: list[str], binary: Path, index: Path, crop: str) -> None:
+def _open_index(binary: Path, root: Path) -> dict[str, Any] | None:
+    """What is cached; None where the photos must be decoded.
+
+    So it is without a whole cache (a power cut may have left a part), and where a photo that could
+    not be read now can: rights, a network drive or a missing decoder may have been the reason.
+    """
+    try:
+        known = parse_json(binary.with_suffix(".json").read_text(encoding="utf-8"))
+        ends = [start + 3 * height * width for _, start, height, width in known["images"]]
+        whole = ends[-1] == binary.stat().st_size
+        return known if whole and not any(readable(root / n) for n in known["corrupt"]) else None
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+
+
+def _decode(root: Path, names: list[str], binary: Path, crop: str) -> dict[str, Any]:
+    """Decode the photos into `binary` and return its index, which is written beside it."""
+    remove_parts(binary)
     images: list[tuple[str, int, int, int]] = []
     corrupt: list[str] = []
     offset = 0
@@ -130,4 +156,6 @@ def _decode(root: Path, names: list[str], binary: Path, index: Path, crop: str) 
             offset += stream.write(image.tobytes())
         if not images:
             raise UserError(f"{root}: no image can be read")
-    write_atomic(index, json.dumps({"images": images, "corrupt": corrupt}))
+    index = {"images": images, "corrupt": corrupt}
+    write_atomic(binary.with_suffix(".json"), json.dumps(index))
+    return index

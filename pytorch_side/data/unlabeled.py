@@ -31,6 +31,7 @@ from swin2mcu.common.dataset.near_duplicates import (
     nearest,
 )
 from swin2mcu.common.dataset.walk import list_images, nothing_found
+from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.pixels import open_upright
 
 NO_LABEL = -1
@@ -120,10 +121,12 @@ def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
         if split != "train"
     ]
     path = cache_folder() / f"like-scored-{_key(folder.root, scored, files)}.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
         if not any(readable(folder.root / file) for file in found["not read"]):
             return list(found["left out"])
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: look again
+        pass
     own, theirs = (_coefficients(folder.root, names) for names in (files, scored))
     unreadable = np.isnan(own[:, 0, 0])
     if unreadable.any():

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from swin2mcu.common.cli import CONTROL, UserError, write_atomic
+from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
 
@@ -21,7 +21,8 @@ CROPS = ("", "center")
 PHOTO, GROUP = DRAWN_BY = ("photo", "group")
 CLASSES_MAX = 10_000  # ImageNet has 1,000
 CLASS_NAME_MAX = 250  # a folder's name
-SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
+# Control characters, ends of lines, and halves of characters: not in the name of a class.
+UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CLASS_NAMES = (
     f"a list of at least two different names, each of at most {CLASS_NAME_MAX} characters and "
     "without control characters"
@@ -144,15 +145,15 @@ def _is_arena(value: Any) -> bool:
 def are_class_names(value: Any) -> bool:
     """Whether `value` is a valid list of classes: different names, without control characters.
 
-    Names are written to C as UTF-8, which lone surrogates are not; folders' names have none, see
-    `dataset.layouts.printable`.
+    Line breaks would let a name write lines of its own. Names are written to C as UTF-8, which lone
+    surrogates are not; folders' names have none, see `dataset.layouts.printable`.
     """
     return (
         isinstance(value, list)
         and 2 <= len(value) <= CLASSES_MAX
         and all(_is_text(name) and name and len(name) <= CLASS_NAME_MAX for name in value)
         and len(set(value)) == len(value)
-        and not any(CONTROL.search(name) or SURROGATE.search(name) for name in value)
+        and not any(UNFIT.search(name) for name in value)
     )
 
 

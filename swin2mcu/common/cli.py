@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import glob
 import io
 import os
 import re
@@ -23,6 +24,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PIPED_WIDTH = 200
 READER_GONE = 141  # the exit code of a shell for a program that SIGPIPE ended
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # control characters of a terminal
+OWN = ("swin2mcu", "pytorch_side", "tinyml", "host_tools")  # packages of this project
+INSTALL = "`make setup`, or pip install -e '.[train,convert,host]',"
 LINE_MAX = 6000  # characters of an error: text of libraries or files may have any length
 
 
@@ -80,7 +83,8 @@ def run_command(command: Callable[[], int | None]) -> int:
 
     Bad input is a `UserError`, or an OSError that names its file or reports a disk error: a name
     too long, missing rights, no space. Every other exception, also an OSError of a socket or of a
-    closed file, is a bug and keeps its traceback. Ctrl-C exits with 130. If the reader of the
+    closed file, is a bug and keeps its traceback. So is a missing module, but for one of another
+    project: then an extra is not installed. Ctrl-C exits with 130. If the reader of the
     output has closed it, as in `… | head -3`, the command ends with 141 and no message.
     """
     accept_any_text()
@@ -102,6 +106,12 @@ def run_command(command: Callable[[], int | None]) -> int:
         what = f"{error.filename or 'a file or the output'}: {error.strerror or error}"
         print(f"error: {one_line(what)}", file=sys.stderr)
         _drop_output()
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in OWN or not package:
+            raise
+        print(f"error: {package} is not installed: {INSTALL} does so", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
@@ -163,14 +173,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         # Temporary files, of mkstemp and of libraries that rename their own, can be read only by
         # their owner. Outputs get the usual rights.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(usual_rights(0o666))
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def usual_rights(mode: int) -> int:
+    """`mode` without what the user's umask takes away."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed commands left of `path` in atomic_path. Hold the lock of `path`."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
+        part.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

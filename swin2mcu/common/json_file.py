@@ -21,7 +21,7 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is not a plain file")
     if found.st_size > MOST_BYTES:
         raise ValueError(f"it has {found.st_size:,} bytes, at most {MOST_BYTES:,} are read")
-    return parse_json(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8-sig"))
 
 
 def parse_json(text: str) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import stat
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +42,8 @@ DEEP_MIN = 1 << 12  # 16-bit pixels that are all below this hold 12 bits, or a d
 @functools.cache
 def formats() -> tuple[str, ...]:
     """Those of FORMATS that this installation reads; registers the HEIC reader."""
+    # Of damaged EXIF data or many pixels; a photo that cannot be used is an error that names it.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
     if importlib.util.find_spec("pillow_heif"):
         from pillow_heif import register_heif_opener

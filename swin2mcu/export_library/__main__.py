@@ -6,6 +6,7 @@ swin2mcu export-library RUN --as arduino|esp-idf|platformio|cmake [--out FOLDER]
 from __future__ import annotations
 
 import argparse
+import errno
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from host_tools.inputs import Model, add_foreign_options, add_model, load_named
-from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command
+from swin2mcu.common.cli import Parser, UserError, atomic_path, run_command, usual_rights
 from swin2mcu.common.paths import ROOT, refuse_published
 from swin2mcu.export_library.forms import NAME, form_files
 from swin2mcu.export_library.sources import VARIANTS, library_sources
@@ -53,9 +54,9 @@ def _export(arguments: argparse.Namespace) -> None:
     model = load_named(arguments, keep=False)
     out: Path = arguments.out or default_out(model, arguments.form)
     refuse_published(out)
-    for made in (out, zip_of(out)):
-        if made.exists():
-            raise UserError(f"{made} exists already: remove it, or name another folder with --out")
+    if not out.name.strip("."):
+        raise UserError(f"--out {out}: name a new folder")
+    check_new(out)
     sources = library_sources(
         model, arguments.core, arguments.center_crop or model.card.split.crop == "center"
     )
@@ -74,41 +75,45 @@ def default_out(model: Model, form: str) -> Path:
     return model.folder / f"library-{form}"
 
 
+def check_new(out: Path) -> None:
+    """Raises UserError where the folder or its zip exists."""
+    for made in (out, zip_of(out)):
+        if made.exists():
+            raise UserError(f"{made} exists already: remove it, or name another folder with --out")
+
+
 def zip_of(out: Path) -> Path:
     """The zip beside the folder `out`."""
     return out.with_name(out.name + ".zip")
 
 
 def write_both(out: Path, files: dict[str, bytes]) -> None:
-    """Write the folder and its zip, which must not exist yet, or neither."""
-    packed = zip_of(out)
-    write_zip(packed, files)
-    try:
+    """Write the folder and its zip, or neither. Raises UserError where the folder exists."""
+    with atomic_path(zip_of(out)) as packed:
+        write_zip(packed, files)
         write_folder(out, files)
-    except BaseException:
-        packed.unlink(missing_ok=True)
-        raise
 
 
 def write_folder(out: Path, files: dict[str, bytes]) -> None:
-    """Write all files or none. Raises OSError."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """Write all files or none. Raises UserError where another command wrote the folder first."""
     made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        made.chmod(0o755)
+        made.chmod(usual_rights(0o777))  # mkdtemp's can be read only by their owner
         for name, data in files.items():
             path = made / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         made.rename(out)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(made, ignore_errors=True)
+        if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            check_new(out)
         raise
 
 
 def write_zip(path: Path, files: dict[str, bytes]) -> None:
     """Write the same files as a zip with one top folder, as the Arduino IDE needs it."""
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, data in sorted(files.items()):
             entry = zipfile.ZipInfo(f"{NAME}/{name}", STAMP)
             entry.compress_type = zipfile.ZIP_DEFLATED

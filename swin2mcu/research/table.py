@@ -88,7 +88,7 @@ def read_table(path: Path, runs: Path) -> ExperimentSpec:
     type.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         kind, seeds = _get(values, "kind", str, "student"), _get_list(values, "seeds", int)
         rows = tuple(
             Row(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,21 @@ def test_copies_of_a_board_start_and_stop_together(
     assert emulator.running() == []
     eventually(lambda: not any(running_with(str(copy.port)) for copy in copies))
     assert emulator.stop("host") is False
+
+
+def test_of_two_commands_that_start_a_board_one_board_is_left(
+    board: RunningBoard, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = [
+            pool.submit(emulator.start, get_board("host"), board.elf, tmp_path) for _ in range(4)
+        ]
+    started = [one.result() for one in made]
+    try:
+        (left,) = emulator.running(tmp_path)
+        assert [one.pid for one in started if running_with(str(one.port))] == [left.pid]
+    finally:
+        assert emulator.stop("host", tmp_path) is True
 
 
 def test_ctrl_c_while_a_board_starts_leaves_none(board: RunningBoard, tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_another_file_of_the_same_name_is_refused(plain: Path) -> None:
         load_model(str(plain))
 
 
+def test_a_name_of_dots_is_no_run(plain: Path) -> None:
+    with pytest.raises(UserError, match="more than dots"):
+        load_model(str(plain.rename(plain.with_name("...tflite"))))
+    assert not Path("runs").exists()
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
 

@@ -118,6 +118,11 @@ def test_an_interrupted_cutting_goes_on(
         assert np.array_equal(layer, backgrounds._layer(images[position]))
     training_images(folder, config)
     assert not list(backgrounds.cache_folder().glob("*.part"))
+    (whole,) = backgrounds.cache_folder().glob("cutouts-*.bin")
+    content = whole.read_bytes()
+    whole.write_bytes(content[:-1])  # as a power cut leaves it
+    training_images(folder, config)
+    assert whole.read_bytes() == content
 
 
 def test_photos_without_a_leaf(tmp_path: Path, config: Config) -> None:

@@ -92,6 +92,9 @@ def test_a_photo_that_could_not_be_read_once_is_tried_again(
     whole = with_unlabeled(folder)
     assert "unlabeled/00.png" in whole.files and "unlabeled/24.png" not in whole.files
     assert decode_images(first).corrupt == ()
+    for kept in cache.cache_folder().glob("like-scored-*.json"):
+        kept.write_text("[]")  # damaged
+    assert with_unlabeled(folder).files == whole.files
     monkeypatch.setattr(cache, "open_upright", None)  # from what was kept
     monkeypatch.setattr(unlabeled, "open_upright", None)
     assert with_unlabeled(folder).files == whole.files

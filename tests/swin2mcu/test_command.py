@@ -1,6 +1,7 @@
 """One command for everything, and the page that says how it is called."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -51,6 +52,33 @@ def test_the_list_of_verbs_says_what_each_is_for(capsys: pytest.CaptureFixture[s
 def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fly"]) == 2
     assert capsys.readouterr().err == "error: there is no verb 'fly' (see swin2mcu --help)\n"
+
+
+def test_ctrl_c_while_a_verb_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert main(["predict"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+    source = ast.parse((ROOT / "swin2mcu" / "__main__.py").read_text(encoding="utf-8"))
+    named = {node.module for node in source.body if isinstance(node, ast.ImportFrom)}
+    assert named == {"__future__", "collections.abc", "pathlib"}, "others take too long"
+
+
+def test_an_extra_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys; sys.modules['msgspec'] = None; from swin2mcu.__main__ import main; "
+        "sys.exit(main(['train', '--plan', 'photos']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: msgspec is not installed: `make setup`")
+    monkeypatch.setitem(MODULES, "train", "swin2mcu.nothing")
+    with pytest.raises(ModuleNotFoundError, match=r"swin2mcu\.nothing"):
+        main(["train"])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,9 +195,13 @@ def test_a_split_csv_that_is_no_table_is_named(
 def test_a_split_csv_that_is_no_file_is_never_ignored(make_folder: Callable[..., Path]) -> None:
     root = make_folder(images=3)
     (root / "split.csv").mkdir()
-    with pytest.raises(UserError, match=r"cannot read .*split\.csv: Is a directory"):
+    with pytest.raises(UserError, match=r"split\.csv is not a plain file"):
         scan_folder(root)
     (root / "split.csv").rmdir()
+    os.mkfifo(root / "split.csv")
+    with pytest.raises(UserError, match=r"split\.csv is not a plain file"):
+        scan_folder(root)
+    (root / "split.csv").unlink()
     (root / "split.csv").symlink_to("gone.csv")
     with pytest.raises(UserError, match=r"cannot read .*split\.csv: No such file"):
         scan_folder(root)
@@ -272,6 +277,24 @@ def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> N
     after = decode_images(folder)[position]
     assert (before != after).any()
     assert (after == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("suffix", [".json", ".bin"])
+@pytest.mark.parametrize("left", [b"", b"[]", b'{"images": [["a", 0, 1'])
+def test_a_damaged_cache_is_made_again(
+    make_folder: Callable[..., Path], suffix: str, left: bytes
+) -> None:
+    """As a power cut leaves it; also what a killed command left beside it is removed."""
+    folder = scan_folder(make_folder())
+    images = decode_images(folder)
+    before = {int(i): images[int(i)].copy() for i in folder.indices("train")}
+    (binary,) = cache_folder().glob("decoded-*.bin")
+    part = binary.with_name(f".{binary.name}.x7{binary.suffix}")
+    part.write_bytes(b"x")
+    binary.with_suffix(suffix).write_bytes(left)
+    after = decode_images(folder)
+    assert all(np.array_equal(after[i], image) for i, image in before.items())
+    assert not part.exists()
 
 
 def test_evaluation_pixels_are_those_of_tinyml(make_folder: Callable[..., Path]) -> None:

@@ -8,12 +8,14 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from exported import export
 
 from swin2mcu.common.card import load_card, save_card
 from swin2mcu.common.paths import ZOO
+from swin2mcu.export_library import __main__ as export_library
 from swin2mcu.export_library.__main__ import FORMS, main
 
 
@@ -37,6 +39,9 @@ def test_bad_input_is_one_line(
     (tmp_path / "there").mkdir()
     assert main([str(model_folder), "--as", "cmake", "--out", str(tmp_path / "there")]) == 2
     assert "exists already" in capsys.readouterr().err
+    for nameless in (".", "..", "/"):
+        assert main([str(model_folder), "--as", "cmake", "--out", nameless]) == 2
+        assert capsys.readouterr().err == f"error: --out {nameless}: name a new folder\n"
     foreign = tmp_path / "foreign"
     shutil.copytree(model_folder, foreign)
     save_card(replace(load_card(foreign / "card.json"), input_scale=0.0185), foreign / "card.json")
@@ -78,6 +83,26 @@ def test_the_folder_and_its_zip_are_written_or_neither(
         assert "No space left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main(arguments) == 0
+
+
+def test_of_two_exports_at_once_one_says_that_the_other_was_first(
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [str(model_folder), "--as", "cmake", "--out", str(tmp_path / "lib")]
+    sources = export_library.library_sources
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(export_library, "library_sources", sources)
+        assert main(arguments) == 0
+        return sources(*given)
+
+    monkeypatch.setattr(export_library, "library_sources", meanwhile)
+    assert main(arguments) == 2
+    assert f"{tmp_path / 'lib'} exists already" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lib", "lib.zip"]
 
 
 def test_a_name_that_is_no_valid_text_becomes_escapes(model_folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 import pytest
 from photo_trees import CLASSES, Make, numbered, table
@@ -206,6 +207,7 @@ def test_layouts_that_say_nothing_are_one_line(make: Make, files: list[str], lin
     ("name", "why"),
     [
         ("WeiÃ\x9fer Rost", r"'WeiÃ\\x9fer Rost' cannot be the name of a class: a control char"),
+        ("new\nline", r"'new\\nline' cannot be the name of a class: a control char"),
         ("x" * 254, "'x{60}…' cannot be the name of a class: it has 254 characters"),
     ],
 )
@@ -240,6 +242,22 @@ def test_unlabeled_photos_are_reserved(make: Make) -> None:
     table.write_text(table.read_text().replace(",,,unlabeled", ",rust,,unlabeled"))
     with pytest.raises(UserError, match="is unlabeled and has the class rust"):
         scan_folder(table)
+
+
+def test_names_of_classes_that_look_alike_are_warned_of(make: Make) -> None:
+    """Two phones, or an archive of another system: half of a class would be another class."""
+    decomposed = unicodedata.normalize("NFD", "café")
+    names = ("Rust", "rust", "café", decomposed, "healthy")
+    text = describe(scan_folder(make(*(f"{name}/{n}.png" for name in names for n in range(5)))))
+    assert "'Rust' and 'rust' are different classes" in text
+    assert text.count("different classes") == 2 and "'healthy'" not in text
+
+
+def test_folders_without_end_are_passed_over(make: Make) -> None:
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(5)))
+    (root / CLASSES[0]).joinpath(*["x"] * 150).mkdir(parents=True)
+    (passed,) = scan_folder(root).passed_over["folder nested too deeply"]
+    assert passed.startswith(f"{CLASSES[0]}/x/x/")
 
 
 def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:

@@ -25,6 +25,7 @@ CLASSES = tuple(sorted(SYMPTOMS))
 SHARES = {"test": 0.15, "val": 0.10}  # the rest is for training
 PER_CLASS_MIN = 10
 SIZE_MIN, SIZE_MAX = 48, 1024
+PROCESSES_MAX = 64
 JPEG_QUALITY = 92
 
 
@@ -42,8 +43,9 @@ def write_leaves(
     """
     if per_class < PER_CLASS_MIN:
         raise UserError(f"--per-class {per_class}: at least {PER_CLASS_MIN}, or a split is empty")
-    if not SIZE_MIN <= size <= SIZE_MAX:
-        raise UserError(f"--size {size}: choose {SIZE_MIN} to {SIZE_MAX} pixels")
+    if not 1 <= processes <= PROCESSES_MAX:
+        raise UserError(f"--processes {processes}: choose 1 to {PROCESSES_MAX}")
+    check_drawing(size, seed)
     recipe = out / "recipe.txt"
     wanted = f"pytorch_side.data.synthetic size {size} seed {seed}\n"
     found = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
@@ -59,6 +61,14 @@ def write_leaves(
         for _ in track(done, "growing leaves", len(jobs), console=bar, transient=True):
             pass
     write_table(out / NAME, _split_rows(per_class))
+
+
+def check_drawing(size: int, seed: int) -> None:
+    """Raises UserError for a size or a seed that no leaf is drawn with."""
+    if not SIZE_MIN <= size <= SIZE_MAX:
+        raise UserError(f"--size {size}: choose {SIZE_MIN} to {SIZE_MAX} pixels")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: choose 0 or more")
 
 
 def contact_sheet(columns: int = 8, size: int = 128, seed: int = 0) -> Image.Image:
@@ -113,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments.out and not arguments.sheet:
             raise UserError("nothing to do: give --out FOLDER, --sheet FILE.png or both")
         if arguments.sheet:
+            check_drawing(arguments.size, arguments.seed)
             stream = io.BytesIO()
             contact_sheet(8, arguments.size, arguments.seed).save(stream, "PNG")
             write_atomic(arguments.sheet, stream.getvalue())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -62,6 +63,15 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
         if (folder.splits == split).any():
             none = [n for i, n in enumerate(folder.classes) if not counts[i, split]]
             lines += [f"  warning: {split} has no photo of {', '.join(none)}"] if none else []
+    alike: dict[str, list[str]] = {}
+    for name in folder.classes:
+        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+    lines += [
+        f"  warning: {' and '.join(map(repr, names))} are different classes; if they are one: "
+        "swin2mcu split --rename OLD=NEW"
+        for names in alike.values()
+        if len(names) > 1
+    ]
     crossing = crossing_groups(folder)
     if crossing:
         test = {folder.groups[i] for i in np.flatnonzero(folder.splits == "test")}

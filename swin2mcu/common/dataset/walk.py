@@ -19,6 +19,8 @@ SPECIAL = "pipe, socket or device"  # opening one may wait forever
 EMPTY = "folder without a photo"
 LOOSE = "photo in no class folder"
 UNREADABLE = "no right to read"
+TOO_DEEP = "folder nested too deeply"
+DEPTH_MAX = 100  # folders inside each other
 
 
 def list_images(root: Path) -> tuple[list[str], PassedOver]:
@@ -63,7 +65,9 @@ def _walk(
             passed[BROKEN].append(name)
             continue
         if stat.S_ISDIR(status.st_mode):
-            if (status.st_dev, status.st_ino) not in inside:
+            if len(inside) > DEPTH_MAX:
+                passed[TOO_DEEP].append(name)
+            elif (status.st_dev, status.st_ino) not in inside:
                 _walk(folder / entry.name, f"{name}/", inside, wanted, images, passed)
         elif not stat.S_ISREG(status.st_mode):
             passed[SPECIAL].append(name)
