@@ -7,6 +7,8 @@
 SHELL := bash
 # A pipe fails with any of its commands.
 .SHELLFLAGS := -o pipefail -c
+# `make -j` would run a demo and the tests in one folder at once; what can, runs on several cores by itself.
+.NOTPARALLEL:
 PY := .venv/bin/python
 RUN ?= small-96
 BOARD ?= qemu-m7

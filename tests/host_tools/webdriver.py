@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from host_tools.phone.chromium import NAMES
+
 CHROMIUM_ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",
@@ -102,7 +104,8 @@ def post(url: str, body: dict[str, Any]) -> Any:
 @contextlib.contextmanager
 def browser(*arguments: str, insecure: bool = False) -> Iterator[Browser]:
     """A Chromium of its own profile, gone at the end. A missing one is an error, not a skip."""
-    driver, program = shutil.which("chromedriver"), shutil.which("chromium")
+    driver = shutil.which("chromedriver")
+    program = next(filter(None, map(shutil.which, NAMES)), None)
     assert driver and program, "chromium or chromedriver is missing: apt install chromium-driver"
     with tempfile.TemporaryDirectory() as profile:
         process = subprocess.Popen(
