@@ -180,7 +180,7 @@ def student_for(board_name: str | None, classes: int, init: str) -> tuple[str, i
     for name, make in ((WIDE, mobilenet_graphs.small), (HALF, mobilenet_graphs.tiny)):
         for size in SIZES:
             graph = parse(make(size))
-            need = need_of(graph, compile_graph(graph, "0" * 64, board.core).arena_bytes)
+            need = need_of(graph, compile_graph(graph, "0" * 64, board.core))
             room = fit(need, board)
             if not room.shortages and room.flash_need + 1024 * classes <= room.flash_have:
                 return name, size

@@ -14,6 +14,8 @@ from tinyml.aot.schedule import arena_plan, schedule
 from tinyml.aot.sort_channels import sort_channels
 from tinyml.format.tflite import Graph
 
+POINTER = 12  # bytes of a pointer to a name, and of the name's end and alignment
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -25,6 +27,8 @@ class Compiled:
     steps: int
     macs: int
     step_macs: tuple[int, ...]
+    weights_bytes: int  # packed weights and biases, an upper bound
+    constant_bytes: int  # of all other constants, names too: an upper bound
 
 
 def compile_graph(
@@ -51,7 +55,18 @@ def compile_graph(
     steps, bound = schedule(program, core, fusions)
     plan = arena_plan(program, steps, bound)
     names = [str(i) for i in range(classes)] if labels is None else labels
-    source = Emitter(program, steps, plan, core).source(sha256, names)
+    emitter = Emitter(program, steps, plan, core)
+    source = emitter.source(sha256, names)
+    texts = sum(len(name.encode(errors="backslashreplace")) + POINTER for name in names)
     macs = [node.macs for node in program.nodes]
     step_macs = tuple(sum(macs[step.first : step.end]) for step in steps)
-    return Compiled(source, plan.size, bound, len(steps), sum(macs), step_macs)
+    return Compiled(
+        source,
+        plan.size,
+        bound,
+        len(steps),
+        sum(macs),
+        step_macs,
+        emitter.constants.weights_bytes,
+        emitter.constants.other_bytes + texts,
+    )

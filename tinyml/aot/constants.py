@@ -20,6 +20,9 @@ class Constants:
         self.core = core
         self.tables: dict[bytes, str] = {}
         self.lines: list[str] = []
+        # Upper bounds of what they take in a firmware: what lies where weights lie, and the rest.
+        self.weights_bytes = 0
+        self.other_bytes = 0
 
     def text(self) -> str:
         return "".join(self.lines)
@@ -65,6 +68,7 @@ class Constants:
                     work.window.pad_left, work.front, work.window.pad_value,
                 )  # fmt: skip
             case Softmax():
+                self.other_bytes += 4 * 256
                 self.lines.append(
                     f"static const int32_t {name}[256] = {{\n{c_numbers(work.exponentials)}}};\n"
                 )
@@ -72,6 +76,8 @@ class Constants:
     def _conv_constants(self, index: int, node: Node, work: Conv) -> None:
         requant, window = work.requant, work.window
         weights = pack_weights(node, self.core)
+        self.weights_bytes += aligned(weights.size) + aligned(4 * requant.bias.size)
+        self.other_bytes += 4 * requant.multiplier.size + aligned(requant.shift.size)
         self.lines.append(
             f"\n/* {title(self.program, node)} */\n"
             f"static const int8_t weights{index}[{weights.size}] "
@@ -103,6 +109,7 @@ class Constants:
         )  # fmt: skip
 
     def _struct(self, kind: str, name: str, *fields: int | str) -> None:
+        self.other_bytes += 4 * len(fields)  # no field is larger than an int
         self.lines.append(
             f"static const {kind} {name} = {{{', '.join(str(f) for f in fields)}}};\n"
         )
@@ -112,6 +119,7 @@ class Constants:
         values = pack_elementwise(node, self.core)
         if values is None:
             return "0"
+        self.other_bytes += aligned(values.size)
         self.lines.append(
             f"static const int8_t {name}_packed[{values.size}] __attribute__((aligned(16))) = {{\n"
             f"{c_bytes(values)}}};\n"
@@ -125,10 +133,16 @@ class Constants:
         key = table.tobytes()
         if key not in self.tables:
             self.tables[key] = f"table{len(self.tables)}"
+            self.other_bytes += len(key)
             self.lines.append(
                 f"static const int8_t {self.tables[key]}[256] = {{\n{c_numbers(table)}}};\n"
             )
         return self.tables[key]
+
+
+def aligned(size: int) -> int:
+    """`size` up to the next multiple of 16, to which weights are aligned."""
+    return -(-size // 16) * 16
 
 
 def title(program: Program, node: Node) -> str:
