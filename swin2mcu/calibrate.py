@@ -36,6 +36,8 @@ from tinyml.runtimes.pc import load_pc
 COVERAGE = 0.92  # share of val's photos that get an answer
 IMAGES_MIN = 20  # with fewer photos a share of them means nothing
 
+MARGIN = 1e-6  # of evidence, beyond the last photo; sums in another order differ by far less
+
 Reals = npt.NDArray[np.float64]
 Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
 console = plain_console(stderr=True)
@@ -102,9 +104,21 @@ def split_logits(
 
 
 def threshold_for(found: Reals, share: float) -> float:
-    """The largest threshold at which at least `share` of the photos is answered."""
+    """A threshold at which as few as possible are answered, but at least `share` of the photos."""
     answered = max(1, int(np.ceil(share * len(found) - 1e-9)))
-    return float(np.sort(found)[::-1][answered - 1])
+    return between(found, float(np.sort(found)[::-1][answered - 1]), -1)
+
+
+def between(found: Reals, evidence: float, side: int) -> float:
+    """Midway from one photo's evidence to the next value in `found`, above (1) or below (-1) it.
+
+    PC, board and phone add in another order: a photo exactly at the threshold would be answered on
+    one of them alone.
+    """
+    beyond = found[found > evidence] if side > 0 else found[found < evidence]
+    if not len(beyond):
+        return evidence + side * MARGIN
+    return float(evidence + beyond.min() if side > 0 else evidence + beyond.max()) / 2
 
 
 def fit(
@@ -126,7 +140,7 @@ def fit(
         others = np.sort(evidence(unknown, temperature))[::-1]
         # The first unknown photo that must not get an answer is just below the threshold.
         first = int(np.floor(most * len(others)))
-        threshold = float(np.nextafter(others[first], np.inf))
+        threshold = between(np.concatenate([found, others]), float(others[first]), 1)
     answered = float((found >= threshold).mean())
     return Calibration(temperature, threshold, round(answered, 5), len(labels))
 

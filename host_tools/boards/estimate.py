@@ -51,7 +51,7 @@ class Estimate:
     def __str__(self) -> str:
         text = f"about {_ms(self.low_ms)} to {_ms(self.high_ms)} ms, an estimate"
         least, most = self.fetch_ms
-        return f"{text}, of it {_ms(least)} to {_ms(most)} ms to fetch weights" if most else text
+        return f"{text}, of it {_ms(least)} to {_ms(most)} ms to read memory" if most else text
 
 
 def _ms(value: float) -> str:
@@ -87,11 +87,12 @@ def known_work(processor: str, macs: int, hard_swish: bool, folder: Path = FIRMW
 
     same_kind = [entry for entry in entries if is_kind(entry)]
     near = min(same_kind or entries, key=lambda entry: abs(log(entry["macs"] / macs)))
-    instructions = near["instructions"] + (near.get("estimated_c_instructions") or 0)
+    in_c = near.get("estimated_c_instructions", 0)
+    instructions, without = near["instructions"] + (in_c or 0), _without(in_c)
     if same_kind and abs(near["macs"] / macs - 1) <= SAME_MACS:
-        return Work(instructions, f"counted, {near['model']}")
+        return Work(instructions, f"counted, {near['model']}{without}")
     other = "" if same_kind else ", another kind of network"
-    origin = f"scaled by MACs from {near['model']}{other}"
+    origin = f"scaled by MACs from {near['model']}{other}{without}"
     return Work(round(instructions * macs / near["macs"]), origin)
 
 
@@ -105,7 +106,13 @@ def counted_work(processor: str, name: str, int8: Path) -> Work:
     if processor == "cortex-m7":
         return Work(count_model(model, COUNTS[processor][1]).instructions, "counted now")
     count = count_on_esp32s3(model)
-    return Work(count.instructions + (count.estimated_c_instructions or 0), "counted now")
+    in_c = count.estimated_c_instructions
+    return Work(count.instructions + (in_c or 0), f"counted now{_without(in_c)}")
+
+
+def _without(in_c: int | None) -> str:
+    """The ESP32-S3's assembly is counted; of its steps in C some networks have no estimate."""
+    return ", without the steps that run in C: they may take many times as long" * (in_c is None)
 
 
 def estimate(

@@ -52,6 +52,8 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
             )
         )
     if threads == 1:  # neither knows threads: a microcontroller has one core
+        from tinyml.runtimes.generated import compiled_by
+
         found.append(
             Backend(
                 "pc-tflm-int8",
@@ -68,7 +70,7 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
         found.append(
             Backend(
                 "pc-aot-int8",
-                "generated C, gcc -O2",
+                f"generated C, {compiled_by()}",
                 "int8",
                 model.size,
                 1,

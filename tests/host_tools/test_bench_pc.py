@@ -24,6 +24,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
 from tinyml.format.tflite import parse
 from tinyml.format.variants import dequantized, with_float_ends
+from tinyml.format.writer import GraphWriter
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +238,15 @@ def test_the_dequantized_variant_holds_the_real_weights(
         np.testing.assert_allclose(after.data, before.data * scales, rtol=1e-6)
         compared += 1
     assert compared > 50
+
+
+def test_the_sizes_of_a_pad_stay_whole_numbers() -> None:
+    writer = GraphWriter()
+    x = writer.input((1, 4, 4, 3), 0.5, -3)
+    framed = writer.activation((1, 6, 6, 3), 0.5, -3)
+    padded = writer.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], framed)
+    variant = parse(dequantized(writer.finish(padded)))
+    assert sorted(tensor.dtype for tensor in variant.tensors) == ["float32", "float32", "int32"]
 
 
 def test_a_variant_of_something_else_is_refused() -> None:

@@ -70,6 +70,17 @@ def test_a_counted_network_is_taken_as_it_is_and_another_scaled(tmp_path: Path) 
     assert plain == Work(60_000_000, "scaled by MACs from mlperf-vww")
 
 
+def test_steps_without_a_count_are_said(tmp_path: Path) -> None:
+    """The ESP32-S3's assembly is counted; what runs in C may take many times as long."""
+    entry = {"core": "esp32s3", "model": "small", "macs": 1000, "instructions": 2000}
+    path = tmp_path / COUNTS["xtensa-lx7"][0]
+    path.write_text(json.dumps([{**entry, "estimated_c_instructions": 10}]))
+    assert known_work("xtensa-lx7", 1000, True, tmp_path) == Work(2010, "counted, small")
+    path.write_text(json.dumps([{**entry, "estimated_c_instructions": None}]))
+    said = known_work("xtensa-lx7", 1000, True, tmp_path)
+    assert said.origin.startswith("counted, small, without the steps that run in C")
+
+
 def test_another_kind_of_network_is_said(tmp_path: Path) -> None:
     folder = counts(tmp_path, ("small", 1_000_000, 2_000_000))
     said = known_work("cortex-m7", 1_000_000, False, folder)

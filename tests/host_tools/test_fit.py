@@ -1,5 +1,6 @@
 """What fit.py says before building is what the linker says after, and shortages are named."""
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -14,6 +15,7 @@ from host_tools.boards.build import build_firmware
 from host_tools.boards.table import Memory, get_board
 from host_tools.fit import Need, activation_bytes, check_fit, fit, measure
 from host_tools.inputs import Model, load_model
+from host_tools.link.protocol import max_run_count
 from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
 from tinyml.aot.pack import CORES
@@ -127,6 +129,18 @@ def test_all_constants_of_the_generated_c_are_counted(core: str, model: Model) -
             other += kinds[kind] * int(count)
     assert weights <= compiled.weights_bytes <= weights + 32 * len(found)
     assert other < compiled.constant_bytes < 1.5 * other + 64 * len(model.card.classes)
+
+
+def test_more_classes_than_an_answer_holds_are_refused(model: Model) -> None:
+    board = get_board("qemu-m7")
+    need = measure(model, board.core)
+    names = [str(number) for number in range(1013)]
+    for count, refused in ((1012, False), (1013, True)):
+        card = dataclasses.replace(model.card, classes=names[:count])
+        named = dataclasses.replace(model, card=card)
+        assert (max_run_count(count) < 1) is refused
+        with pytest.raises(UserError) if refused else contextlib.nullcontext():
+            check_fit(named, need, board)
 
 
 def test_an_mlperf_session_keeps_an_image_beside_the_arena(model: Model) -> None:

@@ -194,8 +194,15 @@ def test_coverage_and_unknowns_choose_the_threshold() -> None:
     by_unknown = fit(logits, labels, 0.9, unknown, 0.1)
     answered = (evidence(unknown, fitted.temperature) >= by_unknown.threshold).sum()
     assert answered == 5
+    both = np.concatenate([found, evidence(unknown, by_unknown.temperature)])
+    for near, threshold in ((found, fitted.threshold), (both, by_unknown.threshold)):
+        # A board adds in another order: no photo may lie at the threshold itself.
+        above, below = near[near >= threshold].min(), near[near < threshold].max()
+        assert threshold == pytest.approx((above + below) / 2, rel=1e-12)
     assert by_unknown.coverage == pytest.approx((found >= by_unknown.threshold).mean(), abs=1e-5)
-    assert threshold_for(np.array([1.0, 2.0, 3.0]), 1.0) == 1.0
+    assert threshold_for(np.array([1.0, 2.0, 3.0]), 0.5) == 1.5
+    assert 1 - 1e-5 < threshold_for(np.array([1.0, 2.0, 3.0]), 1.0) < 1
+    assert fit(logits, labels, 0.9, unknown + 50, 0).coverage == 0
 
 
 def test_unknown_photos_of_two_folders_with_one_name_are_told_apart(tmp_path: Path) -> None:

@@ -211,6 +211,15 @@ def test_mutated_files_never_crash_hang_or_grow() -> None:
     assert peak < 50 << 20
 
 
+def test_a_long_name_is_cut() -> None:
+    """Converters join the names of the operators that they fuse."""
+
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].name = b"long;" * 1000
+
+    assert parse(small_model(change)).tensors[0].name == ("long;" * 1000)[:1024]
+
+
 def test_shared_vectors_do_not_multiply() -> None:
     """A thousand tensors that share one large vector of scales stay small."""
     from ai_edge_litert import schema_py_generated as schema

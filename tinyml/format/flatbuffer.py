@@ -74,9 +74,10 @@ class Table:
         starts = range(at + 4, at + 4 + 4 * count, 4)
         return [_table_at(self.data, s + _unpack(self.data, s, "<I")) for s in starts]
 
-    def text(self, slot: int, limit: int = 1024) -> str:
-        raw = self.vector(slot, "u1", limit)
-        return "" if raw is None else raw.tobytes().decode("utf-8", errors="replace")
+    def text(self, slot: int, most: int = 1024) -> str:
+        """The first `most` bytes: converters join the names of fused operators to long ones."""
+        raw = self.vector(slot, "u1")
+        return "" if raw is None else raw[:most].tobytes().decode("utf-8", errors="replace")
 
     def _field(self, slot: int, size: int) -> int | None:
         entry = 4 + 2 * slot

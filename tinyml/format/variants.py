@@ -41,6 +41,8 @@ def dequantized(model: bytes) -> bytes:
     for index, tensor in enumerate(graph.tensors):
         if index in kept or tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
             continue
+        if tensor.type == schema.TensorType.INT32 and not _has_scale(tensor):
+            continue  # a shape or the sizes of PAD, which stay whole numbers
         stored = parsed.buffers[tensor.buffer].data
         if stored is not None and len(stored):
             buffer = schema.BufferT()
@@ -55,7 +57,7 @@ def dequantized(model: bytes) -> bytes:
 def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
     kind = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
     quantization = tensor.quantization
-    if quantization is None or quantization.scale is None:
+    if not _has_scale(tensor):
         raise UserError(f"tensor {tensor.name!r} has no scale: not a fully quantized int8 model")
     values = np.frombuffer(stored, kind).reshape(tensor.shape).astype(np.float64)
     scale = np.asarray(quantization.scale, np.float64)
@@ -65,6 +67,11 @@ def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.floa
         along[quantization.quantizedDimension] = len(scale)
         scale, zero = scale.reshape(along), zero.reshape(along)
     return ((values - zero) * scale).astype(np.float32)
+
+
+def _has_scale(tensor: Any) -> bool:
+    scale = None if tensor.quantization is None else tensor.quantization.scale
+    return scale is not None and len(scale) > 0
 
 
 def _is_shape_reader(model: Any, operator: Any) -> bool:

@@ -33,6 +33,12 @@ def c_compiler() -> str | None:
     return next((found for found in map(shutil.which, ("gcc", "cc", "clang")) if found), None)
 
 
+def compiled_by() -> str:
+    """The compiler and the flags that decide how fast its code is: gcc -O3 -march=native."""
+    chosen = [flag for flag in FLAGS if flag.startswith(("-O", "-m"))]
+    return " ".join([Path(c_compiler() or "no compiler").stem, *chosen])
+
+
 class GeneratedC:
     """The C of `graph` with the kernels for PCs, built in the folder `work`."""
 
