@@ -42,10 +42,7 @@ class Bench:
             (self.run / name).write_bytes((model.folder / name).read_bytes())
         self.data = make_images(folder / "images", 40, model.card.classes)
         firmware = flash.build(model, get_board(BOARD), "aot")
-        boards = [
-            emulator.start(get_board(BOARD), firmware.elf, emulator.STATE_DIR, copy=number)
-            for number in range(1, COPIES + 1)
-        ]
+        boards = emulator.start_copies(get_board(BOARD), firmware.elf, COPIES)
         self.ports = [option for board in boards for option in ("--port", board.url)]
         self._clean: dict[int, dict[str, Any]] = {}
 
@@ -190,18 +187,19 @@ def test_faults_that_cannot_be_are_refused(text: str, capsys: pytest.CaptureFixt
 
 
 def fastest(model: Model) -> float:
-    """The least time into the session by the least into the sink, of all tries.
+    """The time into the session by that into the sink: the least of each, or of any one try.
 
-    A busy machine only adds to a time, so no try can make the ratio of a right session wrong.
+    A busy machine only adds to a time. But it may be busy in all sessions and idle in one sink.
     """
-    session = sink = math.inf
+    session = sink = one = math.inf
     for _ in range(TRIES):
         outcome = line_speed.compare(model, images=1)
         assert outcome["resends"] == 0
         session, sink = min(session, outcome["session_s"]), min(sink, outcome["sink_s"])
-        if session / sink <= SINK_RATIO:
+        one = min(one, outcome["session_s"] / outcome["sink_s"])
+        if min(one, session / sink) <= SINK_RATIO:
             break
-    return session / sink
+    return min(one, session / sink)
 
 
 def test_a_transfer_takes_little_longer_than_into_a_bare_sink() -> None:

@@ -151,7 +151,7 @@ def test_a_map_that_ends_early_leaves_lost_boards_at_once(
         list(pool.map(work, items()))
     pool.close()
     assert time.monotonic() - started < 5
-    assert line is DeafLine or threading.active_count() == begun
+    assert line is DeafLine or threading.active_count() <= begun
 
 
 def test_items_are_read_only_as_far_as_boards_need_them() -> None:

@@ -29,7 +29,7 @@ from host_tools.link.protocol import FrameFormat, Type, encode
 from host_tools.report.entries import camera_cost
 from host_tools.scoring import images
 from host_tools.scoring.frames import parse_frames
-from host_tools.scoring.journal import lock_journal
+from host_tools.scoring.journal import Journal, lock_journal
 from host_tools.scoring.record import make_frames
 from swin2mcu.common.test_access import read_accesses
 
@@ -117,27 +117,19 @@ def test_a_second_command_on_the_same_journal_is_refused(
 
 
 def test_a_board_that_is_killed_and_comes_back_changes_nothing(
-    board: RunningBoard, clean: dict[str, Any]
+    board: RunningBoard, clean: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = board.run / "journal-host-aot.jsonl"
-    journal.unlink()
+    (board.run / "journal-host-aot.jsonl").unlink()
+    add, restarted = Journal.add, []
 
-    ended = threading.Event()
-
-    def pull() -> None:
-        for after in (3, 8, 14):
-            while not (journal.exists() and len(journal.read_text().splitlines()) > after):
-                if ended.wait(0.002):
-                    return
+    def pull(journal: Journal, entry: dict[str, Any]) -> None:
+        add(journal, entry)
+        if len(journal.entries) in (3, 8, 14) and len(journal.entries) not in restarted:
+            restarted.append(len(journal.entries))
             board.restart()
 
-    puller = threading.Thread(target=pull)
-    puller.start()
-    try:
-        assert evaluate(board) == clean
-    finally:
-        ended.set()
-        puller.join()
+    monkeypatch.setattr(Journal, "add", pull)
+    assert evaluate(board) == clean and restarted == [3, 8, 14]
     link = json.loads((board.run / "results.json").read_text())["targets"]["host-aot"]["link"]
     assert link["reconnects"] >= 1
 

