@@ -12,6 +12,7 @@ from swin2mcu.common.cli import write_atomic
 NUMBER = re.compile(r"-?\d+\.\d+")
 EMPTY = re.compile(r'<path id="(g[\da-f]+)" transform="[^"]*"/>\s*')  # the space: no outline
 GLYPH = re.compile(r'(?<=id=")DejaVu[\w-]+')
+UNUSED = re.compile(r'<g id="(?:line2d|text|[xy]tick)_\d+"')
 DIGITS = 2  # after the decimal point, of a length in points (1/72 inch) or in a glyph's units
 
 
@@ -42,10 +43,12 @@ def simplify(text: str) -> str:
         text = re.sub(rf'<use href="#{name}"[^>]*/>\s*', "", text)
     text = EMPTY.sub("", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = UNUSED.sub("<g", text).replace("<g/>", "")  # nothing refers to these groups
     head, svg, body = text.partition("<svg ")
     body = NUMBER.sub(lambda found: _short(found[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     body = re.sub(r' (?=[\n"])', "", body)
+    body = re.sub(r'/>\n(?=<use href="#g)', "/>", body)  # a line of text is a line
     body = re.sub(
         r'(?<= d=")[^"]*', lambda found: re.sub(r"\s*([A-Za-z])\s*", r"\1", found[0]), body
     )
