@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ Each block below is the output of `--help`. `python -m swin2mcu.cli_page` writes
 """
 
 
-def help_of(verb: str, module: str) -> str:
-    """What `swin2mcu VERB --help` prints on 80 columns."""
+def help_of(verb: str, module: str, *words: str) -> str:
+    """What `swin2mcu VERB [WORD] --help` prints on 80 columns."""
     shown = io.StringIO()
     with (
         mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"}),
@@ -32,8 +33,14 @@ def help_of(verb: str, module: str) -> str:
         contextlib.redirect_stdout(shown),
         contextlib.suppress(SystemExit),
     ):
-        importlib.import_module(module).main(["--help"])
+        importlib.import_module(module).main([*words, "--help"])
     return shown.getvalue().strip()
+
+
+def words_of(shown: str) -> list[str]:
+    """The words that a verb's help offers in place of options: `{audit,probe} ...`."""
+    found = re.search(r"^usage: [^{]*\{([\w,-]+)\} \.\.\.$", shown, re.MULTILINE)
+    return found[1].split(",") if found else []
 
 
 def page() -> str:
@@ -41,7 +48,12 @@ def page() -> str:
     for heading, verbs in VERBS.items():
         parts.append(f"## {heading[0].upper()}{heading[1:]}\n")
         for verb, module in verbs.items():
-            parts.append(f"### {verb}\n\n```\n{help_of(verb, module)}\n```\n")
+            shown = help_of(verb, module)
+            parts.append(f"### {verb}\n\n```\n{shown}\n```\n")
+            parts += [
+                f"#### {verb} {word}\n\n```\n{help_of(verb, module, word)}\n```\n"
+                for word in words_of(shown)
+            ]
     return "\n".join(parts)
 
 
