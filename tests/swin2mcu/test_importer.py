@@ -244,6 +244,15 @@ def test_unlabeled_photos_are_reserved(make: Make) -> None:
         scan_folder(table)
 
 
+def test_of_three_groups_train_is_one_and_that_is_said(make: Make) -> None:
+    farms = ("north", "south", "west")
+    root = make(*(f"{f}/{c}/{n}.png" for f in farms for c in CLASSES for n in range(12)))
+    said = describe(scan_folder(root))
+    assert "of three groups train is one (" in said and "--test-group NAME" in said
+    held = describe(scan_folder(root, SplitRule(test_group="north")))
+    assert "of three groups" not in held
+
+
 def test_names_of_classes_that_look_alike_are_warned_of(make: Make) -> None:
     """Two phones, or an archive of another system: half of a class would be another class."""
     decomposed = unicodedata.normalize("NFD", "café")

@@ -81,6 +81,12 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
             "than one split "
             f"({crossing[0]} first): {which} too good"
         )
+    in_train = {folder.groups[i] for i in np.flatnonzero(folder.splits == "train")}
+    if len({*folder.groups}) == len(SPLITS) and len(in_train) == 1 and "" not in folder.groups:
+        lines.append(
+            f"  warning: of three groups train is one ({min(in_train)}): "
+            "--test-group NAME trains on the two others"
+        )
     return lines
 
 
