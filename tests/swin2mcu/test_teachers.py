@@ -215,8 +215,9 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     (tmp_path / "leaves-audit.json").write_text(json.dumps(audit))
     (tmp_path / "leaves-probe.json").write_text(json.dumps(probe))
     (tmp_path / "net").mkdir()
-    (tmp_path / "net/card.json").write_text(json.dumps({"macs": 3}))
+    (tmp_path / "net/card.json").write_text(json.dumps({"macs": 3, "classes": ["mold", "rust"]}))
     accuracy = {"split": "test", "images": 1234, "per_class_recall": {"rust": 0.9, "mold": 0.5}}
+    accuracy["confusion"] = [[50, 50], [10, 90]]
     targets = {"pc-tflm-int8": None, "qemu-m7-aot": {"accuracy": accuracy}}
     targets["pc-tflm-int8"] = {}
     (tmp_path / "net/results.json").write_text(json.dumps({"targets": targets}))
@@ -224,13 +225,14 @@ def test_the_data_audit_stands_beside_recall(tmp_path: Path, key: str) -> None:
     assert any("told from frame" in text for text in lines)
     assert "| as given | 2 of 9 | 50.0% ± 1.0% |" in lines
     assert "| the same photos, random split | 4 of 9 | 75.0% ± 1.0% |" in lines
-    assert lines.index("| mold | 50.0% |") == lines.index("| rust | 90.0% |") - 1
-    assert "| class | net, 1,234 images |" in lines
+    mold, rust = "| mold | 100 | 50.0% ± 5.0% |", "| rust | 100 | 90.0% ± 3.0% |"
+    assert lines.index(mold) == lines.index(rust) - 1
+    assert "| class | test photos | net, 1,234 images |" in lines
     # Not the first of the board's integers, but the one that had time for most images.
-    few = {"split": "test", "images": 9, "per_class_recall": {"rust": 1.0, "mold": 1.0}}
+    few = {**accuracy, "images": 9, "per_class_recall": {"rust": 1.0, "mold": 1.0}}
     targets["pc-tflm-int8"] = {"accuracy": few}
     (tmp_path / "net/results.json").write_text(json.dumps({"targets": targets}))
-    assert "| class | net, 1,234 images |" in recall_section(tmp_path)
+    assert "| class | test photos | net, 1,234 images |" in recall_section(tmp_path)
 
 
 def test_no_split_lines_without_a_test_split(tmp_path: Path) -> None:
