@@ -119,8 +119,10 @@ if [ -n "$missing" ]; then
         fi
     elif command -v brew >/dev/null 2>&1; then
         command=""
-        [ -z "${brew_list# }" ] || command="brew install$brew_list"
-        [ -z "${cask_list# }" ] || command="${command:+$command && }brew install --cask$cask_list"
+        # shellcheck disable=SC2086,SC2116 # without the quotes, empty names leave no spaces
+        brew_list=$(echo $brew_list) cask_list=$(echo $cask_list)
+        [ -z "$brew_list" ] || command="brew install $brew_list"
+        [ -z "$cask_list" ] || command="${command:+$command && }brew install --cask $cask_list"
         echo "error: missing$missing. Run: $command" >&2; exit 2
     else
         echo "error: missing$missing; install them with your system's package manager" >&2; exit 2

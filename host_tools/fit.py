@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from host_tools.boards.estimate import Estimate, Work, basis_of, counted_work, estimate, known_work
 from host_tools.boards.table import Board, get_board, load_boards
 from host_tools.inputs import Model, add_foreign_options, add_model, load_model, load_named
-from host_tools.link.protocol import MAX_PAYLOAD
+from host_tools.link.protocol import MAX_CLASSES
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.paths import ROOT
 from tinyml.aot.compiler import Compiled, compile_graph
@@ -143,11 +143,10 @@ def check_fit(model: Model, need: Need, board: Board, memory: str = "") -> None:
 
     Also where an answer of the board has no room for the logits of all classes.
     """
-    most = MAX_PAYLOAD - 12  # logits beside one run's time, see protocol.max_run_count
-    if board.session != "mlperf" and len(model.card.classes) > most:
+    if board.session != "mlperf" and len(model.card.classes) > MAX_CLASSES:
         raise UserError(
             f"{model.card.name} has {len(model.card.classes):,} classes, and an answer of "
-            f"{board.name} has room for {most:,}"
+            f"{board.name} has room for {MAX_CLASSES:,}"
         )
     said = fit(need, board, memory)
     if not said.shortages:

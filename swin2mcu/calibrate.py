@@ -118,7 +118,8 @@ def between(found: Reals, evidence: float, side: int) -> float:
     beyond = found[found > evidence] if side > 0 else found[found < evidence]
     if not len(beyond):
         return evidence + side * MARGIN
-    return float(evidence + beyond.min() if side > 0 else evidence + beyond.max()) / 2
+    nearest = float(beyond.min() if side > 0 else beyond.max())
+    return (evidence + nearest) / 2
 
 
 def fit(

@@ -212,6 +212,9 @@ def profile_payload(first: int) -> bytes:
     return struct.pack("<H", first)
 
 
+MAX_CLASSES = MAX_PAYLOAD - 12  # a Result has room for their logits and one run's time
+
+
 def max_run_count(class_count: int) -> int:
     """How many runs one Result has room for."""
     return (MAX_PAYLOAD - 8 - class_count) // 4

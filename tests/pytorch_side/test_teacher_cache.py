@@ -164,7 +164,7 @@ def test_a_cache_of_averages_is_another_than_a_plain_one(
     averaged = make_teacher_cache(
         images, with_values(config, {"distillation.flips": 8}), tmp_path / "averaged"
     )
-    assert np.abs(plain.logits - averaged.logits).max() > 0.01 * np.abs(plain.logits).max()
+    assert np.abs(plain.logits - averaged.logits).max() > 0.05 * np.abs(plain.logits).max()
     with pytest.raises(UserError, match="other flips of the teacher"):
         make_teacher_cache(images, config, tmp_path / "averaged")
     # Older caches lack these: they are of no flips and no mixup.

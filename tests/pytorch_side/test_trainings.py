@@ -85,7 +85,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
         }
     )
     row = train_teacher(config, folder, tmp_path / "teacher")
-    assert float(row["val_top1"]) >= 0.8, "a third by chance"
+    assert float(row["val_top1"]) >= 0.9, "a third by chance"
     distilled = with_values(
         config,
         {
@@ -96,7 +96,7 @@ def test_a_teacher_and_a_student_learn_the_hues(
         },
     )
     row = distill(distilled, folder, tmp_path / "student")
-    assert float(row["val_top1"]) >= 0.8, "a third by chance"
+    assert float(row["val_top1"]) >= 0.9, "a third by chance"
     assert {"cross_entropy", "logit", "attention"} <= set(row)
     names = {path.name for path in (tmp_path / "student").iterdir()}
     assert {"student.safetensors", "log.csv", "config.json", "checkpoint.pt"} <= names

@@ -1,11 +1,9 @@
-"""Listing a data set, its splits, its corrupt files, and the augmentations made from it."""
+"""Listing a data set, its splits, and the augmentations made from it."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,13 +14,11 @@ from PIL import Image
 
 from pytorch_side.config import Augment, Config
 from pytorch_side.data.augment import augment_image
-from pytorch_side.data.cache import cache_folder, decode_images
+from pytorch_side.data.cache import decode_images
 from pytorch_side.data.loader import TrainBatches
-from pytorch_side.evaluate.audit import fingerprint
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, name_of, scan_folder, spread
-from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
 
 STILL = Augment(area_min=1.0, aspect=0.0, color=0.0, any_angle=0.0)
@@ -220,86 +216,6 @@ def test_a_folder_without_what_training_needs_is_refused(
         scan_folder(make_folder(classes=1, name="single"))
 
 
-def test_corrupt_images_are_named_counted_and_left_out(
-    make_folder: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    root = make_folder(classes=3, images=20)
-    folder = scan_folder(root)
-    victim = folder.files[folder.indices("train")[0]]
-    (root / victim).write_bytes(b"no image")
-    with caplog.at_level(logging.WARNING):
-        images = decode_images(scan_folder(root))
-    assert images.corrupt == (victim,)
-    assert victim in caplog.text
-    assert "1 of" in caplog.text
-    assert len(images.folder.files) == len(folder.files) - 1
-    assert victim not in images.folder.files
-    for position in images.folder.indices("train"):  # the others kept their own pixels
-        name = images.folder.files[position]
-        assert (images[int(position)] == np.asarray(Image.open(root / name))).all()
-
-
-def test_many_corrupt_images_are_an_error(make_folder: Callable[..., Path]) -> None:
-    root = make_folder(classes=2, images=20)
-    for number in range(6):
-        (root / f"class_0/{number:02}.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match="more than 5%"):
-        decode_images(scan_folder(root))
-
-
-def test_damaged_photos_are_counted_alike_by_split_and_at_once(
-    make_folder: Callable[..., Path],
-) -> None:
-    """Training reads one split after the other; the audit reads all, and may not refuse more."""
-    root = make_folder(classes=2, images=20)
-    folder = scan_folder(root)
-    train, val = (folder.indices(split).tolist() for split in ("train", "val"))
-    for position in (*train[:2], val[0]):
-        (root / folder.files[position]).write_bytes(b"no image")
-    assert len(decode_images(folder).corrupt) == 2
-    assert len(load_split_pixels(folder, "val", 8)[3]) == 1
-    assert fingerprint(folder).digests.count("") == 3
-    (root / folder.files[train[2]]).write_bytes(b"no image")
-    for read in (decode_images, fingerprint):
-        with pytest.raises(UserError, match=r"3 of 40 images .* more than 5%"):
-            read(scan_folder(root))
-
-
-def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> None:
-    """Also when its size in bytes stays the same, as an uncompressed file's does."""
-    root = make_folder(classes=2, images=20)
-    for path in sorted(root.glob("*/*.png")):
-        Image.open(path).save(path.with_suffix(".bmp"))
-        path.unlink()
-    folder = scan_folder(root)
-    position = int(folder.indices("train")[0])
-    before = decode_images(folder)[position].copy()
-    changed, now = root / folder.files[position], time.time_ns()
-    Image.new("RGB", (40, 40), (1, 2, 3)).save(changed)
-    os.utime(changed, ns=(now, now + 4 * 10**9))  # some file systems keep whole seconds
-    after = decode_images(folder)[position]
-    assert (before != after).any()
-    assert (after == (1, 2, 3)).all()
-
-
-@pytest.mark.parametrize("suffix", [".json", ".bin"])
-@pytest.mark.parametrize("left", [b"", b"[]", b'{"images": [["a", 0, 1'])
-def test_a_damaged_cache_is_made_again(
-    make_folder: Callable[..., Path], suffix: str, left: bytes
-) -> None:
-    """As a power cut leaves it; also what a killed command left beside it is removed."""
-    folder = scan_folder(make_folder())
-    images = decode_images(folder)
-    before = {int(i): images[int(i)].copy() for i in folder.indices("train")}
-    (binary,) = cache_folder().glob("decoded-*.bin")
-    part = binary.with_name(f".{binary.name}.x7{binary.suffix}")
-    part.write_bytes(b"x")
-    binary.with_suffix(suffix).write_bytes(left)
-    after = decode_images(folder)
-    assert all(np.array_equal(after[i], image) for i, image in before.items())
-    assert not part.exists()
-
-
 def test_evaluation_pixels_are_those_of_tinyml(make_folder: Callable[..., Path]) -> None:
     root = make_folder(classes=2, images=20)
     folder = scan_folder(root)
@@ -391,20 +307,6 @@ def test_a_part_of_a_split_is_spread_over_its_classes() -> None:
     assert spread(10, None) == spread(10, 10) == spread(10, 99) == list(range(10))
     assert spread(10, 4) == [0, 2, 5, 7]
     assert spread(3, 1) == [0]
-
-
-def test_a_user_without_name_and_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container that was given a number for its user."""
-
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    for name in ("SWIN2MCU_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", no_home)
-    assert cache_folder() == ROOT / "build" / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert cache_folder() == Path("/elsewhere/swin2mcu")
 
 
 def test_a_data_set_has_a_name_also_as_a_table_or_as_the_current_folder(

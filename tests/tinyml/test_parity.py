@@ -15,10 +15,10 @@ from blotches import CLASSES, pixels
 from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_int8
-from tinyml.parity.compare import compare_stages, logits_scale
+from tinyml.parity.compare import compare_stages, logits_scale, measure
 from tinyml.parity.operators import compare_operators
 from tinyml.parity.record import broken
-from tinyml.parity.stages import Stage, make_stages
+from tinyml.parity.stages import SAME_FUNCTION, Stage, make_stages
 from tinyml.runtimes.tflite_micro import Micro, arena_bytes
 
 NAMES = [
@@ -218,6 +218,14 @@ def test_float_bounds_follow_the_logits(
             bent[name] = off[against] + factor * share * scale * (np.arange(3) == 1)
             records = compare_stages(given(stages, bent), pixels(16), answers(logits), 1.0)
             assert next(r["holds"] for r in records if r["name"] == name) == holds
+
+
+def test_rounding_of_two_nearly_equal_logits_holds() -> None:
+    """Floats round in proportion to their size, however little two classes differ."""
+    logits = np.full((8, 2), 1.0) + np.array([0.0, 1e-3])
+    limit = SAME_FUNCTION["relative_max"]
+    assert measure(logits + np.array([6e-7, 0.0]), logits)["relative_max"] < limit
+    assert measure(logits + np.array([1e-4, 0.0]), logits)["relative_max"] > limit
 
 
 @pytest.mark.parametrize("name", ["tflite-micro", "generated-c"])

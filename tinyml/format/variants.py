@@ -37,12 +37,11 @@ def dequantized(model: bytes) -> bytes:
     """An int8 model as a float model: real weights = scale · (stored - zero point)."""
     parsed = _parse(model)
     graph = parsed.subgraphs[0]
-    kept = {int(i) for op in graph.operators if _is_shape_reader(parsed, op) for i in op.inputs[1:]}
-    for index, tensor in enumerate(graph.tensors):
-        if index in kept or tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
+    for tensor in graph.tensors:
+        if tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
             continue
         if tensor.type == schema.TensorType.INT32 and not _has_scale(tensor):
-            continue  # a shape or the sizes of PAD, which stay whole numbers
+            continue  # a shape, axes of MEAN or sizes of PAD, which stay whole numbers
         stored = parsed.buffers[tensor.buffer].data
         if stored is not None and len(stored):
             buffer = schema.BufferT()
@@ -72,15 +71,6 @@ def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.floa
 def _has_scale(tensor: Any) -> bool:
     scale = None if tensor.quantization is None else tensor.quantization.scale
     return scale is not None and len(scale) > 0
-
-
-def _is_shape_reader(model: Any, operator: Any) -> bool:
-    """Whether the operator has an int32 input that is not quantized: axes of MEAN, or a shape."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode) in (
-        schema.BuiltinOperator.MEAN,
-        schema.BuiltinOperator.RESHAPE,
-    )
 
 
 def _parse(model: bytes) -> Any:
