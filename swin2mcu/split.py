@@ -22,6 +22,7 @@ from swin2mcu.common.dataset.extend import check_writable, rename_classes, with_
 from swin2mcu.common.dataset.layouts import LEVELS, printable
 from swin2mcu.common.dataset.summary import describe
 from swin2mcu.common.dataset.table import NAME, rows_of, write_table
+from swin2mcu.common.lock import locked
 from swin2mcu.common.paths import data_folder
 
 
@@ -71,10 +72,11 @@ def write_split(folder: ImageFolder, path: Path) -> None:
     """
     if path.resolve().parent != folder.root.resolve():
         raise UserError(f"{path} must lie in {folder.root}: its files are relative to its folder")
-    if path.exists() or path.is_symlink():
-        raise UserError(f"{path} exists already: remove it, or name another with --out")
     check_writable(folder)
-    write_table(path, rows_of(folder))
+    with locked(path):
+        if path.exists() or path.is_symlink():
+            raise UserError(f"{path} exists already: remove it, or name another with --out")
+        write_table(path, rows_of(folder))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

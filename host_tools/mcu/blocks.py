@@ -20,6 +20,7 @@ BRANCH = re.compile(r"(b|bl|blx|bx|b(eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|g
 @dataclass(frozen=True)
 class Instruction:
     address: int
+    size: int  # bytes, 2 or 4
     text: str  # as LLVM reads it: targets of branches are replaced by an offset
 
     @property
@@ -40,22 +41,22 @@ Edge = tuple[Block, Block]  # a block, and the one that ran before it: (before, 
 def disassemble(program: Path, mcpu: str) -> dict[int, Instruction]:
     """Address → instruction, in order of addresses."""
     tool = f"llvm-objdump-{LLVM}"
-    command = [tool, "-d", "--no-show-raw-insn", f"--mcpu={mcpu}", str(program)]
+    command = [tool, "-d", f"--mcpu={mcpu}", str(program)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
         raise UserError(f"{tool} is not installed: apt install llvm-{LLVM}") from error
     instructions = {}
     for line in done.stdout.splitlines():
-        found = re.match(r"\s*([0-9a-f]+):\s+(\S.*)", line)
+        found = re.match(r"\s*([0-9a-f]+): ([0-9a-f ]+)\t(\S.*)", line)
         if not found:
             continue
-        text = re.sub(r"\s*(@|<).*", "", found[2]).replace("\t", " ").strip()
+        text = re.sub(r"\s*(@|<).*", "", found[3]).replace("\t", " ").strip()
         if BRANCH.match(text.split()[0]):
             offset = "#-4" if text.startswith("le") else "#4"
             text = re.sub(r"0x[0-9a-f]+$", offset, text)
-        address = int(found[1], 16)
-        instructions[address] = Instruction(address, text)
+        address, size = int(found[1], 16), len(found[2].replace(" ", "")) // 2
+        instructions[address] = Instruction(address, size, text)
     return instructions
 
 

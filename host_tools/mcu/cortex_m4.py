@@ -61,8 +61,8 @@ def _registers(text: str) -> int:
 
 
 def _jumped(last: Instruction, first: Instruction) -> bool:
-    """Whether the block was reached by a taken branch. (Instructions have two or four bytes.)"""
-    return not 0 < first.address - last.address <= 4
+    """Whether the block was reached by a taken branch."""
+    return first.address != last.address + last.size
 
 
 def _indirect(i: Instruction) -> bool:

@@ -67,6 +67,7 @@ def test_blocks_hold_every_execution_once(profiled: Profiled) -> None:
             for instruction in block:
                 executed[instruction.address] += count
         assert executed == interval.counts
+        assert all(a + instructions[a].size in instructions for a in executed)
         by_first = {
             (before[-1].mnemonic if before else "", block[0].mnemonic): count
             for (before, block), count in edges.items()
@@ -82,7 +83,7 @@ def test_a_record_is_read_interval_by_interval() -> None:
 
 
 def block(*texts: str, at: int = 0x100) -> Block:
-    return tuple(Instruction(at + 4 * i, text) for i, text in enumerate(texts))
+    return tuple(Instruction(at + 4 * i, 4, text) for i, text in enumerate(texts))
 
 
 SIX = [f"smlad r{n}, r{8 + n // 3}, r{10 + n % 3}, r{n}" for n in range(6)]
@@ -131,6 +132,14 @@ def test_a_taken_branch_of_the_m4_refills_the_pipeline() -> None:
     assert cortex_m4.cycles(before, behind) == 1
     assert cortex_m4.cycles(before, elsewhere) == 2
     assert cortex_m4.cycles(block("bx lr"), elsewhere) == 4
+
+
+def test_a_branch_of_two_bytes_may_jump_over_one_instruction_of_two() -> None:
+    branch = (Instruction(0x100, 2, "beq.n #4"),)
+    skipped = block("nop", at=0x102)
+    behind = block("nop", at=0x104)
+    assert cortex_m4.cycles(branch, skipped) == 1
+    assert cortex_m4.cycles(branch, behind) == 2
 
 
 def test_cycles_are_counts_times_costs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from photo_trees import CLASSES, Make, numbered
 from PIL import Image
 
 from swin2mcu.common.card import SplitRule
-from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.dataset import ImageFolder, scan_folder
 from swin2mcu.common.dataset.draw import draw_one
 from swin2mcu.common.dataset.summary import crossing_groups
+from swin2mcu.common.dataset.table import Row, rows_of
 from swin2mcu.split import main
 
 
@@ -287,6 +289,27 @@ def test_nothing_new_and_an_old_table_are_one_line(
     assert main([str(data), "--add", "--write"]) == 2
     assert "exists already" in capsys.readouterr().err
     assert (data / "split.csv").read_bytes() == table
+
+
+def test_of_two_commands_at_once_one_writes_the_table(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_folder(classes=2)
+    ended: list[int] = []
+
+    def slow(folder: ImageFolder) -> list[Row]:
+        if not other.is_alive() and not ended:
+            other.start()
+            other.join(timeout=0.5)  # with a lock it waits, without one it writes meanwhile
+        return rows_of(folder)
+
+    other = threading.Thread(
+        target=lambda: ended.append(main([str(data), "--seed", "1", "--write"]))
+    )
+    monkeypatch.setattr("swin2mcu.split.rows_of", slow)
+    first = main([str(data), "--write"])
+    other.join()
+    assert sorted([first, *ended]) == [0, 2]
 
 
 def test_a_draw_keeps_to_the_splits_that_there_are() -> None:
