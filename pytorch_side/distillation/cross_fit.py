@@ -35,6 +35,7 @@ from pytorch_side.distillation.teacher_store import (
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.dataset.trained import photos_seen, write_trained
 from swin2mcu.common.paths import data_folder
 
 FOLDS_MAX = 20
@@ -107,13 +108,24 @@ def check_configs(teacher: Config, student: Config) -> None:
         )
 
 
+def check_starts(teacher: Config, images: DecodedImages) -> None:
+    """Raise UserError where the teachers would start from weights that saw the photos already."""
+    starts = (teacher.teacher.init, teacher.teacher.stem_init, teacher.hint.init)
+    for start in starts:
+        if seen := photos_seen(images.folder, "train", [start]):
+            raise UserError(
+                f"{start} was trained on {len(seen)} of the photos (first: {seen[0]}): a teacher "
+                "that starts from it has seen photos that it must answer, so name other weights"
+            )
+
+
 def cross_fit(
     teacher: Config, student: Config, folder: ImageFolder, folds: int, run: Path
 ) -> TeacherCache:
     """Train `folds` teachers and join their outputs for photos that they did not see.
 
     `teacher` describes their training, `student` the augmentations and maps to cache. Raises
-    UserError, before any work, where check_configs and check_distillation do.
+    UserError, before any work, where check_configs, check_starts and check_distillation do.
     """
     from pytorch_side.distillation.cache_identity import expectation
     from pytorch_side.distillation.fill_cache import make_teacher_cache
@@ -124,6 +136,7 @@ def cross_fit(
     check_distillation(student)
     # With cutouts where the teachers see other backgrounds; the student sees none.
     images = training_images(training_photos(folder, student), teacher)
+    check_starts(teacher, images)
     fold_of = deal_folds(images.folder, folds, teacher.seed)
     labeled = images.folder.labels != NO_LABEL
     place = run / "teacher_cache"
@@ -140,6 +153,7 @@ def cross_fit(
     if not about_path(place).is_file():
         files = [images.folder.files[i] for i in images.folder.indices("train")]
         about["channels"] = caches[0].about["channels"]
+        write_trained(place, (), [str(about_path(cache.folder)) for cache in caches])
         write_teacher_cache(place, about, _join(caches, files), files)
     return open_teacher_cache(place, {k: v for k, v in about.items() if k != "channels"})
 

@@ -22,12 +22,14 @@ import numpy.typing as npt
 
 from pytorch_side.distillation.teacher_store import (
     TeacherCache,
+    about_path,
     check_alike,
     open_teacher_cache,
     read_about,
     write_teacher_cache,
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
+from swin2mcu.common.dataset.trained import write_trained
 
 FIRST_MAPS, OVER_AUGMENTATIONS = "first maps", "over augmentations"  # in a cache's file
 
@@ -101,9 +103,9 @@ def make_ensemble(
         )
     if found:
         return open_teacher_cache(out, {})
-    write_teacher_cache(
-        out, about, average(caches, first_maps, over_augmentations), list(caches[0].row)
-    )
+    arrays = average(caches, first_maps, over_augmentations)
+    write_trained(out, (), [str(about_path(folder)) for folder in folders])
+    write_teacher_cache(out, about, arrays, list(caches[0].row))
     return open_teacher_cache(out, {})
 
 

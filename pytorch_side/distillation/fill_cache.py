@@ -41,6 +41,7 @@ from pytorch_side.nets.models import (
 from pytorch_side.nets.precision import mixed_precision
 from pytorch_side.nets.weights import has_classifier, read_weights
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
+from swin2mcu.common.dataset.trained import write_trained
 from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.lock import lock_folder
 
@@ -163,6 +164,7 @@ def _fill(images: DecodedImages, config: Config, out: Path, expected: dict[str, 
     starts = range(about.get("done", 0), len(files), SHARD)
     arrays = _open_arrays(out, about, teacher, render(0)[1][:1, 0], config, len(files))
     write_atomic(out / "files.json", json.dumps(files))
+    write_trained(out, (), [config.teacher.init])
     about = {**expected, "channels": {str(s): teacher_width(teacher, s) for s in stages_of(config)}}
     with (
         Progress(console=plain_console(stderr=True)) as bar,

@@ -20,7 +20,11 @@ from pytorch_side.distillation.cache_identity import cache_folder, expectation
 from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.hint import Hinted, hint_of, with_hint
 from pytorch_side.distillation.losses import class_weights_of, hybrid_loss
-from pytorch_side.distillation.teacher_store import identity_files, open_teacher_cache
+from pytorch_side.distillation.teacher_store import (
+    about_path,
+    identity_files,
+    open_teacher_cache,
+)
 from pytorch_side.nets.models import (
     make_student,
     projections,
@@ -124,7 +128,8 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     settings = config.distillation
     check_distillation(config)
     stands_on = (config.student.init, config.hint.init)
-    taught_by = (config.teacher.init,) if settings.used else ()
+    answers = str(about_path(cache_folder(config, run)))  # of one teacher or several
+    taught_by = (config.teacher.init, answers) if settings.used else ()
     folder = unseen_by_weights(folder, (*stands_on, *taught_by))
     with accelerator.main_process_first():  # it decodes the photos, the others open its cache
         images = training_images(training_photos(folder, config), config)
@@ -180,7 +185,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
         config,
         run,
         accelerator,
-        (*stands_on, *(identity_files(outputs) if outputs else ()), *taught_by),
+        (*stands_on, *((*identity_files(outputs), config.teacher.init) if outputs else ())),
     )
     if accelerator.is_main_process and not made.is_file():
         save(model)  # a finished run whose weights were removed

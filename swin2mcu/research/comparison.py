@@ -11,14 +11,12 @@ from typing import Any
 from pytorch_side.config import Config, differing, flat
 from swin2mcu.common.svg import save_svg
 from swin2mcu.research.int8 import int8_section
-from swin2mcu.research.table import RUN_HEAD, ExperimentSpec, Run, run_cells
+from swin2mcu.research.table import OF_A_TEACHER, RUN_HEAD, ExperimentSpec, Run, run_cells
 from swin2mcu.research.teachers import teacher_cache_section, teacher_section
 from swin2mcu.research.text import line, table
 
 STYLES = ("-", "--", ":", "-.")  # of lines, after ten colors
 SAID_ELSEWHERE = {"seed", "optimizer.epochs"}  # these have their own columns
-# Fields about the teacher, which have no effect without distillation.
-OF_A_TEACHER = ("teacher.", "distillation.")
 MADE_IN_A_RUN = ("teacher", "student", "teacher_cache")  # files and folders, without suffix
 # Fields that follow from the run of the teacher.
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
@@ -122,10 +120,12 @@ def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[s
             continue
         gain = 100 * (statistics.mean(values) - statistics.mean(base))
         text = f"- {name}: {gain:+.2f} points on val against {experiment.baseline}"
-        if len(values) > 1 and len(base) > 1:
+        seeds = min(len(values), len(base))
+        if seeds > 1:
             spread = pooled_sd(values, base)
-            sure = abs(gain) > 200 * spread
+            sure = seeds > 2 and abs(gain) > 200 * spread
             verdict = "more than twice that" if sure else "not more than twice that: nothing shown"
+            verdict = verdict if seeds > 2 else "two seeds, so this says little"
             text += f"; pooled sd {100 * spread:.2f} points: {verdict}"
         else:
             text += "; one seed, so this says little"

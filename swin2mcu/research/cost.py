@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.json_file import read_json
 from swin2mcu.research.text import line, table, threads
 
 
@@ -67,7 +67,7 @@ def _where(found: dict[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         known = {"config", "network", "size", "batch", "hardware", "threads"} <= found.keys()
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error

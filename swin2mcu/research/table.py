@@ -17,20 +17,23 @@ run = "teacher-small"
 
 from __future__ import annotations
 
-import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytorch_side.config import UNREADABLE, Config, read_saved_config
+from pytorch_side.config import UNREADABLE, Config, differing, flat, read_saved_config
 from pytorch_side.log import read_log
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.json_file import read_json
 from swin2mcu.research.int8 import last_test_score
 from swin2mcu.research.text import NONE, threads
 
 KINDS = ("student", "teacher")
 NOUNS = {int: "a whole number", str: "a text", list: "a list", dict: "a [[table]]"}
+# Fields about the teacher, which have no effect without distillation.
+OF_A_TEACHER = ("teacher.", "distillation.")
 RUN_HEAD = "val top-1 | best epoch | hours | waiting for data | on"
 
 
@@ -67,8 +70,15 @@ class Row:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that have finished an epoch."""
-        return [run for folder in self.folders.values() if (run := read_run(folder, self.kind))]
+        """The runs that have finished an epoch. Raises UserError where their configs differ."""
+        found = [run for folder in self.folders.values() if (run := read_run(folder, self.kind))]
+        for run in found[1:]:
+            if other := _differing_seeds(run.config, found[0].config):
+                raise UserError(
+                    f"{run.folder} and {found[0].folder} are seeds of one row, but differ in "
+                    f"{', '.join(other)}: remove the one that is not the row's"
+                )
+        return found
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,25 @@ class ExperimentSpec:
     baseline: str
     rows: tuple[Row, ...]
     teachers: tuple[tuple[str, Path], ...]  # name, run
+
+
+def _differing_seeds(config: Config, first: Config) -> list[str]:
+    """The fields in which two seeds of a row differ. Each may start from a run of its own seed."""
+    own, others = flat(config), flat(first)
+    used = config.distillation.used or first.distillation.used
+    return [
+        name
+        for name in differing(config, first)
+        if name != "seed"
+        and not name.endswith(".bf16")  # a processor without bfloat16 computes in float32
+        and (used or not name.startswith(OF_A_TEACHER))
+        and _of_any_seed(own[name]) != _of_any_seed(others[name])
+    ]
+
+
+def _of_any_seed(value: Any) -> Any:
+    """A path without the ending of a seed's run."""
+    return re.sub(r"-seed\d+", "", value) if isinstance(value, str) else value
 
 
 def read_table(path: Path, runs: Path) -> ExperimentSpec:
@@ -152,9 +181,11 @@ def read_run(folder: Path, kind: str) -> Run | None:
         return None
     path = folder / "machine.json"
     try:
-        machine = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
+        machine = read_json(path) if path.is_file() else {}
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): remove it") from error
+    if not isinstance(machine, dict):
+        raise UserError(f"{path} does not describe a machine: remove it")
     config = read_saved_config(folder / "config.json")
     score = last_test_score(folder, f"{kind}.safetensors")
     return Run(folder, config, log, machine, score["top1"] if score else None)

@@ -26,13 +26,14 @@ from pytorch_side.nets.models import load_student, make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset.trained import hash_of, unseen_by, write_trained
 
 
 def answered(
     folder: ImageFolder, config: Config, place: Path, changes: dict[str, object] | None = None
 ) -> TeacherCache:
     """The cache of a teacher of random weights in `place`/cache."""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     path = place / "teacher.safetensors"
     save_weights(make_teacher(config.teacher, 3), path, {"classes": list(folder.classes)})
     config = with_values(config, {"teacher.init": str(path), **(changes or {})})
@@ -73,6 +74,43 @@ def test_an_ensemble_is_the_mean_and_a_student_learns_from_it(
         assert ensemble.main([*other, "--out", str(out)]) == 2
         assert "other teachers, or averaged otherwise" in capsys.readouterr().err
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def saw(folder: ImageFolder, split: str, run: Path) -> str:
+    """Let `run` have been trained on the first photo of a split, and name it."""
+    file = folder.files[folder.indices(split)[0]]
+    path = folder.root / file
+    write_trained(run, [(hash_of(path), path.stat().st_size, "another name")], [])
+    return file
+
+
+def test_no_score_is_of_photos_that_one_of_several_teachers_saw(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder = scan_folder(make_folder())
+    config = tiny_config({"distillation.alpha": 0.5, "optimizer.epochs": 1})
+    known = {split: saw(folder, split, tmp_path / split) for split in ("val", "test")}
+    caches = [str(answered(folder, config, tmp_path / split).folder) for split in known]
+    out = tmp_path / "both"
+    assert ensemble.main([*caches, "--out", str(out)]) == 0
+    row = distill(with_values(config, {"distillation.cache": str(out)}), folder, tmp_path / "run")
+    assert sum(map(sum, row["val_confusion"])) == len(folder.indices("val")) - 1
+    scored = unseen_by(folder, tmp_path / "run")
+    assert set(folder.files) - set(scored.files) == set(known.values())
+
+
+def test_teachers_of_folds_start_from_weights_that_saw_none_of_the_photos(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder, student = scan_folder(make_folder()), tiny_config({"distillation.alpha": 0.5})
+    known = saw(folder, "train", tmp_path / "stem")
+    start = tmp_path / "stem" / "student.safetensors"
+    start.touch()
+    for name in ("teacher.stem_init", "teacher.init", "hint.init"):
+        with pytest.raises(UserError, match=f"trained on 1 of the photos .first: {known}."):
+            cross_fit.cross_fit(
+                tiny_config({name: str(start)}), student, folder, 2, tmp_path / "folds"
+            )
 
 
 @pytest.mark.parametrize(

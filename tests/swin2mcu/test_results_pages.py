@@ -45,7 +45,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path: Path) -> None:
     """Which is the baseline only where nothing but distillation differs."""
-    more = TABLE + "".join(
+    more = TABLE.replace("[0, 1]", "[0, 1, 2]") + "".join(
         f'[[rows]]\nname = "{name}"\nconfig = "plain.toml"\nrun = "{name}"\n'
         for name in ("small crops", "distilled on small crops", "distilled without a control")
     )
@@ -60,20 +60,21 @@ def test_a_distilled_row_stands_beside_its_matched_control(table: Path, tmp_path
     }
     for name, (changes, val) in rows.items():
         config = with_values(Config(), {"optimizer.epochs": 2, **changes})
-        for seed in (0, 1):
-            folder = runs / (f"{name}-seed1" if seed else name)
+        for seed in (0, 1, 2):
+            folder = runs / (f"{name}-seed{seed}" if seed else name)
             write_run(folder, with_values(config, {"seed": seed}), [0.5, val + 0.01 * seed])
     read = read_table(table, runs)
     found = gains([read, read])
     shown = {gain.name: (round(gain.points, 6), gain.seeds) for gain in found}
     student = "tf_mobilenetv3_small_100, 96 px"
     assert shown == {
-        f"distilled ({student})": (3.0, 2),
-        f"distilled on small crops ({student})": (-1.0, 2),
+        f"distilled ({student})": (3.0, 3),
+        f"distilled on small crops ({student})": (-1.0, 3),
     }
     assert [gain.start for gain in found] == ["random", "random"]
     assert [gain.sure for gain in found] == [True, False]
     shutil.rmtree(runs / "plain-seed1")
+    shutil.rmtree(runs / "plain-seed2")
     one = gains([read])[0]
     assert (one.seeds, one.sd) == (1, None), "a control that still lacks a seed"
 

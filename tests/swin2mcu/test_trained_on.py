@@ -17,7 +17,14 @@ from pytorch_side.evaluate import __main__ as evaluate
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, import_folder, scan_folder
 from swin2mcu.common.dataset.table import read_table, rows_of, write_table
-from swin2mcu.common.dataset.trained import NAME, UNREAD, trained_rows, unseen_by, write_trained
+from swin2mcu.common.dataset.trained import (
+    NAME,
+    UNREAD,
+    trained_rows,
+    unseen_by,
+    unseen_by_weights,
+    write_trained,
+)
 from tinyml.convert import __main__ as convert
 from tinyml.parity import __main__ as parity
 
@@ -136,6 +143,23 @@ def test_a_run_without_a_table_is_accepted_and_a_damaged_table_is_named(
         (tmp_path / NAME).write_text(text + "x")
         with pytest.raises(UserError, match=f"{NAME} is no table of photos"):
             unseen_by(folder, tmp_path)
+
+
+def test_weights_of_a_run_without_a_table_are_named(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a published model; weights of ImageNet have no run beside them."""
+    folder, weights = scan_folder(data), tmp_path / "student.safetensors"
+    weights.touch()
+    assert unseen_by_weights(folder, [str(weights), "package:none", ""]) is folder
+    assert not caplog.text
+    (tmp_path / "config.json").touch()
+    assert unseen_by_weights(folder, [str(weights)]) is folder
+    assert f"{tmp_path} does not list the photos" in caplog.text
+    caplog.clear()
+    trained(tmp_path, folder)
+    assert unseen_by_weights(folder, [str(weights)]) is folder
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("name", ["a\rb", "a\nb", 'a"b', "a,b", " a", "\udcff"])

@@ -1,8 +1,8 @@
 """The photos that a run was trained on, so that its accuracy is not measured on one of them.
 
 RUN/trained_on.csv: sha256,bytes,file of each photo of the train split, and of those that its
-initial weights or its teacher were trained on. Photos are compared by their bytes, since another
-table or folder may name them otherwise.
+initial weights or its teachers were trained on. A cache of teachers' outputs has a table too.
+Photos are compared by their bytes, since another table or folder may name them otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from swin2mcu.common.dataset.folder import ImageFolder
 
 NAME = "trained_on.csv"
 COLUMNS = ("sha256", "bytes", "file")
+OF_A_RUN = ("config.json", "card.json")  # one of these lies beside trained weights
 SCORED = ("val", "test")
 PLACES = ("", "qat")  # of the tables in a run: its training's, and its fine-tuning's
 UNREAD = hashlib.sha256().hexdigest()  # of a photo that cannot be opened, as of an empty file
@@ -40,7 +41,7 @@ def trained_rows(folder: ImageFolder, hashes: Sequence[str]) -> list[Row]:
 
 
 def write_trained(run: Path, rows: Sequence[Row], starts_from: Iterable[str]) -> None:
-    """Write a new run's table, with the rows of the runs whose files it starts from."""
+    """Write a new run's table, with the rows of the runs or caches whose files it starts from."""
     before = [row for place in _runs(starts_from) for row in _read(place)]
     stream = io.StringIO()
     # Quoted, since csv does not quote a carriage return in a name, and reads it as a new line.
@@ -86,10 +87,28 @@ def unseen_by(folder: ImageFolder, run: Path) -> ImageFolder:
 
 
 def unseen_by_weights(folder: ImageFolder, files: Iterable[str]) -> ImageFolder:
-    """unseen_by, for the runs whose weights a training starts from or is taught by."""
+    """unseen_by, for the runs whose weights a training starts from or is taught by.
+
+    Says which of them have no table, and so may have been trained on photos of val or test.
+    """
     for run in _runs(files):
+        if not any((run / place / NAME).is_file() for place in PLACES) and any(
+            (run / file).is_file() for file in OF_A_RUN
+        ):
+            log.warning(
+                "%s does not list the photos that it was trained on: if photos of val or test are "
+                "among them, the accuracy is too high",
+                run,
+            )
         folder = unseen_by(folder, run)
     return folder
+
+
+def photos_seen(folder: ImageFolder, split: str, files: Iterable[str]) -> list[str]:
+    """The photos of a split that the runs or caches of these files were trained on."""
+    rows = (row for run in _runs(files) for row in _read(run))
+    known = {(sha256, size) for sha256, size, _ in rows}
+    return [folder.files[i] for i in _same(folder, split, known)]
 
 
 def hash_of(path: Path) -> str:
