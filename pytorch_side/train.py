@@ -10,7 +10,6 @@ import contextlib
 import copy
 import json
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -27,13 +26,14 @@ from torch import Tensor, nn
 
 from pytorch_side.config import Config, Optimizer, save_config, with_values
 from pytorch_side.data.loader import Batch, TrainBatches, to_images
-from pytorch_side.log import write_log
+from pytorch_side.log import MACHINE, record_machine, write_log
 from pytorch_side.nets.checkpoint import read_checkpoint, write_checkpoint
 from pytorch_side.nets.models import synchronized
 from pytorch_side.nets.precision import mixed_precision
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console, remove_parts, write_atomic
 from swin2mcu.common.dataset.trained import write_trained
+from swin2mcu.common.hardware import processor_name
 from swin2mcu.common.lock import lock_folder
 
 Losses = dict[str, Tensor]
@@ -161,7 +161,9 @@ def _start(
         decided = {"data.drawn_by": batches.drawn_by}
         save_config(with_values(config, decided), run / "config.json")
         write_trained(run, batches.trained_on, starts_from)
-        write_atomic(run / "machine.json", json.dumps(machine(accelerator), indent=2) + "\n")
+        (run / MACHINE).unlink(missing_ok=True)  # of what was trained here before
+    if accelerator.is_main_process and len(rows) < config.optimizer.epochs:
+        record_machine(run, machine(accelerator))
     first, processes = len(rows), accelerator.num_processes
     everywhere = accelerator.reduce(torch.tensor(first, device=accelerator.device))
     if everywhere != first * processes:
@@ -202,15 +204,9 @@ def top1(
 
 def machine(accelerator: Accelerator) -> dict[str, Any]:
     """The machine that trains. Without it, a run's times cannot be interpreted."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    if accelerator.device.type == "cuda":
-        name = torch.cuda.get_device_name(accelerator.device)
+    on_gpu = accelerator.device.type == "cuda"
     return {
-        "hardware": name,
+        "hardware": torch.cuda.get_device_name(accelerator.device) if on_gpu else processor_name(),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -191,16 +191,19 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
             test_logits, test_labels = split_logits(model, run, folder, "test")
             report["test"] = report_of(test_logits, test_labels, fitted)
             known = evidence(test_logits, fitted.temperature)
-    for name, others in unknown.items():
+    for number, (name, others) in enumerate(unknown.items()):
         found = evidence(others, fitted.temperature)
         report["unknown"][name] = {
             "photos": len(found),
+            "chose_threshold": deciding is not None and number == 0,
             "not_sure": int((found < fitted.threshold).sum()),
             "auroc": round(auroc(known, found), 4),
         }
     if arguments.test:
         _log(model, report["test"], folder.name)
-    update_card(model.folder / "card.json", lambda card: replace(card, calibration=fitted))
+    update_card(
+        model.folder / "card.json", lambda card: replace(card, calibration=fitted), model.sha256
+    )
     return report
 
 
@@ -263,8 +266,10 @@ def text_of(report: dict[str, Any], model: Model) -> str:
                 f"largest class is {one['largest_class']:.1%} of them)"
             )
     for name, one in report["unknown"].items():
+        chosen = " (these chose the threshold)" if one["chose_threshold"] else ""
         lines.append(
-            f"  {name}: {one['not_sure']} of {one['photos']} not sure; AUROC {one['auroc']:.3f}"
+            f"  {name}: {one['not_sure']} of {one['photos']} not sure{chosen}; "
+            f"AUROC {one['auroc']:.3f}"
         )
     lines.append(f"written into {model.folder / 'card.json'}")
     if model.measured:

@@ -40,12 +40,19 @@ def evidence(logits: Logits, temperature: float) -> npt.NDArray[np.float64]:
 
 
 def best_temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
-    """The softmax temperature with the lowest cross-entropy (Guo et al. 2017), to about 1 %."""
-    rows = np.arange(len(labels))
+    """The softmax temperature with the lowest cross-entropy (Guo et al. 2017), to about 1 %.
+
+    The labels are softened to (n + 1) / (n + 2) as in Platt 1999: n images that are all right do
+    not show that every image will be.
+    """
+    rows, (count, classes) = np.arange(len(labels)), logits.shape
+    kept = (count + 1) / (count + 2)
+    other = (1 - kept) / max(1, classes - 1)
 
     def cross_entropy(temperature: float) -> float:
-        chosen = softmax(logits, temperature)[rows, labels]
-        return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+        logs = logits.astype(np.float64) / temperature - evidence(logits, temperature)[:, None]
+        right = logs[rows, labels]
+        return float(-(kept * right + other * (logs.sum(axis=1) - right)).mean())
 
     return min((float(t) for t in np.geomspace(0.2, 5.0, 321)), key=cross_entropy)
 

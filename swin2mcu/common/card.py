@@ -297,14 +297,21 @@ def save_card(card: Card, path: Path) -> None:
     write_atomic(path, json.dumps(asdict(card), indent=2) + "\n")
 
 
-def update_card(path: Path, change: Callable[[Card], Card]) -> Card:
+def update_card(path: Path, change: Callable[[Card], Card], measured: str = "") -> Card:
     """Replace the card at `path` by `change(card)`, and return the new card.
 
-    Other commands may update the same card at the same time; nothing is lost. Raises UserError as
-    `load_card` does.
+    Other commands may update the same card at the same time; nothing is lost. `measured` is the
+    SHA-256 of the int8 model whose figures are written. Raises UserError as `load_card` does, and
+    where the card is of another int8 model by now.
     """
     with locked(path):
-        card = change(load_card(path))
+        card = load_card(path)
+        if measured and card.sha256 not in (None, measured):  # older cards have none
+            raise UserError(
+                f"{path}: another model was written here meanwhile, so nothing was written: run "
+                "this command again"
+            )
+        card = change(card)
         save_card(card, path)
     return card
 

@@ -145,6 +145,7 @@ def figure(folder: Path, kind: str, row: str, labels: int, seed: int) -> dict[st
         "augmentations": found.config.augment.cached,  # of a photo; 0: new ones in every epoch
         "val_top1": found.val,
         **{key: found.machine.get(key) for key in ("hardware", "threads", "torch")},
+        **({"later": found.machine["later"]} if "later" in found.machine else {}),
     }
 
 

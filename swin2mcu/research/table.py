@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import UNREADABLE, Config, differing, flat, read_saved_config
-from pytorch_side.log import read_log
+from pytorch_side.log import read_log, read_machine
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.json_file import read_json
 from swin2mcu.research.int8 import last_test_score
 from swin2mcu.research.text import NONE, threads
 
@@ -179,16 +178,9 @@ def read_run(folder: Path, kind: str) -> Run | None:
     log = read_log(folder)
     if not log:
         return None
-    path = folder / "machine.json"
-    try:
-        machine = read_json(path) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it") from error
-    if not isinstance(machine, dict):
-        raise UserError(f"{path} does not describe a machine: remove it")
     config = read_saved_config(folder / "config.json")
     score = last_test_score(folder, f"{kind}.safetensors")
-    return Run(folder, config, log, machine, score["top1"] if score else None)
+    return Run(folder, config, log, read_machine(folder), score["top1"] if score else None)
 
 
 def run_cells(run: Run) -> list[str]:
@@ -207,9 +199,13 @@ def run_cells(run: Run) -> list[str]:
 
 
 def where(machine: dict[str, Any]) -> str:
-    """The hardware, threads and torch that a run's machine.json or a record of it names."""
+    """The hardware, threads and torch that a run's machine.json or a record of it names.
+
+    Those that resumed it follow.
+    """
     if not machine.get("hardware"):
         return "unknown"
     count = machine.get("processes", 1)
     text = f"{machine['hardware']}, {threads(machine['threads'])}, torch {machine['torch']}"
-    return f"{count} processes: {text}" if count > 1 else text
+    text = f"{count} processes: {text}" if count > 1 else text
+    return "; then ".join([text, *map(where, machine.get("later", []))])

@@ -228,9 +228,13 @@ def test_the_calibrate_command_writes_the_card_and_logs_a_look_at_test(
     fitted = load_card(run / "card.json").calibration
     assert fitted is not None and fitted.images == 50 and fitted.coverage == 0.8
     assert report["unknown"]["others"]["photos"] == 4 and "test" not in report
+    assert not report["unknown"]["others"]["chose_threshold"]
     assert not (run / "test_access.jsonl").exists()
     assert calibrate([*command, "--test"]) == 0
-    assert "test: " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "test: " in shown and "chose the threshold" not in shown
+    assert calibrate([*command, "--unknown-answered", "0.1"]) == 0
+    assert "  others: 4 of 4 not sure (these chose the threshold); " in capsys.readouterr().out
     assert len((run / "test_access.jsonl").read_text().splitlines()) == 1
     for more, words in (
         (["--coverage", "0"], "--coverage must"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytorch_side.log import read_log, write_log
+from pytorch_side.log import read_log, record_machine, write_log
 from swin2mcu.common.cli import UserError
-from swin2mcu.research.table import read_run
+from swin2mcu.research.table import read_run, where
 
 ROW = {"epoch": "1", "loss": "0.5", "val_top1": "0.9", "seconds": "3.0", "waiting_share": "0.0"}
 
@@ -42,8 +42,21 @@ def test_another_file_is_named(tmp_path: Path, content: bytes) -> None:
         read_log(tmp_path)
 
 
-def test_a_damaged_note_on_the_machine_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[1]", "[" * 100_000, '{"later": [1]}', '{"later": 1}'])
+def test_a_damaged_note_on_the_machine_is_named(tmp_path: Path, text: str) -> None:
     write_log(tmp_path / "log.csv", [ROW])
-    (tmp_path / "machine.json").write_text("{")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "machine.json").write_text(text)
     with pytest.raises(UserError, match=r"machine\.json is damaged"):
         read_run(tmp_path, "student")
+
+
+def test_machines_that_resume_a_run_are_noted_once(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.csv", [ROW])
+    (tmp_path / "config.json").write_text("{}")
+    slow, fast = ({"hardware": "A", "threads": n, "torch": "2"} for n in (1, 8))
+    for machine in (slow, slow, fast, slow, fast):
+        record_machine(tmp_path, machine)
+    found = read_run(tmp_path, "student")
+    assert found is not None and found.machine == {**slow, "later": [fast]}
+    assert where(found.machine) == "A, 1 thread, torch 2; then A, 8 threads, torch 2"

@@ -77,6 +77,14 @@ def test_the_best_temperature_undoes_a_scale() -> None:
     assert best_temperature(3 * logits, labels) == pytest.approx(3.0, abs=0.25)
 
 
+@pytest.mark.parametrize("count", [20, 24, 60])
+def test_a_few_photos_that_are_all_right_are_no_certainty(count: int) -> None:
+    labels = np.arange(count) % 2
+    logits = np.random.default_rng(2).uniform(2, 6, (count, 1)) * (labels[:, None] == [0, 1])
+    shares = softmax(logits, best_temperature(logits, labels))
+    assert 0.9 < shares.max(axis=1).mean() <= (count + 1.5) / (count + 2)
+
+
 def test_auroc_counts_ties_as_half() -> None:
     assert auroc(np.array([2.0, 3.0]), np.array([1.0])) == 1
     assert auroc(np.array([1.0]), np.array([1.0, 2.0])) == 0.25

@@ -162,3 +162,13 @@ def test_two_commands_that_change_a_card_at_once_lose_nothing(tmp_path: Path) ->
     made = {f"{name}{n}" for name in "ab" for n in range(60)}
     assert made <= set(load_card(path).ops)
     assert made <= set(update_card(path, lambda card: card).ops)
+
+
+def test_figures_of_another_model_are_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    save_card(replace(CARD, sha256="b" * 64), path)
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="another model was written here meanwhile"):
+        update_card(path, lambda card: replace(card, ops={"new": 1}), "a" * 64)
+    assert path.read_bytes() == before
+    assert update_card(path, lambda card: replace(card, ops={"a": 1}), "b" * 64).ops

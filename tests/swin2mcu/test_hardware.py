@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from swin2mcu.common.hardware import hardware
+from swin2mcu.common.hardware import hardware, processor_name
 
 CPUINFO = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu {}\n\n"
 
@@ -24,7 +25,13 @@ def test_two_generations_of_one_name_differ(flags: str, shown: str, tmp_path: Pa
     info = tmp_path / "cpuinfo"
     info.write_text(CPUINFO.format(flags) + CPUINFO.format("").replace("AMD EPYC", "another"))
     assert hardware(info).startswith(shown)
+    assert processor_name(info) == "AMD EPYC"
 
 
 def test_a_pc_without_proc_is_named_by_python(tmp_path: Path) -> None:
     assert hardware(tmp_path / "none").count(", ") == 2
+    named = platform.processor() or platform.machine()
+    assert processor_name(tmp_path / "none") == named
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\n")  # as 64-bit Arm has it: without a name
+    assert processor_name(info) == named
