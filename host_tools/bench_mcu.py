@@ -25,6 +25,7 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.mcu.bare_metal import CORES
+from host_tools.mcu.committed import has_grown, load_counts
 from host_tools.mcu.count_model import Count, Model, count_model
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.esp32s3 import (
@@ -57,7 +58,6 @@ DOCS = ROOT / "docs" / "ENGINE.md"
 PLOT = ROOT / "docs" / "bench_mcu.svg"
 RANDOM = ROOT / "build" / "random"  # networks with random weights
 PUBLISHED = ("small-96", "small-160", "large-224")  # counted even before they are in the zoo
-ALLOWED_GROWTH = 1.02
 ESP32S3 = "esp32s3"  # counted by the interpreter of its assembly
 XTENSA = "xtensa"  # counted by the firmware of the board qemu-xtensa
 GUARDED = ("instructions", "modeled_cycles", "ram_bytes", "flash_bytes")
@@ -162,14 +162,6 @@ def _bench(args: argparse.Namespace) -> int:
     return 0
 
 
-def load_counts(path: Path) -> list[dict[str, Any]]:
-    try:
-        counts: list[dict[str, Any]] = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read: write it with `make bench-mcu`") from error
-    return counts
-
-
 def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
     """1 if a count grew by more than 2 % over the committed one of the same compiler and kind of
     weights, else 0."""
@@ -185,7 +177,7 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
             before, after = entry[field], getattr(count, field)
             if before == after:
                 continue
-            worse = comparable and after > before * ALLOWED_GROWTH
+            worse = comparable and has_grown(before, after)
             grown += worse
             remark = "GREW" if worse else "changed"
             if not comparable:

@@ -98,60 +98,82 @@ def _bench(arguments: argparse.Namespace) -> None:
     measured: dict[str, dict[str, Any]] = {}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for threads in arguments.threads or sorted({1, cores or 1}):
-        backends = all_backends(model, work, threads)
-        if arguments.only:
-            backends = [c for c in backends if any(text in c.target for text in arguments.only)]
-        common = {
-            "kind": "pc",
-            "hardware": hardware(),
-            "command": _command_line(model, arguments),
-            "date": session,
-            "session": session,
-        }
-        if threads == 1:
-            with pinned_to_one_core() as core:
-                status.print(
-                    f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}"
-                )
-                loaded, weights = _load(backends)
-                timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
-        else:
-            status.print(f"{threads} threads")
-            loaded, weights = _load(backends)
-            timed = _time(loaded, arguments.runs, common, model)
-        for backend in loaded:  # at once: a later failure does not lose the times
-            measured[backend.target] = timed[backend.target]
-            _merge(model, backend.target, timed[backend.target])
-        for backend in loaded:
-            if backend.weighed:
-                memory = measure_in_fresh_process(model, backend.target, threads, work)
-                timed[backend.target]["memory"] |= memory
-                _merge(model, backend.target, timed[backend.target])
-        if threads == 1 and images:  # threads do not change an answer
-            with Progress(console=status, transient=True) as progress:
-                scores = score(
-                    loaded,
-                    {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
-                    images,
-                    model.card.classes,
-                    name_of(data_folder(arguments.data)),
-                    arguments.limit,
-                    arguments.score_seconds,
-                    progress,
-                    model.card.split.crop,
-                )
-            for name, found in scores.items():
-                timed[name] |= found
-                log_target_access(model.folder, weights[name], name, found["accuracy"])
-                _merge(model, name, timed[name])
+        measured |= _measure_threads(model, threads, images, session, work, arguments)
     if not measured:
         raise UserError("no backend could be measured: see the lines above")
     if arguments.json:
-        print(json.dumps({name: measured[name] for name in measured}, indent=2))
+        print(json.dumps(measured, indent=2))
     else:
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)
     status.print(f"merged into {model.folder / 'results.json'}")
+
+
+def _measure_threads(
+    model: Model,
+    threads: int,
+    images: list[tuple[Path, int]],
+    session: str,
+    work: Path,
+    arguments: argparse.Namespace,
+) -> dict[str, dict[str, Any]]:
+    """Target → its record, of every backend with that number of threads.
+
+    Each part is merged into results.json as soon as it is known: a later failure does not lose it.
+    """
+    backends = all_backends(model, work, threads)
+    if arguments.only:
+        backends = [c for c in backends if any(text in c.target for text in arguments.only)]
+    common = {
+        "kind": "pc",
+        "hardware": hardware(),
+        "command": _command_line(model, arguments),
+        "date": session,
+        "session": session,
+    }
+    if threads == 1:
+        with pinned_to_one_core() as core:
+            status.print(f"1 thread, {'not pinned' if core is None else f'pinned to core {core}'}")
+            loaded, weights = _load(backends)
+            timed = _time(loaded, arguments.runs, {**common, "pinned_core": core}, model)
+    else:
+        status.print(f"{threads} threads")
+        loaded, weights = _load(backends)
+        timed = _time(loaded, arguments.runs, common, model)
+    for name, target in timed.items():
+        _merge(model, name, target)
+    for backend in loaded:
+        if backend.weighed:
+            memory = measure_in_fresh_process(model, backend.target, threads, work)
+            timed[backend.target]["memory"] |= memory
+            _merge(model, backend.target, timed[backend.target])
+    if threads == 1 and images:  # threads do not change an answer
+        for name, found in _score(loaded, timed, images, model, arguments).items():
+            timed[name] |= found
+            log_target_access(model.folder, weights[name], name, found["accuracy"])
+            _merge(model, name, timed[name])
+    return timed
+
+
+def _score(
+    loaded: dict[Backend, Runner],
+    timed: dict[str, dict[str, Any]],
+    images: list[tuple[Path, int]],
+    model: Model,
+    arguments: argparse.Namespace,
+) -> dict[str, dict[str, Any]]:
+    with Progress(console=status, transient=True) as progress:
+        return score(
+            loaded,
+            {c: timed[c.target]["cost"]["p50"] / 1e6 for c in loaded},
+            images,
+            model.card.classes,
+            name_of(data_folder(arguments.data)),
+            arguments.limit,
+            arguments.score_seconds,
+            progress,
+            model.card.split.crop,
+        )
 
 
 def _command_line(model: Model, arguments: argparse.Namespace) -> str:

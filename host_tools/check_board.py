@@ -70,9 +70,9 @@ def _check(arguments: argparse.Namespace) -> int:
         parity, costs = check_parity(device, model, arguments.images, arguments.repeat)
         status.print(f"{info.board} at {port}: refusals and faults")
         outcomes = [parity, check_refusals(device), check_faults(line, model)]
-        if is_resettable(port):
-            reset = partial(check_faults, line, model, reset=emulator.reset_button(port))
-            outcomes.append(reset())
+        if emulated := emulator.find_resettable(port):
+            reset = partial(emulator.reset, emulated)
+            outcomes.append(check_faults(line, model, reset=reset))
         profile = device.profile()
         info = device.hello()
     except (DeviceSilent, LineLost, ProtocolError) as error:
@@ -84,14 +84,6 @@ def _check(arguments: argparse.Namespace) -> int:
     print_report(report)
     status.print(f"written to {arguments.out}; docs/BOARDS.md says how to send it")
     return 0 if all(outcome.passed for outcome in outcomes) else 1
-
-
-def is_resettable(port: str) -> bool:
-    """Whether a program can reset the board: only one that QEMU emulates."""
-    for board in emulator.running():
-        if board.url == port:
-            return "{monitor}" in get_board(board.board).launch
-    return False
 
 
 def make_report(

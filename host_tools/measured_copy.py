@@ -14,12 +14,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from host_tools.results import RESULTS_NAME, load_results
-from swin2mcu.common.card import sha256_of
+from swin2mcu.common.card import load_card, sha256_of, update_card
 from swin2mcu.common.cli import status, write_atomic
 from swin2mcu.common.lock import locked
 from swin2mcu.common.test_access import FILE as TEST_ACCESS
 
 MODEL_NAME = "model_int8.tflite"
+CARD = "card.json"
 COPY_OF = ".published"  # a file of the copy: a digest of the entry
 
 
@@ -79,6 +80,8 @@ def _renew(copy: Path, entry: Path) -> None:
         target = copy / path.name
         if path.name == RESULTS_NAME and target.exists():
             _merge_results(target, path)
+        elif path.name == CARD and target.exists():
+            _merge_card(target, path)
         elif path.name == TEST_ACCESS and target.exists():
             _merge_lines(target, path)
         else:
@@ -97,6 +100,14 @@ def _merge_results(ours: Path, published: Path) -> None:
         }
         merged = replace(theirs, targets={**theirs.targets, **later})
         write_atomic(ours, json.dumps(asdict(merged), indent=2) + "\n")
+
+
+def _merge_card(ours: Path, published: Path) -> None:
+    """The published card, with the calibration that was fitted here."""
+    theirs = load_card(published)
+    update_card(
+        ours, lambda card: replace(theirs, calibration=card.calibration or theirs.calibration)
+    )
 
 
 def _merge_lines(ours: Path, published: Path) -> None:

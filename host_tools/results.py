@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swin2mcu.common.accuracy import confusion_of, recalls
 from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import locked
@@ -22,6 +23,9 @@ from swin2mcu.common.test_access import log_access
 
 SCHEMA = 1
 RESULTS_NAME = "results.json"
+# A teacher's note begins like this; a description of the teacher follows. A convolutional stem is
+# pretrained, and a score that does not say so is misread.
+LEARNED_FROM = "the teacher this student learned from"
 
 Weights = tuple[str, str]  # a file's name and sha256, as test_access.jsonl has them
 
@@ -34,6 +38,15 @@ class Results:
     name: str  # the run's or the zoo entry's name
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = SCHEMA
+
+
+def described_teacher(target: Mapping[str, Any]) -> str:
+    """The teacher that a target's note describes, "" where the student did not learn from it.
+
+    Older results have no description.
+    """
+    learned, _, what = str(target.get("note") or "").partition(": ")
+    return what if learned == LEARNED_FROM else ""
 
 
 def load_results(path: Path) -> Results:
@@ -133,17 +146,11 @@ def summarize_accuracy(
     labels: Sequence[int], predictions: Sequence[int], classes: Sequence[str]
 ) -> dict[str, Any]:
     """Top-1, per-class recall and confusion (row: true class, column: predicted class)."""
-    confusion = [[0] * len(classes) for _ in classes]
-    for label, prediction in zip(labels, predictions, strict=True):
-        confusion[label][prediction] += 1
+    confusion = confusion_of(labels, predictions, len(classes))
     correct = sum(confusion[i][i] for i in range(len(classes)))
     return {
         "images": len(labels),
         "top1": correct / len(labels),
         "confusion": confusion,
-        "per_class_recall": {
-            name: confusion[i][i] / sum(confusion[i])
-            for i, name in enumerate(classes)
-            if sum(confusion[i])
-        },
+        "per_class_recall": recalls(confusion, classes),
     }

@@ -24,6 +24,7 @@ from PIL import Image
 from rich.progress import track
 
 from host_tools.inputs import Model, add_model, load_model
+from host_tools.results import log_target_access
 from pytorch_side.data import cutout
 from pytorch_side.data.cutout import Mask, Photo
 from swin2mcu.common.accuracy import show_accuracy, standard_error
@@ -32,7 +33,6 @@ from swin2mcu.common.dataset import SPLITS, ImageFolder, import_folder, spread
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import cropped, open_upright, resize
 from swin2mcu.common.tables import table_text
-from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
 
 Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
@@ -133,15 +133,9 @@ def report_of(model: Model, data: Path, split: str, limit: int | None, seed: int
         right = answers_of(model, run, leaves, seed)
     top1 = {kind: float(np.mean(found)) for kind, found in right.items()}
     if split == "test":
-        log_access(
-            model.folder,
-            split=split,
-            images=len(leaves),
-            top1=top1[KINDS[0]],
-            weights=model.weights[0],
-            weights_sha256=model.sha256,
-            data=folder.name,
-            target="backgrounds",
+        scored = {"split": split, "images": len(leaves), "top1": top1[KINDS[0]]}
+        log_target_access(
+            model.folder, model.weights, "backgrounds", {**scored, "data": folder.name}
         )
     return {
         "model": model.card.name,

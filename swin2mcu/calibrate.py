@@ -22,6 +22,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from host_tools.inputs import Model, add_model, load_model
+from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
@@ -30,7 +31,6 @@ from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
 from swin2mcu.common.dataset.walk import list_images, nothing_found, passed_lines
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import load_pixels
-from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
 
 COVERAGE = 0.92  # share of val's photos that get an answer
@@ -200,7 +200,8 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
             "auroc": round(auroc(known, found), 4),
         }
     if arguments.test:
-        _log(model, report["test"], folder.name)
+        scored = {**report["test"], "split": "test", "data": folder.name}
+        log_target_access(model.folder, model.weights, "calibrate", scored)
     update_card(
         model.folder / "card.json", lambda card: replace(card, calibration=fitted), model.sha256
     )
@@ -230,19 +231,6 @@ def _name_of(paths: Sequence[Path]) -> str:
     while common and not all(path.name.startswith(common) for path in paths):
         common = common[:-1]
     return f"{common.rstrip('_0123456789')}*"
-
-
-def _log(model: Model, scored: dict[str, Any], data: str) -> None:
-    log_access(
-        model.folder,
-        split="test",
-        images=scored["images"],
-        top1=scored["top1"],
-        weights=model.weights[0],
-        weights_sha256=model.sha256,
-        data=data,
-        target="calibrate",
-    )
 
 
 def text_of(report: dict[str, Any], model: Model) -> str:

@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from host_tools.inputs import Model, load_model
+from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import real_logits, softmax
 from swin2mcu.common.cli import Parser, UserError, run_command, status, write_atomic
@@ -33,7 +34,6 @@ from swin2mcu.common.dataset.trained import unseen_by
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import cropped, drawable, open_upright, resize
 from swin2mcu.common.tables import table_text
-from swin2mcu.common.test_access import log_access
 from tinyml.runtimes.pc import load_pc
 
 LISTED, DRAWN = 40, 120  # in the terminal and in the picture; JSON has all
@@ -169,15 +169,9 @@ def report_of(models: Sequence[Model], data: Path, split: str, out: Path | None)
     right = (shares.argmax(axis=2) == folder.labels).mean(axis=1)
     for model, top1 in zip(models, right.tolist(), strict=True):
         if split == "test":
-            log_access(
-                model.folder,
-                split=split,
-                images=len(folder.files),
-                top1=top1,
-                weights=model.weights[0],
-                weights_sha256=model.sha256,
-                data=folder.name,
-                target="mistakes",
+            scored = {"split": split, "images": len(folder.files), "top1": top1}
+            log_target_access(
+                model.folder, model.weights, "mistakes", {**scored, "data": folder.name}
             )
     mistakes = find_mistakes(shares, folder)
     if out is not None and mistakes:

@@ -57,11 +57,16 @@ def new_names(options: Sequence[str]) -> dict[str, str]:
 
 
 def unlabel_rest(whole: ImageFolder, kept: ImageFolder) -> ImageFolder:
-    """`kept`, and the other train photos of `whole` as photos without a label."""
-    pairs = zip(whole.files, whole.splits.tolist(), strict=True)
-    train = {file for file, split in pairs if split == "train"}
-    rest = sorted(train - {*kept.files})
-    return dataclasses.replace(kept, unlabeled=(*kept.unlabeled, *rest))
+    """`kept`, and the other train photos of `whole` as photos without a label, in their groups."""
+    train = zip(whole.files, whole.splits.tolist(), whole.groups, strict=True)
+    group_of = {file: group for file, split, group in train if split == "train"}
+    rest = sorted(group_of.keys() - {*kept.files})
+    groups = {file: group_of[file] for file in rest if group_of[file]}
+    return dataclasses.replace(
+        kept,
+        unlabeled=(*kept.unlabeled, *rest),
+        unlabeled_groups={**kept.unlabeled_groups, **groups},
+    )
 
 
 def write_split(folder: ImageFolder, path: Path) -> None:

@@ -10,6 +10,7 @@ ORDER = ("swin2mcu.common", "pytorch_side", "tinyml", "host_tools", "swin2mcu")
 BORDERS = {
     "ai_edge_litert.interpreter": "tinyml/runtimes/litert.py",
     "ai_edge_litert.schema_py_generated": "tinyml/format/writer.py",
+    "flatbuffers": "tinyml/format/writer.py",
     "onnxruntime": "tinyml/runtimes/onnx.py",
     "tflite_micro": "tinyml/runtimes/tflite_micro.py",
     "timm": "pytorch_side/nets/models.py",

@@ -44,11 +44,11 @@ class Firmware:
     memory: str = ""  # the board's choice of that name; "": its default
 
 
-def wrap_scons(core_dir: Path = CORE_DIR) -> None:
+def wrap_scons() -> None:
     """Make PyPI's SCons look like PlatformIO's `tool-scons`, which it would download."""
     from platformio.dependencies import get_core_dependencies
 
-    package = core_dir / "packages" / "tool-scons"
+    package = CORE_DIR / "packages" / "tool-scons"
     wanted = get_core_dependencies()["tool-scons"].lstrip("~=^")
     script = "import sys\n\nfrom SCons.Script import main\n\nsys.exit(main())\n"
     meta = {"name": "tool-scons", "version": wanted, "description": "SCons from PyPI"}

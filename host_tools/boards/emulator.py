@@ -22,6 +22,7 @@ from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.lock import locked
 
 STATE_DIR = BUILD / "emulated"
+MONITOR = "{monitor}"  # stands in the command of a board that QEMU emulates
 START_S = 60.0  # an idle machine needs a fraction of a second, a busy one has needed more than 10
 
 
@@ -111,7 +112,7 @@ def _wait_until_up(
 ) -> None:
     """Raises UserError, with what the program said, when it ends or takes too long."""
     deadline = time.monotonic() + START_S
-    has_monitor = "{monitor}" in board.launch
+    has_monitor = MONITOR in board.launch
     while not (listens(process.pid, serial_port) and (not has_monitor or talks(monitor))):
         ended = process.poll()
         if ended is not None or time.monotonic() > deadline:
@@ -150,16 +151,24 @@ def running(state_dir: Path | None = None) -> list[Emulated]:
     return [state for state in states if state is not None]
 
 
-def connected(state_dir: Path | None = None) -> list[Connected]:
-    return [Connected(emulated.board, emulated.url) for emulated in running(state_dir)]
+def connected() -> list[Connected]:
+    return [Connected(emulated.board, emulated.url) for emulated in running()]
+
+
+def find_resettable(url: str) -> Emulated | None:
+    """The board at a port if a program can reset it: only one that QEMU emulates."""
+    for emulated in running():
+        if emulated.url == url and MONITOR in get_board(emulated.board).launch:
+            return emulated
+    return None
 
 
 def reset_button(url: str) -> Callable[[], None]:
     """What resets the board at a port. Raises UserError unless it is one that QEMU emulates."""
-    for emulated in running():
-        if emulated.url == url and "{monitor}" in get_board(emulated.board).launch:
-            return partial(reset, emulated)
-    raise UserError(f"{url} cannot be reset by a program: start a board in QEMU")
+    emulated = find_resettable(url)
+    if emulated is None:
+        raise UserError(f"{url} cannot be reset by a program: start a board in QEMU")
+    return partial(reset, emulated)
 
 
 def reset(emulated: Emulated) -> None:

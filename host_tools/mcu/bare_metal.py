@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from host_tools.boards.table import BoardTable
@@ -15,9 +16,10 @@ from swin2mcu.common.paths import FIRMWARE
 COUNTER = FIRMWARE / "counter"
 KERNELS = FIRMWARE / "lib" / "kernels"
 COMPILER = "arm-none-eabi-gcc"
+PACKAGE = "gcc-arm-none-eabi"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 
-BOARDS = BoardTable(FIRMWARE / "platformio.ini")
+CORES = ("m4", "m7", "m55")  # names for get_core
 KERNEL_FILTER = re.compile(r"([+-])<\.\./lib/kernels/([^>]+)>")  # of a build_src_filter
 ORIGIN = re.compile(r"(\w+) : ORIGIN = (\w+)")  # of a linker script
 
@@ -35,17 +37,27 @@ class Core:
     weights: int  # the large memory: what a board's PSRAM or external flash would be
 
 
-def _core_of(board: str) -> Core:
-    """What the firmware of an emulated board is built with and runs on, by the table of boards."""
+@cache
+def _boards() -> BoardTable:
+    return BoardTable(FIRMWARE / "platformio.ini")
+
+
+@cache
+def get_core(name: str) -> Core:
+    """What the firmware of that core's emulated board is built with and runs on.
+
+    Raises UserError without the table of boards, OSError without the board's linker script.
+    """
+    board = f"qemu-{name}"
     section = f"env:{board}"
-    launch = BOARDS.get(section, "custom_launch").split()
-    flags = BOARDS.get(section, "custom_core_flags").split()
+    launch = _boards().get(section, "custom_launch").split()
+    flags = _boards().get(section, "custom_core_flags").split()
     script = (FIRMWARE / "src" / "boards" / board / "memory.ld").read_text(encoding="utf-8")
     places = {name: int(address, 0) for name, address in ORIGIN.findall(script)}
     return Core(
         launch[launch.index("-M") + 1],
         _variant(_kernel_filter(section)),
-        BOARDS.get(section, "custom_core"),
+        _boards().get(section, "custom_core"),
         tuple(flag for flag in flags if flag != "-mthumb"),  # of all cores here: see build
         code=places["FLASH"],
         data=places["RAM"],
@@ -58,7 +70,7 @@ def kernel_sources(variant: str, kernels: Path = KERNELS) -> list[Path]:
 
     ESP-IDF's builds have no filter: their CMakeLists.txt takes the variant's whole folder.
     """
-    sections = [f"env:{name}" for name in BOARDS.environments()]
+    sections = [f"env:{name}" for name in _boards().environments()]
     filters = {_variant(items): items for s in reversed(sections) if (items := _kernel_filter(s))}
     chosen: set[Path] = set()
     for sign, pattern in filters.get(variant, [("+", "*.c"), ("+", f"{variant}/")]):
@@ -69,7 +81,7 @@ def kernel_sources(variant: str, kernels: Path = KERNELS) -> list[Path]:
 
 def _kernel_filter(section: str) -> list[tuple[str, str]]:
     """The signs and patterns below lib/kernels of a board's build_src_filter."""
-    return KERNEL_FILTER.findall(BOARDS.get(section, "build_src_filter"))
+    return KERNEL_FILTER.findall(_boards().get(section, "build_src_filter"))
 
 
 def _variant(kernel_filter: list[tuple[str, str]]) -> str:
@@ -77,11 +89,8 @@ def _variant(kernel_filter: list[tuple[str, str]]) -> str:
     return kernel_filter[-1][1].removesuffix("/")
 
 
-CORES = {core: _core_of(f"qemu-{core}") for core in ("m4", "m7", "m55")}
-
-
 def compiler_version() -> str:
-    return _run([COMPILER, "-dumpfullversion"]).strip()
+    return run_tool([COMPILER, "-dumpfullversion"], PACKAGE).strip()
 
 
 def build(
@@ -100,13 +109,14 @@ def build(
     named += [(path, "rest_") for path in (*rest, COUNTER / "counter_qemu.c")]
     for source, prefix in named:
         built = program.parent / f"{prefix}{source.parent.name}_{source.stem}.o"
-        _run([COMPILER, *compile_flags, *include, *flags, "-c", str(source), "-o", str(built)])
+        command = [COMPILER, *compile_flags, *include, *flags, "-c", str(source), "-o", str(built)]
+        run_tool(command, PACKAGE)
         objects.append(str(built))
     places = [("CODE", core.code), ("DATA", core.data), ("WEIGHTS", core.weights)]
     link = [f"-Wl,--defsym={name}={place}" for name, place in places]
     link += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
     script = COUNTER / "machine.ld"
-    _run([COMPILER, *machine, *link, f"-T{script}", *objects, "-o", str(program)])
+    run_tool([COMPILER, *machine, *link, f"-T{script}", *objects, "-o", str(program)], PACKAGE)
 
 
 def run(
@@ -130,21 +140,24 @@ def run(
 
 def section_bytes(program: Path) -> dict[str, int]:
     """The sizes of the linked sections by name."""
-    lines = _run(["arm-none-eabi-size", "-A", str(program)]).splitlines()
+    lines = run_tool(["arm-none-eabi-size", "-A", str(program)], PACKAGE).splitlines()
     return {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(".")}
 
 
 def symbols(program: Path) -> dict[str, int]:
     """Name → address."""
-    lines = (line.split() for line in _run(["arm-none-eabi-nm", str(program)]).splitlines())
+    listed = run_tool(["arm-none-eabi-nm", str(program)], PACKAGE)
+    lines = (line.split() for line in listed.splitlines())
     return {fields[2]: int(fields[0], 16) for fields in lines if len(fields) == 3}
 
 
-def _run(command: list[str]) -> str:
+def run_tool(command: Sequence[str], package: str) -> str:
+    """What the command prints. Raises UserError, naming Debian's package, if it is not installed,
+    and RuntimeError with its message if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise UserError(f"{command[0]} is not installed: apt install gcc-arm-none-eabi") from error
+        raise UserError(f"{command[0]} is not installed: apt install {package}") from error
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
     return done.stdout

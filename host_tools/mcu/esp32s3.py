@@ -18,18 +18,17 @@ from typing import Any
 from rich.progress import track
 from rich.table import Table
 
-from host_tools.mcu.count_model import Model, made_up_image
+from host_tools.mcu.committed import has_grown, load_counts
+from host_tools.mcu.count_model import Model, check_logits, made_up_image
 from host_tools.mcu.interpreted import VARIANT, build_interpreted, run_interpreted
 from host_tools.mcu.xtensa import load_xtensa
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, plain_console, status, write_atomic
+from swin2mcu.common.cli import plain_console, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
-from tinyml.runtimes.tflite_micro import Micro
 
 COUNTS = FIRMWARE / "counts_esp32s3.json"
-ALLOWED_GROWTH = 1.02
 MAIN = """
 #include <stdio.h>
 #include "model.h"
@@ -77,9 +76,7 @@ def count_on_esp32s3(model: Model) -> Esp32s3Count:
     steps = {line[1]: int(line[2]) for line in lines if line[0] == "step"}
     logits = [int(line[1]) for line in lines if line[0] == "logit"]
     shape = tuple(int(n) for n in graph.tensors[graph.inputs[0]].shape[1:])
-    expected = Micro(model.path.read_bytes()).run(made_up_image(shape)).ravel().tolist()
-    if logits != expected:
-        raise UserError(f"{model.name} on esp32s3 answers {logits}, TFLite Micro {expected}")
+    check_logits(model, "esp32s3", logits, made_up_image(shape))
     return Esp32s3Count(
         model=model.name,
         core="esp32s3",
@@ -141,12 +138,9 @@ def save_esp32s3(counts: Sequence[Esp32s3Count], path: Path = COUNTS) -> None:
 
 def grown_on_esp32s3(counts: Sequence[Esp32s3Count], path: Path = COUNTS) -> list[str]:
     """A line for each count that is more than 2 % above the committed one."""
-    try:
-        known = {entry["model"]: entry["instructions"] for entry in json.loads(path.read_text())}
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read: write it with `make bench-mcu`") from error
+    known = {entry["model"]: entry["instructions"] for entry in load_counts(path)}
     return [
         f"{count.model} on esp32s3: {known[count.model]:,} -> {count.instructions:,} GREW"
         for count in counts
-        if count.model in known and count.instructions > known[count.model] * ALLOWED_GROWTH
+        if count.model in known and has_grown(known[count.model], count.instructions)
     ]

@@ -3,17 +3,16 @@ executes the kernels' assembly, checks every access and counts instructions."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from host_tools.mcu.bare_metal import KERNELS, WARNINGS, kernel_sources
-from swin2mcu.common.cli import UserError
+from host_tools.mcu.bare_metal import KERNELS, WARNINGS, kernel_sources, run_tool
 from swin2mcu.common.paths import ROOT
 
 INTERPRETER = ROOT / "tests" / "firmware" / "xtensa"
 INTERPRETER_SOURCES = ("assembler", "scalar_instructions", "vector_instructions")
 VARIANT = "pie"
+PACKAGE = "g++"  # brings both compilers
 # The machine's addresses are 32 bits wide, so the program has to lie below 4 GB.
 _LOW = ("-fno-pie", "-no-pie")
 _SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -28,23 +27,13 @@ def build_interpreted(program: Path, sources: Sequence[Path], flags: Sequence[st
     objects = []
     for name in (*INTERPRETER_SOURCES, "stubs"):
         objects.append(str(program.parent / f"xtensa_{name}.o"))
-        _run([*compile_cxx, "-c", str(INTERPRETER / f"{name}.cc"), "-o", objects[-1]])
+        run_tool([*compile_cxx, "-c", str(INTERPRETER / f"{name}.cc"), "-o", objects[-1]], PACKAGE)
     compiled = [path for path in kernel_sources(VARIANT) if path.suffix == ".c"]
     files = [str(path) for path in (*sources, *compiled)]
     command = ["gcc", *WARNINGS, *_SANITIZED, *_LOW, *include, *flags, *files]
-    _run([*command, *objects, "-lstdc++", "-o", str(program)])
+    run_tool([*command, *objects, "-lstdc++", "-o", str(program)], PACKAGE)
 
 
 def run_interpreted(program: Path) -> str:
     """What it prints. Raises RuntimeError with its message if it fails."""
-    return _run([str(program)])
-
-
-def _run(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{command[0]} is not installed: apt install g++") from error
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-    return done.stdout
+    return run_tool([str(program)], PACKAGE)

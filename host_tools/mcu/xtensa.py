@@ -22,17 +22,16 @@ from host_tools.boards.build import build_firmware
 from host_tools.boards.table import get_board
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
-from host_tools.mcu.count_model import Model, made_up_image
+from host_tools.mcu.committed import has_grown, load_counts
+from host_tools.mcu.count_model import Model, check_logits, made_up_image
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError, plain_console, status, write_atomic
+from swin2mcu.common.cli import plain_console, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import read
-from tinyml.runtimes.tflite_micro import Micro
 
 BOARD = "qemu-xtensa"
 COUNTS = FIRMWARE / "counts_xtensa.json"
-ALLOWED_GROWTH = 1.02
 MAX_MACS = 50_000_000  # a larger network takes a minute there and shows nothing new
 
 
@@ -77,10 +76,7 @@ def count_on_xtensa(model: Model) -> XtensaCount | None:
             line.close()
         finally:
             emulator.stop(BOARD, folder / "state")
-    expected = Micro(model.path.read_bytes()).run(image).ravel().tolist()
-    if list(result.logits) != expected:
-        said = list(result.logits)
-        raise UserError(f"{model.name} on {BOARD} answers {said}, TFLite Micro {expected}")
+    check_logits(model, BOARD, list(result.logits), image)
     return XtensaCount(
         model=model.name,
         core=BOARD,
@@ -137,11 +133,7 @@ def save_xtensa(counts: Sequence[XtensaCount], path: Path = COUNTS) -> None:
 
 
 def load_xtensa(path: Path = COUNTS) -> list[dict[str, Any]]:
-    try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read: write it with `make bench-mcu`") from error
-    return entries
+    return load_counts(path)
 
 
 def grown(counts: Sequence[XtensaCount], committed: Sequence[dict[str, Any]]) -> list[str]:
@@ -151,5 +143,5 @@ def grown(counts: Sequence[XtensaCount], committed: Sequence[dict[str, Any]]) ->
         f"{count.model} on {count.core}: instructions {before:,} -> {count.instructions:,} GREW"
         for count in counts
         if (before := known.get((count.model, count.core)))
-        and count.instructions > before * ALLOWED_GROWTH
+        and has_grown(before, count.instructions)
     ]

@@ -11,7 +11,7 @@ from host_tools.pc.torch_backends import torch_backends
 
 
 def all_backends(model: Model, work: Path, threads: int) -> list[Backend]:
-    """PyTorch's and those of the files made from it; C is built in `work`."""
+    """PyTorch's and those of the files made from it; `work` keeps a float file made of int8."""
     return [
         *torch_backends(model, len(model.card.classes), threads),
         *tflite_backends(model, work, threads),

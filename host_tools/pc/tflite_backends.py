@@ -1,4 +1,4 @@
-"""Every way to run one model on this PC, behind one pair of functions: prepare the input, run it.
+"""The runtimes for a model's files, behind one pair of functions: prepare the input, run it.
 
 Runtimes are imported when a backend is loaded, never before: a fresh process that loads one of
 them shows that runtime's memory and no other's.
@@ -6,6 +6,7 @@ them shows that runtime's memory and no other's.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def tflite_backends(model: Model, work: Path, threads: int) -> list[Backend]:
                 model.size,
                 1,
                 (),
-                lambda count: load_generated_c(model, work),
+                lambda count: load_generated_c(model),
                 model.int8,
                 weighed=False,
             )
@@ -160,13 +161,14 @@ def load_tflite_micro(path: Path, contract: InputContract) -> Runner:
     return Runner(contract.stored, Micro(path.read_bytes()).run)
 
 
-def load_generated_c(model: Model, work: Path) -> Runner:
+def load_generated_c(model: Model) -> Runner:
     from tinyml.format.tflite import read
     from tinyml.runtimes.generated import GeneratedC
 
-    folder = work / f"aot-{model.sha256[:16]}"
-    folder.mkdir(exist_ok=True)
-    generated = GeneratedC(read(model.int8), model.sha256, folder)
+    # A folder of its own: another run on this model would write over what is compiled here. The
+    # library stays loaded, and Windows cannot delete a loaded library.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        generated = GeneratedC(read(model.int8), model.sha256, Path(folder))
     return Runner(model.contract.stored, generated.run)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from host_tools.inputs import Model
 from host_tools.pc.backend import Backend
 from host_tools.pc.runner import Pixels, Runner
-from host_tools.report.entries import LEARNED_FROM
+from host_tools.results import LEARNED_FROM
 from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.nets.describe import describe_teacher, saved_beside
 from swin2mcu.common.cli import UserError
@@ -31,23 +31,19 @@ class TorchSource:
     teacher_input: str | None = None  # how a teacher expects its pixels; None: our own contract
 
 
-def torch_backends(
-    model: Model, class_count: int, threads: int, swin_large: bool = True
-) -> list[Backend]:
+def torch_backends(model: Model, class_count: int, threads: int) -> list[Backend]:
     """Swin-L, the run's own teacher and student. Weights are used where the folder names them."""
     suffix = "" if threads == 1 else f"-{threads}t"
-    found = []
-    if swin_large:
-        found.append(
-            _backend(
-                f"pc-torch-swin-large-float32{suffix}",
-                224,
-                threads,
-                TorchSource(lambda: _timm(SWIN_LARGE, class_count)),
-                None,
-                RANDOM,
-            )
+    found = [
+        _backend(
+            f"pc-torch-swin-large-float32{suffix}",
+            224,
+            threads,
+            TorchSource(lambda: _timm(SWIN_LARGE, class_count)),
+            None,
+            RANDOM,
         )
+    ]
     found += _teacher_used(model, class_count, threads, suffix)
     weights = model.folder / "student.safetensors"
     trained = weights.is_file()

@@ -17,10 +17,9 @@ from host_tools.pc.tflite_backends import float_model, load_litert
 from host_tools.phone.server import Served
 from host_tools.phone.session import Expected
 from swin2mcu.common.card import sha256_of
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, write_atomic
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import load_pixels
-from tinyml.runtimes.litert import open_interpreter
 
 PAGE = Path(__file__).resolve().parent / "page"
 BUILD = ROOT / "build" / "phone_page"
@@ -136,20 +135,16 @@ def expect(
 ) -> Expected:
     """LiteRT's own answers on the PC, from the same files that the phone gets."""
     logits, work = {}, ROOT / "build" / "phone_page"
-    work.mkdir(parents=True, exist_ok=True)
     for precision, content in models.items():
         path = work / f"{model.sha256[:16]}-{precision}.tflite"
-        path.write_bytes(content)
+        write_atomic(path, content)
         runner = load_litert(path, 1, model.contract)
         logits[precision] = np.stack([runner.run(runner.prepare(one)) for one in pixels])
     path, _ = _float_model(model)
     weights = {"int8": model.weights, "float32": (path.name, sha256_of(path))}
-    return Expected(logits, output_scale(model), labels, data, weights)
-
-
-def output_scale(model: Model) -> float:
-    interpreter = open_interpreter(model.int8)
-    return float(interpreter.get_output_details()[0]["quantization"][0])
+    scale = model.card.output_scale
+    assert scale is not None  # open_card takes it from the file
+    return Expected(logits, scale, labels, data, weights)
 
 
 def data_files(

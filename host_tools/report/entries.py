@@ -11,7 +11,7 @@ from typing import Any
 
 from host_tools.report.counts import with_counts
 from host_tools.report.foreign import check_targets, is_text
-from host_tools.results import RESULTS_NAME, Results, load_results
+from host_tools.results import RESULTS_NAME, Results, described_teacher, load_results
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.card import Card, load_card
 from swin2mcu.common.cli import UserError
@@ -23,10 +23,6 @@ SWIN_LARGE = "pc-torch-swin-large-float32"
 STUDENT_TORCH = "pc-torch-float32"
 
 BUSY = 1.25  # clock time divided by CPU time; above this, other programs were running
-
-# A teacher's note begins like this; a description of the teacher follows. A convolutional stem is
-# pretrained, and a score that does not say so is misread.
-LEARNED_FROM = "the teacher this student learned from"
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,8 @@ class Row:
 
     @property
     def described(self) -> str:
-        """A teacher's description from its note; empty in older results, whose notes have none."""
-        learned, _, what = str(self.target.get("note") or "").partition(": ")
-        return what if learned == LEARNED_FROM else ""
+        """A teacher's description from its note."""
+        return described_teacher(self.target)
 
     @property
     def engine(self) -> str:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from rich.progress import track
 
 from host_tools.inputs import Model, split_images
 from host_tools.pc.tflite_backends import litert_runner, load_litert
 from pytorch_side.config import read_saved_config
 from swin2mcu.common.answer import real_logits
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.damaged import DAMAGED
 from swin2mcu.common.input_contract import InputContract
 from swin2mcu.common.pixels import load_pixels
@@ -44,10 +45,12 @@ def worst_mistakes(model: Model, data: Path) -> list[Picture]:
     """Score the test split with LiteRT and return the images that are most wrong."""
     fast = load_litert(model.int8, 1, model.contract)
     wrong: list[tuple[float, Path, int, int]] = []
-    for path, label in split_images(data, model.card, model.folder):
+    images = split_images(data, model.card, model.folder)
+    for path, label in track(images, "test photos", console=status, transient=True):
         try:
             pixels = load_pixels(path, model.size, model.size, model.card.split.crop)
-        except UserError:
+        except UserError as error:
+            status.print(f"left out: {error}")
             continue
         logits = real_logits(fast.run(fast.prepare(pixels)), model.card)
         answer = int(logits.argmax())

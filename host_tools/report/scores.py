@@ -10,8 +10,7 @@ from swin2mcu.common.accuracy import (
     qat_caution,
     show_accuracy,
 )
-
-REFERENCE = "tflite-micro"  # computes with the same integers as every board
+from tinyml.parity.record import BYTE_STAGES
 
 
 def score_of_student(entry: Entry) -> Row | None:
@@ -43,13 +42,13 @@ def score_of_teacher(entry: Entry) -> Row | None:
 
 
 def computes_as_a_board(row: Row) -> bool:
-    """Whether its logits are the reference interpreter's: it is that, or gives the same bytes.
+    """Whether its logits are a reference's in the board's integers: it is that, or has its bytes.
 
     A browser's are compared with LiteRT's on the PC, which rounds in its own way.
     """
     parity = row.target.get("parity") or {}
     same = parity.get("images") and parity.get("identical") == parity["images"]
-    return (bool(same) and parity.get("reference") == REFERENCE) or row.engine == "TFLite Micro"
+    return (bool(same) and parity.get("reference") in BYTE_STAGES) or row.engine == "TFLite Micro"
 
 
 def split_images(entry: Entry) -> int:

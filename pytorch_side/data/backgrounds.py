@@ -25,7 +25,7 @@ from rich.progress import track
 from pytorch_side.config import Augment, Config
 from pytorch_side.data import cutout
 from pytorch_side.data.augment import Pixels
-from pytorch_side.data.cache import DecodedImages, cache_folder, decode_images, files_key
+from pytorch_side.data.cache import DecodedImages, decode_images, decoded_cache_folder, files_key
 from pytorch_side.data.cutout import SIDE
 from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import ImageFolder
@@ -54,7 +54,7 @@ def with_cutouts(images: DecodedImages) -> DecodedImages:
     positions = folder.indices("train")
     names = [folder.files[i] for i in positions]
     key = files_key(folder.root, names, f"{folder.crop} cutout {SIDE} {cutout.GROWN}")
-    path = cache_folder() / f"cutouts-{key}.bin"
+    path = decoded_cache_folder() / f"cutouts-{key}.bin"
     size = len(names) * int(np.prod(SHAPE))
     if not _has_size(path, size):
         log.info("cutting the leaves out of their photos, once for these photos")

@@ -3,8 +3,9 @@
     <cache>/decoded-<key>.bin     all images, one after the other, (height, width, 3) uint8
     <cache>/decoded-<key>.json    offset and size of each, and what could not be read
 
-The key covers the files' names, sizes and times, so a changed folder makes a new cache. Twelve
-thousand photos of 192 px take 1.3 GB; the folder may be removed at any time.
+The key covers the files' names, sizes and times, and the decoder's version: a changed folder or
+another Pillow makes a new cache. Twelve thousand photos of 192 px take 1.3 GB; the folder may be
+removed at any time.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image
 from rich.progress import track
 
@@ -36,6 +39,9 @@ from swin2mcu.common.paths import ROOT
 from swin2mcu.common.pixels import cropped, open_upright
 
 WAIT_S = 3600.0  # for another command that decodes the same photos
+# Raise it whenever _decode, or open_upright below it, makes other pixels of the same files: those
+# that are cached are then decoded anew.
+DECODER = 1
 SIDE_MAX = 384  # of the shorter side; a 224 px network gains nothing from more pixels
 
 log = logging.getLogger(__name__)
@@ -62,7 +68,7 @@ class DecodedImages:
         return self.layers[self.rows[self.folder.files[position]]]
 
 
-def cache_folder() -> Path:
+def decoded_cache_folder() -> Path:
     """The folder $SWIN2MCU_CACHE, or else the user's cache folder."""
     if named := os.environ.get("SWIN2MCU_CACHE"):
         return Path(named)
@@ -81,7 +87,7 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     """
     names = [folder.files[i] for i in folder.indices(split)]
     key = files_key(folder.root, names, folder.crop)
-    binary = cache_folder() / f"decoded-{key}.bin"
+    binary = decoded_cache_folder() / f"decoded-{key}.bin"
     known = _open_index(binary, folder.root)
     if known is None:
         with locked(binary, timeout_s=WAIT_S):
@@ -107,9 +113,14 @@ def readable(path: Path) -> bool:
     return True
 
 
-def files_key(root: Path, names: list[str], crop: str = "") -> str:
-    """16 hex digits that change with the folder and with its files' names, sizes and times."""
-    digest = hashlib.sha256(f"{root.resolve()} {SIDE_MAX}{crop}".encode(errors="surrogateescape"))
+def files_key(root: Path, names: Sequence[str], settings: str = "") -> str:
+    """16 hex digits that change with the folder and with its files' names, sizes and times.
+
+    They change with the decoder too. `settings` is a text of all else that decides what is cached,
+    such as the crop.
+    """
+    text = f"{root.resolve()} {SIDE_MAX} {DECODER} {PIL.__version__} {settings}"
+    digest = hashlib.sha256(text.encode(errors="surrogateescape"))
     for name in names:
         stat = (root / name).stat()
         digest.update(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from pytorch_side.data.cache import cache_folder, files_key
+from pytorch_side.data.cache import decoded_cache_folder, files_key
 from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.dataset.trained import UNREAD, hash_of
@@ -20,7 +20,7 @@ from swin2mcu.common.json_file import parse_json
 def photo_hashes(folder: ImageFolder, split: str) -> list[str]:
     """SHA-256 of the bytes of each of a split's files, in their order: 64 hex digits each."""
     names = [folder.files[i] for i in folder.indices(split)]
-    kept = cache_folder() / f"photos-{files_key(folder.root, names)}.json"
+    kept = decoded_cache_folder() / f"photos-{files_key(folder.root, names)}.json"
     if kept.is_file() and len(known := _read(kept.read_bytes())) == len(names):
         return known
     hashes = [hash_of(folder.root / name) for name in names]

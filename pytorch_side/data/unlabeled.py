@@ -2,13 +2,12 @@
 
 They join the train split with the label NO_LABEL, which has no cross-entropy. A photo that looks
 like one in val or test is left out, or the student would be scored on a photo that it was trained
-on.
+on. So is a photo of a group that is in val or test alone: a held farm must stay unseen.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ import numpy as np
 from rich.progress import track
 
 from pytorch_side.config import Config
-from pytorch_side.data.cache import cache_folder, readable
+from pytorch_side.data.cache import decoded_cache_folder, files_key, readable
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, check_corrupt
 from swin2mcu.common.dataset.near_duplicates import (
@@ -67,13 +66,16 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
     files = [*folder.unlabeled, *(photos_below(folder, Path(more)) if more else ())]
     if not files:
         return folder
-    left_out = set(_like_scored(folder, files))
-    kept = [file for file in files if file not in left_out]
+    unseen = _unseen_groups(folder)
+    free = [file for file in files if folder.unlabeled_groups.get(file) not in unseen]
+    left_out = set(_like_scored(folder, free)) if free else set()
+    kept = [file for file in free if file not in left_out]
     log.info(
         "%d photos without a label join training; left out are %d that cannot be read or look like "
-        "one in val or test",
+        "one in val or test, and %d of a group that is in val or test",
         len(kept),
         len(left_out),
+        len(files) - len(free),
     )
     count = len(kept)
     return dataclasses.replace(
@@ -82,9 +84,22 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
         labels=np.concatenate([folder.labels, np.full(count, NO_LABEL, dtype=np.int64)]),
         splits=np.concatenate([folder.splits, np.full(count, "train", dtype="<U5")]),
         sources=(*folder.sources, *("" for _ in kept)),
-        groups=(*folder.groups, *("" for _ in kept)),
+        groups=(*folder.groups, *(folder.unlabeled_groups.get(file, "") for file in kept)),
         unlabeled=(),
+        unlabeled_groups={},
     )
+
+
+def _unseen_groups(folder: ImageFolder) -> set[str]:
+    """Groups with photos in val or test and with none in train.
+
+    Where too few groups were drawn photo by photo, each is in all splits. Training then knows all
+    of them, and to leave them out would leave out all photos without a label.
+    """
+    of_split: dict[bool, set[str]] = {True: set(), False: set()}
+    for group, split in zip(folder.groups, folder.splits.tolist(), strict=True):
+        of_split[split == "train"].add(group)
+    return of_split[False] - of_split[True] - {""}
 
 
 def photos_below(folder: ImageFolder, place: Path) -> list[str]:
@@ -120,7 +135,8 @@ def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
         for file, split in zip(folder.files, folder.splits.tolist(), strict=True)
         if split != "train"
     ]
-    path = cache_folder() / f"like-scored-{_key(folder.root, scored, files)}.json"
+    key = files_key(folder.root, [*scored, *files], f"like scored {NEAR_BITS} {len(scored)}")
+    path = decoded_cache_folder() / f"like-scored-{key}.json"
     try:
         found = parse_json(path.read_text(encoding="utf-8"))
         if not any(readable(folder.root / file) for file in found["not read"]):
@@ -153,12 +169,3 @@ def _coefficients(root: Path, files: Sequence[str]) -> Coefficients:
         except UserError as error:
             log.warning("left out: %s", error)
     return found
-
-
-def _key(root: Path, scored: Sequence[str], files: Sequence[str]) -> str:
-    digest = hashlib.sha256(f"{root.resolve()} {NEAR_BITS}".encode(errors="surrogateescape"))
-    for name in (*scored, "", *files):
-        stat = (root / name).stat()
-        line = f"{name} {stat.st_size} {stat.st_mtime_ns}\n"
-        digest.update(line.encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]

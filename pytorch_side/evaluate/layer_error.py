@@ -12,8 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pytorch_side.command import images_of
 from pytorch_side.config import read_saved_config
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, write_atomic
@@ -41,9 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pytorch_side.int8.tensor_errors import layer_errors, plot
 
         net, size, _, _ = load_quantized(arguments.run)
-        pixels, *_ = load_split_pixels(folder, "val", size)
-        chosen = np.linspace(0, len(pixels) - 1, min(arguments.images, len(pixels))).astype(int)
-        records = layer_errors(net, to_images(pixels[chosen]))
+        pixels, *_ = load_split_pixels(folder, "val", size, arguments.images)
+        records = layer_errors(net, to_images(pixels))
         write_atomic(arguments.run / "layer_error.json", json.dumps(records, indent=1) + "\n")
         plot(net, records, arguments.run / "layer_error.png")
         if arguments.json:

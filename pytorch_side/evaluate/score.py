@@ -19,7 +19,13 @@ from pytorch_side.config import read_saved_config, with_values
 from pytorch_side.data.loader import to_images
 from pytorch_side.distillation.fill_cache import load_teacher
 from pytorch_side.nets.models import load_student, teacher_input
-from swin2mcu.common.accuracy import balanced_accuracy, largest_share, standard_error
+from swin2mcu.common.accuracy import (
+    balanced_accuracy,
+    confusion_of,
+    largest_share,
+    recalls,
+    standard_error,
+)
 from swin2mcu.common.answer import best_temperature, softmax
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console
@@ -151,23 +157,17 @@ def calibration(logits: Logits, labels: Labels, temperature: float = 1.0) -> dic
 def measures(logits: Logits, labels: Labels, classes: tuple[str, ...]) -> dict[str, Any]:
     """Accuracy with its standard error, recall per class and the confusion matrix (row = truth)."""
     answers = logits.argmax(axis=1)
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(confusion, (labels, answers), 1)
+    confusion = confusion_of(labels.tolist(), answers.tolist(), len(classes))
     top1 = float((answers == labels).mean())
-    recall = {
-        name: float(confusion[i, i] / confusion[i].sum())
-        for i, name in enumerate(classes)
-        if confusion[i].any()
-    }
     return {
         "images": len(labels),
         "classes": list(classes),
         "top1": top1,
         "standard_error": standard_error(top1, len(labels)),
-        "largest_class": largest_share(confusion.tolist()),
-        "balanced_top1": balanced_accuracy(confusion.tolist()),
-        "per_class_recall": recall,
-        "confusion": confusion.tolist(),
+        "largest_class": largest_share(confusion),
+        "balanced_top1": balanced_accuracy(confusion),
+        "per_class_recall": recalls(confusion, classes),
+        "confusion": confusion,
     }
 
 

@@ -50,15 +50,13 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, step: NetStep, pad: float = 0
-) -> Tensor:
-    """A convolution, padded SAME with `pad`. x is (N, C, H, W), weight (O, C/groups, k, k)."""
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, step: NetStep) -> Tensor:
+    """A convolution, padded SAME with zeros. x is (N, C, H, W), weight (O, C/groups, k, k)."""
     kernel = weight.shape[-1]
     (top, bottom), (left, right) = (same_padding(n, kernel, step.stride) for n in x.shape[-2:])
-    if (top, left) == (bottom, right) and pad == 0:
+    if (top, left) == (bottom, right):
         return functional.conv2d(x, weight, bias, step.stride, (top, left), groups=step.groups)
-    x = functional.pad(x, (left, right, top, bottom), value=pad)
+    x = functional.pad(x, (left, right, top, bottom))
     return functional.conv2d(x, weight, bias, step.stride, groups=step.groups)
 
 

@@ -30,6 +30,15 @@ def confusion_of(labels: Sequence[int], answered: Sequence[int], classes: int) -
     return counts
 
 
+def recalls(confusion: Confusion, classes: Sequence[str]) -> dict[str, float]:
+    """The recall of each class that has images."""
+    return {
+        name: confusion[i][i] / sum(confusion[i])
+        for i, name in enumerate(classes)
+        if sum(confusion[i])
+    }
+
+
 def largest_share(confusion: Confusion) -> float:
     """The accuracy of always choosing the most frequent class."""
     sizes = [sum(row) for row in confusion]

@@ -39,7 +39,8 @@ def fed(contract: InputContract, picture: npt.NDArray[np.int8]) -> npt.NDArray[n
 def powers(scale: float, temperature: float) -> list[float]:
     """exp((logit - largest logit) / temperature) of the int8 logits -128 to 127.
 
-    None is 0: a photo whose logits are all far below the largest would have probabilities 0 / 0.
+    No entry is 0: a photo whose logits are all far below the largest would have probabilities
+    0 / 0.
     """
     least = sys.float_info.min
     return [max(math.exp((q - 127) * scale / temperature), least) for q in range(-128, 128)]

@@ -13,14 +13,8 @@ from tinyml.format.tflite import read
 
 LIB = ROOT / "firmware" / "lib"
 INTERFACE = ("library/swin2mcu.h", "library/swin2mcu.c", "library/library_data.h", "engine/model.h")
-# Folders of each variant of the kernels. A file replaces one of the same name in earlier folders.
 SUFFIXES = (".c", ".h", ".S", ".inc")
-VARIANTS = {
-    "portable": ("portable",),
-    "dsp": ("dsp",),
-    "helium": ("helium",),
-    "pie": ("pie",),
-}
+VARIANTS = ("portable", "dsp", "helium", "pie")  # folders of firmware/lib/kernels
 
 
 def library_sources(model: Model, core: str, center_crop: bool) -> dict[str, str]:
@@ -44,8 +38,7 @@ def _kernels(core: str, model_c: str) -> dict[str, str]:
     """The variant's files, all headers, and those shared files whose functions are called."""
     kernels = LIB / "kernels"
     chosen = sorted(kernels.glob("*.h"))
-    for folder in VARIANTS[core]:
-        chosen += sorted(p for p in (kernels / folder).iterdir() if p.suffix in SUFFIXES)
+    chosen += sorted(path for path in (kernels / core).iterdir() if path.suffix in SUFFIXES)
     callers = [model_c, *(path.read_text() for path in chosen if path.suffix != ".h")]
     called = set(re.findall(r"\bkernel_\w+", "\n".join(callers)))
     for path in sorted(kernels.glob("*.c")):

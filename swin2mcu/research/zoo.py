@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from host_tools.results import described_teacher
 from pytorch_side.config import Config, load_config, read_saved_config
 from pytorch_side.nets.describe import describe_teacher
 from swin2mcu.common.paths import PAPER
@@ -18,7 +19,7 @@ from swin2mcu.research.int8 import (
 from swin2mcu.research.teachers import published_teachers
 from swin2mcu.research.text import NONE, line, read_json, table, with_error
 
-TEACHER = "pc-torch-teacher-float32"  # its note: "the teacher this student learned from: …"
+TEACHER = "pc-torch-teacher-float32"
 RUN = re.compile(r"([^/]+)/(student|teacher)\.safetensors")
 EXACT = ("pc-tflm-int8", "pc-aot-int8", "qemu-m7-aot")  # targets with the board's own integers
 
@@ -37,7 +38,7 @@ def models_lines(zoo: Path, runs: Path, configs: Path) -> list[str]:
         latency = [_latency(targets, f"pc-litert-{kind}") for kind in ("int8", "float32")]
         # Times of different PCs are not compared: each names its PC.
         where = f" ({pcs.index(_pc(targets)) + 1})" if len(pcs) > 1 else ""
-        scored = targets.get(TEACHER, {}).get("note", "").partition(": ")[2]
+        scored = described_teacher(targets.get(TEACHER, {}))
         teacher = scored or _teacher(folder.name, runs, configs)
         if teacher:
             teacher += f": {with_error(_accuracy(targets, TEACHER))}"

@@ -15,7 +15,7 @@ from PIL import Image
 from sources import LIB, WARNINGS
 
 from host_tools.link.protocol import FrameFormat
-from host_tools.mcu.bare_metal import CORES, build, run
+from host_tools.mcu.bare_metal import build, get_core, run
 from host_tools.scoring.frames import FrameKind, decode_frame, encode_frame, frame_to_pixels
 from swin2mcu.common.pixels import load_pixels, resize, to_int8
 
@@ -193,7 +193,7 @@ def test_what_is_refused(program: Path) -> None:
 
 
 def test_instructions_per_pixel_of_a_qvga_frame(tmp_path: Path) -> None:
-    core = CORES["m7"]
+    core = get_core("m7")
     image = tmp_path / "vision.elf"
     build(core, image, sorted(VISION.glob("*.c")), [HERE / "vision_count.c"], [f"-I{VISION}"])
     status, text = run(core, image)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from host_tools import bench_mcu
-from host_tools.bench_mcu import load_counts
+from host_tools.mcu.committed import load_counts
 from host_tools.mcu.esp32s3 import (
     COUNTS,
     Esp32s3Count,

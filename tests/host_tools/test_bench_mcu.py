@@ -12,7 +12,8 @@ import pytest
 
 from host_tools import bench_mcu
 from host_tools.mcu import count_model
-from host_tools.mcu.bare_metal import CORES, FIRMWARE, build, run, section_bytes
+from host_tools.mcu.bare_metal import CORES, FIRMWARE, build, get_core, run, section_bytes
+from host_tools.mcu.committed import load_counts
 from host_tools.mcu.count_model import Count, CountedStep, Model, baseline_for, made_up_image
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.fusions import CORES as CORES_LEFT_OUT
@@ -77,7 +78,7 @@ def test_the_baseline_is_found_by_core_and_macs() -> None:
 
 
 def test_committed_counts_name_what_they_count() -> None:
-    counts = bench_mcu.load_counts(bench_mcu.COUNTS)
+    counts = load_counts(bench_mcu.COUNTS)
     assert counts, "run `make bench-mcu` and commit what it writes"
     for entry in counts:
         assert entry["instructions"] == sum(s["instructions"] for s in entry["per_operator"])
@@ -87,7 +88,7 @@ def test_committed_counts_name_what_they_count() -> None:
 
 
 def test_committed_counts_keep_what_is_required() -> None:
-    entries = bench_mcu.load_counts(bench_mcu.COUNTS)
+    entries = load_counts(bench_mcu.COUNTS)
     counts = {(entry["model"], entry["core"]): count_of(entry) for entry in entries}
     for goal in load_goals(bench_mcu.GOALS):
         value = getattr(counts[goal.model, goal.core], goal.field)
@@ -95,7 +96,7 @@ def test_committed_counts_keep_what_is_required() -> None:
 
 
 def test_the_documents_tables_are_the_counts() -> None:
-    counts = [count_of(entry) for entry in bench_mcu.load_counts(bench_mcu.COUNTS)]
+    counts = [count_of(entry) for entry in load_counts(bench_mcu.COUNTS)]
     baseline = json.loads(bench_mcu.BASELINE.read_text())
     text = bench_mcu.DOCS.read_text()
     assert rewrite(text, counts, load_goals(bench_mcu.GOALS), baseline) == text
@@ -104,8 +105,7 @@ def test_the_documents_tables_are_the_counts() -> None:
 def test_the_fusions_table_is_of_the_kernels_that_are_counted() -> None:
     """Its first row leaves nothing out, so it is the committed count."""
     counts = {
-        (entry["model"], entry["core"]): count_of(entry)
-        for entry in bench_mcu.load_counts(bench_mcu.COUNTS)
+        (entry["model"], entry["core"]): count_of(entry) for entry in load_counts(bench_mcu.COUNTS)
     }
     nothing_left_out = [counts["small-96", core] for core in CORES_LEFT_OUT]
     row = fusions_table(nothing_left_out * len(WITHOUT))[2]
@@ -123,6 +123,35 @@ def test_an_unknown_model_is_one_line() -> None:
     assert (
         done.stderr.strip()
         == "error: no-such-model is no .tflite, run, zoo entry or network like small-96"
+    )
+
+
+NO_FIRMWARE = """
+import sys
+from pathlib import Path
+from swin2mcu.common import cli, paths
+paths.FIRMWARE = Path(sys.argv[1])
+from host_tools.bench_mcu import main
+from host_tools.mcu.bare_metal import get_core
+try:
+    main(["--help"])
+except SystemExit as helped:
+    assert helped.code == 0
+sys.exit(cli.run_command(lambda: print(get_core("m7"))))
+"""
+
+
+def test_only_a_core_that_is_used_needs_the_table_of_boards(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_FIRMWARE, str(tmp_path)],
+        cwd=FIRMWARE.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("usage: ")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {tmp_path / 'platformio.ini'} is missing: run this from a complete checkout\n"
     )
 
 
@@ -149,8 +178,8 @@ int main(void) {
 """
     )
     program = tmp_path / "loop.elf"
-    build(CORES[core], program, [], [source])
-    status, text = run(CORES[core], program)
+    build(get_core(core), program, [], [source])
+    status, text = run(get_core(core), program)
     assert status == 0
     assert abs(int(text) - 200_000) <= 80
     assert section_bytes(program)[".text"] > 0

@@ -13,9 +13,9 @@ from tiny_run import CLASSES, SIZE, make_images, make_run
 from host_tools import bench_pc
 from host_tools.bench_pc import main
 from host_tools.inputs import load_model
-from host_tools.pc.tflite_backends import load_litert
+from host_tools.pc.tflite_backends import load_litert, load_tflite_micro, tflite_backends
 from host_tools.pc.torch_backends import torch_backends
-from host_tools.report.entries import LEARNED_FROM
+from host_tools.results import LEARNED_FROM
 from pytorch_side.config import Config, save_config, with_values
 from pytorch_side.nets.models import make_teacher, student_from
 from pytorch_side.nets.weights import save_weights
@@ -155,6 +155,18 @@ def test_generated_c_answers_byte_for_byte_like_tflite_micro(
 ) -> None:
     parity = measured[1]["pc-aot-int8"]["parity"]
     assert parity["images"] == parity["identical"] == 20 and parity["max_lsb"] == 0
+
+
+def test_generated_c_leaves_nothing_that_another_run_writes_over(tmp_path: Path) -> None:
+    model, work = load_model(str(make_run(tmp_path / "run"))), tmp_path / "work"
+    work.mkdir()
+    (backend,) = (c for c in tflite_backends(model, work, 1) if c.target == "pc-aot-int8")
+    runner = backend.load(1)
+    assert list(work.iterdir()) == []
+    micro = load_tflite_micro(model.int8, model.contract)
+    pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    logits = runner.run(runner.prepare(pixels))
+    assert np.array_equal(logits, micro.run(micro.prepare(pixels)))
 
 
 def test_a_run_without_images_keeps_the_score_of_before(

@@ -11,8 +11,9 @@ import pytest
 from tiny_run import make_run
 
 from host_tools import bench_mcu
-from host_tools.bench_mcu import DOCS, load_counts
-from host_tools.mcu import xtensa
+from host_tools.bench_mcu import DOCS
+from host_tools.mcu import count_model, xtensa
+from host_tools.mcu.committed import load_counts
 from host_tools.mcu.count_model import Model
 from host_tools.mcu.xtensa import XtensaCount, count_on_xtensa, grown, load_xtensa, xtensa_table
 from swin2mcu.common.cli import UserError
@@ -54,11 +55,11 @@ def test_a_model_is_counted_step_by_step_and_only_with_the_right_logits(
     assert 5 < count.instructions / count.macs < 40
     assert sum(count.per_step.values()) == pytest.approx(count.instructions, rel=0.05)
 
-    class OffByOne(xtensa.Micro):
+    class OffByOne(count_model.Micro):
         def run(self, image: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
             return super().run(image) ^ 1
 
-    monkeypatch.setattr(xtensa, "Micro", OffByOne)
+    monkeypatch.setattr(count_model, "Micro", OffByOne)
     with pytest.raises(UserError, match="tiny on qemu-xtensa answers"):
         count_on_xtensa(model)
     monkeypatch.setattr(xtensa, "MAX_MACS", count.macs - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from host_tools.measured_copy import copy_published
 from host_tools.results import RESULTS_NAME, load_results, merge_target
+from swin2mcu.common.card import Calibration, Card, load_card, save_card
 
 SHA = "5" * 64
 
@@ -47,6 +49,18 @@ def test_what_the_user_measured_stays_when_a_row_is_published(entry: Path, tmp_p
     assert (copy / "journal-board.jsonl").read_text() == "half of it"
     lines = map(json.loads, (copy / "test_access.jsonl").read_text().splitlines())
     assert [one["of"] for one in lines] == ["the zoo", "the user"]
+
+
+def test_the_user_s_calibration_stays(entry: Path, tmp_path: Path) -> None:
+    card = Card("small", "tiny", ("a", "b"), (8, 8, 3), macs=1)
+    save_card(card, entry / "card.json")
+    copy = copy_published(entry, tmp_path / "measured")
+    fitted = Calibration(2.0, 3.0, 0.9, 50)
+    save_card(replace(card, calibration=fitted), copy / "card.json")
+    save_card(replace(card, macs=2), entry / "card.json")
+    assert copy_published(entry, tmp_path / "measured") == copy
+    found = load_card(copy / "card.json")
+    assert (found.macs, found.calibration) == (2, fitted)
 
 
 def test_a_new_model_puts_the_old_copy_aside(

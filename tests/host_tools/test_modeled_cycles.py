@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from host_tools.mcu import cortex_m4
-from host_tools.mcu.bare_metal import CORES, build
+from host_tools.mcu.bare_metal import CORES, build, get_core
 from host_tools.mcu.blocks import Block, Instruction, disassemble, edges_of
 from host_tools.mcu.cycles import modeled_cycles, schedule
 from host_tools.mcu.profile import Interval, parse, profile
@@ -40,7 +40,7 @@ def profiled(
     folder = tmp_path_factory.mktemp("profile")
     source, program = folder / "loop.c", folder / "loop.elf"
     source.write_text(PROGRAM)
-    core = CORES[request.param]
+    core = get_core(request.param)
     build(core, program, [], [source])
     status, text, intervals = profile(core, program)
     assert status == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from tiny_run import CLASSES, make_run
 
 from host_tools.bench_phone import wait_for
 from host_tools.inputs import load_model
+from host_tools.phone import assets
 from host_tools.phone.server import BadPost
 from host_tools.phone.session import Expected, PhoneSession, compare, device_of
 from host_tools.report.entries import load_entries, rows_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.test_access import read_accesses
+from tinyml.format.tflite import read
 
 IMAGES = 6
 WANTED = np.random.default_rng(0).normal(size=(IMAGES, len(CLASSES))).astype(np.float32)
@@ -55,6 +58,24 @@ def session(tmp_path: Path) -> PhoneSession:
 
 def stored(session: PhoneSession) -> dict[str, Any]:
     return dict(json.loads((session.model.folder / "results.json").read_text())["targets"])
+
+
+def test_a_file_that_another_command_reads_is_replaced_and_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "ROOT", tmp_path)
+    model = load_model(str(make_run(tmp_path / "run")))
+    models, _ = assets.model_files(model)
+    pixels, _ = assets.choose_images(model, None, 2)
+    expected = assets.expect(model, models, pixels, None, "noise")
+    graph = read(model.int8)
+    output = graph.tensors[graph.outputs[0]]
+    assert expected.output_scale == float(output.scales[0]) == model.card.output_scale
+    (path,) = (tmp_path / "build" / "phone_page").glob("*-int8.tflite")
+    with path.open("rb") as reader:
+        assets.expect(model, models, pixels, None, "noise")
+        assert os.fstat(reader.fileno()).st_nlink == 0, "the other command keeps its own file"
+    assert path.read_bytes() == models["int8"]
 
 
 def test_a_whole_measurement_is_merged(session: PhoneSession) -> None:

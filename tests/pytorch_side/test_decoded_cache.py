@@ -9,14 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from pytorch_side.data.cache import cache_folder, decode_images
+from pytorch_side.data import cache
+from pytorch_side.data.cache import decode_images, decoded_cache_folder
 from pytorch_side.evaluate.audit import fingerprint
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import load_split_pixels, scan_folder
 from swin2mcu.common.paths import ROOT
+from swin2mcu.common.pixels import open_upright
 
 
 def test_corrupt_images_are_named_counted_and_left_out(
@@ -81,6 +84,24 @@ def test_a_changed_image_is_decoded_again(make_folder: Callable[..., Path]) -> N
     assert (after == (1, 2, 3)).all()
 
 
+@pytest.mark.parametrize("newer", ["decoder", "Pillow"])
+def test_photos_are_decoded_anew_after_an_update(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, newer: str
+) -> None:
+    """Another version may give other pixels; those of the old one stay, and are no error."""
+    folder = scan_folder(make_folder())
+    position = int(folder.indices("train")[0])
+    before = decode_images(folder)[position].copy()
+    monkeypatch.setattr(cache, "open_upright", lambda path: ImageOps.invert(open_upright(path)))
+    assert (decode_images(folder)[position] == before).all()
+    if newer == "decoder":
+        monkeypatch.setattr(cache, "DECODER", cache.DECODER + 1)
+    else:
+        monkeypatch.setattr(PIL, "__version__", "99.0.0")
+    assert (decode_images(folder)[position] == 255 - before).all()
+    assert len(list(decoded_cache_folder().glob("decoded-*.bin"))) == 2
+
+
 @pytest.mark.parametrize("suffix", [".json", ".bin"])
 @pytest.mark.parametrize("left", [b"", b"[]", b'{"images": [["a", 0, 1'])
 def test_a_damaged_cache_is_made_again(
@@ -90,7 +111,7 @@ def test_a_damaged_cache_is_made_again(
     folder = scan_folder(make_folder())
     images = decode_images(folder)
     before = {int(i): images[int(i)].copy() for i in folder.indices("train")}
-    (binary,) = cache_folder().glob("decoded-*.bin")
+    (binary,) = decoded_cache_folder().glob("decoded-*.bin")
     part = binary.with_name(f".{binary.name}.x7{binary.suffix}")
     part.write_bytes(b"x")
     binary.with_suffix(suffix).write_bytes(left)
@@ -108,6 +129,6 @@ def test_a_user_without_name_and_home_has_a_cache(monkeypatch: pytest.MonkeyPatc
     for name in ("SWIN2MCU_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    assert cache_folder() == ROOT / "build" / "cache"
+    assert decoded_cache_folder() == ROOT / "build" / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert cache_folder() == Path("/elsewhere/swin2mcu")
+    assert decoded_cache_folder() == Path("/elsewhere/swin2mcu")

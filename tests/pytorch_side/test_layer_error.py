@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from pytorch_side.int8.legalize import legalize
 from pytorch_side.int8.tensor_errors import DRAWN_DB, layer_errors, plot, sqnr
 from pytorch_side.nets.models import timm_package
 from pytorch_side.nets.weights import save_weights
+from swin2mcu.common.dataset import folder as folder_module
+from swin2mcu.common.pixels import load_pixels
 
 
 def test_sqnr_of_known_noise() -> None:
@@ -24,8 +27,18 @@ def test_sqnr_of_known_noise() -> None:
 
 
 def test_the_command_looks_at_the_split_of_the_run(
-    tmp_path: Path, make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    make_folder: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    read: list[Path] = []
+
+    def load(path: Path, *options: Any) -> Any:
+        read.append(path)
+        return load_pixels(path, *options)
+
+    monkeypatch.setattr(folder_module, "load_pixels", load)
     torch.manual_seed(0)
     model = timm_package().create_model("tf_mobilenetv3_small_100", num_classes=3)
     net = QuantNet(legalize(model.eval()))
@@ -35,6 +48,7 @@ def test_the_command_looks_at_the_split_of_the_run(
     arguments = [str(tmp_path), "--data", str(make_folder()), "--images", "2"]
     save_config(Config(), tmp_path / "config.json")
     assert main(arguments) == 0
+    assert len({path.parent for path in read}) == len(read) == 2  # no more, of different classes
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     printed = [float(row[2]) for row in rows]
     assert len(printed) == len(net.names) and printed == sorted(printed)  # worst first

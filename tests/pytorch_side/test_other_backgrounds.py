@@ -106,7 +106,7 @@ def test_an_interrupted_cutting_goes_on(
     monkeypatch.setattr(cutout, "small_mask", counted)
     with pytest.raises(KeyboardInterrupt):
         training_images(folder, config)
-    (part,) = backgrounds.cache_folder().glob("*.part")
+    (part,) = backgrounds.decoded_cache_folder().glob("*.part")
     done, first = part.stat().st_size // np.prod(backgrounds.SHAPE), len(calls)
     assert done >= 8  # two chunks
     images = training_images(folder, config)
@@ -117,8 +117,8 @@ def test_an_interrupted_cutting_goes_on(
         position = int(folder.indices("train")[row])
         assert np.array_equal(layer, backgrounds._layer(images[position]))
     training_images(folder, config)
-    assert not list(backgrounds.cache_folder().glob("*.part"))
-    (whole,) = backgrounds.cache_folder().glob("cutouts-*.bin")
+    assert not list(backgrounds.decoded_cache_folder().glob("*.part"))
+    (whole,) = backgrounds.decoded_cache_folder().glob("cutouts-*.bin")
     content = whole.read_bytes()
     whole.write_bytes(content[:-1])  # as a power cut leaves it
     training_images(folder, config)

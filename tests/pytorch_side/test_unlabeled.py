@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,11 @@ from pytorch_side.distillation.losses import cross_entropy, hybrid_loss
 from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import make_teacher
 from pytorch_side.nets.weights import read_weights, save_weights
+from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.dataset import ImageFolder, scan_folder
 from swin2mcu.common.pixels import open_upright
+from swin2mcu.split import main as split_command
 
 
 def smooth_photo(seed: int) -> Image.Image:
@@ -63,6 +67,77 @@ def test_a_turned_copy_of_a_scored_photo_is_left_out(data: Path) -> None:
     assert with_unlabeled(scan_folder(data)).files == whole.files  # from what was kept
 
 
+def farms_of(root: Path, farms: Sequence[str], *kinds: str, seed: int = 0) -> Path:
+    """Photos of farms, no two alike: twelve of each farm and kind."""
+    seeds = itertools.count(seed)
+    for farm in farms:
+        for kind in kinds:
+            (root / farm / kind).mkdir(parents=True, exist_ok=True)
+            for number in range(12):
+                smooth_photo(next(seeds)).save(root / farm / kind / f"{number}.png")
+    return root
+
+
+def joined(folder: ImageFolder) -> list[str]:
+    """The photos without a label that join training."""
+    return [*with_unlabeled(folder).files[len(folder.files) :]]
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_photos_of_the_held_farm_never_join(
+    tmp_path: Path, table: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Labeled photos of the farm are the test, so those without a label would teach it."""
+    farms = ("east", "north", "south", "west")
+    kinds = ("blight", "healthy") if table else ("blight", "healthy", "unlabeled")
+    data = root = farms_of(tmp_path / "farms", farms, *kinds)
+    if table:  # most photos of train lose their labels
+        data = root / "few.csv"
+        few = ["--keep", "train=3", "--rest-unlabeled", "--out", str(data)]
+        assert split_command([str(root), *few]) == 0
+    for farm in farms:
+        caplog.clear()
+        folder = scan_folder(data, SplitRule(test_group=farm))
+        with caplog.at_level(logging.INFO):
+            files = joined(folder)
+        held = [file for file in folder.unlabeled if file.startswith(f"{farm}/")]
+        scored = {*np.array(folder.groups)[folder.splits != "train"]}
+        assert files and not {file.split("/")[0] for file in files} & scored
+        lost = [file for file in folder.unlabeled if file.split("/")[0] in scored]
+        assert len(held) <= len(lost) == len(folder.unlabeled) - len(files)
+        assert f"and {len(lost)} of a group that is in val or test" in caplog.text
+        whole = with_unlabeled(folder)
+        assert whole.groups[len(folder.files) :] == tuple(file.split("/")[0] for file in files)
+
+
+def test_photos_of_farms_that_train_knows_join(tmp_path: Path) -> None:
+    """Of two farms photos are drawn one by one: both are in all splits, and none is unseen."""
+    root = farms_of(tmp_path / "farms", ("plot A", "plot B"), "blight", "healthy", "unlabeled")
+    assert len(joined(scan_folder(root))) == 24
+    held = joined(scan_folder(root, SplitRule(test_group="plot A")))
+    assert len(held) == 12 and {file.split("/")[0] for file in held} == {"plot B"}
+
+
+def test_where_all_are_of_the_held_farm_none_joins(tmp_path: Path) -> None:
+    root = farms_of(tmp_path / "farms", ("east", "north", "south"), "blight", "healthy")
+    farms_of(root, ["south"], "unlabeled", seed=900)
+    assert joined(scan_folder(root, SplitRule(test_group="south"))) == []
+    assert len(joined(scan_folder(root, SplitRule(test_group="north")))) == 12
+
+
+def test_a_table_written_beside_the_photos_leaves_the_search_for_duplicates_valid(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes minutes on a large folder."""
+    (data / "unlabeled").mkdir()
+    smooth_photo(900).save(data / "unlabeled" / "x.png")
+    folder = scan_folder(data)
+    whole = with_unlabeled(folder)
+    assert split_command([str(data), "--out", str(data / "few.csv")]) == 0
+    monkeypatch.setattr(unlabeled, "open_upright", None)  # from what was kept
+    assert with_unlabeled(folder).files == whole.files
+
+
 def test_a_photo_that_could_not_be_read_once_is_tried_again(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +167,7 @@ def test_a_photo_that_could_not_be_read_once_is_tried_again(
     whole = with_unlabeled(folder)
     assert "unlabeled/00.png" in whole.files and "unlabeled/24.png" not in whole.files
     assert decode_images(first).corrupt == ()
-    for kept in cache.cache_folder().glob("like-scored-*.json"):
+    for kept in cache.decoded_cache_folder().glob("like-scored-*.json"):
         kept.write_text("[]")  # damaged
     assert with_unlabeled(folder).files == whole.files
     monkeypatch.setattr(cache, "open_upright", None)  # from what was kept

@@ -44,7 +44,8 @@ def test_photos_added_later_move_none_from_train_to_test(
     trained = {first.files[i] for i in first.indices("train")}
     for number in range(40):
         photo = (root / f"class_{number % 2}" / "00.png").read_bytes()
-        (root / f"class_{number % 2}" / f"added {number}.png").write_bytes(photo)
+        added = photo + bytes([number])  # no copy, which would go where the photo lies
+        (root / f"class_{number % 2}" / f"added {number}.png").write_bytes(added)
         later = scan_folder(root)
         assert not trained & {later.files[i] for i in later.indices("test")}
     assert len(later.indices("test")) > len(first.indices("test"))

@@ -17,7 +17,7 @@ import pytest
 from exported import build_with_cmake, execute, export
 
 from host_tools.boards.build import CORE_DIR, wrap_scons
-from host_tools.mcu.bare_metal import CORES, COUNTER, build, run
+from host_tools.mcu.bare_metal import COUNTER, build, get_core, run
 from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.card import Calibration, load_card, save_card
 from swin2mcu.common.paths import ROOT
@@ -277,7 +277,7 @@ def test_a_platformio_library_on_an_emulated_m7(model_folder: Path, tmp_path: Pa
     shutil.copy(COUNTER / "counter_qemu.c", project / "src")
     section = '__attribute__((section(".weights")))'
     (project / "weights.h").write_text(f"#define MODEL_WEIGHTS_SECTION {section}\n")
-    core = CORES["m7"]
+    core = get_core("m7")
     places = {"CODE": core.code, "DATA": core.data, "WEIGHTS": core.weights}
     flags = [f"-Wl,--defsym={name}={place}" for name, place in places.items()]
     flags += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
@@ -314,8 +314,8 @@ def test_each_variant_passes_its_self_test_on_a_core(
     files = sorted(path for path in source.rglob("*") if path.suffix in (".c", ".S"))
     flags = [f"-I{source}", "-include", str(tmp_path / "weights.h")]
     program = tmp_path / "program.elf"
-    build(CORES[core], program, files, [tmp_path / "main.c"], flags)
-    status, text = run(CORES[core], program)
+    build(get_core(core), program, files, [tmp_path / "main.c"], flags)
+    status, text = run(get_core(core), program)
     assert status == 0 and text.strip() == "self-test passed"
 
 

@@ -233,6 +233,36 @@ def test_new_photos_without_a_label_join(make: Make) -> None:
     assert scan_folder(root / "more.csv").files == scan_folder(root).files
 
 
+def test_new_photos_without_a_label_have_the_group_of_their_farm(make: Make) -> None:
+    for farm in "nswe":
+        make(*(f"{farm}/{label}/{n}.png" for label in CLASSES for n in range(3)))
+    root = make("n/unlabeled/0.png")
+    rows = [f"{file},{file.split('/')[1]},farm {file[0]}" for file in scan_folder(root).files]
+    data = write_csv(root / "all.csv", "file,class,group", *rows)
+    make("s/unlabeled/1.png", "unlabeled/2.png")
+    assert main([str(data), "--add", "--out", str(root / "more.csv")]) == 0
+    after = scan_folder(root / "more.csv").unlabeled_groups
+    assert after == {"n/unlabeled/0.png": "farm n", "s/unlabeled/1.png": "farm s"}
+
+
+def test_a_copy_joins_where_the_photo_lies(make: Make) -> None:
+    """Drawn by its name, most copies of val and test would go to train."""
+    root = make(*(f"{label}/{n}.png" for label in CLASSES for n in range(20)))
+    assert main([str(root), "--write"]) == 0
+    before = split_of(root)
+    for file in before:
+        (root / file.replace(".png", " (1).png")).write_bytes((root / file).read_bytes())
+    make("blight/new.png")
+    for copy in "abcde":  # of a photo that is new too
+        (root / f"blight/new {copy}.png").write_bytes((root / "blight/new.png").read_bytes())
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    after = split_of(root / "more.csv")
+    assert len(after) == 2 * len(before) + 6
+    for file in before:
+        assert after[file] == after[file.replace(".png", " (1).png")] == before[file]
+    assert len({split for file, split in after.items() if "/new" in file}) == 1
+
+
 def test_two_classes_of_one_name_are_one(make_folder: Callable[..., Path]) -> None:
     data = make_folder(classes=3, images=12)
     before = split_of(data)

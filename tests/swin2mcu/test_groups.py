@@ -11,6 +11,7 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
 from swin2mcu.common.dataset.groups import original
 from swin2mcu.common.dataset.summary import crossing_groups, describe
+from swin2mcu.common.dataset.table import rows_of, write_table
 from swin2mcu.split import main as split_command
 from swin2mcu.unseen import groups_of
 
@@ -188,3 +189,57 @@ def test_groups_that_given_splits_tear_are_told(make: Make) -> None:
     folder = scan_folder(make(), SplitRule(group_by="IMG_[a-z]+"))
     assert crossing_groups(folder) == ["IMG_blight", "IMG_healthy"]
     assert "2 groups of photos in more than one split" in describe(folder)
+
+
+def test_photos_without_a_label_have_the_groups_of_their_folders(make: Make) -> None:
+    """Also below a folder that unzipping made, below a split's, and in a table of them."""
+    for farm in ("north", "south", "west"):
+        make(*numbered(f"zip/{farm}/blight/{{}}.png", 4), *numbered(f"zip/{farm}/rust/{{}}.png", 4))
+    south = (
+        "unlabeled/south/day 1/0.png",
+        "zip/south/unlabeled/1.png",
+        "zip/south/unlabeled/phone/2.png",
+        "zip/unlabeled/south/3.png",
+    )
+    root = make(*south, "unlabeled/4.png", "zip/unlabeled/phone/5.png", "zip/east/unlabeled/6.png")
+    folder = scan_folder(root)
+    assert set(folder.groups) == {"north", "south", "west"}
+    wanted = {**dict.fromkeys(south, "south"), "zip/east/unlabeled/6.png": "east"}
+    assert folder.unlabeled_groups == wanted and len(folder.unlabeled) == 7
+    write_table(root / "again.csv", rows_of(folder))
+    again = scan_folder(root / "again.csv")
+    assert (again.unlabeled, again.unlabeled_groups) == (folder.unlabeled, wanted)
+    assert again.groups == folder.groups
+
+
+def test_photos_without_a_label_are_grouped_by_the_rule_of_the_others(make: Make) -> None:
+    plants = [f"{label}/day 1/plant{n}_{n}.png" for label in CLASSES for n in range(6)]
+    root = make(*plants, "unlabeled/day 1/plant3_9.png", "unlabeled/other.png")
+    plant = SplitRule(group_by=r"plant(\d+)")
+    assert scan_folder(root, plant).unlabeled_groups == {"unlabeled/day 1/plant3_9.png": "3"}
+    table = root / "few.csv"
+    lines = [f"{file},{file.split('/')[0]},train,{n % 6}" for n, file in enumerate(plants[:-1])]
+    lines += [f"{plants[-1]},,unlabeled,5", "unlabeled/day 1/plant3_9.png,,unlabeled,"]
+    table.write_text("\n".join(["file,class,split,plant", *lines]))
+    assert scan_folder(table, plant).unlabeled_groups == {
+        plants[-1]: "5",
+        "unlabeled/day 1/plant3_9.png": "3",
+    }
+    assert scan_folder(table, SplitRule(group_by="plant")).unlabeled_groups == {plants[-1]: "5"}
+    days = scan_folder(table, SplitRule(group_by="folder"))
+    assert set(days.groups) == {*days.unlabeled_groups.values()} == {"day 1"}
+    assert scan_folder(table, SplitRule(group_by="none")).unlabeled_groups == {}
+    with pytest.raises(UserError, match="finds a group for none of 11 photos"):
+        scan_folder(table, SplitRule(group_by="_9"))  # in one without a label alone
+
+
+def test_photos_that_lose_their_labels_keep_their_groups(make: Make) -> None:
+    for farm in ("north", "south", "west"):
+        for label in CLASSES:
+            make(*numbered(f"{farm}/{label}/{{}}.png", 6))
+    out = make() / "few.csv"
+    few = ["--keep", "train=2", "--rest-unlabeled", "--out", str(out)]
+    assert split_command([str(make()), *few]) == 0
+    folder = scan_folder(out)
+    assert len(folder.unlabeled) == 8
+    assert folder.unlabeled_groups == {file: file.split("/")[0] for file in folder.unlabeled}

@@ -99,6 +99,14 @@ def test_the_zoo_and_the_paper_stand_in_one_table(tmp_path: Path) -> None:
         one for one in models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path) if "net" in one
     )
     assert line.endswith("| Swin, 64 px: 97.00% ± 1.71% |")
+    # An untrained teacher's note describes what was timed, and not what the student learned from.
+    timed = {"note": "Swin, 64 px; random weights: they do not change its speed"}
+    (entry / "results.json").write_text(
+        json.dumps({"targets": targets | {"pc-torch-teacher-float32": timed}})
+    )
+    lines = models_lines(tmp_path / "zoo", tmp_path / "runs", tmp_path)
+    line = next(one for one in lines if "net" in one)
+    assert "| Swin, over the stages of tiny to stride 16, 32 px: " in line
     # Two targets of the board's integers: the one that had time for more images.
     more = noted | {"pc-aot-int8": {"accuracy": {**test, "images": 400, "top1": 0.96}}}
     (entry / "results.json").write_text(json.dumps({"targets": more}))

@@ -26,6 +26,14 @@ def test_multipliers_agree(noise: np.random.Generator) -> None:
     assert list(zip(multipliers.tolist(), shifts.tolist(), strict=True)) == expected
 
 
+def test_multipliers_of_means_agree(noise: np.random.Generator) -> None:
+    counts = [1, 2, 9, 49, 7056, *noise.integers(1, 1 << 20, 5000).tolist()]
+    factors = [0.5, 1.0, 2.0**-32, *np.exp(noise.uniform(-30, 8, len(counts) - 3)).tolist()]
+    for factor, count in zip(factors, counts, strict=True):
+        theirs = fixed_point.mean_multiplier(factor, count)
+        assert quantize.mean_multiplier(factor, count) == theirs
+
+
 def test_rescaling_agrees_and_rounds_halves_alike(noise: np.random.Generator) -> None:
     x = noise.integers(-(1 << 22), 1 << 22, 50_000)
     x[:2000] = np.arange(-1000, 1000)
@@ -76,4 +84,4 @@ def test_clamps_agree(activation: str, noise: np.random.Generator) -> None:
     for _ in range(2000):
         scale, zero_point = np.float32(noise.uniform(0.001, 0.3)), int(noise.integers(-128, 128))
         theirs = fixed_point.activation_limits(activation, scale, zero_point)
-        assert quantize.activation_range(activation.upper(), float(scale), zero_point) == theirs
+        assert quantize.activation_limits(activation.upper(), float(scale), zero_point) == theirs

@@ -13,7 +13,7 @@ from aot_runner import compile_bytes, images_for, reference, write_model
 from kernels.run_xtensa import build_xtensa, run_xtensa
 from random_graphs import RandomGraph, seeded
 
-from host_tools.mcu.bare_metal import CORES, build, kernel_sources, run
+from host_tools.mcu.bare_metal import CORES, build, get_core, kernel_sources, run
 
 _MAIN = """
 #include <string.h>
@@ -69,7 +69,7 @@ def write_graphs(folder: Path, contract: str, first: int, wanted: int) -> tuple[
 
 def graphs_on_core(folder: Path, name: str, first: int, wanted: int) -> tuple[int, str]:
     """Builds `wanted` graphs into one program and runs it: exit status and text."""
-    core, program = CORES[name], folder / "graphs.elf"
+    core, program = get_core(name), folder / "graphs.elf"
     files, main = write_graphs(folder, core.contract, first, wanted)
     build(core, program, [*files, *kernel_sources(core.kernels)], [main], ["-O1"])
     return run(core, program)

@@ -17,7 +17,6 @@ from swin2mcu.common.pixels import to_int8
 from tinyml.convert import __main__ as convert
 from tinyml.convert.__main__ import (
     main,
-    onnx_weights,
     probe_image,
     read_ranges,
     worst_scale_difference,
@@ -27,7 +26,7 @@ from tinyml.format.facts import count_macs
 from tinyml.format.tflite import parse, read
 from tinyml.format.writer import GraphWriter
 from tinyml.runtimes.litert import LiteRT
-from tinyml.runtimes.onnx import onnx_tensors
+from tinyml.runtimes.onnx import onnx_tensors, onnx_weights
 from tinyml.runtimes.tflite_micro import Micro
 
 OPERATORS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "MEAN", "HARD_SWISH"}

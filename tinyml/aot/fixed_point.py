@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyml.aot.quantize import Int64Array, high_multiply, rounding_shift_right
+from tinyml.aot.quantize import Int64Array, high_multiply, shift_right_rounding
 
 ONE = (1 << 31) - 1  # the largest number in Q0.31, the nearest to 1
 _EXP_OF_MINUS_EIGHTH = 1895147668
@@ -52,8 +52,8 @@ def _exp_above_minus_quarter(a: Int64Array) -> Int64Array:
     x2 = high_multiply(x, x)
     x3 = high_multiply(x2, x)
     x4 = high_multiply(x2, x2)
-    higher = high_multiply(rounding_shift_right(x4, 2) + x3, _THIRD) + x2
-    series = x + rounding_shift_right(higher, 1)
+    higher = high_multiply(shift_right_rounding(x4, 2) + x3, _THIRD) + x2
+    series = x + shift_right_rounding(higher, 1)
     return _EXP_OF_MINUS_EIGHTH + high_multiply(_EXP_OF_MINUS_EIGHTH, series)
 
 

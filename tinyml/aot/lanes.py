@@ -77,7 +77,7 @@ class _Demands:
 
 
 def steps_of(requant: Requant) -> Int64Array:
-    """[channels, 255]: the lowest sum (with bias) whose output is at least k, for k = -127 ..
+    """[channels, 255]: the lowest sum (with bias) whose output is at least k, for k = -127 to 127.
 
     From divide_by_power_of_two(doubling_high_multiply(x, m), e) >= n. Shifts are <= 0.
     """

@@ -12,6 +12,7 @@ from tinyml.aot.lowering import (
     Lowering,
     activation_shape,
     affine,
+    check_factor,
     check_shape,
     multiplier_of,
     output_clamp,
@@ -32,10 +33,8 @@ def lower_mean(lowering: Lowering, operator: Operator) -> None:
         affine(operator, source),
         affine(operator, result),
     )
-    multiplier, shift = multiplier_of(operator, result, in_scale / out_scale)
-    # The division by the number of pixels becomes part of the multiplier.
-    extra = min(shape.pixels.bit_length() - 1, 32, 31 + shift)
-    multiplier, shift = (multiplier << extra) // shape.pixels, shift - extra
+    check_factor(operator, result, in_scale / out_scale)
+    multiplier, shift = quantize.mean_multiplier(in_scale / out_scale, shape.pixels)
     sums = lowering.new_value(
         Value(f"sums of {source.name}", Shape(1, 1, shape.channels), item_bytes=4)
     )

@@ -132,9 +132,14 @@ def check_shape(operator: Operator, result: Tensor, shape: Shape) -> None:
 
 def multiplier_of(operator: Operator, result: Tensor, factor: float) -> tuple[int, int]:
     """A positive real factor as TFLite's (31-bit multiplier, shift). UserError if too large."""
+    check_factor(operator, result, factor)
+    return quantize.quantize_multiplier(factor)
+
+
+def check_factor(operator: Operator, result: Tensor, factor: float) -> None:
+    """Raise UserError for a factor that no multiplier and shift can state."""
     if factor >= LARGEST_FACTOR:
         raise refusal(operator, result, "has a scale too small for the interpreter's arithmetic")
-    return quantize.quantize_multiplier(factor)
 
 
 def output_clamp(operator: Operator, tensor: Tensor) -> quantize.Table | None:
@@ -144,7 +149,7 @@ def output_clamp(operator: Operator, tensor: Tensor) -> quantize.Table | None:
     """
     scale, zero_point = affine(operator, tensor)
     activation = operator.options["activation"]
-    limits = quantize.activation_range(activation, scale, zero_point)
+    limits = quantize.activation_limits(activation, scale, zero_point)
     if limits is None:
         raise UserError(f"{operator}: fused activation {activation} is not supported")
     return quantize.clamp_table(*limits)

@@ -34,6 +34,13 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (fixed, shift)
 
 
+def mean_multiplier(real: float, count: int) -> tuple[int, int]:
+    """Multiplier and shift of MEAN over `count` elements, the division folded in."""
+    multiplier, shift = quantize_multiplier(real)
+    extra = min(count.bit_length() - 1, 32, 31 + shift)
+    return (multiplier << extra) // count, shift - extra
+
+
 def high_multiply(a: Any, b: Any, bits: int = 32) -> Int64Array:
     """2ab / 2^bits, rounded half up, saturated if both are the lowest value."""
     lowest, highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
@@ -43,7 +50,7 @@ def high_multiply(a: Any, b: Any, bits: int = 32) -> Int64Array:
     return saturated
 
 
-def rounding_shift_right(values: Any, shift: Any) -> Int64Array:
+def shift_right_rounding(values: Any, shift: Any) -> Int64Array:
     """values / 2^shift, rounded half away from zero."""
     values, shift = np.asarray(values, np.int64), np.asarray(shift, np.int64)
     mask = (np.int64(1) << shift) - 1
@@ -57,7 +64,7 @@ def multiply(values: Any, multiplier: Any, shift: Any) -> Int64Array:
     shift = np.asarray(shift, np.int64)
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     shifted = wrap32(np.asarray(values, np.int64) << left)
-    return rounding_shift_right(high_multiply(shifted, multiplier), right)
+    return shift_right_rounding(high_multiply(shifted, multiplier), right)
 
 
 def to_int8(values: Any, low: int = -128, high: int = 127) -> Table:
@@ -65,7 +72,7 @@ def to_int8(values: Any, low: int = -128, high: int = 127) -> Table:
     return clipped
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int] | None:
+def activation_limits(activation: str, scale: float, zero_point: int) -> tuple[int, int] | None:
     """The int8 range of a fused activation, or None for an unknown activation."""
 
     def quantized(real: float) -> int:
@@ -125,16 +132,16 @@ def hard_swish_table(
     if relu_shift > 0:
         relu = _saturating_shift_left(relu, 1)
     if relu_shift < 0:
-        relu = _rounding_shift_right16(relu, -relu_shift)
+        relu = _shift_right_rounding16(relu, -relu_shift)
     relu = (relu + (1 << 15)) >> 1
     product = np.trunc(relu * preshift / (1 << 15)).astype(np.int64)  # exact: below 2^53
-    return to_int8(_rounding_shift_right16(product, -out_shift) + out_zero_point)
+    return to_int8(_shift_right_rounding16(product, -out_shift) + out_zero_point)
 
 
-def _rounding_shift_right16(values: Int64Array, shift: int) -> Int64Array:
-    """rounding_shift_right in int16 registers, in which the mask for a shift above 15 is -1."""
+def _shift_right_rounding16(values: Int64Array, shift: int) -> Int64Array:
+    """shift_right_rounding in int16 registers, in which the mask for a shift above 15 is -1."""
     if shift <= 15:
-        return rounding_shift_right(values, shift)
+        return shift_right_rounding(values, shift)
     return (values >> shift) + (values > -1 + (values < 0))
 
 

@@ -55,7 +55,7 @@ def logistic_table(source: Affine) -> Table:
     value = ALL_INT8 - source[1]
     radius = _input_radius(4, multiplier[1])
     q4 = quantize.multiply(value, *multiplier)
-    inside = quantize.rounding_shift_right(logistic(q4, 4), 23) - 128
+    inside = quantize.shift_right_rounding(logistic(q4, 4), 23) - 128
     clamped = np.where(value >= radius, 127, inside)
     return quantize.to_int8(np.where(value <= -radius, -128, clamped))
 

@@ -28,6 +28,7 @@ from swin2mcu.common.json_file import read_json
 from swin2mcu.common.lock import lock_folder
 from tinyml.format.facts import count_macs, count_parameters
 from tinyml.format.tflite import Graph, parse
+from tinyml.runtimes.onnx import onnx_tensors, onnx_weights
 
 # onnx2tf downloads this file for image models, unless it is in the current folder.
 SAMPLE_NAME = "calibration_image_sample_data_20x128x128x3_float32.npy"
@@ -43,7 +44,6 @@ def convert(run: Path, say: Any = lambda text: None) -> Card:
 
     from tinyml.convert.quantize_tflite import match_tensors, quantize_file, require_supported
     from tinyml.runtimes.litert import LiteRT
-    from tinyml.runtimes.onnx import onnx_tensors
     from tinyml.runtimes.tflite_micro import arena_bytes
 
     with _step(say, "onnx2tf: model.onnx → model_float32.tflite"):
@@ -106,19 +106,6 @@ def read_ranges(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not {"activations", "weights"} <= set(record):
         raise UserError(f"{path} holds no ranges: run qat again")
     return record
-
-
-def onnx_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The constants of a model.onnx by name. Raises UserError when it cannot be read."""
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run python -m pytorch_side.export first")
-    import onnx
-
-    try:
-        graph = onnx.load(path).graph
-    except Exception as error:
-        raise UserError(f"{path} is not an ONNX file: run export again") from error
-    return {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
 
 
 def run_onnx2tf(onnx_path: Path) -> bytes:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
 from pytorch_side.int8.qparams import integer_bias, integer_weights
 from swin2mcu.common.cli import UserError
+from tinyml.format.schema_names import WEIGHTED
 from tinyml.format.tflite import Graph, Operator
-from tinyml.format.writer import schema
+from tinyml.format.writer import AlignedBuffer, pack, schema
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -33,9 +33,7 @@ OPERATOR_VERSIONS = {
     "HARD_SWISH": 1,
     "RESHAPE": 1,
 }
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 MATCH_TOLERANCE = 1e-3  # of a tensor's largest value; float kernels differ by about 1e-6
-BUFFER_ALIGNMENT = 16  # required by the schema; Cortex-M faults on words that are not aligned
 
 
 def require_supported(graph: Graph) -> None:
@@ -143,22 +141,6 @@ def _distance(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return float(np.abs(a.reshape(-1) - b.reshape(-1)).max()) / largest
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer on a 16-byte boundary; the generated class does not align buffers."""
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:
-        if not self.data:
-            schema.BufferStart(builder)
-            return int(schema.BufferEnd(builder))
-        builder.StartVector(1, len(self.data), BUFFER_ALIGNMENT)
-        builder.head -= len(self.data)
-        builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
-        data = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, data)
-        return int(schema.BufferEnd(builder))
-
-
 class _Writer:
     """Collects the tensors and operators of a new file."""
 
@@ -167,7 +149,7 @@ class _Writer:
         self.model.version = 3
         # Part of the published files, so its spelling is kept.
         self.model.description = "int8, ranges of quantisation-aware training"
-        self.model.buffers = [_AlignedBuffer()]  # the schema keeps the first one empty
+        self.model.buffers = [AlignedBuffer()]  # the schema keeps the first one empty
         self.model.operatorCodes = []
         self.graph = schema.SubGraphT()
         self.graph.tensors, self.graph.operators = [], []
@@ -195,7 +177,7 @@ class _Writer:
         tensor.type = kinds[data.dtype.name]
         if len(scales):
             tensor.quantization = _quantization(scales, [0] * len(scales), dimension)
-        buffer = _AlignedBuffer()
+        buffer = AlignedBuffer()
         buffer.data = np.ascontiguousarray(data).tobytes()
         self.model.buffers.append(buffer)
         tensor.buffer = len(self.model.buffers) - 1
@@ -219,9 +201,7 @@ class _Writer:
     def packed(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs = np.array(inputs, np.int32)
         self.graph.outputs = np.array(outputs, np.int32)
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(self.model)
 
 
 def _quantization(scales: Any, zero_points: Any, dimension: int) -> Any:

@@ -31,6 +31,7 @@ from swin2mcu.common.input_contract import (
     parse_contract,
 )
 from swin2mcu.common.json_file import read_json
+from tinyml.format.schema_names import WEIGHTED
 from tinyml.format.tflite import Graph, Tensor, check_plain, read
 
 FOREIGN = "unknown"  # the architecture of a model that came without a card
@@ -250,7 +251,7 @@ def count_macs(graph: Graph) -> int:
     """Multiply-accumulates of one inference, in convolutions and fully connected layers."""
     macs = 0
     for operator in graph.operators:
-        if operator.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        if operator.op in WEIGHTED:
             output = graph.tensors[operator.outputs[0]].shape
             weight = graph.tensors[operator.inputs[1]].shape
             depthwise = operator.op == "DEPTHWISE_CONV_2D"  # weights (1, h, w, channels)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
 from swin2mcu.common.cli import UserError
-from tinyml.format.writer import schema
+from tinyml.format.writer import pack, schema
 
 QUANTIZE_VERSION, DEQUANTIZE_VERSION = 1, 2
 
@@ -30,7 +29,7 @@ def with_float_ends(model: bytes) -> bytes:
     )
     graph.operators = [quantize, *graph.operators, dequantize]
     graph.inputs, graph.outputs = np.array([first], np.int32), np.array([last], np.int32)
-    return _pack(parsed)
+    return pack(parsed)
 
 
 def dequantized(model: bytes) -> bytes:
@@ -50,7 +49,7 @@ def dequantized(model: bytes) -> bytes:
             tensor.buffer = len(parsed.buffers) - 1
         tensor.type = schema.TensorType.FLOAT32
         tensor.quantization = None
-    return _pack(parsed)
+    return pack(parsed)
 
 
 def _real_values(tensor: Any, stored: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -106,9 +105,3 @@ def _operator(model: Any, builtin: int, since: int, source: int, target: int) ->
     operator.inputs = np.array([source], np.int32)
     operator.outputs = np.array([target], np.int32)
     return operator
-
-
-def _pack(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

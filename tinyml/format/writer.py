@@ -1,4 +1,5 @@
-"""Write int8 .tflite files operator by operator, for networks without training or conversion."""
+"""Write .tflite files: GraphWriter makes int8 ones operator by operator, for networks without
+training or conversion; `pack` makes the bytes of any model."""
 
 from __future__ import annotations
 
@@ -15,6 +16,30 @@ INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 UINT8 = schema.TensorType.UINT8
 ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
 _OPS = schema.BuiltinOperator
+BUFFER_ALIGNMENT = 16  # required by the schema; Cortex-M faults on words that are not aligned
+
+
+def pack(model: Any) -> bytes:
+    """The file of a schema.ModelT."""
+    builder = flatbuffers.Builder(1 << 16)  # where it begins; it grows
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class AlignedBuffer(schema_py_generated.BufferT):  # type: ignore[misc]
+    """A buffer on a 16-byte boundary; the generated class does not align buffers."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        if not self.data:
+            schema.BufferStart(builder)
+            return int(schema.BufferEnd(builder))
+        builder.StartVector(1, len(self.data), BUFFER_ALIGNMENT)
+        builder.head -= len(self.data)
+        builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
 
 
 class GraphWriter:
@@ -233,6 +258,4 @@ class GraphWriter:
         self.graph.outputs = [output]
         if change is not None:
             change(self.model)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(self.model)

@@ -80,7 +80,7 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
         (int8, "model_int8.tflite", int8),
     ):
         if stage in top1:
-            sha256 = sha256_of(run / file)
+            sha256 = record["model_sha256"] if target else sha256_of(run / file)
             log_access(
                 run, top1=top1[stage], weights=file, weights_sha256=sha256, target=target, **about
             )
@@ -89,6 +89,7 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
         update_card(
             run / "card.json",
             lambda card: dataclasses.replace(card, accuracy=card.accuracy | entry),
+            record["model_sha256"],
         )
 
 

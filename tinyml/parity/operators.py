@@ -19,6 +19,8 @@ from swin2mcu.common.pixels import to_int8
 from tinyml.format.tflite import parse
 from tinyml.runtimes.litert import LiteRT
 
+NOTHING = {"elements": 0, "off": 0.0, "max_lsb": 0, "off_exact": 0.0, "max_lsb_exact": 0}
+
 
 def compare_operators(run: Path, pixels: Iterable[npt.NDArray[np.uint8]]) -> dict[str, Any]:
     """Operator → {"elements", "off", "max_lsb", "off_exact", "max_lsb_exact"}.
@@ -71,17 +73,24 @@ def compare_operators(run: Path, pixels: Iterable[npt.NDArray[np.uint8]]) -> dic
                 if step.operator == "linear":
                     inputs = [x.flatten(1) for x in inputs]
                 integers = exact.step(step.name, inputs).numpy() + float(zero_point)
-            entry = found.setdefault(
-                operator_of[step.name],
-                {"elements": 0, "off": 0.0, "max_lsb": 0, "off_exact": 0.0, "max_lsb_exact": 0},
-            )
             own = stored(step.name).astype(np.float64)
-            entry["elements"] += own.size
-            for suffix, other in (("", np.round(y / scale) + zero_point), ("_exact", integers)):
-                difference = np.abs(other - own)
-                entry[f"off{suffix}"] += float((difference > 0).sum())
-                entry[f"max_lsb{suffix}"] = max(entry[f"max_lsb{suffix}"], int(difference.max()))
+            entry = found.setdefault(operator_of[step.name], dict(NOTHING))
+            _count(entry, own, np.round(y / scale) + zero_point, integers)
     for entry in found.values():
         entry["off"] /= entry["elements"]
         entry["off_exact"] /= entry["elements"]
     return found
+
+
+def _count(
+    entry: dict[str, Any],
+    own: npt.NDArray[np.float64],
+    in_float: npt.NDArray[Any],
+    exact: npt.NDArray[Any],
+) -> None:
+    """Add one output of the kernel to an operator's entry; "off" is a count until the end."""
+    entry["elements"] += own.size
+    for suffix, other in (("", in_float), ("_exact", exact)):
+        difference = np.abs(other - own)
+        entry[f"off{suffix}"] += float((difference > 0).sum())
+        entry[f"max_lsb{suffix}"] = max(entry[f"max_lsb{suffix}"], int(difference.max()))

@@ -15,8 +15,9 @@ def open_interpreter(
 ) -> Any:
     """An interpreter with its tensors allocated.
 
-    "fast" kernels are XNNPACK's, "plain" are LiteRT's own, "reference" are the same as TFLite
-    Micro's. Raises ValueError or RuntimeError for a file that LiteRT refuses.
+    "fast" kernels are XNNPACK's, "plain" are LiteRT's own, "reference" are TensorFlow Lite's
+    reference kernels; MUL and FULLY_CONNECTED round otherwise than TFLite Micro's. Raises
+    ValueError or RuntimeError for a file that LiteRT refuses.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -38,7 +39,7 @@ def open_interpreter(
 class LiteRT:
     """A .tflite in LiteRT with its reference kernels, or its fast ones if `reference` is False.
 
-    The reference kernels of the int8 operators are those of TFLite Micro.
+    The reference kernels of int8 MUL and FULLY_CONNECTED round otherwise than TFLite Micro's.
     """
 
     def __init__(self, model: bytes, reference: bool = True, keep_tensors: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime: compute the logits, or every tensor, of a model.onnx."""
+"""A model.onnx: its weights, and its logits or every tensor by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ from swin2mcu.common.cli import UserError
 from swin2mcu.common.pixels import to_float
 
 Floats = npt.NDArray[np.float32]
+
+
+def onnx_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The constants of a model.onnx by name. Raises UserError when it cannot be read."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run python -m pytorch_side.export first")
+    import onnx
+
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:
+        raise UserError(f"{path} is not an ONNX file: run export again") from error
+    return {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
 
 
 def onnx_tensors(path: Path, images: Floats) -> dict[str, npt.NDArray[Any]]:

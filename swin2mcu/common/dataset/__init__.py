@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from swin2mcu.common.card import GROUP, PHOTO, Card, SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset.draw import draw_splits, draws_photos
+from swin2mcu.common.dataset.draw import draw_splits, draws_photos, units_of
 from swin2mcu.common.dataset.folder import (
     ImageFolder,
     check_class_names,
@@ -25,9 +24,15 @@ from swin2mcu.common.dataset.folder import (
     random_split,
     spread,
 )
-from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images
+from swin2mcu.common.dataset.groups import (
+    AUTO,
+    folders_around,
+    group_images,
+    group_unlabeled,
+    nearest_group,
+)
 from swin2mcu.common.dataset.layouts import GROUPS_MIN, SPLITS, place_images, printable
-from swin2mcu.common.dataset.same_photo import check_same_photo
+from swin2mcu.common.dataset.same_photo import equal_photos
 from swin2mcu.common.dataset.summary import announce
 from swin2mcu.common.dataset.table import NAME, UNLABELED, Row, not_named, read_table
 from swin2mcu.common.dataset.trained import unseen_by
@@ -87,30 +92,42 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         raise nothing_found(root, passed)
     # A dangling link and a folder of that name raise an error: a random split instead would leak.
     if table.exists() or table.is_symlink() or table is data:
-        rows, columns = read_table(table, files, by)
-        around = [folders_around(row) for row in rows]
+        every, columns = read_table(table, files, by)
         if by in columns:
-            if not any(row.group for row in rows):
+            if not any(row.group for row in every):
                 raise UserError(f"--group-by {by}: this column of {table} is empty")
             by = AUTO  # the rows hold the column's values
-        if unused := sorted(set(files) - {row.file for row in rows}):
+        if unused := sorted(set(files) - {row.file for row in every}):
             passed[not_named(table)] = tuple(unused)
-        unlabeled = tuple(row.file for row in rows if row.split == UNLABELED)
-        labeled = [row.split != UNLABELED for row in rows]
-        rows, around = list(compress(rows, labeled)), list(compress(around, labeled))
+        rows = [row for row in every if row.split != UNLABELED]
+        apart = [row for row in every if row.split == UNLABELED]
+        around = [folders_around(row) for row in rows]
+        labels = {row.label for row in rows}
+        around_apart = [folders_around(row, labels) for row in apart]
         how, note = TABLE_SPLITS if any(row.split for row in rows) else "", ""
     else:
         layout = place_images(root, files, level)
-        unlabeled, note = layout.unlabeled, layout.note
+        note = layout.note
         passed |= layout.passed_over
         named = sorted(layout.places.items())
         rows = [Row(file, place.label, place.split, place.above) for file, place in named]
-        around = ["/".join(filter(None, (place.above, place.below))) for _, place in named]
+        around = [place.around for _, place in named]
+        known = {row.group for row in rows}
+        apart = [
+            Row(f, "", UNLABELED, nearest_group(p, known)) for f, p in layout.unlabeled.items()
+        ]
+        around_apart = [place.around for place in layout.unlabeled.values()]
         how = "splits as the folders say" if any(row.split for row in rows) else ""
     if not rows:
         raise nothing_found(root, passed)
     folder = _cut(root, rows, group_images(rows, around, by), passed, rule, how)
-    return replace(folder, unlabeled=unlabeled, note=note, name=name_of(data))
+    return replace(
+        folder,
+        unlabeled=tuple(row.file for row in apart),
+        unlabeled_groups=group_unlabeled(apart, around_apart, by),
+        note=note,
+        name=name_of(data),
+    )
 
 
 def name_of(data: Path) -> str:
@@ -138,11 +155,12 @@ def _cut(
             + passed_text(passed)
         )
     check_class_names(root, classes)
-    check_same_photo(root, files, names)
+    equal = equal_photos(root, files, names)
     given = [row.split for row in rows]
     by_photo = draws_photos(groups, rule)
     whole = how == TABLE_SPLITS
-    splits = draw_splits(files, names, groups, given, rule, by_photo, whole)
+    drawn_as = units_of(files, groups, by_photo, equal)
+    splits = draw_splits(drawn_as, names, groups, given, rule, whole)
     if rule.test_group:
         how = f"test is the group {rule.test_group}"
         kept = {
@@ -163,4 +181,6 @@ def _cut(
     folder = ImageFolder(
         root, classes, files, labels, splits, sources, groups, passed, how, rule.crop, drawn_by
     )
+    copies = tuple(tuple(files[i] for i in positions) for positions in equal)
+    folder = replace(folder, equal=copies)
     return random_split(folder, rule.seed) if rule.kind == "random" else folder

@@ -3,8 +3,9 @@
 The draw depends only on the seed and the name. So photos that are added later never move another
 one from train to test, and a model trained before is still scored on photos that it never saw.
 The exceptions: groups that were dealt again because train lacked a class; a class of so few photos
-that a split got one of them anyhow; and photos whose groups have become enough to be drawn whole,
-unless the rule is a run's, which keeps what was drawn for it (SplitRule.drawn_by).
+that a split got one of them anyhow; a photo that got a copy of a shorter name, or one in a group;
+and photos whose groups have become enough to be drawn whole, unless the rule is a run's, which
+keeps what was drawn for it (SplitRule.drawn_by).
 """
 
 from __future__ import annotations
@@ -24,23 +25,53 @@ Splits = npt.NDArray[np.str_]
 TURNS_MAX = 24  # ways to deal groups that are tried
 
 
-def draw_splits(
+def units_of(
     files: Sequence[str],
+    groups: Sequence[str],
+    by_photo: bool,
+    equal: Iterable[Sequence[int]],
+) -> list[str]:
+    """What is drawn as a whole, for each file: its group, Roboflow's original, or the file alone.
+
+    `by_photo` draws photos one by one in spite of groups, see draws_photos. `equal` holds the
+    positions of files of the same bytes, which become one unit. If one of them has a group, the
+    others join it; but two groups never become one. Without a group the shortest name is the
+    unit's: a copy that is added later, "leaf (1).jpg", then leaves "leaf.jpg" where it was drawn.
+    """
+    originals = [original(file) for file in files]
+    names = originals if by_photo else groups
+    units = [name or file for name, file in zip(names, files, strict=True)]
+    alone = {*originals, *files}
+    kept = {unit for unit in units if unit not in alone}
+    joined: dict[str, str] = {}
+
+    def unit_of(unit: str) -> str:
+        while unit in joined:
+            unit = joined[unit]
+        return unit
+
+    for members in equal:
+        own = {unit_of(units[i]) for i in members}
+        first = min(own, key=lambda unit: (unit not in kept, len(unit), unit))
+        joined |= dict.fromkeys(own - kept - {first}, first)
+    return [unit_of(unit) for unit in units]
+
+
+def draw_splits(
+    units: Sequence[str],
     labels: Sequence[str],
     groups: Sequence[str],
     given: Sequence[str],
     rule: SplitRule,
-    by_photo: bool,
     whole: bool,
 ) -> Splits:
     """The split, train, val or test, for each file.
 
-    `given` holds the splits that the folders or the table give, "" for none. They are kept. A val
-    or test that is missing is drawn out of train, unless `whole`: then the given splits are
-    complete, except for a val that the held test group took. Even a small class gets photos in each
-    split, unless groups contain several classes. Then another group is tried for test, so that
-    train has a photo of every class. `by_photo` draws photos one by one in spite of groups, see
-    draws_photos.
+    `units` are of units_of. `given` holds the splits that the folders or the table give, "" for
+    none. They are kept. A val or test that is missing is drawn out of train, unless `whole`: then
+    the given splits are complete, except for a val that the held test group took. Even a small
+    class gets photos in each split, unless groups contain several classes. Then another group is
+    tried for test, so that train has a photo of every class.
     """
     if rule.val_share + rule.test_share >= 1:
         raise UserError(
@@ -49,8 +80,6 @@ def draw_splits(
     splits = np.array([split or "train" for split in given], dtype="<U5")
     if rule.test_group:
         _hold_out(splits, groups, rule.test_group)
-    names = [original(file) for file in files] if by_photo else groups
-    units = [name or file for name, file in zip(names, files, strict=True)]
     shares = {"val": rule.val_share, "test": rule.test_share}
     shares = {split: share for split, share in shares.items() if split not in splits}
     if not shares or (whole and not (rule.test_group and "val" in shares)):
@@ -128,8 +157,9 @@ def _deal(
     if len(units) < len(shares) + 1:
         wanted = ("train", *shares)
         raise UserError(
-            f"{whose} has {len(units)} images or groups, too few for {', '.join(wanted[:-1])} and "
-            f"{wanted[-1]}: add images or a split.csv, or group in another way"
+            f"{whose} has {len(units)} different images or groups, too few for "
+            f"{', '.join(wanted[:-1])} and {wanted[-1]}: add images or a split.csv, or group in "
+            "another way"
         )
     draws = {unit: _draw(rule.seed, unit) for unit in units}
     order = sorted(units, key=lambda unit: (draws[unit], unit))

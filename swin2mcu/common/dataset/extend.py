@@ -7,7 +7,7 @@ model was trained with.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,27 @@ import numpy as np
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
-from swin2mcu.common.dataset.draw import draw_one
+from swin2mcu.common.dataset.draw import draw_one, units_of
 from swin2mcu.common.dataset.folder import ImageFolder, check_class_names
-from swin2mcu.common.dataset.groups import AUTO, folders_around, group_images, original
-from swin2mcu.common.dataset.layouts import Place, place_images, printable
-from swin2mcu.common.dataset.same_photo import check_same_photo
-from swin2mcu.common.dataset.table import NAME, Row, columns_of, contradicts, not_named, rows_of
+from swin2mcu.common.dataset.groups import (
+    AUTO,
+    folders_around,
+    group_images,
+    group_unlabeled,
+    nearest_group,
+    original,
+)
+from swin2mcu.common.dataset.layouts import Layout, Place, place_images, printable
+from swin2mcu.common.dataset.same_photo import equal_photos
+from swin2mcu.common.dataset.table import (
+    NAME,
+    UNLABELED,
+    Row,
+    columns_of,
+    contradicts,
+    not_named,
+    rows_of,
+)
 from swin2mcu.common.dataset.walk import LOOSE, list_images
 
 UNCLEAR = "new photo beside photos of several classes"
@@ -62,11 +77,11 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     """A table's data set, and the photos of its folder that the table does not name.
 
     A new photo has the class of its folder, under the name that the table gives to the photos of
-    this folder. It is passed over where they have several classes. It goes where its group lies;
-    the split of a new group, or of a photo without one, is drawn by its name. Where the table has
-    groups, a new photo's is that of the photos in the same folders above the class, or these
-    folders; unless `rule` groups in another way. Raises UserError if there is no table or no new
-    photo, if a group cannot be told, and for the same photo under two classes.
+    this folder. It is passed over where they have several classes. It goes where its group lies, or
+    a file of the same bytes; the split of a new group, or of a photo without one, is drawn by its
+    name. Where the table has groups, a new photo's is that of the photos in the same folders above
+    the class, or these folders; unless `rule` groups in another way. Raises UserError if there is
+    no table or no new photo, if a group cannot be told, and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
     if not table.is_file():
@@ -88,21 +103,25 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
         )
         raise UserError(f"{table}: no new photo's class is known ({seen}): write rows for them")
     new = _grouped(table, labels, rows, layout.places, rule)
+    apart = _unlabeled_groups(table, set(unlabeled) - {*folder.unlabeled}, rows, layout, rule)
     splits = {row.group: row.split for row in rows if row.group}
     known = {*folder.splits.tolist()} - ({"test"} if rule.test_group else set())
-    for row in new:
-        drawn = draw_one(row.group or row.file, rule, known)
-        split = splits.get(row.group) or row.split or drawn
-        rows.append(replace(row, split=split))
-    rows.sort(key=lambda row: row.file)
+    rows = sorted([*rows, *new], key=lambda row: row.file)
+    files = [row.file for row in rows]
     names = [row.label for row in rows]
-    check_same_photo(folder.root, [row.file for row in rows], names)
+    equal = equal_photos(folder.root, files, names)
+    units = units_of(files, [row.group for row in rows], False, equal)
+    lies_in = {u: row.split for u, row in zip(units, rows, strict=True) if row.file not in labels}
+    for i, (unit, row) in enumerate(zip(units, rows, strict=True)):
+        if row.file in labels:
+            split = splits.get(row.group) or row.split or lies_in.get(unit)
+            rows[i] = replace(row, split=split or draw_one(unit, rule, known))
     classes = tuple(sorted(set(names)))
     passed = {why: names for why, names in folder.passed_over.items() if why != not_named(table)}
     return replace(
         folder,
         classes=classes,
-        files=tuple(row.file for row in rows),
+        files=tuple(files),
         labels=np.array([classes.index(name) for name in names], dtype=np.int64),
         splits=np.array([row.split for row in rows], dtype="<U5"),
         sources=tuple(row.source for row in rows),
@@ -110,6 +129,8 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
         passed_over=passed | reasons,
         cut_by=f"splits as {table.name} says, {len(new):,} photos are new",
         unlabeled=tuple(unlabeled),
+        unlabeled_groups={**folder.unlabeled_groups, **apart},
+        equal=tuple(tuple(files[i] for i in copies) for copies in equal),
     )
 
 
@@ -151,10 +172,7 @@ def _grouped(
 ) -> list[Row]:
     """The new photos as rows, grouped by the rule that grouped the table's `rows`."""
     by = AUTO if rule.group_by in columns_of(table) else rule.group_by
-    inside: dict[str, set[str]] = defaultdict(set)  # folders above the class → their groups
-    for row in rows:
-        if row.file in places and (not row.group or row.group != original(row.file)):
-            inside[places[row.file].above].add(row.group)
+    inside = _groups_inside(rows, places)
     grouped = any(row.group for row in rows)
     new = []
     for file, label in labels.items():
@@ -171,6 +189,32 @@ def _grouped(
     every = [*rows, *new]
     found = group_images(every, [folders_around(row) for row in every], by)[len(rows) :]
     return [replace(row, group=group) for row, group in zip(new, found, strict=True)]
+
+
+def _unlabeled_groups(
+    table: Path, files: Collection[str], rows: Sequence[Row], layout: Layout, rule: SplitRule
+) -> dict[str, str]:
+    """File → group, of new photos without a label that have one; grouped as in `_grouped`."""
+    by = AUTO if rule.group_by in columns_of(table) else rule.group_by
+    inside = _groups_inside(rows, layout.places)
+    grouped = any(row.group for row in rows)
+    new = []
+    for file in sorted(files):
+        folders = nearest_group(layout.unlabeled[file], inside)
+        groups = inside.get(folders) or {folders}
+        group = min(groups) if grouped and len(groups) == 1 else ""
+        new.append(Row(file, "", UNLABELED, group))
+    classes = {row.label for row in rows}
+    return group_unlabeled(new, [folders_around(row, classes) for row in new], by)
+
+
+def _groups_inside(rows: Sequence[Row], places: Mapping[str, Place]) -> dict[str, set[str]]:
+    """The folders above the class → the groups of their photos in the table."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.file in places and (not row.group or row.group != original(row.file)):
+            inside[places[row.file].above].add(row.group)
+    return inside
 
 
 def _above(file: str) -> str:

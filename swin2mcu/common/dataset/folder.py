@@ -41,6 +41,8 @@ class ImageFolder:
     drawn_by: str = ""  # what the draw took together, as in SplitRule
     note: str = ""  # how the folders were understood, where they can be understood in two ways
     unlabeled: tuple[str, ...] = ()  # photos without a label, relative to root; not in `files`
+    unlabeled_groups: Mapping[str, str] = field(default_factory=dict)  # those in a group → group
+    equal: tuple[tuple[str, ...], ...] = ()  # files of the same bytes, of one class
     name: str = ""  # what records call the data set
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:

@@ -44,8 +44,12 @@ class Place:
 
     split: str
     label: str
-    above: str  # folders between the split and the class
-    below: str  # folders between the class and the photo
+    above: str  # folders between the split and the class, or "unlabeled"
+    below: str  # folders between these and the photo
+
+    @property
+    def around(self) -> str:
+        return "/".join(filter(None, (self.above, self.below)))
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Layout:
     """What the folders around the photos say."""
 
     places: dict[str, Place]  # of the files with a class
-    unlabeled: tuple[str, ...]
+    unlabeled: dict[str, Place]  # split and label are ""
     passed_over: PassedOver
     note: str = ""  # how folders were understood, where they can be understood in two ways
 
@@ -65,12 +69,11 @@ def place_images(root: Path, files: Sequence[str], level: str = "") -> Layout:
     UserError where only some photos are in folders of splits, or if the classes stay ambiguous.
     """
     folders = {file: tuple(file.split("/")[:-1]) for file in files}
-    unlabeled = [file for file in files if _is_unlabeled(folders[file])]
-    for file in unlabeled:
-        del folders[file]
+    apart = {file: folders.pop(file) for file in files if _is_unlabeled(folders[file])}
     splits = _take_splits(root, folders)
     by_name = _labels_in_names(folders)
-    _drop_common(folders, keep=0 if by_name else 1)
+    common = _drop_common(folders, keep=0 if by_name else 1)
+    unlabeled = {file: _around_unlabeled(names, common) for file, names in apart.items()}
     loose = [file for file in folders if not folders[file]]
     note = ""
     if len(loose) == len(folders):
@@ -88,7 +91,7 @@ def place_images(root: Path, files: Sequence[str], level: str = "") -> Layout:
         }
         loose += [file for file in folders if file not in places]
     lost = tuple(sorted(file for file in loose if file not in places))
-    return Layout(places, tuple(unlabeled), {LOOSE: lost} if lost else {}, note)
+    return Layout(places, unlabeled, {LOOSE: lost} if lost else {}, note)
 
 
 def printable(name: str) -> str:
@@ -98,6 +101,19 @@ def printable(name: str) -> str:
 
 def _is_unlabeled(folders: Folders) -> bool:
     return any(name.lower() in UNLABELED_NAMES for name in folders)
+
+
+def _around_unlabeled(folders: Folders, common: Folders) -> Place:
+    """The folders around "unlabeled"; `common` are left out, as for photos with a label."""
+    at = next(i for i, name in enumerate(folders) if name.lower() in UNLABELED_NAMES)
+    above, below = (
+        [name for name in part if name.lower() not in SPLIT_NAMES]
+        for part in (folders[:at], folders[at + 1 :])
+    )
+    for name in common:
+        if above[:1] == [name]:
+            del above[0]
+    return Place("", "", "/".join(above), "/".join(below))
 
 
 def _take_splits(root: Path, folders: dict[str, Folders]) -> dict[str, str]:
@@ -136,14 +152,17 @@ def _labels_in_names(folders: dict[str, Folders]) -> dict[str, str]:
     return labels if 2 <= len(set(labels.values())) <= len(labels) / 2 else {}
 
 
-def _drop_common(folders: dict[str, Folders], keep: int) -> None:
-    """Remove folders around all files, such as one that unzipping made."""
+def _drop_common(folders: dict[str, Folders], keep: int) -> Folders:
+    """Remove folders around all files, such as one that unzipping made. Returns them."""
+    common: list[str] = []
     while (
         len({names[:1] for names in folders.values() if names}) == 1
         and _usual_depth([names for names in folders.values() if names]) > keep
     ):
+        common.append(next(names[0] for names in folders.values() if names))
         for file, names in folders.items():
             folders[file] = names[1:]
+    return tuple(common)
 
 
 def _class_level(root: Path, folders: Mapping[str, Folders], level: str) -> tuple[int, str]:

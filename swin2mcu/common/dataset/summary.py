@@ -81,6 +81,14 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
             "than one split "
             f"({crossing[0]} first): {which} too good"
         )
+    if torn := torn_copies(folder):
+        split_of = dict(zip(folder.files, folder.splits.tolist(), strict=True))
+        tested = any(split_of[file] == "test" for copies in torn for file in copies)
+        lines.append(
+            f"  warning: {len(torn)} photo{'s' if len(torn) > 1 else ''} in more than one split, "
+            f"as files of the same bytes ({torn[0][0]} and {torn[0][1]} first): "
+            f"{'scores are' if tested else 'the score on val is'} too good"
+        )
     in_train = {folder.groups[i] for i in np.flatnonzero(folder.splits == "train")}
     if len({*folder.groups}) == len(SPLITS) and len(in_train) == 1 and "" not in folder.groups:
         lines.append(
@@ -97,3 +105,17 @@ def crossing_groups(folder: ImageFolder) -> list[str]:
         if group:
             seen.setdefault(group, set()).add(split)
     return sorted(group for group, splits in seen.items() if len(splits) > 1)
+
+
+def torn_copies(folder: ImageFolder) -> list[list[str]]:
+    """For each photo whose equal files lie in two splits or more: the first file of each split."""
+    split_of = dict(zip(folder.files, folder.splits.tolist(), strict=True))
+    found = []
+    for copies in folder.equal:
+        first: dict[str, str] = {}
+        for file in copies:
+            if file in split_of:  # only some photos of the folder may have been kept
+                first.setdefault(split_of[file], file)
+        if len(first) > 1:
+            found.append([*first.values()])
+    return found

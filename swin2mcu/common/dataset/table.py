@@ -128,7 +128,8 @@ def rows_of(folder: ImageFolder) -> list[Row]:
         Row(file, folder.classes[label], split, group, source)
         for file, label, split, group, source in zip(*columns, strict=True)
     ]
-    return [*rows, *(Row(file, "", UNLABELED) for file in folder.unlabeled)]
+    groups = folder.unlabeled_groups
+    return [*rows, *(Row(f, "", UNLABELED, groups.get(f, "")) for f in folder.unlabeled)]
 
 
 def _read(path: Path) -> bytes:

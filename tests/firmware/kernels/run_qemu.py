@@ -13,6 +13,7 @@ from host_tools.mcu.bare_metal import (
     KERNELS,
     WARNINGS,
     build,
+    get_core,
     kernel_sources,
     run,
 )
@@ -49,7 +50,7 @@ def run_on(
     variant: str, core_name: str, rounds: int, main: str = "test_main.c", kernels: Path = KERNELS
 ) -> tuple[int, str]:
     """Exit status and text of the tests (or with bench_main.c the counts) on an emulated core."""
-    core = CORES[core_name]
+    core = get_core(core_name)
     with TemporaryDirectory() as folder:
         program = Path(folder) / "program.elf"
         flags = [f"-DROUNDS={rounds}", f"-I{HERE}"]

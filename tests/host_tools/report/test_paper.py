@@ -14,8 +14,9 @@ from report_zoo import ACCURACY, rewrite, target
 from host_tools.report import paper
 from host_tools.report.__main__ import main
 from host_tools.report.answers import answers
-from host_tools.report.entries import LEARNED_FROM, load_entries, remarks
+from host_tools.report.entries import load_entries, remarks
 from host_tools.report.paper import PAPER, paper_section
+from host_tools.results import LEARNED_FROM
 
 
 def beside_the_paper(zoo: Path) -> list[str]:
