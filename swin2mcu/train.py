@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "(default: the whole photo, squashed)",
     )
     parser.add_argument(
-        "--balanced", action="store_true", help="give each class the same weight in the loss"
+        "--balanced", action="store_true", help="give each class the same weight in the loss of labels"
     )
     parser.add_argument(
         "--backgrounds",

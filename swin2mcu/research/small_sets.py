@@ -86,13 +86,15 @@ def table(trainings: list[dict[str, Any]]) -> list[str]:
         budget = f"{ones[0]['epochs']} epochs, batches of {ones[0]['batch']}"
         lines.append(f"| {photos} | {budget} | {' | '.join(cells)} | {len(ones)} |")
     one = trainings[0]
-    error = 100 * standard_error(one["val_top1"], one["val_images"])
+    errors = [f"{100 * standard_error(t['val_top1'], t['val_images']):.1f}" for t in trainings]
+    lowest, highest = min(errors, key=float), max(errors, key=float)
+    error = lowest if lowest == highest else f"{lowest} to {highest}"
     return [
         *lines,
         "",
         f"{one['classes']} classes; each seed draws its own photos; ± is the standard deviation "
         f"of the seeds. One val of {one['val_images']:,} photos has a standard error of "
-        f"{error:.1f} points.",
+        f"{error} points.",
     ]
 
 
