@@ -1,6 +1,6 @@
 """Instructions of generated C on the ESP32-S3's vector kernels.
 
-Those of the assembly are counted by the interpreter of tests/firmware/xtensa, which executes the .S
+Those of the assembly are counted by the interpreter of firmware/interpreter, which executes the .S
 files. The few steps in C are estimated by what the portable kernels take on the emulated Xtensa
 core, a related core (counts_xtensa.json). The C that calls the assembly is not counted, nor is a
 channel that stands out and is computed in C beside it.

@@ -1,4 +1,4 @@
-"""C programs on the PC with the ESP32-S3's kernels. An interpreter (tests/firmware/xtensa)
+"""C programs on the PC with the ESP32-S3's kernels. An interpreter (firmware/interpreter)
 executes the kernels' assembly, checks every access and counts instructions."""
 
 from __future__ import annotations
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from host_tools.mcu.bare_metal import KERNELS, WARNINGS, kernel_sources, run_tool
-from swin2mcu.common.paths import ROOT
+from swin2mcu.common.paths import FIRMWARE
 
-INTERPRETER = ROOT / "tests" / "firmware" / "xtensa"
+INTERPRETER = FIRMWARE / "interpreter"
 INTERPRETER_SOURCES = ("assembler", "scalar_instructions", "vector_instructions")
 VARIANT = "pie"
 PACKAGE = "g++"  # brings both compilers

@@ -9,13 +9,15 @@ import pytest
 
 from host_tools.mcu.interpreted import INTERPRETER, INTERPRETER_SOURCES
 
+SEMANTICS = Path(__file__).parent / "xtensa"
 LOW = ["-fno-pie", "-no-pie"]
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("xtensa") / "semantics"
-    sources = [INTERPRETER / f"{n}.cc" for n in (*INTERPRETER_SOURCES, "semantics_main")]
+    sources = [INTERPRETER / f"{name}.cc" for name in INTERPRETER_SOURCES]
+    sources.append(SEMANTICS / "semantics_main.cc")
     flags = ["-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", *LOW, f"-I{INTERPRETER}"]
     subprocess.run(["g++", *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
@@ -27,13 +29,13 @@ def run(machine: Path, *arguments: str | Path) -> tuple[int, str]:
 
 
 def test_instructions_do_what_was_measured(machine: Path) -> None:
-    assert run(machine, INTERPRETER / "semantics.S") == (0, "ok\n")
+    assert run(machine, SEMANTICS / "semantics.S") == (0, "ok\n")
 
 
 def test_accesses_are_checked(machine: Path) -> None:
-    status, text = run(machine, INTERPRETER / "semantics.S", "misaligned")
+    status, text = run(machine, SEMANTICS / "semantics.S", "misaligned")
     assert status == 3 and "not aligned" in text
-    status, text = run(machine, INTERPRETER / "semantics.S", "beyond")
+    status, text = run(machine, SEMANTICS / "semantics.S", "beyond")
     assert status == 3 and "outside of any object" in text
 
 
