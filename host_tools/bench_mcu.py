@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from host_tools.mcu.bare_metal import CORES
 from host_tools.mcu.committed import has_grown, load_counts
-from host_tools.mcu.count_model import Count, Model, count_model
+from host_tools.mcu.count_model import Count, CountedModel, count_model
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.esp32s3 import (
     count_all_on_esp32s3,
@@ -190,17 +190,17 @@ def check(counts: Sequence[Count], committed: Sequence[dict[str, Any]]) -> int:
     return 1 if grown else 0
 
 
-def _find(name: str) -> Model:
+def _find(name: str) -> CountedModel:
     path = Path(name)
     if path.suffix.lower() == ".tflite" and path.is_file():
-        return Model(path.stem, path)
+        return CountedModel(path.stem, path)
     for folder in (path, ZOO / name):
         if (folder / "model_int8.tflite").is_file():
-            return Model(folder.resolve().name, folder / "model_int8.tflite")
+            return CountedModel(folder.resolve().name, folder / "model_int8.tflite")
     return _random(name)
 
 
-def _random(name: str, legalized: bool = True) -> Model:
+def _random(name: str, legalized: bool = True) -> CountedModel:
     from tinyml.format import mlperf_graphs, mobilenet_graphs
 
     data = mlperf_graphs.by_name(name) or mobilenet_graphs.by_name(name, legalized)
@@ -209,7 +209,7 @@ def _random(name: str, legalized: bool = True) -> Model:
     path = RANDOM / f"{name}{'' if legalized else '-unlegalized'}.tflite"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, data)
-    return Model(path.stem, path, weights="random")
+    return CountedModel(path.stem, path, weights="random")
 
 
 def _published() -> list[str]:

@@ -99,10 +99,10 @@ def known_work(processor: str, macs: int, hard_swish: bool, folder: Path = FIRMW
 def counted_work(processor: str, name: str, int8: Path) -> Work:
     """Counts this very model: takes a minute, the cross compiler and QEMU. Raises UserError."""
     # TensorFlow Lite Micro comes with these, and it is not on every host.
-    from host_tools.mcu.count_model import Model, count_model
+    from host_tools.mcu.count_model import CountedModel, count_model
     from host_tools.mcu.esp32s3 import count_on_esp32s3
 
-    model = Model(name, int8)
+    model = CountedModel(name, int8)
     if processor == "cortex-m7":
         return Work(count_model(model, COUNTS[processor][1]).instructions, "counted now")
     count = count_on_esp32s3(model)

@@ -81,7 +81,7 @@ def made_up_image(shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
 
 
 @dataclass(frozen=True)
-class Model:
+class CountedModel:
     """An int8 .tflite to count."""
 
     name: str
@@ -90,7 +90,7 @@ class Model:
 
 
 def check_logits(
-    model: Model, where: str, logits: Sequence[int], image: npt.NDArray[np.int8]
+    model: CountedModel, where: str, logits: Sequence[int], image: npt.NDArray[np.int8]
 ) -> None:
     """Raises UserError if these are not TFLite Micro's: a wrong kernel's count means nothing."""
     expected = Micro(model.path.read_bytes()).run(image).ravel().tolist()
@@ -99,7 +99,7 @@ def check_logits(
 
 
 def count_model(
-    model: Model, core_name: str, fusions: frozenset[str] = frozenset(FUSIONS)
+    model: CountedModel, core_name: str, fusions: frozenset[str] = frozenset(FUSIONS)
 ) -> Count:
     """Count one inference. Raises UserError if the logits are not those of TFLite Micro."""
     core, name = get_core(core_name), model.name

@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from host_tools.mcu.committed import has_grown, load_counts
-from host_tools.mcu.count_model import Model, check_logits, made_up_image
+from host_tools.mcu.count_model import CountedModel, check_logits, made_up_image
 from host_tools.mcu.interpreted import VARIANT, build_interpreted, run_interpreted
 from host_tools.mcu.xtensa import load_xtensa
 from swin2mcu.common.card import sha256_of
@@ -61,7 +61,7 @@ class Esp32s3Count:
     per_step: dict[str, int]  # of the assembly
 
 
-def count_on_esp32s3(model: Model) -> Esp32s3Count:
+def count_on_esp32s3(model: CountedModel) -> Esp32s3Count:
     """Raises UserError if the logits are not those of TFLite Micro."""
     graph = read(model.path)
     compiled = compile_graph(graph, sha256_of(model.path), VARIANT)
@@ -99,7 +99,7 @@ def estimate_c(model: str, steps: dict[str, int], sister: Sequence[dict[str, Any
     return None
 
 
-def count_all_on_esp32s3(models: Sequence[Model]) -> list[Esp32s3Count]:
+def count_all_on_esp32s3(models: Sequence[CountedModel]) -> list[Esp32s3Count]:
     counting = track(models, "counting on esp32s3", console=status, transient=True)
     return [count_on_esp32s3(model) for model in counting]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from host_tools.mcu.count_model import Count, Model, count_model
+from host_tools.mcu.count_model import Count, CountedModel, count_model
 from tinyml.aot.fuse import FUSIONS
 
 CORES = ("m7", "m55")
@@ -17,7 +17,7 @@ WITHOUT: tuple[tuple[str, ...], ...] = (
 )
 
 
-def count_without(model: Model, jobs: Iterable[tuple[tuple[str, ...], str]]) -> list[Count]:
+def count_without(model: CountedModel, jobs: Iterable[tuple[tuple[str, ...], str]]) -> list[Count]:
     """A count for each (fusions left out, core)."""
     everything = frozenset(FUSIONS)
     return [count_model(model, core, everything - frozenset(left)) for left, core in jobs]

@@ -23,7 +23,7 @@ from host_tools.boards.table import get_board
 from host_tools.link.device import Device
 from host_tools.link.line import SerialLine
 from host_tools.mcu.committed import has_grown, load_counts
-from host_tools.mcu.count_model import Model, check_logits, made_up_image
+from host_tools.mcu.count_model import CountedModel, check_logits, made_up_image
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import plain_console, status, write_atomic
 from swin2mcu.common.paths import FIRMWARE
@@ -49,7 +49,7 @@ class XtensaCount:
     per_step: dict[str, int]  # of a second run, whose input is what the first run left
 
 
-def count_on_xtensa(model: Model) -> XtensaCount | None:
+def count_on_xtensa(model: CountedModel) -> XtensaCount | None:
     """Run `model` on the board, None if it is too large.
 
     Raises UserError if the logits are not those of TFLite Micro.
@@ -89,7 +89,7 @@ def count_on_xtensa(model: Model) -> XtensaCount | None:
     )
 
 
-def count_all_on_xtensa(models: Sequence[Model]) -> list[XtensaCount]:
+def count_all_on_xtensa(models: Sequence[CountedModel]) -> list[XtensaCount]:
     """Of every model of at most MAX_MACS."""
     return [
         count

@@ -14,7 +14,7 @@ from host_tools import bench_mcu
 from host_tools.mcu import count_model
 from host_tools.mcu.bare_metal import CORES, FIRMWARE, build, get_core, run, section_bytes
 from host_tools.mcu.committed import load_counts
-from host_tools.mcu.count_model import Count, CountedStep, Model, baseline_for, made_up_image
+from host_tools.mcu.count_model import Count, CountedModel, CountedStep, baseline_for, made_up_image
 from host_tools.mcu.docs import rewrite
 from host_tools.mcu.fusions import CORES as CORES_LEFT_OUT
 from host_tools.mcu.fusions import WITHOUT, fusions_table
@@ -196,4 +196,4 @@ def test_wrong_logits_are_not_counted(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr(count_model, "Micro", Wrong)
     with pytest.raises(count_model.UserError, match="TFLite Micro"):
-        count_model.count_model(Model("model", models[0]), "m7")
+        count_model.count_model(CountedModel("model", models[0]), "m7")

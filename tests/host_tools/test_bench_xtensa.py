@@ -14,7 +14,7 @@ from host_tools import bench_mcu
 from host_tools.bench_mcu import DOCS
 from host_tools.mcu import count_model, xtensa
 from host_tools.mcu.committed import load_counts
-from host_tools.mcu.count_model import Model
+from host_tools.mcu.count_model import CountedModel
 from host_tools.mcu.xtensa import XtensaCount, count_on_xtensa, grown, load_xtensa, xtensa_table
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.documents import replace_part
@@ -48,7 +48,7 @@ def test_a_model_is_counted_step_by_step_and_only_with_the_right_logits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path / "tiny")
-    model = Model("tiny", run / "model_int8.tflite")
+    model = CountedModel("tiny", run / "model_int8.tflite")
     count = count_on_xtensa(model)
     assert count is not None
     # Scalar code: more than a handful of instructions for each multiply-accumulate.
