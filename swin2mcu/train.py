@@ -9,6 +9,7 @@ again with other options. The same command resumes an interrupted run.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -95,7 +96,7 @@ def run_steps(steps: Sequence[Step], commands: dict[str, Main]) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def make_parser() -> Parser:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
     parser.add_argument(
@@ -135,7 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "(default: the whole photo, squashed)",
     )
     parser.add_argument(
-        "--balanced", action="store_true", help="give each class the same weight in the loss of labels"
+        "--balanced",
+        action="store_true",
+        help="give each class the same weight in the cross-entropy",
     )
     parser.add_argument(
         "--backgrounds",
@@ -148,73 +151,83 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=0, help="of the weights and of the order of photos (default: 0)"
     )
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
-    arguments = parser.parse_args(argv)
+    return parser
 
-    def command() -> int:
-        if arguments.epochs is not None and arguments.epochs < 1:
-            raise UserError("--epochs must be at least 1")
-        if not 0 <= arguments.backgrounds <= 1:
-            raise UserError("--backgrounds must be between 0 and 1")
-        if arguments.unlabeled and not arguments.teacher:
-            raise UserError("photos without a label need a teacher: name one with --teacher")
-        if arguments.rounds < 1:
-            raise UserError("--rounds must be at least 1")
-        if arguments.rounds > 1 and not arguments.teacher:
-            raise UserError("--rounds needs a teacher for the first one: name it with --teacher")
-        data = data_folder(arguments.data)
-        rule = SplitRule(
-            group_by=arguments.group_by, test_group=arguments.test_group, crop=arguments.crop
-        )
-        folder = import_folder(data, rule)
-        plan_for = partial(
-            plan_training,
-            images=len(folder.indices("train")),
-            student=student_for(arguments.board, len(folder.classes), arguments.init),
-            init=arguments.init,
-            epochs=arguments.epochs,
-            seed=arguments.seed,
-        )
-        more = 0
-        if arguments.teacher:
-            more = unlabeled_photos(folder, arguments.unlabeled)
-            check_teacher(arguments.teacher, folder.classes)
-        plan = plan_for(teacher=arguments.teacher, unlabeled=more)
-        for line in plan.reasons:
-            print(line)
-        if arguments.rounds > 1:
-            print(f"rounds: {arguments.rounds}, and a student on labels alone, which answers too")
-        val = len(folder.indices("val"))
-        if val < IMAGES_MIN:
-            print(
-                f"not calibrated: val has {val} photos, fewer than {IMAGES_MIN}; the model never "
-                "answers *not sure*"
-            )
-        given = ("group_by", "test_group", "crop")
-        chosen = {f"data.{key}": getattr(arguments, key) for key in given}
-        chosen["data.class_weights"] = "balanced" if arguments.balanced else ""
-        chosen["augment.backgrounds"] = arguments.backgrounds
-        options = overrides({key: value for key, value in chosen.items() if value})
-        unlabeled = []
-        if arguments.unlabeled:
-            unlabeled = overrides({"distillation.unlabeled": arguments.unlabeled})
-        alone = plan_for(teacher=None)
-        steps, last = earlier_rounds(
-            plan, alone, arguments.rounds, data, arguments.out, options, unlabeled
-        )
-        options += unlabeled
-        steps += steps_of(last, data, arguments.out, options, calibrated=val >= IMAGES_MIN)
-        if arguments.plan:
-            print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
-            return 0
-        if arguments.rounds > 1:
-            check_unlike(arguments.out, next(step for step in steps[::-1] if step[0] == TRAINING))
-        code = run_steps(steps, mains())
-        if code == 0:
-            run = shlex.quote(str(arguments.out))
-            print(f"{arguments.out} is ready. Try it: swin2mcu predict {run} leaf.jpg")
-        return code
 
-    return run_command(command)
+def check_options(arguments: argparse.Namespace) -> None:
+    """Raise UserError for values that no training can have."""
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise UserError("--epochs must be at least 1")
+    if not 0 <= arguments.backgrounds <= 1:
+        raise UserError("--backgrounds must be between 0 and 1")
+    if arguments.unlabeled and not arguments.teacher:
+        raise UserError("photos without a label need a teacher: name one with --teacher")
+    if arguments.rounds < 1:
+        raise UserError("--rounds must be at least 1")
+    if arguments.rounds > 1 and not arguments.teacher:
+        raise UserError("--rounds needs a teacher for the first one: name it with --teacher")
+
+
+def plan_and_train(arguments: argparse.Namespace) -> int:
+    """Print the plan; without --plan, carry it out. Returns the exit code of the last command."""
+    check_options(arguments)
+    data = data_folder(arguments.data)
+    rule = SplitRule(
+        group_by=arguments.group_by, test_group=arguments.test_group, crop=arguments.crop
+    )
+    folder = import_folder(data, rule)
+    plan_for = partial(
+        plan_training,
+        images=len(folder.indices("train")),
+        student=student_for(arguments.board, len(folder.classes), arguments.init),
+        init=arguments.init,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+    )
+    more = 0
+    if arguments.teacher:
+        more = unlabeled_photos(folder, arguments.unlabeled)
+        check_teacher(arguments.teacher, folder.classes)
+    plan = plan_for(teacher=arguments.teacher, unlabeled=more)
+    for line in plan.reasons:
+        print(line)
+    if arguments.rounds > 1:
+        print(f"rounds: {arguments.rounds}, and a student on labels alone, which answers too")
+    val = len(folder.indices("val"))
+    if val < IMAGES_MIN:
+        print(
+            f"not calibrated: val has {val} photos, fewer than {IMAGES_MIN}; the model never "
+            "answers *not sure*"
+        )
+    given = ("group_by", "test_group", "crop")
+    chosen = {f"data.{key}": getattr(arguments, key) for key in given}
+    chosen["data.class_weights"] = "balanced" if arguments.balanced else ""
+    chosen["augment.backgrounds"] = arguments.backgrounds
+    options = overrides({key: value for key, value in chosen.items() if value})
+    unlabeled = []
+    if arguments.unlabeled:
+        unlabeled = overrides({"distillation.unlabeled": arguments.unlabeled})
+    alone = plan_for(teacher=None)
+    steps, last = earlier_rounds(
+        plan, alone, arguments.rounds, data, arguments.out, options, unlabeled
+    )
+    options += unlabeled
+    steps += steps_of(last, data, arguments.out, options, calibrated=val >= IMAGES_MIN)
+    if arguments.plan:
+        print("\n".join(f"python -m {name} {shlex.join(rest)}" for name, rest in steps))
+        return 0
+    if arguments.rounds > 1:
+        check_unlike(arguments.out, next(step for step in steps[::-1] if step[0] == TRAINING))
+    code = run_steps(steps, mains())
+    if code == 0:
+        run = shlex.quote(str(arguments.out))
+        print(f"{arguments.out} is ready. Try it: swin2mcu predict {run} leaf.jpg")
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    return run_command(lambda: plan_and_train(arguments))
 
 
 if __name__ == "__main__":
