@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
 
+from host_tools.boards.needs import fit, need_of
 from host_tools.boards.table import get_board
-from host_tools.fit import fit, need_of
 from swin2mcu.common.cli import UserError
 from tinyml.aot.compiler import compile_graph
 from tinyml.format.tflite import parse

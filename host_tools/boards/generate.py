@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from host_tools.boards.needs import Need, activation_bytes, check_fit, need_of
 from host_tools.boards.table import Board
-from host_tools.fit import Need, activation_bytes, check_fit, need_of
 from host_tools.inputs import Model
 from swin2mcu.common.cli import write_atomic
 from tinyml import emit_c

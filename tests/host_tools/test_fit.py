@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 from tiny_run import make_run
 
-from host_tools import fit as fit_tool
 from host_tools import flash
 from host_tools.boards.build import build_firmware
+from host_tools.boards.needs import (
+    FIRMWARE_FLASH_BYTES,
+    Need,
+    activation_bytes,
+    check_fit,
+    fit,
+    measure,
+)
 from host_tools.boards.table import Memory, get_board
-from host_tools.fit import Need, activation_bytes, check_fit, fit, measure
 from host_tools.inputs import Model, load_model
 from host_tools.link.protocol import max_run_count
 from swin2mcu.common.cli import UserError
@@ -31,10 +37,10 @@ def test_each_memory_is_counted_where_the_board_keeps_it() -> None:
     need = Need(arena_bytes=30_000, weights_bytes=1_500_000)
     apart = dataclasses.replace(get_board("qemu-m7"), weights_bytes=2_000_000)
     assert fit(need, apart).weights_need == 1_500_000
-    assert fit(need, apart).flash_need == fit_tool.FIRMWARE_FLASH_BYTES
+    assert fit(need, apart).flash_need == FIRMWARE_FLASH_BYTES
     in_flash = (Memory("flash", "flash", "ram"),)
     together = dataclasses.replace(apart, weights_bytes=0, memories=in_flash)
-    assert fit(need, together).flash_need == fit_tool.FIRMWARE_FLASH_BYTES + 1_500_000
+    assert fit(need, together).flash_need == FIRMWARE_FLASH_BYTES + 1_500_000
     assert not fit(need, together).shortages
 
 
