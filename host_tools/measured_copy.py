@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from host_tools.results import RESULTS_NAME, load_results
-from swin2mcu.common.card import load_card, sha256_of, update_card
+from swin2mcu.common.card import Card, load_card, sha256_of, update_card
 from swin2mcu.common.cli import status, write_atomic
 from swin2mcu.common.lock import locked
 from swin2mcu.common.test_access import FILE as TEST_ACCESS
@@ -22,6 +22,7 @@ from swin2mcu.common.test_access import FILE as TEST_ACCESS
 MODEL_NAME = "model_int8.tflite"
 CARD = "card.json"
 COPY_OF = ".published"  # a file of the copy: a digest of the entry
+LAST_CARD = ".published-card.json"  # the entry's card when the copy was last renewed
 
 
 def copy_published(entry: Path, measured: Path) -> Path:
@@ -47,6 +48,7 @@ def copy_published(entry: Path, measured: Path) -> Path:
             made = Path(work) / entry.name
             shutil.copytree(entry, made)
             (made / COPY_OF).write_text(mark)
+            _keep_card(made, entry)
             made.rename(copy)
     return copy
 
@@ -86,6 +88,12 @@ def _renew(copy: Path, entry: Path) -> None:
             _merge_lines(target, path)
         else:
             write_atomic(target, path.read_bytes())
+    _keep_card(copy, entry)
+
+
+def _keep_card(copy: Path, entry: Path) -> None:
+    if (card := entry / CARD).is_file():
+        write_atomic(copy / LAST_CARD, card.read_bytes())
 
 
 def _merge_results(ours: Path, published: Path) -> None:
@@ -103,11 +111,19 @@ def _merge_results(ours: Path, published: Path) -> None:
 
 
 def _merge_card(ours: Path, published: Path) -> None:
-    """The published card, with the calibration that was fitted here."""
-    theirs = load_card(published)
-    update_card(
-        ours, lambda card: replace(theirs, calibration=card.calibration or theirs.calibration)
-    )
+    """The published card, with the calibration that was fitted here.
+
+    One that equals the card published before was not fitted here. Copies of older versions have no
+    such card: their calibration stays.
+    """
+    theirs, last = load_card(published), ours.with_name(LAST_CARD)
+    before = load_card(last).calibration if last.is_file() else None
+
+    def merged(card: Card) -> Card:
+        own = card.calibration if card.calibration != before else None
+        return replace(theirs, calibration=own or theirs.calibration)
+
+    update_card(ours, merged)
 
 
 def _merge_lines(ours: Path, published: Path) -> None:

@@ -1,8 +1,8 @@
 // What an instruction is to the assembler, and what the scalar core and the vector unit share:
 // operands, checked accesses to memory, numbers of less than 64 bits. Names, operands and numbers
 // are those of GNU's assembler.
-#ifndef TESTS_FIRMWARE_XTENSA_INSTRUCTIONS_H_
-#define TESTS_FIRMWARE_XTENSA_INSTRUCTIONS_H_
+#ifndef FIRMWARE_INTERPRETER_INSTRUCTIONS_H_
+#define FIRMWARE_INTERPRETER_INSTRUCTIONS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -74,4 +74,4 @@ inline uint64_t Mask(int bits) { return (uint64_t{1} << bits) - 1; }
 
 }  // namespace xtensa
 
-#endif  // TESTS_FIRMWARE_XTENSA_INSTRUCTIONS_H_
+#endif  // FIRMWARE_INTERPRETER_INSTRUCTIONS_H_

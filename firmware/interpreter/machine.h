@@ -7,9 +7,9 @@
 // inside an object.
 //
 // Semantics follow the Xtensa Instruction Set Architecture manual and chapter 1 of the ESP32-S3
-// Technical Reference Manual; semantics_main.cc tests them.
-#ifndef TESTS_FIRMWARE_XTENSA_MACHINE_H_
-#define TESTS_FIRMWARE_XTENSA_MACHINE_H_
+// Technical Reference Manual; tests/firmware/xtensa/semantics_main.cc tests them.
+#ifndef FIRMWARE_INTERPRETER_MACHINE_H_
+#define FIRMWARE_INTERPRETER_MACHINE_H_
 
 #include <array>
 #include <cstdint>
@@ -69,4 +69,4 @@ class Program {
 
 }  // namespace xtensa
 
-#endif  // TESTS_FIRMWARE_XTENSA_MACHINE_H_
+#endif  // FIRMWARE_INTERPRETER_MACHINE_H_

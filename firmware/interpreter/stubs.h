@@ -1,6 +1,6 @@
 // What the assembly has cost so far.
-#ifndef TESTS_FIRMWARE_XTENSA_STUBS_H_
-#define TESTS_FIRMWARE_XTENSA_STUBS_H_
+#ifndef FIRMWARE_INTERPRETER_STUBS_H_
+#define FIRMWARE_INTERPRETER_STUBS_H_
 
 #include <stdint.h>
 
@@ -10,4 +10,4 @@ extern "C"
     uint64_t
     xtensa_instructions(void);
 
-#endif  // TESTS_FIRMWARE_XTENSA_STUBS_H_
+#endif  // FIRMWARE_INTERPRETER_STUBS_H_

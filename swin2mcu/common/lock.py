@@ -41,6 +41,11 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S, busy: str = "") -> Iterator
         lock.release()
 
 
+def is_lock(name: str) -> bool:
+    """Whether a file of this name is one that `locked` leaves."""
+    return name.startswith(".") and name.endswith(".lock")
+
+
 def lock_folder(folder: Path) -> AbstractContextManager[None]:
     """A lock to hold while a command writes `folder`. Raises UserError if another command has it.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_side.config import read_saved_config
+from pytorch_side.log import read_machine
 from swin2mcu.common.card import load_card
 from swin2mcu.common.cli import Parser, UserError, run_command, write_atomic
 from swin2mcu.common.documents import replace_part
@@ -27,7 +28,7 @@ BOARD = "qemu-m7-aot"
 def read_demo(run: Path) -> dict[str, Any]:
     """The results of one demo. Raises UserError for a folder without a complete demo."""
     try:
-        machine = read_json(run / "machine.json")
+        machine = read_machine(run)
         board = read_json(run / "results.json")["targets"][BOARD]
         card = load_card(run / "card.json")
         return {
@@ -35,6 +36,7 @@ def read_demo(run: Path) -> dict[str, Any]:
             "threads": machine["threads"],
             "hardware": machine["hardware"],
             "torch": machine["torch"],
+            **({"later": machine["later"]} if "later" in machine else {}),
             "val_images": card.accuracy["float"]["images"],
             "val_top1": card.accuracy["float"]["top1"],
             "val_top1_int8": card.accuracy["qat"]["top1"],

@@ -63,6 +63,26 @@ def test_the_user_s_calibration_stays(entry: Path, tmp_path: Path) -> None:
     assert (found.macs, found.calibration) == (2, fitted)
 
 
+def test_a_calibration_that_is_published_later_reaches_the_copy(
+    entry: Path, tmp_path: Path
+) -> None:
+    card = Card("small", "tiny", ("a", "b"), (8, 8, 3), macs=1)
+    first, second, third, own = (Calibration(2.0, float(t), 0.9, 50) for t in range(4))
+    save_card(replace(card, calibration=first), entry / "card.json")
+    copy = copy_published(entry, tmp_path / "measured")
+    for published, fitted, wanted in (
+        (second, None, second),
+        (third, None, third),
+        (first, own, own),
+        (second, None, own),
+    ):
+        if fitted:
+            save_card(replace(card, calibration=fitted), copy / "card.json")
+        save_card(replace(card, calibration=published), entry / "card.json")
+        copy_published(entry, tmp_path / "measured")
+        assert load_card(copy / "card.json").calibration == wanted
+
+
 def test_a_new_model_puts_the_old_copy_aside(
     entry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ def split_of(data: Path) -> dict[str, tuple[str, str]]:
 
 
 def more_photos(folder: Path, count: int, red: int) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         Image.new("RGB", (20, 20), (red, number, 5 * number)).save(folder / f"new_{number:02}.png")
 
@@ -261,6 +261,34 @@ def test_a_copy_joins_where_the_photo_lies(make: Make) -> None:
     for file in before:
         assert after[file] == after[file.replace(".png", " (1).png")] == before[file]
     assert len({split for file, split in after.items() if "/new" in file}) == 1
+
+
+def test_a_new_farm_does_not_follow_a_copy(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    old = (f"{farm}/{label}/{n}.jpg" for farm in "abcdef" for label in CLASSES for n in range(4))
+    root = make(*old)
+    assert main([str(root), "--write"]) == 0
+    before = split_of(root)
+    test = next(file for file, (_, split) in before.items() if split == "test")
+    farms = ("new farm", "other farm", "third farm")
+    for red, farm in enumerate(farms):
+        more_photos(root / farm / test.split("/")[1], 5, 40 + red)
+        (root / farm / test.split("/")[1] / "copy.jpg").write_bytes((root / test).read_bytes())
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    after = split_of(root / "more.csv")
+    for farm in farms:
+        own = {split for file, (_, split) in after.items() if file.startswith(farm)}
+        assert own == {draw_one(farm, SplitRule(), ("train", "val", "test"))}
+        assert not any(file.startswith(farm) and "copy" in file for file in after)
+    assert "3 x new photo of another group" in capsys.readouterr().out
+
+
+def test_a_table_that_was_written_leaves_nothing_to_pass_over(make: Make) -> None:
+    root = make(*(f"{label}/{n}.jpg" for label in CLASSES for n in range(6)))
+    assert main([str(root), "--write"]) == 0
+    assert (root / ".split.csv.lock").is_file()
+    assert scan_folder(root).passed_over == {}
+    (root / ".rust.jpg").write_bytes(b"")
+    assert scan_folder(root).passed_over == {"dot file": (".rust.jpg",)}
 
 
 def test_two_classes_of_one_name_are_one(make_folder: Callable[..., Path]) -> None:

@@ -40,6 +40,7 @@ from swin2mcu.common.dataset.table import (
 from swin2mcu.common.dataset.walk import LOOSE, list_images
 
 UNCLEAR = "new photo beside photos of several classes"
+COPY = "new photo of another group than the known photo of the same bytes"
 
 
 def rename_classes(folder: ImageFolder, names: Mapping[str, str]) -> ImageFolder:
@@ -80,7 +81,9 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     this folder. It is passed over where they have several classes. It goes where its group lies, or
     a file of the same bytes; the split of a new group, or of a photo without one, is drawn by its
     name. Where the table has groups, a new photo's is that of the photos in the same folders above
-    the class, or these folders; unless `rule` groups in another way. Raises UserError if there is
+    the class, or these folders; unless `rule` groups in another way. A photo of a group is passed
+    over where a known photo outside of that group has the same bytes: in another split it would be
+    seen twice, and its group would have to follow it. Raises UserError if there is
     no table or no new photo, if a group cannot be told, and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
@@ -106,10 +109,11 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     apart = _unlabeled_groups(table, set(unlabeled) - {*folder.unlabeled}, rows, layout, rule)
     splits = {row.group: row.split for row in rows if row.group}
     known = {*folder.splits.tolist()} - ({"test"} if rule.test_group else set())
-    rows = sorted([*rows, *new], key=lambda row: row.file)
+    rows, equal = _joined(folder.root, rows, new)
+    if again := sorted({row.file for row in new} - {row.file for row in rows}):
+        reasons[COPY] = tuple(again)
     files = [row.file for row in rows]
     names = [row.label for row in rows]
-    equal = equal_photos(folder.root, files, names)
     units = units_of(files, [row.group for row in rows], False, equal)
     lies_in = {u: row.split for u, row in zip(units, rows, strict=True) if row.file not in labels}
     for i, (unit, row) in enumerate(zip(units, rows, strict=True)):
@@ -127,11 +131,29 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
         sources=tuple(row.source for row in rows),
         groups=tuple(row.group for row in rows),
         passed_over=passed | reasons,
-        cut_by=f"splits as {table.name} says, {len(new):,} photos are new",
+        cut_by=f"splits as {table.name} says, {len(new) - len(again):,} photos are new",
         unlabeled=tuple(unlabeled),
         unlabeled_groups={**folder.unlabeled_groups, **apart},
         equal=tuple(tuple(files[i] for i in copies) for copies in equal),
     )
+
+
+def _joined(
+    root: Path, rows: Sequence[Row], new: Sequence[Row]
+) -> tuple[list[Row], list[list[int]]]:
+    """Both sorted by file, less new copies of another group's photos; and sets of equal files."""
+    known = {row.file for row in rows}
+    rows = sorted([*rows, *new], key=lambda row: row.file)
+    equal = equal_photos(root, [row.file for row in rows], [row.label for row in rows])
+    again = set()
+    for copies in equal:
+        groups = {rows[i].group for i in copies if rows[i].file in known}
+        found = (i for i in copies if rows[i].file not in known and rows[i].group)
+        again.update(i for i in found if groups - {rows[i].group})
+    kept = [i for i in range(len(rows)) if i not in again]
+    place = {old: new for new, old in enumerate(kept)}
+    left = [[place[i] for i in copies if i in place] for copies in equal]
+    return [rows[i] for i in kept], [copies for copies in left if len(copies) > 1]
 
 
 def _labels_of(

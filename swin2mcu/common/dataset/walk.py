@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.lock import is_lock
 from swin2mcu.common.pixels import IMAGE_SUFFIXES, PLUGIN_SUFFIXES, readable_suffixes
 
 # Reason → files that were passed over, relative to the root.
@@ -56,6 +57,8 @@ def _walk(
     inside = above | {(here.st_dev, here.st_ino)}
     for entry in entries:
         name = prefix + entry.name
+        if is_lock(entry.name):  # of `split`, which writes a table here
+            continue
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             passed[DOT].append(name)
             continue
