@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from pytorch_side.data.unlabeled import photos_below
+from pytorch_side.data.unlabeled import of_held_groups
 from swin2mcu.calibrate import IMAGES_MIN
 from swin2mcu.common.card import CROPS, SplitRule
 from swin2mcu.common.cli import Parser, UserError, run_command, status
@@ -36,8 +36,11 @@ Main = Callable[[Sequence[str]], int]
 
 
 def unlabeled_photos(folder: ImageFolder, more: str) -> int:
-    """How many photos of the folder, and below `more`, have no label. Raises UserError."""
-    return len(folder.unlabeled) + (len(photos_below(folder, Path(more))) if more else 0)
+    """How many photos of the folder, and below `more`, have no label and may join training.
+
+    Raises UserError as photos_below does.
+    """
+    return len(of_held_groups(folder, more)[1])
 
 
 def check_teacher(path: Path, classes: tuple[str, ...]) -> None:

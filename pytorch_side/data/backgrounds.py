@@ -25,7 +25,13 @@ from rich.progress import track
 from pytorch_side.config import Augment, Config
 from pytorch_side.data import cutout
 from pytorch_side.data.augment import Pixels
-from pytorch_side.data.cache import DecodedImages, decode_images, decoded_cache_folder, files_key
+from pytorch_side.data.cache import (
+    DecodedImages,
+    decode_images,
+    decoded_by,
+    decoded_cache_folder,
+    files_key,
+)
 from pytorch_side.data.cutout import SIDE
 from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import ImageFolder
@@ -53,7 +59,8 @@ def with_cutouts(images: DecodedImages) -> DecodedImages:
     folder = images.folder
     positions = folder.indices("train")
     names = [folder.files[i] for i in positions]
-    key = files_key(folder.root, names, f"{folder.crop} cutout {SIDE} {cutout.GROWN}")
+    settings = f"{decoded_by()} {folder.crop} cutout {SIDE} {cutout.GROWN}"
+    key = files_key(folder.root, names, settings)
     path = decoded_cache_folder() / f"cutouts-{key}.bin"
     size = len(names) * int(np.prod(SHAPE))
     if not _has_size(path, size):

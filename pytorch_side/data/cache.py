@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def decode_images(folder: ImageFolder, split: str = "train") -> DecodedImages:
     Corrupt images are logged, counted and left out. Raises UserError above 5 % of the folder.
     """
     names = [folder.files[i] for i in folder.indices(split)]
-    key = files_key(folder.root, names, folder.crop)
+    key = files_key(folder.root, names, f"{decoded_by()} {folder.crop}")
     binary = decoded_cache_folder() / f"decoded-{key}.bin"
     known = _open_index(binary, folder.root)
     if known is None:
@@ -113,14 +114,22 @@ def readable(path: Path) -> bool:
     return True
 
 
+def decoded_by() -> str:
+    """What a photo's pixels depend on beside its file: another decoder may give others."""
+    try:
+        heif = version("pillow-heif")
+    except PackageNotFoundError:
+        heif = ""
+    return f"{SIDE_MAX} {DECODER} {PIL.__version__} {heif}"
+
+
 def files_key(root: Path, names: Sequence[str], settings: str = "") -> str:
     """16 hex digits that change with the folder and with its files' names, sizes and times.
 
-    They change with the decoder too. `settings` is a text of all else that decides what is cached,
-    such as the crop.
+    `settings` is a text of all else that decides what is cached, such as the crop, and decoded_by
+    where that is pixels.
     """
-    text = f"{root.resolve()} {SIDE_MAX} {DECODER} {PIL.__version__} {settings}"
-    digest = hashlib.sha256(text.encode(errors="surrogateescape"))
+    digest = hashlib.sha256(f"{root.resolve()} {settings}".encode(errors="surrogateescape"))
     for name in names:
         stat = (root / name).stat()
         digest.update(

@@ -19,7 +19,7 @@ import numpy as np
 from rich.progress import track
 
 from pytorch_side.config import Config
-from pytorch_side.data.cache import decoded_cache_folder, files_key, readable
+from pytorch_side.data.cache import decoded_by, decoded_cache_folder, files_key, readable
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
 from swin2mcu.common.dataset import ImageFolder, check_corrupt
 from swin2mcu.common.dataset.near_duplicates import (
@@ -34,6 +34,7 @@ from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.pixels import open_upright
 
 NO_LABEL = -1
+NAMED = 3  # groups in a warning
 
 log = logging.getLogger(__name__)
 
@@ -63,20 +64,26 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
     Logs how many there are and how many were left out. Raises UserError if `more` holds no photo,
     or photos of the data set itself.
     """
-    files = [*folder.unlabeled, *(photos_below(folder, Path(more)) if more else ())]
-    if not files:
+    held, free = of_held_groups(folder, more)
+    if not held and not free:
         return folder
-    unseen = _unseen_groups(folder)
-    free = [file for file in files if folder.unlabeled_groups.get(file) not in unseen]
     left_out = set(_like_scored(folder, free)) if free else set()
     kept = [file for file in free if file not in left_out]
     log.info(
         "%d photos without a label join training; left out are %d that cannot be read or look like "
-        "one in val or test, and %d of a group that is in val or test",
+        "one in val or test, and %d of a group that is in val or test and not in train",
         len(kept),
         len(left_out),
-        len(files) - len(free),
+        len(held),
     )
+    unknown = sum(file not in folder.unlabeled_groups for file in kept)
+    if unknown and (unseen := _unseen_groups(folder)):
+        log.warning(
+            "%d photos without a label have no group: if they are of %s, which is in val or test "
+            "alone, the accuracy there is too high",
+            unknown,
+            " or ".join(sorted(unseen)[:NAMED]),
+        )
     count = len(kept)
     return dataclasses.replace(
         folder,
@@ -88,6 +95,19 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
         unlabeled=(),
         unlabeled_groups={},
     )
+
+
+def of_held_groups(folder: ImageFolder, more: str = "") -> tuple[list[str], list[str]]:
+    """The photos without a label of groups that are in val or test alone, and the others.
+
+    They are the folder's, and those below `more`. Raises UserError as photos_below does.
+    """
+    files = [*folder.unlabeled, *(photos_below(folder, Path(more)) if more else ())]
+    unseen = _unseen_groups(folder)
+    parts: tuple[list[str], list[str]] = ([], [])
+    for file in files:
+        parts[folder.unlabeled_groups.get(file) not in unseen].append(file)
+    return parts
 
 
 def _unseen_groups(folder: ImageFolder) -> set[str]:
@@ -135,7 +155,8 @@ def _like_scored(folder: ImageFolder, files: Sequence[str]) -> list[str]:
         for file, split in zip(folder.files, folder.splits.tolist(), strict=True)
         if split != "train"
     ]
-    key = files_key(folder.root, [*scored, *files], f"like scored {NEAR_BITS} {len(scored)}")
+    settings = f"{decoded_by()} like scored {NEAR_BITS} {len(scored)}"
+    key = files_key(folder.root, [*scored, *files], settings)
     path = decoded_cache_folder() / f"like-scored-{key}.json"
     try:
         found = parse_json(path.read_text(encoding="utf-8"))

@@ -35,14 +35,17 @@ from pytorch_side.distillation.teacher_store import (
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import ImageFolder
-from swin2mcu.common.dataset.trained import photos_seen, write_trained
+from swin2mcu.common.dataset.draw import units_of
+from swin2mcu.common.dataset.trained import photos_seen, unlisted, write_trained
 from swin2mcu.common.paths import data_folder
 
 FOLDS_MAX = 20
 
 
 def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """The fold of each train photo, -1 for other photos: (files,). Groups stay together.
+    """The fold of each train photo, -1 for other photos: (files,).
+
+    Groups stay together, and so do files of the same bytes.
 
     The photos of each class are spread over the folds as evenly as its groups allow, those of the
     class with the fewest groups first. Raises UserError where a class has fewer photos (or groups)
@@ -51,11 +54,13 @@ def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int
     draw = np.random.default_rng(seed)
     folds = np.full(len(folder.files), -1, dtype=np.int64)
     positions = folder.indices("train")
+    place = {file: i for i, file in enumerate(folder.files)}
+    equal = [[place[file] for file in copies if file in place] for copies in folder.equal]
+    unit_of = units_of(folder.files, folder.groups, False, equal)
     fold_of: dict[str, int] = {}
-    of_class: dict[int, Counter[str]] = {}  # photos of each group, or of none
+    of_class: dict[int, Counter[str]] = {}  # photos of each unit
     for i in positions:
-        unit = folder.groups[i] or folder.files[i]
-        of_class.setdefault(int(folder.labels[i]), Counter())[unit] += 1
+        of_class.setdefault(int(folder.labels[i]), Counter())[unit_of[i]] += 1
     for label, units in sorted(of_class.items(), key=lambda item: (len(item[1]), item[0])):
         if label != NO_LABEL and len(units) < count:
             raise UserError(
@@ -75,7 +80,7 @@ def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int
                 "another seed, fewer folds, or other groups"
             )
     for i in positions:
-        folds[i] = fold_of[folder.groups[i] or folder.files[i]]
+        folds[i] = fold_of[unit_of[i]]
     return folds
 
 
@@ -108,14 +113,22 @@ def check_configs(teacher: Config, student: Config) -> None:
         )
 
 
-def check_starts(teacher: Config, images: DecodedImages) -> None:
-    """Raise UserError where the teachers would start from weights that saw the photos already."""
-    starts = (teacher.teacher.init, teacher.teacher.stem_init, teacher.hint.init)
-    for start in starts:
-        if seen := photos_seen(images.folder, "train", [start]):
+def check_starts(teacher: Config, folder: ImageFolder) -> None:
+    """Raise UserError where the teachers would start from weights that saw the photos already.
+
+    Says where that is not known.
+    """
+    for start in (teacher.teacher.init or teacher.teacher.stem_init, teacher.hint.init):
+        if seen := photos_seen(folder, "train", [start]):
             raise UserError(
                 f"{start} was trained on {len(seen)} of the photos (first: {seen[0]}): a teacher "
                 "that starts from it has seen photos that it must answer, so name other weights"
+            )
+        for run in unlisted([start]):
+            logging.warning(
+                "%s does not list the photos that it was trained on: if they are these, the "
+                "teachers have seen what they answer",
+                run,
             )
 
 
@@ -134,26 +147,29 @@ def cross_fit(
 
     check_configs(teacher, student)
     check_distillation(student)
+    photos = training_photos(folder, student)
+    check_starts(teacher, photos)
     # With cutouts where the teachers see other backgrounds; the student sees none.
-    images = training_images(training_photos(folder, student), teacher)
-    check_starts(teacher, images)
+    images = training_images(photos, teacher)
     fold_of = deal_folds(images.folder, folds, teacher.seed)
     labeled = images.folder.labels != NO_LABEL
     place = run / "teacher_cache"
-    caches = []
+    caches, teachers = [], []
     for fold in range(folds):
         own = run / f"fold-{fold + 1}"
         train_teacher(teacher, folder, own, only(images, (fold_of != fold) & labeled))
-        config = _asked(student, teacher, own / "teacher.safetensors")
+        teachers.append(own / "teacher.safetensors")
+        config = _asked(student, teacher, teachers[-1])
         unseen = only(images, fold_of == fold)
         caches.append(make_teacher_cache(unseen, config, own / "teacher_cache"))
         logging.info("fold %d: %s", fold + 1, _right(caches[-1], unseen))
-    about = expectation(_asked(student, teacher, run / "fold-1" / "teacher.safetensors"), images)
+    about = expectation(_asked(student, teacher, teachers[0]), images)
     about |= {"teacher": [cache.about["teacher"] for cache in caches]}
     if not about_path(place).is_file():
         files = [images.folder.files[i] for i in images.folder.indices("train")]
         about["channels"] = caches[0].about["channels"]
-        write_trained(place, (), [str(about_path(cache.folder)) for cache in caches])
+        # The teachers' own tables: older versions wrote none for their caches.
+        write_trained(place, (), map(str, teachers))
         write_teacher_cache(place, about, _join(caches, files), files)
     return open_teacher_cache(place, {k: v for k, v in about.items() if k != "channels"})
 

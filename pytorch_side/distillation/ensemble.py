@@ -29,7 +29,7 @@ from pytorch_side.distillation.teacher_store import (
     write_teacher_cache,
 )
 from swin2mcu.common.cli import Parser, UserError, run_command
-from swin2mcu.common.dataset.trained import write_trained
+from swin2mcu.common.dataset.trained import OF_A_RUN, check_place, write_trained
 
 FIRST_MAPS, OVER_AUGMENTATIONS = "first maps", "over augmentations"  # in a cache's file
 
@@ -88,8 +88,10 @@ def make_ensemble(
 ) -> TeacherCache:
     """Average finished caches into a new one, as `average` does; one that is there is opened.
 
-    Raises UserError where the one that is there has other teachers or was averaged otherwise.
+    Raises UserError where the one that is there has other teachers or was averaged otherwise, and
+    where `out` is a run's folder.
     """
+    check_place(out, OF_A_RUN)
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
     if first_maps:

@@ -41,7 +41,7 @@ from pytorch_side.nets.models import (
 from pytorch_side.nets.precision import mixed_precision
 from pytorch_side.nets.weights import has_classifier, read_weights
 from swin2mcu.common.cli import UserError, plain_console, write_atomic
-from swin2mcu.common.dataset.trained import write_trained
+from swin2mcu.common.dataset.trained import OF_A_RUN, check_place, write_trained
 from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.lock import lock_folder
 
@@ -116,13 +116,14 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
     """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
     Outputs that are in `out` already are kept. Raises UserError when `out` was made for something
-    else, or when another command is writing to it.
+    else or is a run's folder, or when another command is writing to it.
     """
     if config.augment.cached < 1:
         raise UserError(
             "augment.cached is 0: set how many augmentations of an image to cache, for example 10"
         )
     cv2.setNumThreads(1)
+    check_place(out, OF_A_RUN)
     folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
     expected = expectation(config, images)

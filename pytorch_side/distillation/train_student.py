@@ -37,7 +37,7 @@ from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.dataset.trained import unseen_by_weights
+from swin2mcu.common.dataset.trained import OF_A_CACHE, check_place, unseen_by_weights
 
 
 class StudentWithMaps(nn.Module):
@@ -124,6 +124,7 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     Returns the last row of the log, and as "val_confusion" the confusion matrix on val. Raises
     UserError, before any work, where check_distillation does.
     """
+    check_place(run, OF_A_CACHE)
     accelerator = make_accelerator()
     settings = config.distillation
     check_distillation(config)

@@ -30,7 +30,7 @@ from pytorch_side.train import Losses, answers_of, make_accelerator, train_loop
 from swin2mcu.common.accuracy import confusion_of
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
-from swin2mcu.common.dataset.trained import unseen_by_weights
+from swin2mcu.common.dataset.trained import OF_A_CACHE, check_place, unseen_by_weights
 
 
 class TeacherWithHint(nn.Module):
@@ -59,6 +59,7 @@ def train_teacher(
     Returns the last row of the log, and as "val_confusion" the confusion matrix on val. The teacher
     is trained on the train split of `images`, or of the folder if that is None.
     """
+    check_place(run, OF_A_CACHE)
     if config.distillation.used:
         raise UserError("a teacher learns from labels: leave distillation.alpha and beta at 0")
     if config.teacher.is_student:

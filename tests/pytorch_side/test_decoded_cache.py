@@ -13,7 +13,7 @@ import PIL
 import pytest
 from PIL import Image, ImageOps
 
-from pytorch_side.data import cache
+from pytorch_side.data import cache, photos
 from pytorch_side.data.cache import decode_images, decoded_cache_folder
 from pytorch_side.evaluate.audit import fingerprint
 from swin2mcu.common.cli import UserError
@@ -100,6 +100,16 @@ def test_photos_are_decoded_anew_after_an_update(
         monkeypatch.setattr(PIL, "__version__", "99.0.0")
     assert (decode_images(folder)[position] == 255 - before).all()
     assert len(list(decoded_cache_folder().glob("decoded-*.bin"))) == 2
+
+
+def test_an_update_of_the_decoder_reads_no_file_again_for_its_hash(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scan_folder(make_folder())
+    before = photos.photo_hashes(folder, "train")
+    monkeypatch.setattr(PIL, "__version__", "99.0.0")
+    monkeypatch.setattr(photos, "hash_of", None)
+    assert photos.photo_hashes(folder, "train") == before
 
 
 @pytest.mark.parametrize("suffix", [".json", ".bin"])

@@ -301,6 +301,64 @@ def test_folds_deal_every_class_and_keep_groups(make_folder: Callable[..., Path]
         cross_fit.deal_folds(folder, 20, seed=0)
 
 
+def test_copies_of_a_photo_are_of_one_fold(make_folder: Callable[..., Path]) -> None:
+    """Else a teacher would answer for a photo that it saw under another name."""
+    folder = scan_folder(make_folder(images=14))
+    train = folder.indices("train")
+    own = [folder.files[i] for i in train if folder.labels[i] == 0]
+    copies = replace(folder, equal=((own[0], own[-1]), (own[1], own[-2])))
+    place = {file: i for i, file in enumerate(folder.files)}
+    for seed in range(10):
+        folds = cross_fit.deal_folds(copies, 3, seed)
+        for pair in copies.equal:
+            assert len({int(folds[place[file]]) for file in pair}) == 1
+
+
+def test_a_start_that_lists_no_photos_is_said_before_any_training(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stem's weights are not read where the whole teacher has some."""
+    folder, student = scan_folder(make_folder()), tiny_config({"distillation.alpha": 0.5})
+    for name in ("init", "stem"):
+        (tmp_path / name).mkdir()
+        for file in ("config.json", "teacher.safetensors"):
+            (tmp_path / name / file).touch()
+    starts = {name: str(tmp_path / name / "teacher.safetensors") for name in ("init", "stem")}
+    config = tiny_config({"teacher.init": starts["init"], "teacher.stem_init": starts["stem"]})
+    monkeypatch.setattr(cross_fit, "training_images", stop_here)
+    with pytest.raises(InterruptedError):
+        cross_fit.cross_fit(config, student, folder, 2, tmp_path / "folds")
+    assert f"{tmp_path / 'init'} does not list the photos" in caplog.text
+    assert str(tmp_path / "stem") not in caplog.text
+
+
+def stop_here(*_: object) -> None:
+    raise InterruptedError
+
+
+def test_a_cache_is_not_written_into_a_run(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, config = scan_folder(make_folder()), tiny_config({"distillation.alpha": 0.5})
+    caches = [answered(folder, config, tmp_path / name).folder for name in ("one", "two")]
+    run = tmp_path / "three" / "cache"
+    run.mkdir(parents=True)
+    (run / "config.json").touch()
+    assert ensemble.main([*map(str, caches), "--out", str(run)]) == 2
+    assert "is the folder of a run" in capsys.readouterr().err
+    with pytest.raises(UserError, match="is the folder of a run"):
+        answered(folder, config, tmp_path / "three")
+    with pytest.raises(UserError, match="is the folder of a cache"):
+        distill(with_values(config, {"distillation.alpha": 0.0}), folder, caches[0])
+
+
 def test_a_cache_that_says_nothing_of_its_teacher_is_refused(
     make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
 ) -> None:

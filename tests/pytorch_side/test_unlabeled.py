@@ -6,6 +6,7 @@ import itertools
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,27 @@ def test_photos_of_the_held_farm_never_join(
         assert f"and {len(lost)} of a group that is in val or test" in caplog.text
         whole = with_unlabeled(folder)
         assert whole.groups[len(folder.files) :] == tuple(file.split("/")[0] for file in files)
+
+
+def test_photos_without_a_group_are_said_where_a_farm_is_held(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a table of an older version, which has no groups for photos without a label."""
+    root = farms_of(
+        tmp_path / "farms", ("east", "north", "south"), "blight", "healthy", "unlabeled"
+    )
+    assert split_command([str(root), "--write"]) == 0
+    table = root / "split.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    group = rows[0].index("group")
+    for row in rows[1:]:
+        row[group] = "" if row[-1] == "unlabeled" or "unlabeled" in row else row[group]
+    table.write_text("".join(",".join(row) + "\n" for row in rows))
+    assert len(joined(scan_folder(root, SplitRule(test_group="south")))) == 36
+    assert "36 photos without a label have no group: if they are of north or south" in caplog.text
+    caplog.clear()
+    joined(replace(scan_folder(root), splits=np.array(["train"] * 72)))  # none is held
+    assert "have no group" not in caplog.text
 
 
 def test_photos_of_farms_that_train_knows_join(tmp_path: Path) -> None:

@@ -244,6 +244,14 @@ def test_unlabeled_photos_are_reserved(make: Make) -> None:
         scan_folder(table)
 
 
+def test_a_class_is_no_group_of_photos_without_a_label(make: Make) -> None:
+    """In a set without groups; beside farms, the photos are of their farm."""
+    names = (f"{label}/{n}.png" for label in CLASSES for n in range(5))
+    root = make(*names, f"{CLASSES[0]}/unlabeled/x.png", "unlabeled/north/y.png")
+    folder = scan_folder(root)
+    assert len(folder.unlabeled) == 2 and folder.unlabeled_groups == {}
+
+
 def test_of_three_groups_train_is_one_and_that_is_said(make: Make) -> None:
     farms = ("north", "south", "west")
     root = make(*(f"{f}/{c}/{n}.png" for f in farms for c in CLASSES for n in range(12)))

@@ -1,5 +1,6 @@
 """What `swin2mcu train` chooses, and that its commands are ones that exist."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,10 @@ def test_photos_without_a_label_are_counted_once(
     folder = import_folder(data)
     assert unlabeled_photos(folder, "") == 2
     assert unlabeled_photos(folder, str(data / "unlabeled")) == 2
+    groups = tuple("north" if split == "test" else "south" for split in folder.splits)
+    farms = {"unlabeled/1.png": "north", "unlabeled/2.png": "south"}
+    held = dataclasses.replace(folder, groups=groups, unlabeled_groups=farms)
+    assert unlabeled_photos(held, "") == 1, "those of a held farm do not join"
     assert unlabeled_photos(folder, str(tmp_path / "more")) == 3
     with pytest.raises(UserError, match="nowhere"):
         unlabeled_photos(folder, str(tmp_path / "nowhere"))

@@ -19,8 +19,12 @@ from swin2mcu.common.dataset import ImageFolder, import_folder, scan_folder
 from swin2mcu.common.dataset.table import read_table, rows_of, write_table
 from swin2mcu.common.dataset.trained import (
     NAME,
+    OF_A_CACHE,
+    OF_A_RUN,
     UNREAD,
+    check_place,
     trained_rows,
+    unlisted,
     unseen_by,
     unseen_by_weights,
     write_trained,
@@ -160,6 +164,53 @@ def test_weights_of_a_run_without_a_table_are_named(
     trained(tmp_path, folder)
     assert unseen_by_weights(folder, [str(weights)]) is folder
     assert not caplog.text
+
+
+def test_what_starts_from_weights_without_a_table_passes_that_on(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Over a cache and a student, each with a table of its own."""
+    folder, published = scan_folder(data), tmp_path / "published"
+    published.mkdir()
+    (published / "card.json").touch()
+    (published / "teacher.safetensors").touch()
+    cache, older = tmp_path / "cache", tmp_path / "older"
+    for place in (cache, older):
+        place.mkdir()
+        (place / "teacher_cache.json").touch()
+    write_trained(cache, (), [str(published / "teacher.safetensors")])
+    student = trained(tmp_path / "student", folder, cache / "teacher_cache.json")
+    starts = [str(student / "student.safetensors"), str(older / "teacher_cache.json")]
+    assert unlisted(starts) == [str(published), str(older)]
+    assert unseen_by_weights(folder, starts) is folder
+    assert caplog.text.count("does not list the photos") == 2
+
+
+def test_a_few_photos_that_teachers_saw_are_left_out(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    teacher = trained(tmp_path / "teacher", scan_folder(data))
+    cache = tmp_path / "answers"
+    cache.mkdir()
+    (cache / "teacher_cache.json").touch()
+    write_trained(cache, (), [str(teacher / "student.safetensors")])
+    moved = {"train": (0, 1, 2, 3, 5), "val": (4, 6, 7), "test": (8, 9)}
+    folder = import_folder(table_of(data, "moved.csv", moved))
+    assert len(unseen_by(folder, cache).files) == 18
+    assert f"2 photos that the teachers of {cache} were trained on" in caplog.text
+
+
+def test_a_run_and_a_cache_have_folders_of_their_own(tmp_path: Path) -> None:
+    check_place(tmp_path, OF_A_RUN)
+    check_place(tmp_path, OF_A_CACHE)
+    (tmp_path / "config.json").touch()
+    check_place(tmp_path, OF_A_CACHE)
+    with pytest.raises(UserError, match="is the folder of a run: name another"):
+        check_place(tmp_path, OF_A_RUN)
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "knowledge.json").touch()
+    with pytest.raises(UserError, match="is the folder of a cache of teachers' outputs"):
+        check_place(tmp_path, OF_A_CACHE)
 
 
 @pytest.mark.parametrize("name", ["a\rb", "a\nb", 'a"b', "a,b", " a", "\udcff"])

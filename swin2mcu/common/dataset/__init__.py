@@ -113,8 +113,10 @@ def scan_folder(data: Path, rule: SplitRule = GIVEN, level: str = "") -> ImageFo
         rows = [Row(file, place.label, place.split, place.above) for file, place in named]
         around = [place.around for _, place in named]
         known = {row.group for row in rows}
+        # Where no photo with a label has a group, a class is no group: rust/unlabeled/leaf.jpg
         apart = [
-            Row(f, "", UNLABELED, nearest_group(p, known)) for f, p in layout.unlabeled.items()
+            Row(f, "", UNLABELED, nearest_group(p, known) if any(known) else "")
+            for f, p in layout.unlabeled.items()
         ]
         around_apart = [place.around for place in layout.unlabeled.values()]
         how = "splits as the folders say" if any(row.split for row in rows) else ""
