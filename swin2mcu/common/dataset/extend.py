@@ -145,7 +145,7 @@ def _joined(
     known = {row.file for row in rows}
     rows = sorted([*rows, *new], key=lambda row: row.file)
     equal = equal_photos(root, [row.file for row in rows], [row.label for row in rows])
-    again = set()
+    again: set[int] = set()
     for copies in equal:
         groups = {rows[i].group for i in copies if rows[i].file in known}
         found = (i for i in copies if rows[i].file not in known and rows[i].group)

@@ -94,11 +94,11 @@ def unseen_by_weights(folder: ImageFolder, files: Iterable[str]) -> ImageFolder:
 
     Says which of them have no table, and so may have been trained on photos of val or test.
     """
-    for run in unlisted(files):
+    for name in unlisted(files):
         log.warning(
             "%s does not list the photos that it was trained on: if photos of val or test are "
             "among them, the accuracy is too high",
-            run,
+            name,
         )
     for run in _runs(files):
         folder = unseen_by(folder, run)
