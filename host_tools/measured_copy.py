@@ -35,6 +35,8 @@ def copy_published(entry: Path, measured: Path) -> Path:
     with locked(copy):
         stamp = copy / COPY_OF
         if stamp.is_file() and stamp.read_text() == mark:
+            if not (copy / LAST_CARD).is_file():  # made by an older version
+                _keep_card(copy, entry)
             return copy
         if copy.is_dir() and not _same_model(copy, entry):
             aside = _free_name(copy)
@@ -114,7 +116,7 @@ def _merge_card(ours: Path, published: Path) -> None:
     """The published card, with the calibration that was fitted here.
 
     One that equals the card published before was not fitted here. Copies of older versions have no
-    such card: their calibration stays.
+    such card if the entry has changed since: their calibration stays.
     """
     theirs, last = load_card(published), ours.with_name(LAST_CARD)
     before = load_card(last).calibration if last.is_file() else None

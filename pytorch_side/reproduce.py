@@ -8,7 +8,9 @@ runs/OTHER/teacher.safetensors and that run is missing or not finished, configs/
 trained first, and so on. A killed run resumes. A name with "teacher" in it trains a teacher.
 
 The same kind of processor with the same number of threads gives the same weights. Another processor
-gives other weights, as another seed does.
+gives other weights, as another seed does. A model counts as reproduced unless it scores worse than
+other seeds would. Of models with one seed their spread is unknown; that of another model stands for
+it, and a failed check says so.
 """
 
 from __future__ import annotations
@@ -167,7 +169,7 @@ def _differences(run: Path, path: Path, sources: Sources) -> list[str]:
 def points_max(model: str) -> float:
     """How many points a model that is trained again may score below the published one.
 
-    Three standard deviations of the difference of two seeds.
+    Three standard deviations of the difference of two seeds; of a model in SEED_SD its own seeds'.
     """
     return round(3 * math.sqrt(2) * SEED_SD.get(model, SEED_SD_OTHERS), 1)
 

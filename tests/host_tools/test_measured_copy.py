@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from host_tools.measured_copy import copy_published
+from host_tools.measured_copy import LAST_CARD, copy_published
 from host_tools.results import RESULTS_NAME, load_results, merge_target
 from swin2mcu.common.card import Calibration, Card, load_card, save_card
 
@@ -81,6 +81,21 @@ def test_a_calibration_that_is_published_later_reaches_the_copy(
         save_card(replace(card, calibration=published), entry / "card.json")
         copy_published(entry, tmp_path / "measured")
         assert load_card(copy / "card.json").calibration == wanted
+
+
+def test_a_copy_of_an_older_version_gets_a_calibration_that_is_published_later(
+    entry: Path, tmp_path: Path
+) -> None:
+    """It has no card of the last publication beside it, but is known to be equal to the entry."""
+    card = Card("small", "tiny", ("a", "b"), (8, 8, 3), macs=1)
+    first, second = (Calibration(2.0, float(t), 0.9, 50) for t in range(2))
+    save_card(replace(card, calibration=first), entry / "card.json")
+    copy = copy_published(entry, tmp_path / "measured")
+    (copy / LAST_CARD).unlink()
+    copy_published(entry, tmp_path / "measured")  # nothing has changed
+    save_card(replace(card, calibration=second), entry / "card.json")
+    copy_published(entry, tmp_path / "measured")
+    assert load_card(copy / "card.json").calibration == second
 
 
 def test_a_new_model_puts_the_old_copy_aside(

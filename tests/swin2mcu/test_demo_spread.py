@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytorch_side.config import Config, to_dict, with_values
+from pytorch_side.log import record_machine
 from swin2mcu.common.card import Card, save_card
 from swin2mcu.research import demo_spread
 
@@ -51,6 +52,17 @@ def test_the_range_and_the_spread_are_written(demos: list[Path]) -> None:
     )
     written = json.loads(Path("docs/data/demo.json").read_text())
     assert [(d["seed"], d["threads"]) for d in written] == [(0, 1), (1, 1), (1, 2)]
+
+
+def test_machines_that_resumed_a_demo_are_kept(demos: list[Path]) -> None:
+    first = {"threads": 2, "hardware": "a PC", "torch": "2"}
+    (demos[0] / "machine.json").unlink()
+    record_machine(demos[0], first)
+    record_machine(demos[0], {**first, "hardware": "another PC"})
+    assert demo_spread.main([str(path) for path in demos]) == 0
+    written = json.loads(Path("docs/data/demo.json").read_text())
+    later = [demo.get("later") for demo in written]
+    assert later == [None, None, [{**first, "hardware": "another PC"}]]
 
 
 @pytest.mark.parametrize("part", ["config.json", "machine.json", "results.json", "card.json", ""])

@@ -11,7 +11,7 @@ from photo_trees import CLASSES, Make, numbered
 from PIL import Image
 
 from swin2mcu.common.card import SplitRule
-from swin2mcu.common.dataset import ImageFolder, scan_folder
+from swin2mcu.common.dataset import SPLITS, ImageFolder, scan_folder
 from swin2mcu.common.dataset.draw import draw_one
 from swin2mcu.common.dataset.summary import crossing_groups
 from swin2mcu.common.dataset.table import Row, rows_of
@@ -279,7 +279,36 @@ def test_a_new_farm_does_not_follow_a_copy(make: Make, capsys: pytest.CaptureFix
         own = {split for file, (_, split) in after.items() if file.startswith(farm)}
         assert own == {draw_one(farm, SplitRule(), ("train", "val", "test"))}
         assert not any(file.startswith(farm) and "copy" in file for file in after)
-    assert "3 x new photo of another group" in capsys.readouterr().out
+    assert "3 x new copy of a photo outside of its group" in capsys.readouterr().out
+
+
+def test_new_farms_share_no_photo(make: Make) -> None:
+    root = make(
+        *(f"{farm}/{label}/{n}.jpg" for farm in "abcdef" for label in CLASSES for n in "01")
+    )
+    assert main([str(root), "--write"]) == 0
+    for number in range(12):  # enough that they are drawn into several splits
+        more_photos(root / f"new {number:02}" / CLASSES[0], 2, 40 + number)
+        Image.new("RGB", (20, 20), (9, 9, 9)).save(root / f"new {number:02}/{CLASSES[0]}/same.png")
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    after = split_of(root / "more.csv")
+    assert {split for file, (_, split) in after.items() if "new" in file} > {"train"}
+    assert [file for file in after if "same" in file] == [f"new 00/{CLASSES[0]}/same.png"]
+
+
+def test_a_copy_follows_the_photo_out_of_a_folder_of_another_split(make: Make) -> None:
+    root = make(*(f"{s}/{label}/{n}.png" for s in SPLITS for label in CLASSES for n in range(4)))
+    assert main([str(root), "--write"]) == 0
+    label = CLASSES[0]
+    for split, other in (("train", "test"), ("test", "train")):
+        copy = root / other / label / f"copy of {split}.png"
+        copy.write_bytes((root / split / label / "0.png").read_bytes())
+    make(f"test/{label}/new.png")
+    assert main([str(root), "--add", "--out", str(root / "more.csv")]) == 0
+    after = split_of(root / "more.csv")
+    assert after[f"test/{label}/copy of train.png"][1] == "train"
+    assert after[f"train/{label}/copy of test.png"][1] == "test"
+    assert after[f"test/{label}/new.png"][1] == "test", "its folder says so"
 
 
 def test_a_table_that_was_written_leaves_nothing_to_pass_over(make: Make) -> None:

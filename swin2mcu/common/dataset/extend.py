@@ -40,7 +40,7 @@ from swin2mcu.common.dataset.table import (
 from swin2mcu.common.dataset.walk import LOOSE, list_images
 
 UNCLEAR = "new photo beside photos of several classes"
-COPY = "new photo of another group than the known photo of the same bytes"
+COPY = "new copy of a photo outside of its group"
 
 
 def rename_classes(folder: ImageFolder, names: Mapping[str, str]) -> ImageFolder:
@@ -79,12 +79,13 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
 
     A new photo has the class of its folder, under the name that the table gives to the photos of
     this folder. It is passed over where they have several classes. It goes where its group lies, or
-    a file of the same bytes; the split of a new group, or of a photo without one, is drawn by its
-    name. Where the table has groups, a new photo's is that of the photos in the same folders above
-    the class, or these folders; unless `rule` groups in another way. A photo of a group is passed
-    over where a known photo outside of that group has the same bytes: in another split it would be
-    seen twice, and its group would have to follow it. Raises UserError if there is
-    no table or no new photo, if a group cannot be told, and for the same photo under two classes.
+    a file of the same bytes, or where its folder says; the split of a new group, or of a photo
+    without one, is else drawn by its name. Where the table has groups, a new photo's is that of the
+    photos in the same folders above the class, or these folders; unless `rule` groups in another
+    way. A photo of a group is passed over where a photo outside of that group, known or of another
+    new group, has the same bytes: in another split it would be seen twice, and its group would have
+    to follow it. Raises UserError if there is no table or no new photo, if a group cannot be told,
+    and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
     if not table.is_file():
@@ -118,7 +119,7 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     lies_in = {u: row.split for u, row in zip(units, rows, strict=True) if row.file not in labels}
     for i, (unit, row) in enumerate(zip(units, rows, strict=True)):
         if row.file in labels:
-            split = splits.get(row.group) or row.split or lies_in.get(unit)
+            split = splits.get(row.group) or lies_in.get(unit) or row.split
             rows[i] = replace(row, split=split or draw_one(unit, rule, known))
     classes = tuple(sorted(set(names)))
     passed = {why: names for why, names in folder.passed_over.items() if why != not_named(table)}
@@ -141,15 +142,21 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
 def _joined(
     root: Path, rows: Sequence[Row], new: Sequence[Row]
 ) -> tuple[list[Row], list[list[int]]]:
-    """Both sorted by file, less new copies of another group's photos; and sets of equal files."""
+    """Both sorted by file, less new copies of another group's photos; and sets of equal files.
+
+    Of copies in several new groups the first stays.
+    """
     known = {row.file for row in rows}
     rows = sorted([*rows, *new], key=lambda row: row.file)
     equal = equal_photos(root, [row.file for row in rows], [row.label for row in rows])
     again: set[int] = set()
     for copies in equal:
         groups = {rows[i].group for i in copies if rows[i].file in known}
-        found = (i for i in copies if rows[i].file not in known and rows[i].group)
-        again.update(i for i in found if groups - {rows[i].group})
+        for i in copies:
+            if rows[i].file not in known and (own := rows[i].group):
+                groups = groups or {own}
+                if groups != {own}:
+                    again.add(i)
     kept = [i for i in range(len(rows)) if i not in again]
     place = {old: new for new, old in enumerate(kept)}
     left = [[place[i] for i in copies if i in place] for copies in equal]
