@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _flash(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     # If the board is named, USB is not searched before the build.
-    name = arguments.board or choose_copies(None, connected_boards(), arguments.model)[0].board
+    name = arguments.board or _board_at(arguments.port, arguments.model)
     board = get_board(name)
     engine = arguments.engine or board.engines[0]
     if engine not in board.engines:
@@ -186,6 +186,18 @@ def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
     if not model.sha256.startswith(held):
         raise UserError(f"{board.name} holds another model (sha256 {held}…): reset it, flash again")
     return port, None
+
+
+def _board_at(port: str | None, model: str) -> str:
+    """The name of the only board, or of the only one that may be at `port`."""
+    present = connected_boards()
+    if port is None:
+        return choose_copies(None, present, model)[0].board
+    names = {one.board for one in present if one.port == port}
+    if len(names) == 1:
+        return names.pop()
+    known = f"may be {' or '.join(sorted(names))}" if names else "is not known"
+    raise UserError(f"what is at {port} {known}: name the board with --board")
 
 
 def list_boards(as_json: bool) -> None:

@@ -175,7 +175,7 @@ def reset(emulated: Emulated) -> None:
     """Press the reset button of a board that QEMU emulates."""
     with socket.create_connection(("127.0.0.1", emulated.monitor), timeout=5) as monitor:
         monitor.sendall(b"system_reset\n")
-        monitor.settimeout(1)
+        monitor.settimeout(START_S)
         received = b""
         while b"system_reset" not in received and (data := monitor.recv(4096)):
             received += data

@@ -160,7 +160,19 @@ class Device:
         return parse_result(answer.payload) if answer.type == Type.RESULT else None
 
     def profile(self) -> list[StepCost]:
-        """Run the model once and say what each step of it cost."""
+        """Run the model once and say what each step of it cost.
+
+        Raises DeviceSilent, LineLost, UserError where the board resets again and again: after a
+        reset it has no costs for the steps that were not asked for yet.
+        """
+        for _ in range(MAX_RELOADS):
+            boot = self.hello().boot
+            steps = self._profile()
+            if self.hello().boot == boot:
+                return steps
+        raise UserError(f"the board lost a profile {MAX_RELOADS} times: does it keep resetting?")
+
+    def _profile(self) -> list[StepCost]:
         steps: list[StepCost] = []
         while True:
             answer = self.request(Type.PROFILE, profile_payload(len(steps)), RUN_PATIENCE_S)

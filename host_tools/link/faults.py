@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from host_tools.link.line import Line
+from host_tools.link.line import Line, LineLost
 from swin2mcu.common.cli import UserError
 
 # What an ESP32-S3 prints at its UART when it starts.
@@ -143,7 +143,10 @@ class _ResettingLine:
         self._messages = self._gap()
         middle = self._faults.resets % 2 * self._random.randrange(len(data))
         self._line.write(data[:middle])
-        self._faults.reset()
+        try:
+            self._faults.reset()
+        except OSError as error:  # QEMU's monitor on a busy machine, or QEMU has ended
+            raise LineLost(f"the board cannot be reset: {error}") from error
         self._faults.resets -= 1
         self._faults.injected["reset"] += 1
         self._line.write(data[middle:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -12,6 +13,12 @@ from serial.tools import list_ports
 from swin2mcu.common.cli import UserError
 
 POLL_S = 0.02
+OPEN_ERRORS: tuple[type[Exception], ...] = (serial.SerialException, OSError, ValueError)
+with contextlib.suppress(ImportError):  # there is none on Windows
+    import termios
+
+    # pyserial does not translate it where a port goes away while it is opened.
+    OPEN_ERRORS += (termios.error,)
 
 
 class LineLost(Exception):
@@ -43,7 +50,7 @@ class SerialLine:
             if "://" not in port:
                 self._serial.exclusive = True
             self._serial.open()
-        except (serial.SerialException, OSError, ValueError) as error:
+        except OPEN_ERRORS as error:
             raise UserError(explain_open_error(port, error)) from error
 
     def read(self) -> bytes:

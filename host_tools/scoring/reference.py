@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -77,6 +78,7 @@ def prepare_images(
 
     With a `kind`, of the frame that such a camera would make of the photo; `crop` is the card's.
     """
+    open_reference(model)  # here too: what the other process raises would come without its text
     # Spawned: a forked copy would share our end of the serial line.
     context = get_context("spawn")
     with ProcessPoolExecutor(1, context, _start, (model, contract)) as pool:
@@ -88,7 +90,14 @@ def prepare_images(
                     waiting.append(pool.submit(_prepare, file, height, width, kind, crop))
                 if not waiting:
                     return
-                yield waiting.popleft().result()
+                try:
+                    prepared = waiting.popleft().result()
+                except BrokenProcessPool as error:
+                    raise UserError(
+                        "the process that computes the PC's answers was ended: is there too little "
+                        "memory? Run the same command again to go on"
+                    ) from error
+                yield prepared
         finally:
             for future in waiting:
                 future.cancel()
