@@ -5,6 +5,7 @@ python -m host_tools.boards.reports
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ DOCS = ROOT / "docs" / "BOARDS.md"
 REPORTS = ROOT / "docs" / "boards"
 NONE = "No report yet: nobody has sent one."
 NEEDED = ("board", "chip", "clock_hz", "memory", "engine", "model", "cost", "checks", "date")
+TEXT = re.compile(r"[\w .,:()/+-]{1,60}")  # nothing that means something in a Markdown table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load_reports(folder: Path = REPORTS) -> list[dict[str, Any]]:
-    """Every report, by its file's name. Raises UserError for one that cannot be read."""
+    """Every report of a real board, by its file's name.
+
+    Strangers send them: raises UserError for one that cannot be read or holds no cells of a table.
+    """
     reports = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -36,6 +41,12 @@ def load_reports(folder: Path = REPORTS) -> list[dict[str, Any]]:
         missing = [key for key in NEEDED if not isinstance(report, dict) or key not in report]
         if missing:
             raise UserError(f"{path} is no report of check_board.py: {missing[0]} is missing")
+        if report.get("emulated"):
+            raise UserError(f"{path} is the report of an emulated board, which tells no time")
+        try:
+            _cells(report)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path} is no report of check_board.py: {error!r}") from error
         reports.append(report)
     return reports
 
@@ -50,21 +61,26 @@ def _lines(reports: Sequence[dict[str, Any]]) -> list[str]:
         return [NONE]
     titles = "board, chip, clock, memory, model and engine, p50, p95, p99, images identical, date"
     lines = [f"| {titles.replace(', ', ' | ')} |", "|---" * (titles.count(",") + 1) + "|"]
-    for report in reports:
-        cost, parity = report["cost"], report["checks"].get("parity", {})
-        clock = f"{report['clock_hz'] / 1e6:,.0f} MHz" if report["clock_hz"] else "-"
-        cells = (
-            report["board"],
-            report["chip"] or "-",
-            clock,
-            report["memory"]["name"] if report["memory"] else "-",
-            f"{report['model']}, {report['engine']}",
-            *(_cost(cost[key], cost["unit"]) for key in ("p50", "p95", "p99")),
-            f"{parity.get('identical', 0)} of {parity.get('images', 0)}",
-            report["date"][:10],
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+    lines += [f"| {' | '.join(_cells(report))} |" for report in reports]
     return lines
+
+
+def _cells(report: dict[str, Any]) -> list[str]:
+    """A row of the table. Raises KeyError, TypeError, ValueError and AttributeError."""
+    cost, parity = report["cost"], report["checks"].get("parity", {})
+    cells = [
+        report["board"],
+        report["chip"] or "-",
+        f"{report['clock_hz'] / 1e6:,.0f} MHz" if report["clock_hz"] else "-",
+        report["memory"]["name"] if report["memory"] else "-",
+        f"{report['model']}, {report['engine']}",
+        *(_cost(cost[key], cost["unit"]) for key in ("p50", "p95", "p99")),
+        f"{parity.get('identical', 0)} of {parity.get('images', 0)}",
+        report["date"][:10],
+    ]
+    if bad := [cell for cell in cells if not TEXT.fullmatch(cell)]:
+        raise ValueError(f"{bad[0]!r} is no text for a table")
+    return cells
 
 
 def _cost(value: float, unit: str) -> str:

@@ -53,7 +53,8 @@ class Connection:
             self.close()
             raise UserError(
                 f"no answer from {port}: is it the right port, has another program opened it, and "
-                f"is the firmware on the board? {flash_command(model.argument)} puts it there"
+                f"is the firmware on the board? {flash_command(model.argument)} puts it there. A "
+                "board that still computes for an interrupted command answers later"
             ) from error
         except LineLost as error:
             raise UserError(f"the line was lost at once: {error}") from error

@@ -177,6 +177,26 @@ def test_what_is_no_report_is_one_line(content: str, tmp_path: Path) -> None:
         reports.load_reports(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("board", 1),
+        ("board", "a | b\n| evil"),
+        ("chip", "<b>"),
+        ("cost", {}),
+        ("clock_hz", "240"),
+        ("memory", "flash"),
+        ("checks", []),
+        ("date", None),
+        ("emulated", True),
+    ],
+)
+def test_a_report_with_other_values_is_one_line(key: str, value: object, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text(json.dumps({**REPORT, key: value}))
+    with pytest.raises(UserError, match=r"bad\.json is "):
+        reports.load_reports(tmp_path)
+
+
 def test_the_documents_table_is_up_to_date() -> None:
     text = reports.DOCS.read_text()
     assert reports.rewrite(text, reports.load_reports()) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +16,11 @@ import pytest
 import torch
 
 from pytorch_side.config import Config, with_values
-from pytorch_side.data.cache import decode_images
+from pytorch_side.data.cache import DecodedImages, decode_images
 from pytorch_side.data.loader import to_images
 from pytorch_side.data.training_image import training_image
-from pytorch_side.distillation import cross_fit, ensemble, train_teacher
+from pytorch_side.data.unlabeled import with_unlabeled
+from pytorch_side.distillation import cross_fit, ensemble, fill_cache, train_teacher
 from pytorch_side.distillation.fill_cache import make_teacher_cache
 from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
 from pytorch_side.distillation.train_student import distill
@@ -314,6 +316,58 @@ def test_copies_of_a_photo_are_of_one_fold(make_folder: Callable[..., Path]) -> 
             assert len({int(folds[place[file]]) for file in pair}) == 1
 
 
+def test_copies_without_a_label_are_of_the_fold_of_their_photo(
+    make_folder: Callable[..., Path],
+) -> None:
+    root = make_folder(images=14)
+    folder = scan_folder(root)
+    files = [folder.files[i] for i in folder.indices("train")[:4]]
+    place = root / "unlabeled"
+    place.mkdir()
+    for number, file in enumerate(files):
+        shutil.copy(root / file, place / f"{number}.png")
+    whole = with_unlabeled(scan_folder(root))
+    joined = whole.files[len(folder.files) :]
+    assert joined, "some are unlike all of val and test"
+    for seed in range(10):
+        fold_of = dict(zip(whole.files, cross_fit.deal_folds(whole, 3, seed), strict=True))
+        for copy in joined:
+            assert fold_of[copy] == fold_of[files[int(Path(copy).stem)]]
+
+
+def test_no_teacher_is_trained_on_a_copy_of_a_photo_that_it_answers(
+    make_folder: Callable[..., Path],
+    tiny_config: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two groups may hold copies of one photo, and be of two folds."""
+    folder = scan_folder(make_folder(images=14))
+    train = [folder.files[i] for i in folder.indices("train") if folder.labels[i] == 0]
+    groups = dict(zip(train, "ab" * len(train), strict=False))
+    copies = tuple(train[:2])
+    farms = replace(
+        folder, groups=tuple(groups.get(file, "") for file in folder.files), equal=(copies,)
+    )
+    seen: list[set[str]] = []
+
+    def watched(_: Config, whole: ImageFolder, run: Path, images: DecodedImages) -> None:
+        own = images.folder
+        seen.append({own.files[i] for i in own.indices("train")})
+        if len(seen) == 2:
+            stop_here()
+        run.mkdir(parents=True)
+
+    monkeypatch.setattr(train_teacher, "train_teacher", watched)
+    monkeypatch.setattr(fill_cache, "make_teacher_cache", lambda *_: None)
+    monkeypatch.setattr(cross_fit, "_right", lambda *_: "")
+    student = tiny_config({"distillation.alpha": 0.5})
+    with pytest.raises(InterruptedError):
+        cross_fit.cross_fit(tiny_config(), student, farms, 2, tmp_path / "folds")
+    files = {folder.files[i] for i in folder.indices("train")}
+    assert not seen[0] & seen[1] and files - seen[0] - seen[1] == set(copies)
+
+
 def test_a_start_that_lists_no_photos_is_said_before_any_training(
     make_folder: Callable[..., Path],
     tiny_config: Callable[..., Config],
@@ -357,6 +411,42 @@ def test_a_cache_is_not_written_into_a_run(
         answered(folder, config, tmp_path / "three")
     with pytest.raises(UserError, match="is the folder of a cache"):
         distill(with_values(config, {"distillation.alpha": 0.0}), folder, caches[0])
+
+
+def test_a_finished_cache_in_the_folder_of_a_run_is_read(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Older versions wrote it there; to read it changes no table."""
+    folder, config = scan_folder(make_folder()), tiny_config({"distillation.alpha": 0.5})
+    made = [answered(folder, config, tmp_path / name).folder for name in ("one", "two")]
+    ensemble.make_ensemble(made, tmp_path / "both")
+    for cache in (*made, tmp_path / "both"):
+        (cache / "config.json").touch()
+    answered(folder, config, tmp_path / "one")
+    ensemble.make_ensemble(made, tmp_path / "both")
+
+
+def test_a_student_and_its_cache_have_folders_of_their_own(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Else the run would overwrite the cache's table, and could not be resumed."""
+    folder, run = scan_folder(make_folder()), tmp_path / "run"
+    config = tiny_config({"distillation.alpha": 0.5, "distillation.cache": f"{run}/../run"})
+    with pytest.raises(UserError, match=r"distillation.cache is .*run, the run's own folder"):
+        distill(config, folder, run)
+    assert not run.exists()
+
+
+def test_folds_are_not_joined_into_a_run(
+    make_folder: Callable[..., Path], tiny_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    folder, student = scan_folder(make_folder()), tiny_config({"distillation.alpha": 0.5})
+    run = tmp_path / "teacher_cache"
+    run.mkdir()
+    (run / "config.json").touch()
+    with pytest.raises(UserError, match="is the folder of a run"):
+        cross_fit.cross_fit(tiny_config(), student, folder, 2, tmp_path)
+    assert not (tmp_path / "fold-1").exists()
 
 
 def test_a_cache_that_says_nothing_of_its_teacher_is_refused(

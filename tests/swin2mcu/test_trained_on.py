@@ -186,6 +186,34 @@ def test_what_starts_from_weights_without_a_table_passes_that_on(
     assert caplog.text.count("does not list the photos") == 2
 
 
+def test_an_empty_table_lists_nothing(data: Path, tmp_path: Path) -> None:
+    """Caches of an older version have one where their teacher's run has no table."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "teacher_cache.json").touch()
+    write_trained(cache, (), [])
+    assert unlisted([str(cache / "teacher_cache.json")]) == [str(cache)]
+    folder = scan_folder(data)
+    student = trained(tmp_path / "student", folder, cache / "teacher_cache.json")
+    assert unlisted([str(student / "student.safetensors")]) == [str(cache)]
+
+
+def test_the_warning_is_true_of_a_run_and_of_a_cache(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cache is not trained, its teachers are."""
+    (tmp_path / "teacher_cache.json").touch()
+    unseen_by_weights(scan_folder(data), [str(tmp_path / "teacher_cache.json")])
+    wanted = f"{tmp_path} does not list the photos that it or its teachers were trained on"
+    assert wanted in caplog.text
+
+
+def test_a_table_of_a_cache_removes_none_of_a_fine_tuning(data: Path, tmp_path: Path) -> None:
+    tuned = trained(tmp_path / "qat", scan_folder(data)) / NAME
+    write_trained(tmp_path, (), [])
+    assert tuned.is_file()
+
+
 def test_a_few_photos_that_teachers_saw_are_left_out(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
