@@ -2,7 +2,8 @@
 
     <cache>/photos-<key>.json    the photos' digests; the key covers the files' names, sizes, times
 
-The cache of decoded images has the same key. Photos are read again only after they changed.
+The key does not cover the decoder, since the digests are of the files' bytes. Photos are read again
+only after they changed.
 """
 
 from __future__ import annotations

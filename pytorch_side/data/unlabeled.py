@@ -29,6 +29,7 @@ from swin2mcu.common.dataset.near_duplicates import (
     low_coefficients,
     nearest,
 )
+from swin2mcu.common.dataset.same_photo import equal_photos
 from swin2mcu.common.dataset.walk import list_images, nothing_found
 from swin2mcu.common.json_file import parse_json
 from swin2mcu.common.pixels import open_upright
@@ -84,16 +85,19 @@ def with_unlabeled(folder: ImageFolder, more: str = "") -> ImageFolder:
             unknown,
             " or ".join(sorted(unseen)[:NAMED]),
         )
-    count = len(kept)
+    count, files = len(kept), (*folder.files, *kept)
+    # A copy of a labeled photo has no label that could contradict it: all count as of one class.
+    equal = equal_photos(folder.root, files, [""] * len(files))
     return dataclasses.replace(
         folder,
-        files=(*folder.files, *kept),
+        files=files,
         labels=np.concatenate([folder.labels, np.full(count, NO_LABEL, dtype=np.int64)]),
         splits=np.concatenate([folder.splits, np.full(count, "train", dtype="<U5")]),
         sources=(*folder.sources, *("" for _ in kept)),
         groups=(*folder.groups, *(folder.unlabeled_groups.get(file, "") for file in kept)),
         unlabeled=(),
         unlabeled_groups={},
+        equal=tuple(tuple(files[i] for i in positions) for positions in equal),
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,13 @@ from pytorch_side.distillation.teacher_store import (
 from swin2mcu.common.cli import Parser, UserError, run_command
 from swin2mcu.common.dataset import ImageFolder
 from swin2mcu.common.dataset.draw import units_of
-from swin2mcu.common.dataset.trained import photos_seen, unlisted, write_trained
+from swin2mcu.common.dataset.trained import (
+    OF_A_RUN,
+    check_place,
+    photos_seen,
+    unlisted,
+    write_trained,
+)
 from swin2mcu.common.paths import data_folder
 
 FOLDS_MAX = 20
@@ -45,7 +51,7 @@ FOLDS_MAX = 20
 def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int64]:
     """The fold of each train photo, -1 for other photos: (files,).
 
-    Groups stay together, and so do files of the same bytes.
+    Groups stay together, and so do files of the same bytes, except where they are of two groups.
 
     The photos of each class are spread over the folds as evenly as its groups allow, those of the
     class with the fewest groups first. Raises UserError where a class has fewer photos (or groups)
@@ -54,9 +60,7 @@ def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int
     draw = np.random.default_rng(seed)
     folds = np.full(len(folder.files), -1, dtype=np.int64)
     positions = folder.indices("train")
-    place = {file: i for i, file in enumerate(folder.files)}
-    equal = [[place[file] for file in copies if file in place] for copies in folder.equal]
-    unit_of = units_of(folder.files, folder.groups, False, equal)
+    unit_of = units_of(folder.files, folder.groups, False, _copies(folder))
     fold_of: dict[str, int] = {}
     of_class: dict[int, Counter[str]] = {}  # photos of each unit
     for i in positions:
@@ -82,6 +86,26 @@ def deal_folds(folder: ImageFolder, count: int, seed: int) -> npt.NDArray[np.int
     for i in positions:
         folds[i] = fold_of[unit_of[i]]
     return folds
+
+
+def has_copy_in(
+    folder: ImageFolder, folds: npt.NDArray[np.int64], fold: int
+) -> npt.NDArray[np.bool_]:
+    """Whether a file of the same bytes is in a fold, for each file: (files,).
+
+    Of files outside the fold only copies in two groups have one, see deal_folds.
+    """
+    found = np.zeros(len(folds), dtype=np.bool_)
+    for positions in _copies(folder):
+        found[positions] = (folds[positions] == fold).any()
+    return found
+
+
+def _copies(folder: ImageFolder) -> Iterator[list[int]]:
+    """The positions of files of the same bytes; some of the folder's files may have been left out."""
+    place = {file: i for i, file in enumerate(folder.files)}
+    for copies in folder.equal:
+        yield [place[file] for file in copies if file in place]
 
 
 def only(images: DecodedImages, chosen: npt.NDArray[np.bool_]) -> DecodedImages:
@@ -126,8 +150,8 @@ def check_starts(teacher: Config, folder: ImageFolder) -> None:
             )
         for run in unlisted([start]):
             logging.warning(
-                "%s does not list the photos that it was trained on: if they are these, the "
-                "teachers have seen what they answer",
+                "%s does not list the photos that it or its teachers were trained on: if these "
+                "photos are among them, the folds' teachers have seen what they answer",
                 run,
             )
 
@@ -138,13 +162,17 @@ def cross_fit(
     """Train `folds` teachers and join their outputs for photos that they did not see.
 
     `teacher` describes their training, `student` the augmentations and maps to cache. Raises
-    UserError, before any work, where check_configs, check_starts and check_distillation do.
+    UserError, before any work, where check_configs, check_starts and check_distillation do, and
+    where `run`/teacher_cache is another run's folder.
     """
     from pytorch_side.distillation.cache_identity import expectation
     from pytorch_side.distillation.fill_cache import make_teacher_cache
     from pytorch_side.distillation.train_student import check_distillation
     from pytorch_side.distillation.train_teacher import train_teacher
 
+    place = run / "teacher_cache"
+    if not about_path(place).is_file():
+        check_place(place, OF_A_RUN)
     check_configs(teacher, student)
     check_distillation(student)
     photos = training_photos(folder, student)
@@ -153,11 +181,11 @@ def cross_fit(
     images = training_images(photos, teacher)
     fold_of = deal_folds(images.folder, folds, teacher.seed)
     labeled = images.folder.labels != NO_LABEL
-    place = run / "teacher_cache"
     caches, teachers = [], []
     for fold in range(folds):
         own = run / f"fold-{fold + 1}"
-        train_teacher(teacher, folder, own, only(images, (fold_of != fold) & labeled))
+        known = (fold_of != fold) & labeled & ~has_copy_in(images.folder, fold_of, fold)
+        train_teacher(teacher, folder, own, only(images, known))
         teachers.append(own / "teacher.safetensors")
         config = _asked(student, teacher, teachers[-1])
         unseen = only(images, fold_of == fold)

@@ -89,9 +89,8 @@ def make_ensemble(
     """Average finished caches into a new one, as `average` does; one that is there is opened.
 
     Raises UserError where the one that is there has other teachers or was averaged otherwise, and
-    where `out` is a run's folder.
+    where a new one would be written into a run's folder.
     """
-    check_place(out, OF_A_RUN)
     caches = [open_teacher_cache(folder, {}) for folder in folders]
     about = {**caches[0].about, "teacher": [cache.about["teacher"] for cache in caches]}
     if first_maps:
@@ -105,6 +104,7 @@ def make_ensemble(
         )
     if found:
         return open_teacher_cache(out, {})
+    check_place(out, OF_A_RUN)
     arrays = average(caches, first_maps, over_augmentations)
     write_trained(out, (), [str(about_path(folder)) for folder in folders])
     write_teacher_cache(out, about, arrays, list(caches[0].row))

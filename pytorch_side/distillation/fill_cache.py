@@ -116,14 +116,14 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
     """Cache the teacher's outputs for `config.augment.cached` augmentations of each image.
 
     Outputs that are in `out` already are kept. Raises UserError when `out` was made for something
-    else or is a run's folder, or when another command is writing to it.
+    else, when it is a run's folder and outputs are missing, or when another command is writing to
+    it.
     """
     if config.augment.cached < 1:
         raise UserError(
             "augment.cached is 0: set how many augmentations of an image to cache, for example 10"
         )
     cv2.setNumThreads(1)
-    check_place(out, OF_A_RUN)
     folder = images.folder
     files = [folder.files[i] for i in folder.indices("train")]
     expected = expectation(config, images)
@@ -132,6 +132,7 @@ def make_teacher_cache(images: DecodedImages, config: Config, out: Path) -> Teac
         check_same(out, about, expected)
         if about["done"] >= len(files):
             return open_teacher_cache(out, expected)
+    check_place(out, OF_A_RUN)
     with lock_folder(out):
         _fill(images, config, out, expected)
     return open_teacher_cache(out, expected)

@@ -122,21 +122,23 @@ def distill(config: Config, folder: ImageFolder, run: Path) -> dict[str, Any]:
     """Train the student that `config` describes into `run`.
 
     Returns the last row of the log, and as "val_confusion" the confusion matrix on val. Raises
-    UserError, before any work, where check_distillation does.
+    UserError, before any work, where check_distillation does, and where run and cache would have
+    one folder.
     """
     check_place(run, OF_A_CACHE)
+    settings, place = config.distillation, cache_folder(config, run)
+    if settings.used and place.resolve() == run.resolve():
+        raise UserError(f"distillation.cache is {run}, the run's own folder: name another one")
     accelerator = make_accelerator()
-    settings = config.distillation
     check_distillation(config)
     stands_on = (config.student.init, config.hint.init)
-    answers = str(about_path(cache_folder(config, run)))  # of one teacher or several
+    answers = str(about_path(place))  # of one teacher or several
     taught_by = (config.teacher.init, answers) if settings.used else ()
     folder = unseen_by_weights(folder, (*stands_on, *taught_by))
     with accelerator.main_process_first():  # it decodes the photos, the others open its cache
         images = training_images(training_photos(folder, config), config)
     outputs = None
     if settings.used:
-        place = cache_folder(config, run)
         with accelerator.main_process_first():
             if accelerator.is_main_process:
                 outputs = make_teacher_cache(images, config, place)

@@ -93,8 +93,8 @@ def map_lines(found: Sequence[Gain], plot: str) -> list[str]:
         "A gain is val top-1 minus that of a matched control: labels alone with the same start "
         # P(t > 2 / sqrt(2 / 3)) with 4 degrees of freedom is 0.035.
         "and steps. Where a teacher changes nothing, one comparison of three seeds in 28 shows "
-        f"more than twice the pooled sd. {len(single)} of the {len(found)} ways have one seed, which "
-        "says little; "
+        f"more than twice the pooled sd. {len(single)} of the {len(found)} ways have one seed, "
+        "which says little; "
         f"{hidden} of them are only in the picture. {read_json(PAPER)['claim']}",
     ]
 

@@ -422,7 +422,8 @@ def test_a_finished_cache_in_the_folder_of_a_run_is_read(
     ensemble.make_ensemble(made, tmp_path / "both")
     for cache in (*made, tmp_path / "both"):
         (cache / "config.json").touch()
-    answered(folder, config, tmp_path / "one")
+    named = {"teacher.init": str(tmp_path / "one" / "teacher.safetensors")}
+    make_teacher_cache(decode_images(folder), with_values(config, named), made[0])
     ensemble.make_ensemble(made, tmp_path / "both")
 
 
@@ -431,9 +432,12 @@ def test_a_student_and_its_cache_have_folders_of_their_own(
 ) -> None:
     """Else the run would overwrite the cache's table, and could not be resumed."""
     folder, run = scan_folder(make_folder()), tmp_path / "run"
-    config = tiny_config({"distillation.alpha": 0.5, "distillation.cache": f"{run}/../run"})
+    config = tiny_config({"distillation.alpha": 0.5})
+    answered(folder, config, tmp_path / "one")
+    teacher = str(tmp_path / "one" / "teacher.safetensors")
+    named = {"teacher.init": teacher, "distillation.cache": f"{tmp_path}/one/../run"}
     with pytest.raises(UserError, match=r"distillation.cache is .*run, the run's own folder"):
-        distill(config, folder, run)
+        distill(with_values(config, named), folder, run)
     assert not run.exists()
 
 

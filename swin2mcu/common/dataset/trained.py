@@ -52,7 +52,8 @@ def write_trained(run: Path, rows: Sequence[Row], starts_from: Iterable[str]) ->
     writer.writerow(COLUMNS)
     writer.writerows(dict.fromkeys([*rows, *before]))
     write_atomic(run / NAME, stream.getvalue().encode(errors="surrogateescape"))
-    (run / "qat" / NAME).unlink(missing_ok=True)  # of the weights that were here before
+    if rows:  # of a run, not of a cache: what was fine-tuned here came from earlier weights
+        (run / "qat" / NAME).unlink(missing_ok=True)
 
 
 def unseen_by(folder: ImageFolder, run: Path) -> ImageFolder:
@@ -96,8 +97,8 @@ def unseen_by_weights(folder: ImageFolder, files: Iterable[str]) -> ImageFolder:
     """
     for name in unlisted(files):
         log.warning(
-            "%s does not list the photos that it was trained on: if photos of val or test are "
-            "among them, the accuracy is too high",
+            "%s does not list the photos that it or its teachers were trained on: if photos of val "
+            "or test are among them, the accuracy is too high",
             name,
         )
     for run in _runs(files):
@@ -162,10 +163,13 @@ def _same(folder: ImageFolder, split: str, known: set[Photo]) -> dict[int, Photo
 
 
 def _read_start(run: Path) -> list[Row]:
-    """The rows of a run or cache that something else starts from."""
-    listed = any((run / place / NAME).is_file() for place in PLACES)
+    """The rows of a run or cache that something else starts from.
+
+    An empty table is as good as none: caches of an older version have one where their teacher's run
+    has no table.
+    """
     made_here = any((run / name).is_file() for name in (*OF_A_RUN, *OF_A_CACHE))
-    return [(UNLISTED, 0, str(run))] if made_here and not listed else _read(run)
+    return _read(run) or ([(UNLISTED, 0, str(run))] if made_here else [])
 
 
 def _read(run: Path) -> list[Row]:
