@@ -102,10 +102,11 @@ def has_copy_in(
 
 
 def _copies(folder: ImageFolder) -> Iterator[list[int]]:
-    """The positions of files of the same bytes; some of the folder's files may have been left out."""
+    """The positions of files of the same bytes that are still in the folder, of each such photo."""
     place = {file: i for i, file in enumerate(folder.files)}
     for copies in folder.equal:
-        yield [place[file] for file in copies if file in place]
+        if positions := [place[file] for file in copies if file in place]:
+            yield positions
 
 
 def only(images: DecodedImages, chosen: npt.NDArray[np.bool_]) -> DecodedImages:

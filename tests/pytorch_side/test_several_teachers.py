@@ -316,6 +316,13 @@ def test_copies_of_a_photo_are_of_one_fold(make_folder: Callable[..., Path]) -> 
             assert len({int(folds[place[file]]) for file in pair}) == 1
 
 
+def test_copies_that_were_left_out_are_not_dealt(make_folder: Callable[..., Path]) -> None:
+    """As those that cannot be read, or are more than a class may have."""
+    folder = scan_folder(make_folder(images=14))
+    gone = replace(folder, equal=(("class_0/x.png", "class_0/y.png"), ("z.png", folder.files[0])))
+    assert np.array_equal(cross_fit.deal_folds(gone, 3, 0), cross_fit.deal_folds(folder, 3, 0))
+
+
 def test_copies_without_a_label_are_of_the_fold_of_their_photo(
     make_folder: Callable[..., Path],
 ) -> None:
