@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -123,6 +124,15 @@ def test_an_interrupted_cutting_goes_on(
     whole.write_bytes(content[:-1])  # as a power cut leaves it
     training_images(folder, config)
     assert whole.read_bytes() == content
+
+
+def test_leaves_are_cut_anew_after_an_update_of_the_decoder(
+    data: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_images(scan_folder(data), config)
+    monkeypatch.setattr(PIL, "__version__", "99.0.0")
+    training_images(scan_folder(data), config)
+    assert len([*backgrounds.decoded_cache_folder().glob("cutouts-*.bin")]) == 2
 
 
 def test_photos_without_a_leaf(tmp_path: Path, config: Config) -> None:

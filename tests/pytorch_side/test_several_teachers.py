@@ -22,13 +22,19 @@ from pytorch_side.data.training_image import training_image
 from pytorch_side.data.unlabeled import with_unlabeled
 from pytorch_side.distillation import cross_fit, ensemble, fill_cache, train_teacher
 from pytorch_side.distillation.fill_cache import make_teacher_cache
-from pytorch_side.distillation.teacher_store import TeacherCache, open_teacher_cache
+from pytorch_side.distillation.teacher_store import TeacherCache, about_path, open_teacher_cache
 from pytorch_side.distillation.train_student import distill
 from pytorch_side.nets.models import load_student, make_teacher
 from pytorch_side.nets.weights import save_weights
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import ImageFolder, scan_folder
-from swin2mcu.common.dataset.trained import hash_of, unseen_by, write_trained
+from swin2mcu.common.dataset.trained import (
+    NAME,
+    hash_of,
+    photos_seen,
+    unseen_by,
+    write_trained,
+)
 
 
 def answered(
@@ -284,6 +290,12 @@ def test_each_photo_is_answered_by_the_teacher_that_did_not_see_it(
             assert np.array_equal(made.logits[made.row[file]], own.logits[row])
     again = cross_fit.cross_fit(teacher, student, folder, 2, run)  # resumed at its end
     assert np.array_equal(again.logits, made.logits)
+    # Older versions wrote no table for the caches of folds: the teachers' own tables count.
+    shutil.rmtree(run / "teacher_cache")
+    for fold in range(2):
+        (run / f"fold-{fold + 1}" / "teacher_cache" / NAME).unlink()
+    cross_fit.cross_fit(teacher, student, folder, 2, run)
+    assert len(photos_seen(folder, "train", [str(about_path(run / "teacher_cache"))])) == len(files)
     config = with_values(student, {"distillation.cache": str(run / "teacher_cache")})
     distill(config, folder, tmp_path / "student")
     with pytest.raises(UserError, match="made with other split"):

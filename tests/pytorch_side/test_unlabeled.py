@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -68,6 +69,17 @@ def test_a_turned_copy_of_a_scored_photo_is_left_out(data: Path) -> None:
     assert with_unlabeled(scan_folder(data)).files == whole.files  # from what was kept
 
 
+def test_likeness_is_measured_anew_after_an_update_of_the_decoder(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "unlabeled").mkdir()
+    smooth_photo(900).save(data / "unlabeled" / "new.png")
+    with_unlabeled(scan_folder(data))
+    monkeypatch.setattr(PIL, "__version__", "99.0.0")
+    with_unlabeled(scan_folder(data))
+    assert len([*cache.decoded_cache_folder().glob("like-scored-*.json")]) == 2
+
+
 def farms_of(root: Path, farms: Sequence[str], *kinds: str, seed: int = 0) -> Path:
     """Photos of farms, no two alike: twelve of each farm and kind."""
     seeds = itertools.count(seed)
@@ -106,7 +118,8 @@ def test_photos_of_the_held_farm_never_join(
         assert files and not {file.split("/")[0] for file in files} & scored
         lost = [file for file in folder.unlabeled if file.split("/")[0] in scored]
         assert len(held) <= len(lost) == len(folder.unlabeled) - len(files)
-        assert f"and {len(lost)} of a group that is in val or test" in caplog.text
+        why = f"and {len(lost)} of a group that is in val or test and not in train"
+        assert why in caplog.text
         whole = with_unlabeled(folder)
         assert whole.groups[len(folder.files) :] == tuple(file.split("/")[0] for file in files)
 

@@ -12,6 +12,7 @@ from made_up_runs import TABLE, write_run
 
 from pytorch_side.config import Config, with_values
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import ROOT
 from swin2mcu.research import pages as research_pages
 from swin2mcu.research.data_audit import (
     background_lines,
@@ -326,3 +327,10 @@ def test_mistakes_name_the_label_they_are_most_often_of(tmp_path: Path) -> None:
         "3 of the 1,000 val photos are wrong in more than half of 3 models (small, large, tiny), 1 "
         "in all of them; 2 of the 3 are labeled rust. All other photos are 99.70% ± 0.17%."
     ]
+
+
+def test_the_gains_of_kept_runs_are_the_recorded_ones() -> None:
+    recorded = {gain.run: gain for gain in read_gains(ROOT / "docs/data/gains.json")}
+    table = read_table(ROOT / "configs/research/saturated-96-short.toml", ROOT / "docs/data/runs")
+    found = gains([table])
+    assert len(found) >= 2 and all(recorded[gain.run] == gain for gain in found)
