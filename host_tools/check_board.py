@@ -28,6 +28,7 @@ from host_tools.boards.chip import describe_chip
 from host_tools.boards.open import open_line
 from host_tools.boards.table import get_board, load_boards
 from host_tools.inputs import Model, add_model, load_model
+from host_tools.link.connection import first_hello
 from host_tools.link.device import Device, DeviceSilent, check_info
 from host_tools.link.line import LineLost
 from host_tools.link.protocol import Info, ProtocolError, StepCost, max_run_count
@@ -64,7 +65,7 @@ def _check(arguments: argparse.Namespace) -> int:
     line, port = open_line(model, arguments.board, arguments.port)
     try:
         device = Device(line)
-        info = device.hello()
+        info = first_hello(device, port)
         check_info(info, model)
         status.print(f"{info.board} at {port}: parity")
         parity, costs = check_parity(device, model, arguments.images, arguments.repeat)

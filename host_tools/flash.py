@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from host_tools.boards import emulator
 from host_tools.boards.build import BUILD, FLASHED, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
-from host_tools.boards.table import Board, get_board, load_boards, usb_boards
+from host_tools.boards.table import Board, Connected, get_board, load_boards, usb_boards
 from host_tools.inputs import Model, add_foreign_options, add_model, load_named
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
@@ -80,9 +81,10 @@ def _flash(arguments: argparse.Namespace) -> None:
     firmware = build(model, board, engine, memory.name)
     noted = FLASHED / f"{board.name}.json"
     noted.unlink(missing_ok=True)  # from here on the board may hold the new firmware
+    before = {one.port for one in usb_boards()}
     port = put_on_board(board, firmware, arguments.port, arguments.copies)
     planned = int((firmware.model_dir / "arena_bytes").read_text())
-    port, said = greet(model, board, port)
+    port, said = greet(model, board, port, before)
     arena_bytes = said or planned
     record = {
         "board": board.name, "engine": engine, "port": port, "model": model.card.name,
@@ -142,21 +144,49 @@ def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int
         status.print(f"starting {board.name}")
         return emulator.start_copies(board, firmware.elf, copies)[0].url
     where = port or choose(board.name, connected_boards()).port
+    check_uploader(board, where, usb_boards())
     status.print(f"uploading to {where}")
     upload(board, firmware, where)
     return where
 
 
-def port_now(board: Board, port: str) -> str:
-    """`port`, or the one under which a board's own USB appears after its reset."""
-    found = [one.port for one in usb_boards() if one.board == board.name]
-    return found[0] if len(found) == 1 and not board.emulated else port
+def check_uploader(board: Board, port: str, present: Sequence[Connected]) -> None:
+    """Raises UserError where the board's uploader may write to another one than that at `port`."""
+    if board.upload_to_port:
+        return
+    alike = {name for name, other in load_boards().items() if other.platform == board.platform}
+    others = {one.port for one in present if one.board in alike and not same_file(one.port, port)}
+    if others:
+        raise UserError(
+            f"{board.name}'s uploader writes to the first board that it finds, maybe to the one "
+            f"at {' or '.join(sorted(others))}: unplug that one"
+        )
 
 
-def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
+def port_now(board: Board, port: str, before: Collection[str]) -> str:
+    """`port`, or the one under which a board's own USB appears after its reset.
+
+    `before` are the USB ports from before the upload: all but `port` are those of other boards.
+    """
+    if board.emulated:
+        return port
+    others = [other for other in before if not same_file(other, port)]
+    found = [one.port for one in usb_boards() if one.board == board.name and one.port not in others]
+    return found[0] if len(found) == 1 else port
+
+
+def same_file(port: str, other: str) -> bool:
+    """Whether both name one port, also where one is a link (`/dev/serial/by-id/…`)."""
+    return os.path.realpath(port) == os.path.realpath(other)
+
+
+def greet(
+    model: Model, board: Board, port: str, before: Collection[str] = ()
+) -> tuple[str, int | None]:
     """Wait until the board answers; it must hold the model that was just built.
 
-    Returns its port and its arena's size in bytes, None where its protocol does not report it.
+    `before` is port_now's. Returns its port and its arena's size in bytes, None where its protocol
+    does not report it.
     """
     deadline = time.monotonic() + BOOT_S
     while True:
@@ -179,9 +209,14 @@ def greet(model: Model, board: Board, port: str) -> tuple[str, int | None]:
                     f"{shlex.quote(model.argument)}`"
                 ) from error
             time.sleep(0.2)
-            port = port_now(board, port)
+            port = port_now(board, port, before)
     if info is not None:
         check_info(info, model)
+        if info.board != board.name:
+            raise UserError(
+                f"at {port} is a {info.board}, which was not flashed now: name the port of the "
+                f"{board.name} with --port"
+            )
         return port, info.arena_bytes
     if not model.sha256.startswith(held):
         raise UserError(f"{board.name} holds another model (sha256 {held}…): reset it, flash again")

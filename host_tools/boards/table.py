@@ -39,6 +39,7 @@ class Board:
     memories: tuple[Memory, ...]  # the first is the default
     baud: int
     usb_ids: tuple[str, ...]  # "vid:pid", lower case
+    upload_to_port: bool  # False: its uploader writes to whichever such board it finds first
     session: str  # its protocol: "" (docs/PROTOCOL.md) or "mlperf"
     launch: str  # the command that is this board, "" where it is hardware
     processor: str = ""  # of firmware/core_speed.json; "" where the board is emulated
@@ -113,6 +114,7 @@ def load_boards(path: Path = FIRMWARE / "platformio.ini") -> dict[str, Board]:
             memories=_memories(table.get(section, "custom_memory"), weights_bytes > 0),
             baud=int(table.get(section, "custom_baud", "115200")),
             usb_ids=tuple(word.lower() for word in words("custom_usb")),
+            upload_to_port=table.get(section, "custom_upload_to_port", "yes") == "yes",
             session=table.get(section, "custom_session"),
             launch=" ".join(table.get(section, "custom_launch").split()),
             processor=processor,

@@ -7,15 +7,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from host_tools.inputs import Model, flash_command
-from host_tools.link.device import Device, DeviceSilent, GivenUp, LinkStats, check_info
+from host_tools.link.device import (
+    RUNS_S,
+    Device,
+    DeviceSilent,
+    GivenUp,
+    LinkStats,
+    check_info,
+)
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
 from host_tools.link.protocol import Info, ProtocolError
 from swin2mcu.common.cli import UserError, status
 
+STILL_RUNS_S = RUNS_S + 5.0  # until a board answers whose command was interrupted
 RETRY_S = 0.3
 MAX_LOSSES = 20  # of the line in one call: it comes back each time, but the call never succeeds
 MAX_SILENCES = 3  # in a row: no more waiting for a board that is there but does not answer
@@ -48,13 +57,12 @@ class Connection:
         self._given_up = threading.Event()
         self._device = Device(self._faults.on(open_line()), given_up=self._given_up)
         try:
-            self.info = self._greet()
+            self.info = self._greet(partial(first_hello, self._device, port))
         except DeviceSilent as error:
             self.close()
             raise UserError(
                 f"no answer from {port}: is it the right port, has another program opened it, and "
-                f"is the firmware on the board? {flash_command(model.argument)} puts it there. A "
-                "board that still computes for an interrupted command answers later"
+                f"is the firmware on the board? {flash_command(model.argument)} puts it there"
             ) from error
         except LineLost as error:
             raise UserError(f"the line was lost at once: {error}") from error
@@ -100,11 +108,11 @@ class Connection:
 
     def greet_again(self) -> None:
         """Raises UserError unless the board still holds the model."""
-        self.info = self.call(lambda _: self._greet())
+        self.info = self.call(lambda device: self._greet(device.hello))
 
-    def _greet(self) -> Info:
+    def _greet(self, hello: Callable[[], Info]) -> Info:
         try:
-            info = self._device.hello()
+            info = hello()
         except ProtocolError as error:
             raise UserError(f"the program at {self._port} sends {error}: flash it again") from error
         check_info(info, self._model)
@@ -126,7 +134,7 @@ class Connection:
             else:
                 self._device = Device(self._faults.on(line), given_up=self._given_up)
                 try:
-                    self.info = self._greet()
+                    self.info = self._greet(self._device.hello)
                     return
                 except (LineLost, DeviceSilent) as error:
                     self.close()
@@ -159,3 +167,15 @@ class Connection:
 
     def close(self) -> None:
         self._device.line.close()
+
+
+def first_hello(device: Device, port: str) -> Info:
+    """Greet a board that may still run for an earlier command. Raises as `Device.hello` does."""
+    try:
+        return device.hello()
+    except DeviceSilent:
+        status.print(
+            f"no answer from {port} yet: a board that still runs for an interrupted command "
+            f"answers within {STILL_RUNS_S:.0f} s"
+        )
+        return device.hello(STILL_RUNS_S)

@@ -8,7 +8,8 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from host_tools.inputs import Model, flash_command
 from host_tools.link.line import Line
@@ -44,6 +45,7 @@ FIRST_TIMEOUT_S = {Type.RUN: 4.0, Type.PROFILE: 4.0}
 PATIENCE_S = 20.0  # without one answer
 # A run of a large model on an emulated board takes its time.
 RUN_PATIENCE_S = 180.0
+RUNS_S = 20.0  # one Run takes no longer if it has several runs: a board has a watchdog
 MAX_OTHERS = 3  # preparations of one frame that may differ from the PC's before an error
 MAX_RELOADS = 50  # of one image: a board that resets more often than that does not work
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")  # of a board or an engine
@@ -95,6 +97,7 @@ class Device:
         self._chunk = MAX_LOAD
         self._good_chunks = 0
         self._usual_s: dict[int, float] = {}  # how long an answer to each type takes
+        self._run_s = RUNS_S  # how long one run takes; at first only one is asked for
 
     def hello(self, patience_s: float = 5.0) -> Info:
         """Ask the board for its Info. Raises DeviceSilent, UserError for another protocol
@@ -111,8 +114,24 @@ class Device:
     def infer(self, image: bytes, runs: int = 1) -> Result:
         """Load an int8 image (NHWC) and run it `runs` times; the logits are those of the first run.
 
-        Raises DeviceSilent, LineLost, UserError when the board refuses or never keeps an image.
+        Raises DeviceSilent, LineLost, ProtocolError, UserError when the board refuses or never
+        keeps an image.
         """
+        return self._in_parts(partial(self._infer, image), runs)
+
+    def _in_parts(self, infer: Callable[[int], Result], runs: int) -> Result:
+        """As many runs at a time as fit into RUNS_S, with the image loaded for each part again."""
+        result = None
+        while result is None or len(result.costs) < runs:
+            done = 0 if result is None else len(result.costs)
+            count = max(1, min(runs - done, int(RUNS_S / self._run_s)))
+            part = infer(count)
+            if len(part.costs) != count:
+                raise ProtocolError("a Result of other lengths than asked for")
+            result = replace(result, costs=result.costs + part.costs) if result else part
+        return result
+
+    def _infer(self, image: bytes, runs: int) -> Result:
         crc = zlib.crc32(image)
         last_reload = self.stats.reloads + MAX_RELOADS
         while self.stats.reloads < last_reload:
@@ -129,9 +148,12 @@ class Device:
 
         `kind` is frame_payload's. `prepared` is the int8 input that the PC makes of the same frame.
 
-        Raises DeviceSilent, LineLost, UserError when the board refuses such a frame or makes
-        another input of it.
+        Raises DeviceSilent, LineLost, ProtocolError, UserError when the board refuses such a frame
+        or makes another input of it.
         """
+        return self._in_parts(partial(self._infer_frame, kind, frame, prepared), runs)
+
+    def _infer_frame(self, kind: bytes, frame: bytes, prepared: bytes, runs: int) -> Result:
         crc = zlib.crc32(prepared)
         others = 0
         last_reload = self.stats.reloads + MAX_RELOADS
@@ -154,10 +176,15 @@ class Device:
 
     def _run(self, runs: int) -> Result | None:
         """Run what was loaded; None where the board lost it, by a reset."""
+        started = self._clock()
         answer = self.request(
             Type.RUN, run_payload(runs), RUN_PATIENCE_S, expected=(NackCode.NOT_LOADED,)
         )
-        return parse_result(answer.payload) if answer.type == Type.RESULT else None
+        if answer.type != Type.RESULT:
+            return None
+        # With the way there and back, and with what was lost on it: rather too long.
+        self._run_s = max((self._clock() - started) / runs, 1e-6)
+        return parse_result(answer.payload)
 
     def profile(self) -> list[StepCost]:
         """Run the model once and say what each step of it cost.

@@ -63,5 +63,9 @@ def test_a_tensor_without_a_name_has_an_empty_one(engine: Path) -> None:
     assert said(engine, "unnamed")["step"] == " CONV_2D"
 
 
+def test_an_old_files_operators_have_their_names(engine: Path) -> None:
+    assert said(engine, "old")["step"] == "made_here CONV_2D"
+
+
 def test_a_run_that_fails_says_so(engine: Path) -> None:
     assert said(engine, "invoke")["run"] == "the interpreter failed"

@@ -59,6 +59,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "RUN_PATIENCE_S", 0.3)
     monkeypatch.setattr(device, "MIN_TIMEOUT_S", 0.05)
     monkeypatch.setattr(device, "FIRST_TIMEOUT_S", {})
+    monkeypatch.setattr(connection, "STILL_RUNS_S", 0.3)
     monkeypatch.setattr(connection, "RETRY_S", 0.01)
     monkeypatch.setattr(connection, "MAX_LOSSES", 4)
 

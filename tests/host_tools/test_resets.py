@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ import pytest
 
 from host_tools import flash
 from host_tools.boards import checks
-from host_tools.boards.choose import Connected
+from host_tools.boards.table import Connected, get_board
 from host_tools.inputs import load_model
-from host_tools.link.device import Device
+from host_tools.link.connection import first_hello
+from host_tools.link.device import RUNS_S, Device, DeviceSilent
 from host_tools.link.faults import Faults
 from host_tools.link.line import LineLost, SerialLine
-from host_tools.link.protocol import Info, StepCost, parse_info
+from host_tools.link.protocol import Frame, Info, StepCost, Type, parse_info
 from host_tools.scoring import reference
 from swin2mcu.common.cli import UserError
 
@@ -60,6 +63,45 @@ def test_a_profile_with_a_reset_in_its_midst_is_taken_again() -> None:
     assert scripted([3, 3], [whole]).profile() == whole
     with pytest.raises(UserError, match="does it keep resetting"):
         scripted(list(range(1000)), [torn] * 500).profile()
+
+
+def test_many_runs_are_asked_for_in_parts_that_a_watchdog_allows() -> None:
+    """A run of 3 s: 100 of them in one Run would be taken for a board that hangs."""
+    now, asked = 0.0, []
+
+    class Slow(Device):
+        def load(self, image: bytes, type_: Type = Type.LOAD) -> bool:
+            return True
+
+        def request(self, type_: Type, payload: bytes = b"", *_: object, **__: object) -> Frame:
+            nonlocal now
+            asked.append(int.from_bytes(payload, "little"))
+            now += 3.0 * asked[-1]
+            costs = struct.pack(f"<{asked[-1]}I", *range(asked[-1]))
+            head = struct.pack("<IHH2b", zlib.crc32(b"image"), 2, asked[-1], len(asked), 0)
+            return Frame(Type.RESULT, 0, head + costs)
+
+    result = Slow(Silent(), clock=lambda: now).infer(b"image", 20)
+    assert asked == [1, 6, 6, 6, 1]
+    assert result.logits == (1, 0), "those of the first run"
+    assert result.costs == (0, *range(6), *range(6), *range(6), 0)
+
+
+def test_a_board_that_still_runs_for_an_earlier_command_is_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    patience = []
+
+    class Busy(Device):
+        def hello(self, patience_s: float = 5.0) -> Info:
+            patience.append(patience_s)
+            if patience_s < RUNS_S:
+                raise DeviceSilent("busy")
+            return INFO
+
+    assert first_hello(Busy(Silent()), "/dev/ttyACM0") == INFO
+    assert patience == [5.0, 25.0]
+    assert "no answer from /dev/ttyACM0 yet" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no termios")
@@ -127,6 +169,54 @@ def test_the_board_at_a_port_is_taken_or_asked_for(
     assert flash._board_at("/dev/a", "small-96") == "teensy"
     with pytest.raises(UserError, match=said):
         flash._board_at(port, "small-96")
+
+
+def test_the_board_that_comes_back_is_the_one_that_was_flashed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two boards of one kind: while the flashed one restarts, only the other one is there."""
+    board = get_board("xiao-esp32s3")
+    link = tmp_path / "by-id"
+    link.symlink_to("/dev/a")
+    present = [Connected(board.name, "/dev/b")]
+    monkeypatch.setattr(flash, "usb_boards", lambda: present)
+    before = {"/dev/a", "/dev/b"}
+    assert flash.port_now(board, "/dev/a", before) == "/dev/a"
+    present.append(Connected(board.name, "/dev/c"))
+    assert flash.port_now(board, "/dev/a", before) == "/dev/c"
+    present[1] = Connected(board.name, "/dev/a")
+    assert flash.port_now(board, "/dev/a", before) == "/dev/a"
+    assert flash.port_now(board, str(link), before) == "/dev/a"
+
+
+def test_another_board_that_answers_is_not_taken_for_the_flashed_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = load_model("small-96")
+    shape = dict(zip(("height", "width", "channels"), model.card.input_shape, strict=True))
+    info = replace(
+        INFO, board="esp32s3-usb", sha256_prefix=model.sha256[:16],
+        class_count=len(model.card.classes), **shape,
+    )  # fmt: skip
+    monkeypatch.setattr(flash, "SerialLine", lambda *_: Silent())
+    monkeypatch.setattr(Device, "hello", lambda *_, **__: info)
+    with pytest.raises(UserError, match=r"at /dev/a is a esp32s3-usb, .* of the xiao-esp32s3"):
+        flash.greet(model, get_board("xiao-esp32s3"), "/dev/a")
+    assert flash.greet(model, get_board("esp32s3-usb"), "/dev/a") == ("/dev/a", info.arena_bytes)
+
+
+def test_an_uploader_that_takes_no_port_is_given_one_board_alone() -> None:
+    """OpenOCD and teensy_loader_cli write to the first one that they find."""
+    nucleo, other = get_board("nucleo-h743zi2"), Connected("nucleo-f746zg", "/dev/b")
+    own = Connected(nucleo.name, "/dev/a")
+    teensy = Connected("teensy41", "/dev/c")
+    flash.check_uploader(nucleo, "/dev/a", [own, teensy])
+    with pytest.raises(UserError, match="maybe to the one at /dev/b: unplug that one"):
+        flash.check_uploader(nucleo, "/dev/a", [own, teensy, other])
+    esp = get_board("esp32s3")
+    flash.check_uploader(
+        esp, "/dev/a", [Connected("esp32s3", port) for port in ("/dev/a", "/dev/b")]
+    )
 
 
 def test_a_pc_that_cannot_run_the_model_is_one_line(

@@ -1,5 +1,6 @@
 // The engine that interprets the .tflite with TensorFlow Lite Micro, from the files of
 // `python -m tinyml.emit_c`.
+#include <algorithm>  // max
 #include <new>
 
 #include "engine.h"
@@ -140,9 +141,11 @@ const char* InvokeProfiled(uint32_t (*clock)(), uint32_t* ticks, size_t capacity
 Step StepAt(uint16_t index) {
   const auto* const step = graph->operators()->Get(index);
   const auto* const code = file->operator_codes()->Get(step->opcode_index());
+  // A file from before there were more than 127 operators has the other field alone, this one is 0.
+  const int number = std::max<int>(code->builtin_code(), code->deprecated_builtin_code());
   const auto* const name = graph->tensors()->Get(step->outputs()->Get(0))->name();
   return {name ? name->c_str() : "",  // the schema does not require a name
-          tflite::EnumNameBuiltinOperator(code->builtin_code())};
+          tflite::EnumNameBuiltinOperator(static_cast<tflite::BuiltinOperator>(number))};
 }
 
 }  // namespace engine

@@ -33,8 +33,10 @@ struct Operator {
     return &list;
   }
 };
+enum BuiltinOperator : int32_t { ADD = 0, CONV_2D = 3 };
 struct OperatorCode {
-  int builtin_code() const { return 3; }
+  BuiltinOperator builtin_code() const { return Fails("old") ? ADD : CONV_2D; }
+  int8_t deprecated_builtin_code() const { return CONV_2D; }
 };
 template <typename T, uint32_t count>
 const List<const T*>* ListOf() {
@@ -57,6 +59,8 @@ inline const Model* GetModel(const void*) {
   static const Model model;
   return &model;
 }
-inline const char* EnumNameBuiltinOperator(int code) { return code == 3 ? "CONV_2D" : "?"; }
+inline const char* EnumNameBuiltinOperator(BuiltinOperator code) {
+  return code == CONV_2D ? "CONV_2D" : "?";
+}
 
 }  // namespace tflite
