@@ -129,7 +129,7 @@ def test_a_map_that_ends_early_leaves_lost_boards_at_once(
     monkeypatch: pytest.MonkeyPatch, line: type[LostLine], how: type[BaseException]
 ) -> None:
     """Each board would be waited for by a minute and more."""
-    monkeypatch.setattr(Connection, "_greet", lambda _: Kind())
+    monkeypatch.setattr(Connection, "_greet", lambda *_: Kind())
     monkeypatch.setattr(connection, "RETRY_S", 60.0)
     monkeypatch.setattr(device, "RUN_PATIENCE_S", 60.0)
     boards = [Connection(open_once(line), name, None, 60.0) for name in "ab"]  # type: ignore[arg-type]
