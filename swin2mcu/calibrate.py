@@ -26,9 +26,9 @@ from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
-from swin2mcu.common.cli import Parser, UserError, plain_console, run_command, status
+from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
-from swin2mcu.common.dataset.walk import list_images, nothing_found, passed_lines
+from swin2mcu.common.dataset.walk import photos_in
 from swin2mcu.common.paths import data_folder
 from swin2mcu.common.pixels import load_pixels
 from tinyml.runtimes.pc import load_pc
@@ -41,27 +41,6 @@ MARGIN = 1e-6  # of evidence, beyond the last photo; sums in another order diffe
 Reals = npt.NDArray[np.float64]
 Run = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]]
 console = plain_console(stderr=True)
-
-
-def photos_in(paths: Sequence[Path]) -> list[Path]:
-    """The photos among `paths`, and those below its folders; prints what it passes over there.
-
-    Raises UserError for a folder without a photo, and where there is no such file or folder.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"there is no file or folder {path}")
-        if not path.is_dir():
-            found.append(path)
-            continue
-        names, passed = list_images(path)
-        if not names:
-            raise nothing_found(path, passed, "<image>")
-        for line in passed_lines(passed):
-            status.print(f"{path}: {line}")
-        found += [path / name for name in names]
-    return found
 
 
 def logits_of(model: Model, run: Run, photos: Sequence[Path], what: str) -> tuple[Reals, list[int]]:

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from host_tools.inputs import Model, add_foreign_options, load_named
-from swin2mcu.calibrate import photos_in
 from swin2mcu.common.answer import Answer, answer_of
 from swin2mcu.common.cli import Parser, UserError, one_line, run_command
+from swin2mcu.common.dataset.walk import photos_in
 from swin2mcu.common.pixels import cropped, open_upright, resize
 from tinyml.runtimes.pc import load_pc
 

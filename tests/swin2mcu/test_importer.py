@@ -283,6 +283,8 @@ def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:
     (root / "blight/notes.txt").write_text("text")
     (root / "blight/old.dng").write_text("raw")
     (root / "rust").mkdir()
+    (root / ".split.csv.lock").touch()  # of `swin2mcu split`: nothing of the user's
+    (root / ".mine.lock").mkdir()
     (root / "healthy/gone.jpg").symlink_to("nowhere.jpg")
     (root / "healthy/again").symlink_to(root, target_is_directory=True)
     os.mkfifo(root / "healthy/pipe.jpg")
@@ -290,7 +292,7 @@ def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:
     folder = scan_folder(root)
     assert len(folder.files) == 11 and folder.classes == CLASSES
     assert folder.passed_over == {
-        "dot file": ("blight/._1.jpg",),
+        "dot file": (".mine.lock", "blight/._1.jpg"),
         ".txt file": ("blight/notes.txt",),
         ".dng file": ("blight/old.dng",),
         "broken link": ("healthy/gone.jpg",),

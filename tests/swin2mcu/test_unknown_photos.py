@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from host_tools.inputs import Model
-from swin2mcu.calibrate import names_of, photos_in, split_logits, unknown_logits
+from swin2mcu.calibrate import names_of, split_logits, unknown_logits
 from swin2mcu.common.card import Card, SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.dataset.walk import photos_in
 
 
 def test_lists_that_start_with_the_same_photo_have_two_names() -> None:

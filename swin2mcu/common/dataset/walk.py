@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from swin2mcu.common.cli import UserError
+from swin2mcu.common.cli import UserError, status
 from swin2mcu.common.lock import is_lock
 from swin2mcu.common.pixels import IMAGE_SUFFIXES, PLUGIN_SUFFIXES, readable_suffixes
 
@@ -37,6 +38,27 @@ def list_images(root: Path) -> tuple[list[str], PassedOver]:
     return sorted(images), {why: tuple(sorted(names)) for why, names in passed.items()}
 
 
+def photos_in(paths: Sequence[Path]) -> list[Path]:
+    """The photos among `paths`, and those below its folders; prints what it passes over there.
+
+    Raises UserError for a folder without a photo, and where there is no such file or folder.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"there is no file or folder {path}")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        names, passed = list_images(path)
+        if not names:
+            raise nothing_found(path, passed, "<image>")
+        for line in passed_lines(passed):
+            status.print(f"{path}: {line}")
+        found += [path / name for name in names]
+    return found
+
+
 def _walk(
     folder: Path,
     prefix: str,
@@ -57,22 +79,22 @@ def _walk(
     inside = above | {(here.st_dev, here.st_ino)}
     for entry in entries:
         name = prefix + entry.name
-        if is_lock(entry.name):  # of `split`, which writes a table here
+        if is_lock(entry.name) and not entry.is_dir():  # of `split`, which writes a table here
             continue
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             passed[DOT].append(name)
             continue
         try:
-            status = entry.stat()
+            found = entry.stat()
         except OSError:
             passed[BROKEN].append(name)
             continue
-        if stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(found.st_mode):
             if len(inside) > DEPTH_MAX:
                 passed[TOO_DEEP].append(name)
-            elif (status.st_dev, status.st_ino) not in inside:
+            elif (found.st_dev, found.st_ino) not in inside:
                 _walk(folder / entry.name, f"{name}/", inside, wanted, images, passed)
-        elif not stat.S_ISREG(status.st_mode):
+        elif not stat.S_ISREG(found.st_mode):
             passed[SPECIAL].append(name)
         elif (suffix := os.path.splitext(entry.name)[1].lower()) in wanted:  # noqa: PTH122
             images.append(name)
