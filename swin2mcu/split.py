@@ -9,6 +9,7 @@ folder, and give the CSV instead of the folder as --data.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from collections import Counter
@@ -84,6 +85,35 @@ def write_split(folder: ImageFolder, path: Path) -> None:
         write_table(path, rows_of(folder))
 
 
+def split(arguments: argparse.Namespace) -> None:
+    """Print the split that the options describe, and write it if they say so. Raises UserError."""
+    if not (0 < arguments.val < 1 and 0 < arguments.test < 1):
+        raise UserError("--val and --test must lie between 0 and 1")
+    if arguments.seed < 0:
+        raise UserError("--seed must be 0 or more")
+    if arguments.out and arguments.out.suffix.lower() != ".csv":
+        raise UserError(f"--out {arguments.out} must end in .csv")
+    data = data_folder(arguments.data)
+    rule = SplitRule(
+        seed=arguments.seed,
+        val_share=arguments.val,
+        test_share=arguments.test,
+        group_by=arguments.group_by,
+        test_group=arguments.test_group,
+    )
+    names = new_names(arguments.rename)
+    listed = with_new_photos if arguments.add else scan_folder
+    whole = rename_classes(listed(data, rule, arguments.classes), names)
+    folder = keep_few(whole, kept_counts(arguments.keep), arguments.seed)
+    if arguments.rest_unlabeled:
+        folder = unlabel_rest(whole, folder)
+    print(json.dumps(counts_of(folder)) if arguments.json else describe(folder))
+    path = arguments.out or (folder.root / NAME if arguments.write else None)
+    if path:
+        write_split(folder, path)
+        print(f"wrote {path}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
@@ -132,34 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     arguments = parser.parse_args(argv)
 
-    def command() -> None:
-        if not (0 < arguments.val < 1 and 0 < arguments.test < 1):
-            raise UserError("--val and --test must lie between 0 and 1")
-        if arguments.seed < 0:
-            raise UserError("--seed must be 0 or more")
-        if arguments.out and arguments.out.suffix.lower() != ".csv":
-            raise UserError(f"--out {arguments.out} must end in .csv")
-        data = data_folder(arguments.data)
-        rule = SplitRule(
-            seed=arguments.seed,
-            val_share=arguments.val,
-            test_share=arguments.test,
-            group_by=arguments.group_by,
-            test_group=arguments.test_group,
-        )
-        names = new_names(arguments.rename)
-        listed = with_new_photos if arguments.add else scan_folder
-        whole = rename_classes(listed(data, rule, arguments.classes), names)
-        folder = keep_few(whole, kept_counts(arguments.keep), arguments.seed)
-        if arguments.rest_unlabeled:
-            folder = unlabel_rest(whole, folder)
-        print(json.dumps(counts_of(folder)) if arguments.json else describe(folder))
-        path = arguments.out or (folder.root / NAME if arguments.write else None)
-        if path:
-            write_split(folder, path)
-            print(f"wrote {path}")
-
-    return run_command(command)
+    return run_command(lambda: split(arguments))
 
 
 if __name__ == "__main__":

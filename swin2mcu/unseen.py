@@ -9,6 +9,7 @@ This is the accuracy to expect on a new farm. The students are float and are kep
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -118,6 +119,65 @@ def print_report(report: dict[str, Any], classes: Sequence[str]) -> None:
     print("± is one standard error within a group. The groups themselves may differ by more.")
 
 
+def unseen(arguments: argparse.Namespace) -> int:
+    """Train and score one student for each group, and print and write the report.
+
+    Returns the exit code of the first training that fails, else 0. Raises UserError.
+    """
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise UserError("--epochs must be at least 1")
+    from pytorch_side.evaluate.score import score
+
+    data = data_folder(arguments.data)
+    folders, refused = left_out(data, arguments.group_by)
+    for group, why in refused.items():
+        status.print(f"{group} cannot be left out of training: {why}")
+    scores: dict[str, dict[str, Any]] = {}
+    # A run's number is its group's among all: later photos may let a refused group in.
+    for number, group in enumerate(sorted({*folders, *refused}), 1):
+        if group in refused:
+            continue
+        run = arguments.out / folder_name(group, number)
+        if code := train_without(group, folders[group], data, run, arguments):
+            return code
+        scores[group] = score(run, data, "test")
+    report = report_of(scores, refused)
+    write_atomic(arguments.out / "unseen.json", json.dumps(report, indent=1) + "\n")
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print_report(report, folders[next(iter(scores))].classes)
+    return 0
+
+
+def train_without(
+    group: str, folder: ImageFolder, data: Path, run: Path, arguments: argparse.Namespace
+) -> int:
+    """Train a student into `run` on all photos but this group's; returns the exit code."""
+    from pytorch_side import distill
+
+    announce(folder)
+    plan = plan_training(
+        images=len(folder.indices("train")),
+        student=student_for(None, len(folder.classes), arguments.init),
+        init=arguments.init,
+        teacher=None,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+    )
+    chosen = {
+        "data.test_group": group,
+        "data.group_by": arguments.group_by,
+        "data.class_weights": "balanced" if arguments.balanced else "",
+    }
+    options = overrides({key: value for key, value in chosen.items() if value})
+    status.print(f"\n{group} is left out of training")
+    training = steps_of(plan, data, run, options)[:1]
+    # What it prints is progress here; with --json, stdout holds the report alone.
+    with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+        return run_steps(training, {"pytorch_side.distill": distill.main})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", nargs="?", type=Path, help="a folder or a CSV (or $SWIN2MCU_DATA)")
@@ -140,54 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     arguments = parser.parse_args(argv)
 
-    def command() -> int:
-        if arguments.epochs is not None and arguments.epochs < 1:
-            raise UserError("--epochs must be at least 1")
-        data = data_folder(arguments.data)
-        scores: dict[str, dict[str, Any]] = {}
-        classes: tuple[str, ...] = ()
-        from pytorch_side import distill
-        from pytorch_side.evaluate.score import score
-
-        folders, refused = left_out(data, arguments.group_by)
-        for group, why in refused.items():
-            status.print(f"{group} cannot be left out of training: {why}")
-        # A run's number is its group's among all: later photos may let a refused group in.
-        for number, group in enumerate(sorted({*folders, *refused}), 1):
-            if group in refused:
-                continue
-            folder = folders[group]
-            announce(folder)
-            classes = folder.classes
-            plan = plan_training(
-                images=len(folder.indices("train")),
-                student=student_for(None, len(classes), arguments.init),
-                init=arguments.init,
-                teacher=None,
-                epochs=arguments.epochs,
-                seed=arguments.seed,
-            )
-            chosen = {"data.test_group": group, "data.group_by": arguments.group_by}
-            chosen["data.class_weights"] = "balanced" if arguments.balanced else ""
-            options = overrides({key: value for key, value in chosen.items() if value})
-            run = arguments.out / folder_name(group, number)
-            status.print(f"\n{group} is left out of training")
-            training = steps_of(plan, data, run, options)[:1]
-            # What it prints is progress here; with --json, stdout holds the report alone.
-            with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-                code = run_steps(training, {"pytorch_side.distill": distill.main})
-            if code:
-                return code
-            scores[group] = score(run, data, "test")
-        report = report_of(scores, refused)
-        write_atomic(arguments.out / "unseen.json", json.dumps(report, indent=1) + "\n")
-        if arguments.json:
-            print(json.dumps(report))
-        else:
-            print_report(report, classes)
-        return 0
-
-    return run_command(command)
+    return run_command(lambda: unseen(arguments))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def score_text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, table_text(head, rows)])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description="Is a data set's split clean, and how accurate is a run's network?",
     )
@@ -168,41 +168,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         if word == "attention":
             sub.add_argument("--out", type=Path, required=True, help="PNG file to write")
             sub.add_argument("--count", type=int, default=10, help="leaves (default: 10)")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Do what `arguments.word` says and print its report. Raises UserError."""
 
     def show(report: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
         print(json.dumps(report, indent=1) if arguments.json else text(report))
 
-    def command() -> None:
-        if not 0 <= getattr(arguments, "seed", 0) < 2**32:
-            raise UserError("--seed must be from 0 to 4294967295")
-        data = data_folder(arguments.data)
-        if arguments.word in ("score", "attention"):
-            read_saved_config(arguments.run / "config.json")  # raises before the slow imports
-        if arguments.word == "audit":
-            show(audit_report(data, arguments.seed), audit_text)
-        elif arguments.word == "probe":
-            show(probe_report(data, arguments.seed), probe_text)
-        elif arguments.word == "resplit":
-            write_linked(random_split(import_folder(data), arguments.seed), arguments.out)
-            report = {"out": str(arguments.out), "seed": arguments.seed}
-            show(report, lambda r: f"{r['out']}: the same photos, split at random")
-        elif arguments.word == "score":
-            from pytorch_side.evaluate.score import score
+    if not 0 <= getattr(arguments, "seed", 0) < 2**32:
+        raise UserError("--seed must be from 0 to 4294967295")
+    data = data_folder(arguments.data)
+    if arguments.word in ("score", "attention"):
+        read_saved_config(arguments.run / "config.json")  # raises before the slow imports
+    if arguments.word == "audit":
+        show(audit_report(data, arguments.seed), audit_text)
+    elif arguments.word == "probe":
+        show(probe_report(data, arguments.seed), probe_text)
+    elif arguments.word == "resplit":
+        write_linked(random_split(import_folder(data), arguments.seed), arguments.out)
+        report = {"out": str(arguments.out), "seed": arguments.seed}
+        show(report, lambda r: f"{r['out']}: the same photos, split at random")
+    elif arguments.word == "score":
+        from pytorch_side.evaluate.score import score
 
-            show(score(arguments.run, data, arguments.split, arguments.averaged), score_text)
-        else:
-            from pytorch_side.evaluate.attention import attention_picture
+        show(score(arguments.run, data, arguments.split, arguments.averaged), score_text)
+    else:
+        from pytorch_side.evaluate.attention import attention_picture
 
-            if arguments.count < 1:
-                raise UserError("--count: at least one leaf")
-            stream = io.BytesIO()
-            picture = attention_picture(arguments.run, data, arguments.split, arguments.count)
-            picture.save(stream, "PNG")
-            write_atomic(arguments.out, stream.getvalue())
-            show({"out": str(arguments.out)}, lambda r: r["out"])
+        if arguments.count < 1:
+            raise UserError("--count: at least one leaf")
+        stream = io.BytesIO()
+        picture = attention_picture(arguments.run, data, arguments.split, arguments.count)
+        picture.save(stream, "PNG")
+        write_atomic(arguments.out, stream.getvalue())
+        show({"out": str(arguments.out)}, lambda r: r["out"])
 
-    return run_command(command)
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    return run_command(lambda: evaluate(arguments))
 
 
 if __name__ == "__main__":
