@@ -155,6 +155,7 @@ def draw_map(found: Sequence[Gain], path: Path) -> None:
         for gain in block:
             dots.append((len(names), gain))
             name = FAMILY.sub("(", gain.name.removesuffix(f" ({USUAL})"))
+            name = name.replace("and photos without a label", "with unlabeled photos")
             names.append(name.replace("labels per class", "per class"))
         if block:
             titles.append(len(names))
