@@ -121,7 +121,10 @@ def test_a_published_model_can_be_checked_and_stays_as_it_is(
     assert main(arguments) == 0
     assert "tflite-micro" in capsys.readouterr().out
     assert main([*arguments, "--split", "test"]) == 2
-    assert "belongs to a published model" in capsys.readouterr().err
+    assert (
+        "leaf is published, its scores on test are closed: use --split val"
+        in capsys.readouterr().err
+    )
     assert {path.name: path.read_bytes() for path in entry.iterdir()} == before
 
 
