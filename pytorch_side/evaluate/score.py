@@ -31,8 +31,8 @@ from swin2mcu.common.card import sha256_of
 from swin2mcu.common.cli import UserError, plain_console
 from swin2mcu.common.dataset import ImageFolder, load_split_pixels
 from swin2mcu.common.dataset.trained import unseen_by
-from swin2mcu.common.paths import refuse_published
-from swin2mcu.common.test_access import AVERAGED, FILE, log_access
+from swin2mcu.common.paths import is_published
+from swin2mcu.common.test_access import AVERAGED, log_access
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017 (arXiv 1706.04599)
 BATCH = 64
@@ -179,7 +179,11 @@ def score(run: Path, data: Path, split: str, averaged: bool = False) -> dict[str
     Raises UserError for a published model, whose log is closed, and when the network's classes are
     not those of the data.
     """
-    refuse_published(run / FILE)  # before the work, not when its score is logged
+    if is_published(run):
+        raise UserError(
+            f"{run.name} is published, its log of scores is closed: copy the folder to "
+            f"runs/{run.name} and score that"
+        )
     folder = folder_of_run(run, data)
     network = load_network(run, folder.classes)
     answers = averaged_logits if averaged else logits_of

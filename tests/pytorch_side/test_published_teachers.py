@@ -57,7 +57,7 @@ def test_its_scores_are_logged_once_each(entry: tuple[Path, Config]) -> None:
 
 
 def test_no_score_is_added_and_none_is_computed_in_vain(entry: tuple[Path, Config]) -> None:
-    with pytest.raises(UserError, match="belongs to a published model"):
+    with pytest.raises(UserError, match=r"its log of scores is closed: copy the folder to runs/"):
         score(entry[0], Path("no photos"), "val")
 
 
