@@ -258,7 +258,7 @@ def report(record: dict[str, Any], model: Model, target: str, as_json: bool) -> 
             f"{parity['identical']} of {parity['images']} byte-identical to the PC; "
             f"{cost['unit']} p50 {cost['p50']:,} p95 {cost['p95']:,} p99 {cost['p99']:,}; "
             f"{line}{link['bytes_per_s'] / 1000:.1f} KB/s of image, "
-            f"transfer {times['p50']:,.0f} ms ± {times['jitter']:,.0f}"
+            f"transfer {times['p50']:,.0f} ms (sd {times['jitter']:,.0f})"
         )
         entries, _ = load_entries([model.folder / RESULTS_NAME])
         print_entries(entries)

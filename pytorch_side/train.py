@@ -238,7 +238,10 @@ def learning_rate(step: int, steps_per_epoch: int, settings: Optimizer) -> float
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay for matrices and kernels, none for norms and biases."""
+    """Parameter groups: weight decay for matrices and kernels, none for norms and biases.
+
+    Swin's tables of position biases are matrices here; its authors and timm leave them out too.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},

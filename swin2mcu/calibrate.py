@@ -24,7 +24,7 @@ from rich.progress import track
 from host_tools.inputs import Model, add_model, load_model
 from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
-from swin2mcu.common.answer import auroc, best_temperature, evidence, real_logits
+from swin2mcu.common.answer import auroc, auroc_error, best_temperature, evidence, real_logits
 from swin2mcu.common.card import Calibration, update_card
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
@@ -172,11 +172,13 @@ def calibrate(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
             known = evidence(test_logits, fitted.temperature)
     for number, (name, others) in enumerate(unknown.items()):
         found = evidence(others, fitted.temperature)
+        share = auroc(known, found)
         report["unknown"][name] = {
             "photos": len(found),
             "chose_threshold": deciding is not None and number == 0,
             "not_sure": int((found < fitted.threshold).sum()),
-            "auroc": round(auroc(known, found), 4),
+            "auroc": round(share, 4),
+            "auroc_standard_error_at_most": round(auroc_error(share, len(known), len(found)), 4),
         }
     if arguments.test:
         scored = {**report["test"], "split": "test", "data": folder.name}
@@ -236,7 +238,7 @@ def text_of(report: dict[str, Any], model: Model) -> str:
         chosen = " (these chose the threshold)" if one["chose_threshold"] else ""
         lines.append(
             f"  {name}: {one['not_sure']} of {one['photos']} not sure{chosen}; "
-            f"AUROC {one['auroc']:.3f}"
+            f"AUROC {one['auroc']:.3f} ± at most {one['auroc_standard_error_at_most']:.3f}"
         )
     lines.append(f"written into {model.folder / 'card.json'}")
     if model.measured:

@@ -53,14 +53,15 @@ def check_parity(
     device: Device, model: Model, images: int, repeat: int
 ) -> tuple[Outcome, list[int]]:
     """Every logit byte against the reference's on this PC, and what each run cost."""
-    reference = open_reference(model.int8.read_bytes())
+    int8 = model.int8.read_bytes()
+    reference = open_reference(int8)
     identical = 0
     costs: list[int] = []
     for image in made_up_images(model.card.input_shape, images):
         result = device.infer(image.tobytes(), repeat)
         costs += result.costs
         identical += list(result.logits) == reference.run(image).ravel().tolist()
-    said = f"{identical} of {images} images byte-identical to {reference_name()} on the PC"
+    said = f"{identical} of {images} images byte-identical to {reference_name(int8)} on the PC"
     facts = {"images": images, "identical": identical}
     return Outcome("parity", identical == images, said, facts), costs
 

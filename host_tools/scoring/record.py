@@ -56,7 +56,7 @@ def make_record(
             **flashed.get("memory", {}),
         },
         "parity": {
-            "reference": reference_name(),
+            "reference": reference_name(model.int8.read_bytes()),
             "images": len(entries),
             "identical": sum(w == 0 for w in worst),
             "max_lsb": max(worst),

@@ -134,7 +134,7 @@ class Optimizer(Record):
     learning_rate: Annotated[float, Meta(ge=0, le=10)] = 1.5e-3
     # AdamW's second moments are noise in the first hundred steps.
     warmup_epochs: Annotated[float, Meta(ge=0, le=100_000)] = 2.0
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.03  # only convolution and linear weights
+    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.03  # of matrices and kernels only
     clip_norm: Annotated[float, Meta(ge=0)] = 5.0  # one unusual batch must not ruin a Swin; 0 = off
     label_smoothing: Dropped = 0.1
     # Decay of the averaged weights, which score about a point above the last ones; 0 = off.

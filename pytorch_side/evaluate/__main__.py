@@ -118,7 +118,8 @@ def score_text(report: dict[str, Any]) -> str:
             )
         ),
         f"expected calibration error {plain['error']:.2%}; {tempered['error']:.2%} at the "
-        f"temperature {tempered['temperature']:.2f} that was fitted on val",
+        f"temperature {tempered['temperature']:.2f} that was fitted on val"
+        + (", on these same photos" if report["split"] == "val" else ""),
         f"scores of {report['split']} in the access log: {report['accesses']}",
         "",
         "confusion matrix, columns in the order of the rows:",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swin2mcu.common.accuracy import show_accuracy
+from swin2mcu.common.answer import auroc_error
 from swin2mcu.common.cli import UserError
 from swin2mcu.research.text import line, read_json, table
 from swin2mcu.research.zoo import exact_accuracy
@@ -104,7 +105,7 @@ def unknown_section(evaluated: Path) -> list[str]:
         cells = [
             cell
             for kind in (one["unknown"][name] for name in kinds)
-            for cell in (f"{kind['not_sure']} of {kind['photos']}", f"{kind['auroc']:.2f}")
+            for cell in _cells(kind, test["images"])
         ]
         right = show_accuracy(test["top1_answered"], answered)
         lines.append(line(model, *cells, show_accuracy(test["refused"], test["images"]), right))
@@ -115,11 +116,19 @@ def unknown_section(evaluated: Path) -> list[str]:
         "",
         "The threshold of each model is chosen on val. AUROC is the share of pairs of a test photo "
         "and such a photo in which the test photo has more evidence; 0.5 is chance. A share of so "
-        f"few photos has a standard error of up to {errors}; ± is one standard error.",
+        f"few photos has a standard error of up to {errors}; ± is one standard error, that of an "
+        "AUROC at most (Bamber 1975).",
         *table(
             " | ".join(["model", *heads, "test photos, *not sure*", "right of the answered"]), lines
         ),
     ]
+
+
+def _cells(kind: dict[str, Any], known: int) -> tuple[str, str]:
+    """Of one model and one kind of unknown photos, beside so many known ones."""
+    share, photos = kind["auroc"], kind["photos"]
+    error = auroc_error(share, known, photos)
+    return f"{kind['not_sure']} of {photos}", f"{share:.2f} ± {error:.2f}"
 
 
 def _unknown(evaluated: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from swin2mcu.common.answer import (
     answer_of,
     auroc,
+    auroc_error,
     best_temperature,
     evidence,
     real_logits,
@@ -74,7 +75,16 @@ def test_the_best_temperature_undoes_a_scale() -> None:
     shares = softmax(logits)
     labels = np.array([draw.choice(4, p=row) for row in shares])
     assert best_temperature(logits, labels) == pytest.approx(1.0, abs=0.08)
-    assert best_temperature(3 * logits, labels) == pytest.approx(3.0, abs=0.25)
+    for scale in (0.001, 0.05, 3.0, 12.0, 1000.0):
+        found = best_temperature(scale * logits, labels)
+        assert found == pytest.approx(scale, rel=0.08)
+
+
+def test_logits_that_say_nothing_have_some_temperature() -> None:
+    labels = np.arange(40) % 4
+    assert 0 < best_temperature(np.zeros((40, 4)), labels) < 10
+    wrong = 9.0 * (labels[:, None] == [1, 2, 3, 0])  # the hotter the better, without an end
+    assert 5 < best_temperature(wrong, labels) < np.inf
 
 
 @pytest.mark.parametrize("count", [20, 24, 60])
@@ -83,6 +93,16 @@ def test_a_few_photos_that_are_all_right_are_no_certainty(count: int) -> None:
     logits = np.random.default_rng(2).uniform(2, 6, (count, 1)) * (labels[:, None] == [0, 1])
     shares = softmax(logits, best_temperature(logits, labels))
     assert 0.9 < shares.max(axis=1).mean() <= (count + 1.5) / (count + 2)
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
+def test_an_aurocs_error_is_not_larger_than_said(spread: float) -> None:
+    draw = np.random.default_rng(4)
+    known, unknown = draw.normal(1, 1, (2000, 60)), draw.normal(0, spread, (2000, 12))
+    found = [auroc(*pair) for pair in zip(known, unknown, strict=True)]
+    said = auroc_error(float(np.mean(found)), 60, 12)
+    assert np.std(found) < 1.05 * said
+    assert spread < 10 or np.std(found) > 0.9 * said
 
 
 def test_auroc_counts_ties_as_half() -> None:

@@ -303,8 +303,8 @@ def test_what_models_refuse_is_a_sentence_and_a_page(tmp_path: Path) -> None:
     page = unknown_section(tmp_path)
     assert "of up to 14 points (photos of cats); ±" in page[2]
     assert page[-2:] == [
-        "| large | 6 of 12 | 0.90 | 0.00% ± 0.07% | 90.00% ± 0.95% |",
-        "| small | 10 of 12 | 0.90 | 10.00% ± 0.95% | 90.00% ± 1.00% |",
+        "| large | 6 of 12 | 0.90 ± 0.09 | 0.00% ± 0.07% | 90.00% ± 0.95% |",
+        "| small | 10 of 12 | 0.90 ± 0.09 | 10.00% ± 0.95% | 90.00% ± 1.00% |",
     ]
     report["unknown"]["photos of cats"]["photos"] = 13
     (tmp_path / "leaves-unknown-tiny.json").write_text(json.dumps(report))

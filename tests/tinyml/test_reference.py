@@ -14,9 +14,12 @@ from test_facts import PIXELS, classifier
 
 from host_tools.scoring.reference import prepare_images
 from swin2mcu.common.card import save_card
+from swin2mcu.common.cli import UserError
 from swin2mcu.common.paths import ROOT
 from swin2mcu.common.test_access import read_accesses
 from tinyml.format.facts import card_of, contract_of, open_card
+from tinyml.format.writer import GraphWriter
+from tinyml.runtimes.pc import load_pc
 from tinyml.runtimes.reference import open_reference, reference_name
 from tinyml.runtimes.tflite_micro import Micro
 
@@ -46,8 +49,29 @@ def without_the_wheel(folder: Path, *command: str) -> subprocess.CompletedProces
 
 
 def test_with_the_wheel_it_is_the_reference() -> None:
-    assert reference_name() == "tflite-micro"
+    assert reference_name(classifier()) == "tflite-micro"
     assert isinstance(open_reference(classifier()), Micro)
+
+
+@pytest.mark.parametrize("classes", [511, 512, 1000])
+def test_where_the_interpreter_would_abort_generated_c_answers(
+    classes: int, tmp_path: Path
+) -> None:
+    """A SOFTMAX over 512 equal logits ends the interpreter's process, without a word."""
+    writer = GraphWriter()
+    x = writer.input((1, 1, 1, classes), 0.002, 0)
+    y = writer.softmax(x, writer.activation((1, 1, 1, classes), 1 / 256, -128))
+    model, equal = writer.finish(y), np.zeros((1, 1, classes), np.int8)
+    share = round(256 / classes) - 128
+    name = "tflite-micro" if classes < 512 else "generated-c"
+    assert reference_name(model) == name
+    assert set(open_reference(model).run(equal).ravel().tolist()) == {share}
+    (tmp_path / "m.tflite").write_bytes(model)
+    _, run = load_pc(tmp_path / "m.tflite", "0" * 64, tmp_path, 1)
+    assert set(run(equal).ravel().tolist()) == {share}
+    if classes >= 512:
+        with pytest.raises(UserError, match="ends the process for some images"):
+            Micro(model)
 
 
 ANSWER = """
@@ -57,11 +81,14 @@ import subprocess
 import sys
 from pathlib import Path
 import numpy as np
+from tinyml.format.writer import GraphWriter
+from tinyml.runtimes.pc import load_pc
 from tinyml.runtimes.reference import open_reference, reference_name
 from tinyml.runtimes.tflite_micro import arena_bytes
 path = Path("m.tflite")
 image = np.load("image.npy")
-print(reference_name(), arena_bytes(path), *open_reference(path.read_bytes()).run(image))
+model = path.read_bytes()
+print(reference_name(model), arena_bytes(path), *open_reference(model).run(image))
 """
 
 

@@ -74,7 +74,7 @@ def write_accuracy(run: Path, record: dict[str, Any], command: str) -> None:
         return
     top1 = {r["name"]: r["top1"] for r in record["stages"]}
     about = {key: record[key] for key in ("split", "images", "data")}
-    int8 = reference_name()
+    int8 = reference_name((run / "model_int8.tflite").read_bytes())
     for stage, file, target in (
         ("torch-float", "student.safetensors", ""),
         (int8, "model_int8.tflite", int8),

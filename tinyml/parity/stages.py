@@ -80,7 +80,7 @@ def make_stages(run: Path, work: Path) -> list[Stage]:
 
     trained = (run / "qat.safetensors").is_file()
     # TFLite Micro, or where it is not to be had the generated C: its logits are the board's.
-    name, exact = reference_name(), integers(open_reference(model).run)
+    name, exact = reference_name(model), integers(open_reference(model).run)
     other_kernels = integers(LiteRT(model).run)
     generated = integers(GeneratedC(graph, sha256, work).run)
     return [

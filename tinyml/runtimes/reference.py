@@ -1,7 +1,7 @@
 """The reference on this PC, with which a board's answers are compared.
 
-It is TensorFlow Lite Micro's interpreter where its wheel exists (Linux on x86-64), and otherwise
-the generated C, compiled here. The record of a comparison names which one was used.
+It is TensorFlow Lite Micro's interpreter where its wheel exists (Linux on x86-64) and no image can
+make it abort, otherwise the generated C, compiled here. A comparison's record names which one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.format.tflite import parse
-from tinyml.runtimes.tflite_micro import Micro, is_installed
+from tinyml.runtimes.tflite_micro import Micro, is_installed, may_abort
 
 
 class Runner(Protocol):
@@ -23,14 +23,14 @@ class Runner(Protocol):
         """Logits (classes,) of one image (height, width, channels), both int8."""
 
 
-def reference_name() -> str:
+def reference_name(model: bytes) -> str:
     """The kind of reference: "tflite-micro" or "generated-c"."""
-    return "tflite-micro" if is_installed() else "generated-c"
+    return "tflite-micro" if is_installed() and not may_abort(parse(model)) else "generated-c"
 
 
 def open_reference(model: bytes) -> Runner:
     """The reference for `model`. Raises UserError if nothing on this PC can run it."""
-    if is_installed():
+    if reference_name(model) == "tflite-micro":
         return Micro(model)
     from tinyml.runtimes.generated import GeneratedC
 

@@ -17,15 +17,26 @@ import numpy.typing as npt
 
 from swin2mcu.common.cli import UserError
 from tinyml.format.flatbuffer import MalformedError
-from tinyml.format.tflite import parse
+from tinyml.format.tflite import Graph, parse
 
 Int8s = npt.NDArray[np.int8]
 
+# Of so many, if they are about equal, its SOFTMAX shifts by more than 31 bits and ends the process.
+SOFTMAX_TOO_LARGE = 512
 SMALLEST_ARENA, LARGEST_ARENA = 1 << 20, 1 << 29
 
 
 def is_installed() -> bool:
     return importlib.util.find_spec("tflite_micro") is not None
+
+
+def may_abort(graph: Graph) -> bool:
+    """Whether an image may end the process that runs it."""
+    return any(
+        operator.op == "SOFTMAX"
+        and graph.tensors[operator.inputs[0]].shape[-1:] >= (SOFTMAX_TOO_LARGE,)
+        for operator in graph.operators
+    )
 
 
 def open_interpreter(model: bytes) -> tuple[Any, int]:
@@ -52,10 +63,18 @@ def open_interpreter(model: bytes) -> tuple[Any, int]:
 
 
 class Micro:
-    """An 8-bit .tflite in the interpreter. uint8 inputs and outputs become int8, minus 128."""
+    """An 8-bit .tflite in the interpreter. uint8 inputs and outputs become int8, minus 128.
+
+    Raises UserError as open_interpreter does, and for a model that may end this process.
+    """
 
     def __init__(self, model: bytes) -> None:
         graph = parse(model)
+        if may_abort(graph):
+            raise UserError(
+                "TensorFlow Lite Micro ends the process for some images where a SOFTMAX has "
+                f"{SOFTMAX_TOO_LARGE} classes or more"
+            )
         self._interpreter = open_interpreter(model)[0]
         self._unsigned = [
             graph.tensors[i].dtype == "uint8" for i in (*graph.inputs, *graph.outputs)
