@@ -144,10 +144,11 @@ class GraphWriter:
         padding: int = 0,
         activation: int = 0,
         multiplier: int = 1,
+        dilation: int = 1,
     ) -> int:
         """`weights` [1, height, width, channels * multiplier]."""
         options = schema.DepthwiseConv2DOptionsT()
-        self._window(options, stride, padding, activation, 1)
+        self._window(options, stride, padding, activation, dilation)
         options.depthMultiplier = multiplier
         return self._weighted("DEPTHWISE_CONV_2D", x, weights, scales, bias, output, options, 2, 3)
 
