@@ -7,7 +7,8 @@ on test, if they were not yet scored with these weights. An experiment's page is
 docs/results/NAME.md. The tables of RESULTS.md, and the pages of published models, recall and speed
 (runs/speed, made by pytorch_side.speed), are also written if their source files exist. The map of
 gains is over all experiments: docs/data/gains.json keeps the gains of runs that are not here, and
-docs/data/trainings.json the trainings of published models.
+docs/data/trainings.json the trainings of published models, and docs/data/cached_outputs.json the
+figures of teachers' outputs.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def score_finished(table: ExperimentSpec, data: Path) -> None:
 
     for row in table.rows:
         for run in row.runs:
-            if run.finished and run.test is None:
+            if not (run.folder / f"{row.kind}.safetensors").is_file():
+                log.info("%s: its weights are not here, it is not scored", run.folder)
+            elif run.finished and run.test is None:
                 score(run.folder, data, "test")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ MADE_IN_A_RUN = ("teacher", "student", "teacher_cache")  # files and folders, wi
 MADE_OF = {f"teacher.{name}" for name in ("name", "arguments", "stem", "stem_init", "size")}
 
 
-def section(experiment: ExperimentSpec, plot: str) -> list[str]:
-    """The experiment's page: a line per row, its comparison with the baseline, a line per run."""
+def section(
+    experiment: ExperimentSpec, plot: str, recorded: Mapping[str, dict[str, Any]] | None = None
+) -> list[str]:
+    """The experiment's page: a line per row, its comparison with the baseline, a line per run.
+
+    `recorded` are the figures of teachers' caches that are not here.
+    """
     found = {row.name: row.runs for row in experiment.rows}
     base = found[experiment.baseline]
     lines = [f"# {experiment.title}", "", f"![validation accuracy over epochs]({plot})", ""]
@@ -51,15 +56,15 @@ def section(experiment: ExperimentSpec, plot: str) -> list[str]:
     lines += ["", *_verdicts(experiment, found), *_run_lines(found)]
     groups = [[run.folder for run in runs] for runs in found.values()]
     lines += [*int8_section(groups), *teacher_section(experiment.teachers)]
-    configs = [run.config for runs in found.values() for run in runs]
-    lines += teacher_cache_section(
-        [
-            Path(c.distillation.cache)
-            for c in configs
-            if c.distillation.cache and c.distillation.used
-        ]
-    )
-    return lines
+    return [*lines, *teacher_cache_section(caches_of(experiment), recorded)]
+
+
+def caches_of(experiment: ExperimentSpec) -> list[Path]:
+    """The named folders of cached outputs that the experiment's runs use."""
+    configs = [run.config for row in experiment.rows for run in row.runs]
+    return [
+        Path(c.distillation.cache) for c in configs if c.distillation.cache and c.distillation.used
+    ]
 
 
 def differences(config: Config, baseline: Config, kind: str = "student") -> str:
@@ -119,7 +124,7 @@ def _verdicts(experiment: ExperimentSpec, found: dict[str, list[Run]]) -> list[s
         if name == experiment.baseline or not values or not base:
             continue
         gain = 100 * (statistics.mean(values) - statistics.mean(base))
-        text = f"- {name}: {gain:+.2f} points on val against {experiment.baseline}"
+        text = f"- {name}: {round(gain, 6):+.2f} points on val against {experiment.baseline}"
         seeds = min(len(values), len(base))
         if seeds > 1:
             spread = pooled_sd(values, base)

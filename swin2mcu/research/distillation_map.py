@@ -19,6 +19,9 @@ ALONE, TEACHER = "labels alone", "teacher"  # its rows that are no gain
 FEW = "few"
 FAMILY = re.compile(r"\((tf_)?mobilenetv3_")  # of all students
 USUAL = "tf_mobilenetv3_small_100, 96 px"  # the picture names other students only
+# How often three seeds of a way without effect gain more than twice the pooled sd: with 4 degrees
+# of freedom P(t > 2 / sqrt(2 / 3)) is 0.0353.
+BY_CHANCE = 0.0353
 # Gain.start → what its students have.
 BLOCKS = {
     "random": "Random weights, all labels",
@@ -91,8 +94,8 @@ def map_lines(found: Sequence[Gain], plot: str) -> list[str]:
         ),
         "",
         "A gain is val top-1 minus that of a matched control: labels alone with the same start "
-        # P(t > 2 / sqrt(2 / 3)) with 4 degrees of freedom is 0.035.
-        "and steps. Where a teacher changes nothing, one comparison of three seeds in 28 shows "
+        "and steps. Where a teacher changes nothing, one comparison of three seeds in "
+        f"{1 / BY_CHANCE:.0f} shows "
         f"more than twice the pooled sd. {len(single)} of the {len(found)} ways have one seed, "
         "which says little; "
         f"{hidden} of them are only in the picture. {read_json(PAPER)['claim']}",
@@ -134,12 +137,15 @@ def _verdict(block: Sequence[Gain]) -> str:
         best = max(paired, key=lambda gain: gain.points, default=None)
         return f"distill.** {none}, {_in_pairs(best)}." if best else f"labels alone.** {none}."
     best = max(better, key=lambda gain: gain.points)
+    enough = sum(gain.seeds > 2 for gain in several)  # as `sure` asks
     advice = (
         "distill" if len(better) == len(several) else "some ways pay, so compare with labels alone"
     )
     return (
-        f"{advice}.** {tried}: {len(better)} gained more than twice the pooled standard deviation, "
-        f"the best, *{best.name}*, {points(best)} points."
+        f"{advice}.** {tried}: {len(better)} gained more than twice the pooled standard deviation "
+        f"(where no way has an effect, one or more of {enough} do so with a chance of "
+        f"{1 - (1 - BY_CHANCE) ** enough:.0%}), the best, *{best.name}*, {points(best)} "
+        "points."
     )
 
 

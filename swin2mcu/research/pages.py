@@ -6,7 +6,10 @@ generated completely. Pages and parts that need runs of another machine are not 
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 from swin2mcu.common.cli import write_atomic
 from swin2mcu.common.documents import replace_part
 from swin2mcu.common.paths import TEACHERS
-from swin2mcu.research.comparison import draw_curves, section
+from swin2mcu.research.comparison import caches_of, draw_curves, section
 from swin2mcu.research.cost import cache_cost_lines, speed_section
 from swin2mcu.research.data_audit import (
     NOT_SURE,
@@ -29,6 +32,7 @@ from swin2mcu.research.distillation_gain import GAINS, Gain, gains_json, known_g
 from swin2mcu.research.distillation_map import FEW, FEW_LABELS, draw_map, few_label_gains, map_lines
 from swin2mcu.research.int8 import HEAD
 from swin2mcu.research.table import ExperimentSpec
+from swin2mcu.research.teachers import CACHED, cache_figures
 from swin2mcu.research.text import read_json
 from swin2mcu.research.trainings import (
     TRAININGS,
@@ -90,10 +94,11 @@ def pages(figures: Figures) -> dict[str, str]:
         NOT_SURE: unknown_section(figures.evaluated),
         "cost": speed_section(figures.runs / "speed"),
     }
+    recorded = read_json(figures.evaluated / CACHED)
     for name, table in figures.tables.items():
         finished = [row for row in table.rows if any(run.finished for run in row.runs)]
         # One row alone compares nothing.
-        found[name] = section(table, f"{name}.svg") if len(finished) > 1 else []
+        found[name] = section(table, f"{name}.svg", recorded) if len(finished) > 1 else []
     return {name: "\n".join(lines).rstrip() + "\n" for name, lines in found.items() if lines}
 
 
@@ -114,8 +119,8 @@ def write(document: Path, figures: Figures) -> list[Path]:
     for name, page in pages(figures).items():
         path = folder / f"{name}.md"
         if name in figures.tables:
-            if lost := _lost_runs(path, figures.tables[name]):
-                log.info("%s keeps its rows, runs of it are not here: %s", path, ", ".join(lost))
+            if lost := _lost_rows(path, page):
+                log.info("%s stays, files of its rows are not here: %s", path, ", ".join(lost))
                 continue
             draw_curves(figures.tables[name], folder / f"{name}.svg")
         write_atomic(path, page)
@@ -130,6 +135,10 @@ def write(document: Path, figures: Figures) -> list[Path]:
         draw_map(found, folder / f"{MAP}.svg")
         own = gains_json(gain for gain in found if gain.start != FEW)
         write_atomic(figures.evaluated / GAINS, own)
+    caches = {str(path): path for table in figures.tables.values() for path in caches_of(table)}
+    if here := {key: one for key, path in caches.items() if (one := cache_figures(path))}:
+        known = read_json(figures.evaluated / CACHED) | here
+        write_atomic(figures.evaluated / CACHED, json.dumps(known, indent=1) + "\n")
     if trainings := trainings_here(figures):
         write_atomic(figures.evaluated / TRAININGS, trainings_json(trainings))
     text = replace_part(text, "experiments", _contents(folder))
@@ -149,13 +158,17 @@ def with_published(page: str, lines: Mapping[str, str]) -> str:
     )
 
 
-def _lost_runs(page: Path, table: ExperimentSpec) -> list[str]:
-    """The runs that an experiment's page shows, and that a page written now would not show."""
+def _lost_rows(page: Path, new: str) -> list[str]:
+    """The rows of runs, models, teachers and caches that a page has and its new text has not."""
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    folders = [folder for row in table.rows for folder in row.folders.values()]
-    shown = [folder for folder in folders if f"\n| {folder.name} |" in text]
-    here = {run.folder for row in table.rows for run in row.runs}
-    return [folder.name for folder in shown if folder not in here]
+    return sorted(_row_names(text) - _row_names(new))
+
+
+def _row_names(text: str) -> Counter[str]:
+    """The first cells in all tables but the first one, whose rows an experiment may rename."""
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    rows = [row for table in tables[1:] for row in table.splitlines()[2:]]
+    return Counter(row.removeprefix("| ").partition(" |")[0] for row in rows)
 
 
 def _contents(folder: Path) -> Sequence[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from pytorch_side.nets.describe import cache_name, describe_teacher
 from swin2mcu.common.card import sha256_of
 from swin2mcu.common.dataset.layouts import printable
 from swin2mcu.common.test_access import AVERAGED, last_access, read_accesses
-from swin2mcu.research.text import NONE, line, read_json, table, with_error
+from swin2mcu.research.text import line, percent, read_json, table, with_error
+
+CACHED = "cached_outputs.json"  # in docs/data: the figures of caches, by folder
+Figures = dict[str, Any]
 
 
 def teacher_section(teachers: Sequence[tuple[str, Path]]) -> list[str]:
@@ -48,31 +52,48 @@ def _table(lines: list[str]) -> list[str]:
     ]
 
 
-def teacher_cache_section(folders: Sequence[Path]) -> list[str]:
+def teacher_cache_section(
+    folders: Sequence[Path], recorded: Mapping[str, Figures] | None = None
+) -> list[str]:
     """How much information cached outputs add to labels: a line for each folder.
 
-    An output that is right and very confident only repeats its label. A photo counts as right or
-    wrong if it is in the folder of one class.
+    An output that is right and very confident only repeats its label. `recorded` (by folder) has
+    the figures of caches that are not here.
     """
     lines = []
     for folder in dict.fromkeys(folders):
-        if not about_path(folder).is_file():
-            continue
-        about, files = read_json(about_path(folder)), read_json(folder / "files.json")
-        number = {name: i for i, name in enumerate(about["classes"])}
-        labels = np.array([_label_of(file, number) for file in files[: about["done"]]])
-        logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
-        surest = (shares.max(axis=2) / shares.sum(axis=2)).ravel()
-        known = labels >= 0
-        right = logits.argmax(axis=2)[known] == labels[known, None]
-        low, middle = np.percentile(surest, [5, 50])
-        correct = f"{right.mean():.2%}" if right.size else NONE
-        cells = correct, f"{low:.2f}", f"{middle:.2f}"
-        lines.append(line(cache_name(folder), logits.shape[1], *cells))
+        found = cache_figures(folder) or (recorded or {}).get(str(folder))
+        if found:
+            confident = (f"{found[key]:.2f}" for key in ("low", "median"))
+            cells = found["augmentations"], percent(found["right"]), *confident
+            lines.append(line(cache_name(folder), *cells))
     return table(
         "cached outputs | augmentations | right | top-1 confidence, 5th percentile | median", lines
     )
+
+
+def cache_figures(folder: Path) -> Figures | None:
+    """Of a cache: the share of outputs that are right, and percentiles of their confidence.
+
+    A photo counts as right or wrong if it is in the folder of one class; None without such photos.
+    """
+    if not about_path(folder).is_file():
+        return None
+    about, files = read_json(about_path(folder)), read_json(folder / "files.json")
+    number = {name: i for i, name in enumerate(about["classes"])}
+    labels = np.array([_label_of(file, number) for file in files[: about["done"]]])
+    logits = np.load(folder / "logits.npy")[: about["done"]].astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+    surest = (shares.max(axis=2) / shares.sum(axis=2)).ravel()
+    known = labels >= 0
+    right = logits.argmax(axis=2)[known] == labels[known, None]
+    low, median = np.percentile(surest, [5, 50])
+    return {
+        "augmentations": logits.shape[1],
+        "right": round(float(right.mean()), 6) if right.size else None,
+        "low": round(float(low), 6),
+        "median": round(float(median), 6),
+    }
 
 
 def _label_of(file: str, number: dict[str, int]) -> int:

@@ -156,6 +156,10 @@ def test_only_finished_runs_are_scored(
 ) -> None:
     write_run(tmp_path / "runs/plain", with_values(Config(), {"optimizer.epochs": 2}), [0.5, 0.6])
     write_run(tmp_path / "runs/distilled", with_values(Config(), {"optimizer.epochs": 2}), [0.5])
+    for name in ("plain", "distilled"):
+        (tmp_path / "runs" / name / "student.safetensors").touch()
+    without = with_values(Config(), {"optimizer.epochs": 2, "seed": 1})
+    write_run(tmp_path / "runs/plain-seed1", without, [0.5, 0.6])  # as docs/data/runs
     scored: list[str] = []
     monkeypatch.setattr(score, "score", lambda run, data, split: scored.append(run.name))
     score_finished(read_table(table, tmp_path / "runs"), tmp_path)

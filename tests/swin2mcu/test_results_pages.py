@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up_runs import TABLE, write_run
 
@@ -32,6 +34,7 @@ from swin2mcu.research.distillation_map import draw_map, few_label_gains, map_li
 from swin2mcu.research.int8 import HEAD
 from swin2mcu.research.pages import Figures, pages, write
 from swin2mcu.research.table import find_tables, read_table
+from swin2mcu.research.teachers import CACHED
 from swin2mcu.research.trainings import trainings_of
 
 
@@ -198,13 +201,64 @@ def test_a_page_stays_when_its_runs_are_not_here(
     with caplog.at_level("INFO"):
         assert page not in report()
     assert (page.read_text(), plot.read_bytes()) == made
-    assert "table.md keeps its rows, runs of it are not here: distilled-seed1" in caplog.text
+    assert "table.md stays, files of its rows are not here: distilled-seed1" in caplog.text
 
     page.write_text(f"{made[0]}\n| {HEAD} |\n| plain | old |\n| distilled | old |\n")
     monkeypatch.setattr(research_pages, "int8_lines", lambda zoo: {"plain": "| plain | new |"})
     assert page in report(), "a published model that was fine-tuned again"
     changed = f"{made[0]}\n| {HEAD} |\n| plain | new |\n| distilled | old |\n"
     assert page.read_text() == changed
+
+
+def test_figures_of_caches_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
+    runs, cache = tmp_path / "runs", tmp_path / "asked"
+    document = tmp_path / "docs/RESULTS.md"
+    (document.parent / "results").mkdir(parents=True)
+    document.write_text("<!-- map -->\n<!-- end -->\n<!-- experiments -->\n<!-- end -->\n")
+    write_both(runs, 0)
+    config = runs / "distilled/config.json"
+    values = json.loads(config.read_text())
+    values["distillation"]["cache"] = str(cache)
+    config.write_text(json.dumps(values))
+    cache.mkdir()
+    (cache / "teacher_cache.json").write_text(json.dumps({"classes": ["a", "b"], "done": 1}))
+    (cache / "files.json").write_text(json.dumps(["b/1.jpg"]))
+    np.save(cache / "logits.npy", np.float16([[[0, 3]]]))
+
+    def page() -> str:
+        write(document, Figures({"table": read_table(table, runs)}, runs, tmp_path, tmp_path))
+        return (document.parent / "results/table.md").read_text()
+
+    first = page()
+    assert "| asked | 1 | 100.00% | 0.95 | 0.95 |" in first
+    shutil.rmtree(cache)
+    assert page() == first
+    (tmp_path / CACHED).unlink()
+    assert page() == first, "a page keeps what cannot be read again"
+
+
+def test_pages_claim_what_their_tables_hold() -> None:
+    """Also those that were written by older code, whose runs are not here."""
+    claims = 0
+    for path in sorted((ROOT / "docs/results").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        rows = re.findall(r"^\| (.+) \| .*\| (\d+) \| \d+ \| ([\d.]+)%", text, re.MULTILINE)
+        seeds = {name.partition(" |")[0]: int(count) for name, count, _ in rows}
+        means = {name.partition(" |")[0]: float(mean) for name, _, mean in rows}
+        for name, gain, base, rest in re.findall(
+            r"^- (.+?): ([+-][\d.]+) points on val against (.+?); (.+)$", text, re.MULTILINE
+        ):
+            claims += 1
+            few = min(seeds[name], seeds[base])
+            if seeds[name] == seeds[base]:  # else the means are of the seeds that both have
+                assert abs(means[name] - means[base] - float(gain)) < 0.011, (path.name, name)
+            sd = re.match(r"pooled sd ([\d.]+) points", rest)
+            assert bool(sd) == (few > 1), (path.name, name)
+            of_few = {1: "one seed, so this says little", 2: "two seeds, so this says little"}
+            assert of_few.get(few, "more than twice that") in rest, (path.name, name)
+            if sd and few > 2 and abs(abs(float(gain)) - 2 * float(sd[1])) > 0.015:
+                assert ("not more" in rest) == (abs(float(gain)) < 2 * float(sd[1])), path.name
+    assert claims > 20
 
 
 def test_gains_of_runs_that_are_not_here_are_kept(table: Path, tmp_path: Path) -> None:
