@@ -68,7 +68,7 @@ def parts(figures: Figures, gains: Sequence[Gain]) -> dict[str, list[str]]:
         "backgrounds": background_lines(figures.evaluated),
         "unknown": unknown_lines(figures.evaluated),
         "mistakes": mistakes_lines(figures.evaluated),
-        "cost": cache_cost_lines(figures.runs / "speed"),
+        "cost": cache_cost_lines(figures.evaluated / "speed"),
     }
 
 
@@ -92,7 +92,7 @@ def pages(figures: Figures) -> dict[str, str]:
         "trainings": trainings_section(trainings_here(figures)),
         "recall": recall_section(figures.zoo),
         NOT_SURE: unknown_section(figures.evaluated),
-        "cost": speed_section(figures.runs / "speed"),
+        "cost": speed_section(figures.evaluated / "speed"),
     }
     recorded = read_json(figures.evaluated / CACHED)
     for name, table in figures.tables.items():
