@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swin2mcu.common.card import Card
+from swin2mcu.common.card import TEMPERATURE_MAX, TEMPERATURE_MIN, THRESHOLD_MAX, Card
 
 SHOWN = 3  # classes that an answer names
 NOT_SURE = "not sure"
-STEPS = 320  # of best_temperature
-SMALLEST, LARGEST = 1e-6, 1e6  # temperatures
+COARSE = 20  # steps of 1 %, of a first search for a temperature
 
 Logits = npt.NDArray[Any]  # (images, classes), real or int8 as each function says
 
@@ -56,21 +55,15 @@ def best_temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
         right = logs[rows, labels]
         return float(-(kept * right + other * (logs.sum(axis=1) - right)).mean())
 
-    # One minimum, since it is convex in 1 / temperature: beyond both ends it is downhill to there.
-    place = min(range(STEPS + 1), key=lambda step: cross_entropy(_temperature(step)))
-    onwards = {0: -1, STEPS: 1}.get(place, 0)
-    found = _temperature(place)
-    while onwards and SMALLEST < found < LARGEST:
-        place += onwards
-        if cross_entropy(_temperature(place)) >= cross_entropy(found):
-            break
-        found = _temperature(place)
-    return found
-
-
-def _temperature(step: int) -> float:
-    """From 0.2 to 5, where those of most networks lie, in steps of 1 %."""
-    return float(0.2 * 25.0 ** (step / STEPS))
+    # The limits of a card, whose threshold is an evidence: about the largest logit / temperature.
+    low = max(TEMPERATURE_MIN, float(logits.max()) / (THRESHOLD_MAX / 2))
+    low = min(low, TEMPERATURE_MAX)
+    steps = int(np.log(TEMPERATURE_MAX / low) / 0.01)
+    grid = [float(t) for t in np.geomspace(low, TEMPERATURE_MAX, steps + 1)]
+    # Convex in 1 / temperature, so it has one minimum: a coarse search, then a fine one around it.
+    coarse = min(range(0, steps + 1, COARSE), key=lambda place: cross_entropy(grid[place]))
+    around = grid[max(0, coarse - COARSE) : coarse + COARSE + 1]
+    return min(around, key=cross_entropy)
 
 
 def auroc(known: npt.NDArray[np.float64], unknown: npt.NDArray[np.float64]) -> float:

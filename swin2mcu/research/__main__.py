@@ -4,11 +4,10 @@
 
 Finished runs are not trained again; `--report` trains nothing. `--score-test` scores finished runs
 on test, if they were not yet scored with these weights. An experiment's page is
-docs/results/NAME.md. The tables of RESULTS.md, and the pages of published models, recall and speed
-(docs/data/speed, made by pytorch_side.speed), are also written if their source files exist. The map of
-gains is over all experiments: docs/data/gains.json keeps the gains of runs that are not here, and
-docs/data/trainings.json the trainings of published models, and docs/data/cached_outputs.json the
-figures of teachers' outputs.
+docs/results/NAME.md. The tables of RESULTS.md, and the pages of published models, recall and speed,
+are also written. docs/data keeps what they show and what few machines have: gains.json the gains of
+all experiments for the map, trainings.json the trainings of published models, cached_outputs.json
+the figures of teachers' outputs, speed/*.json what pytorch_side.speed measured.
 """
 
 from __future__ import annotations

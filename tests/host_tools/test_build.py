@@ -67,11 +67,12 @@ def test_a_usb_port_that_comes_back_under_another_name_is_found(
     board = get_board("esp32s3-usb")
     now: list[Connected] = []
     monkeypatch.setattr(flash, "usb_boards", lambda: now)
-    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM0"
+    before = {"/dev/ttyACM0"}
+    assert flash.port_now(board, "/dev/ttyACM0", before) == "/dev/ttyACM0"
     now += [Connected("esp32s3-usb", "/dev/ttyACM1"), Connected("xiao-esp32s3", "/dev/ttyACM1")]
-    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM1"
+    assert flash.port_now(board, "/dev/ttyACM0", before) == "/dev/ttyACM1"
     now.append(Connected("esp32s3-usb", "/dev/ttyACM2"))
-    assert flash.port_now(board, "/dev/ttyACM0") == "/dev/ttyACM0"
+    assert flash.port_now(board, "/dev/ttyACM0", before) == "/dev/ttyACM0"
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -75,16 +75,25 @@ def test_the_best_temperature_undoes_a_scale() -> None:
     shares = softmax(logits)
     labels = np.array([draw.choice(4, p=row) for row in shares])
     assert best_temperature(logits, labels) == pytest.approx(1.0, abs=0.08)
-    for scale in (0.001, 0.05, 3.0, 12.0, 1000.0):
+    for scale in (0.02, 0.05, 3.0, 12.0, 80.0):
         found = best_temperature(scale * logits, labels)
         assert found == pytest.approx(scale, rel=0.08)
 
 
-def test_logits_that_say_nothing_have_some_temperature() -> None:
+@pytest.mark.parametrize("scale", [0.0, 0.01, 9.0, 4000.0])
+def test_logits_that_say_nothing_have_a_temperature_that_a_card_takes(
+    scale: float, tmp_path: Path
+) -> None:
+    """The higher the better, without an end; and where all are right the lower the better."""
     labels = np.arange(40) % 4
-    assert 0 < best_temperature(np.zeros((40, 4)), labels) < 10
-    wrong = 9.0 * (labels[:, None] == [1, 2, 3, 0])  # the hotter the better, without an end
-    assert 5 < best_temperature(wrong, labels) < np.inf
+    for said in ([1, 2, 3, 0], [0, 1, 2, 3]):
+        logits = scale * (labels[:, None] == said)
+        temperature = best_temperature(logits, labels)
+        threshold = float(evidence(logits, temperature).max())
+        save_card(
+            replace(CARD, calibration=Calibration(temperature, threshold, 1.0, 40)), tmp_path / "c"
+        )
+        load_card(tmp_path / "c")
 
 
 @pytest.mark.parametrize("count", [20, 24, 60])
