@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -16,10 +17,11 @@ from running_board import RunningBoard
 from tiny_run import make_run
 
 from host_tools import flash
-from host_tools.boards import emulator
+from host_tools.boards import build, emulator
 from host_tools.boards import open as board_opening
-from host_tools.boards.build import build_firmware
+from host_tools.boards.build import Firmware, build_firmware
 from host_tools.boards.choose import choose
+from host_tools.boards.generate import generate
 from host_tools.boards.table import Connected, get_board, load_boards
 from host_tools.inputs import load_model
 from host_tools.line_speed import patient_clock
@@ -27,6 +29,7 @@ from host_tools.link.device import Device
 from host_tools.link.faults import Faults
 from host_tools.link.line import SerialLine
 from swin2mcu.common.cli import UserError
+from swin2mcu.common.paths import FIRMWARE
 
 ROOT = Path(__file__).resolve().parents[2]
 QEMU_BOARDS = ["qemu-m4", "qemu-m7", "qemu-m33", "qemu-m55", "qemu-xtensa"]
@@ -132,6 +135,33 @@ def test_a_firmware_that_does_not_build_is_one_line(tmp_path: Path) -> None:
     (generated / "model.c").write_text("#error this model is broken\n")
     with pytest.raises(UserError, match=r"does not build: .*this model is broken"):
         build_firmware(get_board("host"), "aot", generated, tmp_path / "build")
+
+
+def test_what_only_options_name_is_built_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linker scripts, and a header that every file gets by -include."""
+    copy = tmp_path / "firmware"
+    shutil.copytree(FIRMWARE, copy, ignore=shutil.ignore_patterns(".pio"))
+    monkeypatch.setattr(build, "FIRMWARE", copy)
+    generated = generate(
+        load_model(str(make_run(tmp_path / "tiny"))),
+        get_board("qemu-m7"),
+        "aot",
+        tmp_path / "model",
+    )
+
+    def built() -> Firmware:
+        return build_firmware(get_board("qemu-m7"), "aot", generated, tmp_path / "build")
+
+    before = built()
+    script = copy / "src" / "boards" / "qemu-m7" / "memory.ld"
+    script.write_text(script.read_text().replace("STACK_BYTES = 8K", "STACK_BYTES = 9K"))
+    assert built().ram_bytes == before.ram_bytes + 1024
+    header = copy / "lib" / "bare" / "sections.h"
+    header.write_text(header.read_text() + '#error "another header"\n')
+    with pytest.raises(UserError, match="another header"):
+        built()
 
 
 @pytest.mark.parametrize("name", QEMU_BOARDS)

@@ -28,5 +28,13 @@ if model is not None:
     env.Append(CPPPATH=[str(model)])
 
 program = env.BuildProgram()
+# SCons finds what sources include, not what options name: another linker script or header that
+# every file gets by -include must lead to another build too.
+project = Path(env.subst("$PROJECT_DIR"))
+folders = [project / flag.removeprefix("-L") for flag in link_flags if flag.startswith("-L")]
+env.Depends(program, sorted(str(path) for folder in folders for path in folder.glob("*.ld")))
+flags = " ".join(env.GetProjectOption("build_flags")).split()
+headers = [str(project / flags[i + 1]) for i, flag in enumerate(flags) if flag == "-include"]
+env.Depends(env["PIOBUILDFILES"], headers)
 AlwaysBuild(env.Alias("size", program, env.VerboseAction("$SIZETOOL $SOURCES", "Size")))
 Default([program])
