@@ -69,6 +69,41 @@ def test_a_new_photo_goes_where_its_group_lies(tmp_path: Path) -> None:
     assert {farm: after[f"{farm}/healthy/late.png"][1] for farm in split} == split
 
 
+def test_new_photos_of_a_farm_in_several_splits_are_drawn_one_by_one(make: Make) -> None:
+    """Two farms are split photo by photo: the last row of the table says nothing of the others."""
+    root = make(*(f"{farm}/{c}/{n}.png" for farm in "ab" for c in CLASSES for n in range(30)))
+    rows = [
+        f"{farm}/{c}/{n}.png,{c},{SPLITS[n % 3]},{farm}"
+        for farm in "ab" for c in CLASSES for n in range(30)
+    ]  # fmt: skip
+    write_csv(root / "split.csv", "file,class,split,group", *rows)
+    before = split_of(root)
+    make(*(f"a/{c}/new_{n}.png" for c in CLASSES for n in range(60)))
+    options = ["--classes", "inner", "--out", str(root / "more.csv")]
+    assert main([str(root), "--add", *options]) == 0
+    after = split_of(root / "more.csv")
+    new = [split for file, (_, split) in after.items() if file not in before]
+    assert len(new) == 60 * len(CLASSES) and {*new} == {*SPLITS}
+    assert 0.6 < new.count("train") / len(new) < 0.9
+    assert {file: after[file] for file in before} == before
+
+
+@pytest.mark.parametrize("head", ["file,class,split,group", "file, class ,split; group"])
+def test_a_space_makes_no_second_class_or_farm(tmp_path: Path, head: str) -> None:
+    mark = "," if ";" not in head else ";"
+    rows = []
+    for number in range(12):
+        Image.new("RGB", (20, 20), (number, 9, 9)).save(tmp_path / f"{number}.png")
+        space = " " * (number % 3)
+        split = SPLITS[number // 4]
+        rows.append(mark.join([f"{number}.png", f"{space}rust{space}", split, f"farm{space}"]))
+        rows[-1] = rows[-1].replace("rust", "rust" if number % 2 else "healthy")
+    head = head.replace(",", mark).replace(";", mark)
+    (tmp_path / "split.csv").write_text("\n".join([head, *rows]) + "\n")
+    folder = scan_folder(tmp_path)
+    assert folder.classes == ("healthy", "rust") and {*folder.groups} == {"farm"}
+
+
 def test_the_photos_of_a_new_group_stay_together(tmp_path: Path) -> None:
     data = tmp_path / "farms"
     for red, farm in enumerate(("north", "south", "west")):

@@ -300,6 +300,8 @@ def test_what_is_passed_over_is_counted_and_named(make: Make) -> None:
         "folder without a photo": ("rust",),
         "photo in no class folder": ("cover.png",),
     }
+    (root / "\x1b[31mred\nline.doc").touch()
+    assert "\x1b" not in describe(scan_folder(root))
     text = describe(folder)
     assert "passed over: 1 x broken link (healthy/gone.jpg)" in text
     assert "fewer than 10 test photos of blight, healthy" in text

@@ -80,12 +80,12 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
     A new photo has the class of its folder, under the name that the table gives to the photos of
     this folder. It is passed over where they have several classes. It goes where its group lies, or
     a file of the same bytes, or where its folder says; the split of a new group, or of a photo
-    without one, is else drawn by its name. Where the table has groups, a new photo's is that of the
-    photos in the same folders above the class, or these folders; unless `rule` groups in another
-    way. A photo of a group is passed over where a photo outside of that group, known or of another
-    new group, has the same bytes: in another split it would be seen twice, and its group would have
-    to follow it. Raises UserError if there is no table or no new photo, if a group cannot be told,
-    and for the same photo under two classes.
+    without one or of a group in several splits, is else drawn by its name. Where the table has
+    groups, a new photo's is that of the photos in the same folders above the class, or these
+    folders; unless `rule` groups in another way. A photo of a group is passed over where a photo
+    outside of that group, known or of another new group, has the same bytes: in another split it
+    would be seen twice, and its group would have to follow it. Raises UserError if there is no
+    table or no new photo, if a group cannot be told, and for the same photo under two classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / NAME
     if not table.is_file():
@@ -108,14 +108,19 @@ def with_new_photos(data: Path, rule: SplitRule, level: str = "") -> ImageFolder
         raise UserError(f"{table}: no new photo's class is known ({seen}): write rows for them")
     new = _grouped(table, labels, rows, layout.places, rule)
     apart = _unlabeled_groups(table, set(unlabeled) - {*folder.unlabeled}, rows, layout, rule)
-    splits = {row.group: row.split for row in rows if row.group}
+    lies: dict[str, set[str]] = {}
+    for row in rows:
+        lies.setdefault(row.group, set()).add(row.split)
+    splits = {group: min(found) for group, found in lies.items() if group and len(found) == 1}
     known = {*folder.splits.tolist()} - ({"test"} if rule.test_group else set())
     rows, equal = _joined(folder.root, rows, new)
     if again := sorted({row.file for row in new} - {row.file for row in rows}):
         reasons[COPY] = tuple(again)
     files = [row.file for row in rows]
     names = [row.label for row in rows]
-    units = units_of(files, [row.group for row in rows], False, equal)
+    # A group that the table splits says nothing of its new photos: each is drawn by itself.
+    groups = [row.group if len(lies.get(row.group, ())) < 2 else "" for row in rows]
+    units = units_of(files, groups, False, equal)
     lies_in = {u: row.split for u, row in zip(units, rows, strict=True) if row.file not in labels}
     for i, (unit, row) in enumerate(zip(units, rows, strict=True)):
         if row.file in labels:

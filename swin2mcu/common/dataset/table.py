@@ -148,15 +148,25 @@ def _check_text(path: Path, raw: bytes) -> None:
         raise UserError(f"{path} is not UTF-8 ({error}): save it as CSV UTF-8") from error
 
 
+def _stripped(row: dict[str, str]) -> dict[str, str]:
+    """A row without spaces around its cells: "farm 3 " is no other farm. A file may be named so."""
+    return {
+        name: cell.strip() if isinstance(cell, str) and name != "file" else cell
+        for name, cell in row.items()
+    }
+
+
 def _parse(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The names of the columns, and pairs of line number and row; rows of nothing are left out."""
     head = re.split(r"[\r\n]", text, maxsplit=1)[0]
     # Excel writes semicolons where the comma is the decimal mark. Another separator than the comma
     # is taken only where it alone finds the columns.
-    found = (mark for mark in ",;\t" if {"file", "class"} <= set(head.replace('"', "").split(mark)))
+    cells = {mark: {c.strip() for c in head.replace('"', "").split(mark)} for mark in ",;\t"}
+    found = (mark for mark, names in cells.items() if {"file", "class"} <= names)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=next(found, ","))
-        names = list(reader.fieldnames or ())
-        return names, [(reader.line_num, row) for row in reader if any(row.values())]
+        names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        rows = [(reader.line_num, _stripped(row)) for row in reader if any(row.values())]
+        return names, rows
     except csv.Error as error:
         raise UserError(f"{path} is not a table ({error}): repair or remove it") from error

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from swin2mcu.common.cli import UserError, status
+from swin2mcu.common.cli import UserError, one_line, status
 from swin2mcu.common.lock import is_lock
 from swin2mcu.common.pixels import IMAGE_SUFFIXES, PLUGIN_SUFFIXES, readable_suffixes
 
@@ -114,7 +114,7 @@ def passed_lines(passed: PassedOver) -> list[str]:
     """One line for each reason: how many files, the reason, and the first file."""
     return [
         f"passed over: {len(names)} x {why}"
-        + (f", … ({names[0]} first)" if len(names) > 1 else f" ({names[0]})")
+        + (", … ({} first)" if len(names) > 1 else " ({})").format(one_line(names[0]))
         for why, names in passed.items()
     ]
 
