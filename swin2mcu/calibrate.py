@@ -25,7 +25,7 @@ from host_tools.inputs import Model, add_model, load_model
 from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
 from swin2mcu.common.answer import auroc, auroc_error, best_temperature, evidence, real_logits
-from swin2mcu.common.card import Calibration, update_card
+from swin2mcu.common.card import TEMPERATURE_MAX, Calibration, update_card
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
 from swin2mcu.common.dataset.walk import photos_in
@@ -239,6 +239,11 @@ def text_of(report: dict[str, Any], model: Model) -> str:
         lines.append(
             f"  {name}: {one['not_sure']} of {one['photos']} not sure{chosen}; "
             f"AUROC {one['auroc']:.3f} ± at most {one['auroc_standard_error_at_most']:.3f}"
+        )
+    if fitted["temperature"] > 0.99 * TEMPERATURE_MAX:
+        lines.append(
+            "  warning: on val the model is as sure where it is wrong as where it is right: its "
+            "probabilities and *not sure* say nothing; it needs more photos, or more epochs"
         )
     lines.append(f"written into {model.folder / 'card.json'}")
     if model.measured:

@@ -233,6 +233,7 @@ def test_the_calibrate_command_writes_the_card_and_logs_a_look_at_test(
     assert calibrate([*command, "--test"]) == 0
     shown = capsys.readouterr().out
     assert "test: " in shown and "chose the threshold" not in shown
+    assert "as sure where it is wrong" in shown, "of a network that was not trained"
     assert calibrate([*command, "--unknown-answered", "0.1"]) == 0
     assert "  others: 4 of 4 not sure (these chose the threshold); " in capsys.readouterr().out
     assert len((run / "test_access.jsonl").read_text().splitlines()) == 1
