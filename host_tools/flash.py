@@ -23,7 +23,7 @@ from host_tools.boards import emulator
 from host_tools.boards.build import BUILD, FLASHED, Firmware, build_firmware, upload
 from host_tools.boards.choose import choose, choose_copies, connected_boards
 from host_tools.boards.generate import generate
-from host_tools.boards.table import Board, Connected, get_board, load_boards, usb_boards
+from host_tools.boards.table import Board, get_board, load_boards, usb_boards
 from host_tools.inputs import Model, add_foreign_options, add_model, load_named
 from host_tools.link import mlperf
 from host_tools.link.device import Device, DeviceSilent, check_info
@@ -79,10 +79,11 @@ def _flash(arguments: argparse.Namespace) -> None:
     model = load_named(arguments)
     memory = board.memory(arguments.memory)
     firmware = build(model, board, engine, memory.name)
+    where = "" if board.emulated else upload_port(board, arguments.port)
     noted = FLASHED / f"{board.name}.json"
     noted.unlink(missing_ok=True)  # from here on the board may hold the new firmware
     before = {one.port for one in usb_boards()}
-    port = put_on_board(board, firmware, arguments.port, arguments.copies)
+    port = put_on_board(board, firmware, where, arguments.copies)
     planned = int((firmware.model_dir / "arena_bytes").read_text())
     port, said = greet(model, board, port, before)
     arena_bytes = said or planned
@@ -138,29 +139,34 @@ def first_line(program: str) -> str:
     return done.stdout.partition("\n")[0]
 
 
-def put_on_board(board: Board, firmware: Firmware, port: str | None, copies: int = 1) -> str:
-    """Start the board where it is emulated, else upload to it; returns its (first) port."""
+def put_on_board(board: Board, firmware: Firmware, port: str, copies: int = 1) -> str:
+    """Start the board where it is emulated, else upload to `port`; returns its (first) port."""
     if board.emulated:
         status.print(f"starting {board.name}")
         return emulator.start_copies(board, firmware.elf, copies)[0].url
-    where = port or choose(board.name, connected_boards()).port
-    check_uploader(board, where, usb_boards())
-    status.print(f"uploading to {where}")
-    upload(board, firmware, where)
-    return where
+    status.print(f"uploading to {port}")
+    upload(board, firmware, port)
+    return port
 
 
-def check_uploader(board: Board, port: str, present: Sequence[Connected]) -> None:
-    """Raises UserError where the board's uploader may write to another one than that at `port`."""
+def upload_port(board: Board, named: str | None) -> str:
+    """`named`, or the port of the only such board.
+
+    Raises UserError without one, and where the board's uploader, which takes no port, may write to
+    another board.
+    """
+    port = named or choose(board.name, connected_boards()).port
     if board.upload_to_port:
-        return
+        return port
     alike = {name for name, other in load_boards().items() if other.platform == board.platform}
-    others = {one.port for one in present if one.board in alike and not same_file(one.port, port)}
+    found = {one.port for one in usb_boards() if one.board in alike}
+    others = {other for other in found if not same_file(other, port)}
     if others:
         raise UserError(
             f"{board.name}'s uploader writes to the first board that it finds, maybe to the one "
             f"at {' or '.join(sorted(others))}: unplug that one"
         )
+    return port
 
 
 def port_now(board: Board, port: str, before: Collection[str]) -> str:

@@ -240,7 +240,8 @@ def learning_rate(step: int, steps_per_epoch: int, settings: Optimizer) -> float
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups: weight decay for matrices and kernels, none for norms and biases.
 
-    Swin's tables of position biases are matrices here; its authors and timm leave them out too.
+    Swin's tables of position biases have two dimensions, so they decay here. Its authors and timm
+    let them keep their size.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [

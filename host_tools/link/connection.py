@@ -11,14 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from host_tools.inputs import Model, flash_command
-from host_tools.link.device import (
-    RUNS_S,
-    Device,
-    DeviceSilent,
-    GivenUp,
-    LinkStats,
-    check_info,
-)
+from host_tools.link.device import RUNS_S, Device, DeviceSilent, GivenUp, LinkStats, check_info
 from host_tools.link.faults import Faults
 from host_tools.link.line import Line, LineLost
 from host_tools.link.protocol import Info, ProtocolError

@@ -74,7 +74,11 @@ def open_upright(source: Path | BinaryIO, name: str = "") -> Image.Image:
             frames = getattr(image, "n_frames", 1)
             if image.format in MAY_MOVE and frames > 1:
                 raise UserError(f"cannot read image {shown}: it holds {frames} pictures, not one")
+            colors = any("RGB" in str(part) and ";16" in str(part) for part in image.tile)
             image.load()
+            if colors:  # of 16 bits, of which Pillow has kept the upper 8
+                most = int(np.asarray(image)[..., :3].max())
+                _check_depth(most << 8 | 0xFF if most else 0)
             if image.format in CHECKED and is_cut_short(_data_of(source), image):
                 raise UserError(f"cannot read image {shown}: image file is truncated")
             return to_rgb(ImageOps.exif_transpose(image))
@@ -95,6 +99,12 @@ def _data_of(source: Path | BinaryIO) -> bytes:
     return source.read()
 
 
+def _check_depth(most: int) -> None:
+    """Raises ValueError if 16-bit pixels of at most `most` are measurements."""
+    if 0 < most < DEEP_MIN:
+        raise ValueError(f"16-bit pixels of at most {most} are not a photo: scale them to 65535")
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode → RGB; 16-bit gray keeps its upper 8 bits, transparency turns white.
 
@@ -105,10 +115,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's own convert() clips 16-bit values instead of scaling them.
         values = np.asarray(image).astype(np.uint32)
-        if 0 < values.max(initial=0) < DEEP_MIN:
-            raise ValueError(
-                f"16-bit pixels of at most {values.max()} are not a photo: scale them to 65535"
-            )
+        _check_depth(int(values.max(initial=0)))
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")

@@ -205,18 +205,25 @@ def test_another_board_that_answers_is_not_taken_for_the_flashed_one(
     assert flash.greet(model, get_board("esp32s3-usb"), "/dev/a") == ("/dev/a", info.arena_bytes)
 
 
-def test_an_uploader_that_takes_no_port_is_given_one_board_alone() -> None:
+def test_an_uploader_that_takes_no_port_is_given_one_board_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """OpenOCD and teensy_loader_cli write to the first one that they find."""
-    nucleo, other = get_board("nucleo-h743zi2"), Connected("nucleo-f746zg", "/dev/b")
-    own = Connected(nucleo.name, "/dev/a")
-    teensy = Connected("teensy41", "/dev/c")
-    flash.check_uploader(nucleo, "/dev/a", [own, teensy])
+    own, other = Connected("nucleo-h743zi2", "/dev/a"), Connected("nucleo-f746zg", "/dev/b")
+    present = [own, Connected("teensy41", "/dev/c")]
+    monkeypatch.setattr(flash, "usb_boards", lambda: present)
+    assert flash.upload_port(get_board(own.board), "/dev/a") == "/dev/a"
+    present += [other, Connected("esp32s3", "/dev/d"), Connected("esp32s3", "/dev/e")]
     with pytest.raises(UserError, match="maybe to the one at /dev/b: unplug that one"):
-        flash.check_uploader(nucleo, "/dev/a", [own, teensy, other])
-    esp = get_board("esp32s3")
-    flash.check_uploader(
-        esp, "/dev/a", [Connected("esp32s3", port) for port in ("/dev/a", "/dev/b")]
-    )
+        flash.upload_port(get_board(own.board), "/dev/a")
+    assert flash.upload_port(get_board("esp32s3"), "/dev/d") == "/dev/d"
+    # What is noted of the firmware on the board stays: nothing was uploaded.
+    noted = tmp_path / f"{own.board}.json"
+    noted.write_text("{}")
+    monkeypatch.setattr(flash, "FLASHED", tmp_path)
+    monkeypatch.setattr(flash, "build", lambda *_: None)
+    assert flash.main(["small-96", "--board", own.board, "--port", own.port]) == 2
+    assert noted.exists()
 
 
 def test_a_pc_that_cannot_run_the_model_is_one_line(

@@ -10,7 +10,7 @@ from photo_trees import CLASSES, Make, numbered, table
 
 from swin2mcu.common.card import SplitRule
 from swin2mcu.common.cli import UserError
-from swin2mcu.common.dataset import scan_folder
+from swin2mcu.common.dataset import SPLITS, scan_folder
 from swin2mcu.common.dataset.summary import crossing_groups, describe
 from swin2mcu.common.dataset.table import rows_of, write_table
 from swin2mcu.split import main as split_command
@@ -268,6 +268,21 @@ def test_names_of_classes_that_look_alike_are_warned_of(make: Make) -> None:
     text = describe(scan_folder(make(*(f"{name}/{n}.png" for name in names for n in range(5)))))
     assert "'Rust' and 'rust' are different classes" in text
     assert text.count("different classes") == 2 and "'healthy'" not in text
+
+
+def test_names_of_farms_that_look_alike_are_warned_of(make: Make) -> None:
+    """Photos of one farm would be in train and in test."""
+    root = make(*(f"{c}/{n}.png" for c in CLASSES for n in range(9)))
+    rows = [f"{c}/{n}.png,{c},{SPLITS[n // 3]}" for c in CLASSES for n in range(9)]
+    for names, said in ((("Farm 1", "farm  1", "b"), True), (("Farm 1", "a", "b"), False)):
+        lines = [f"{row},{names[n % 9 // 3]}" for n, row in enumerate(rows)]
+        (root / "split.csv").write_text("\n".join(["file,class,split,group", *lines]))
+        text = describe(scan_folder(root))
+        assert ("called almost alike ('Farm 1' and 'farm  1' first)" in text) == said
+    lines = [f"{row},evil\x1b[31m{n % 2}" for n, row in enumerate(rows)]
+    (root / "split.csv").write_text("\n".join(["file,class,split,group", *lines]))
+    text = describe(scan_folder(root))
+    assert "2 groups of photos in more than one split (evil\\x1b[31m0 first)" in text
 
 
 def test_folders_without_end_are_passed_over(make: Make) -> None:

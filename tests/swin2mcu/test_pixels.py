@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -227,6 +228,24 @@ def test_measurements_are_no_photos(tmp_path: Path, mode: str, value: float, wor
     Image.new(mode, (8, 8), value).save(tmp_path / "depth.tif")
     with pytest.raises(UserError, match=rf"depth\.tif: .*{words}"):
         open_upright(tmp_path / "depth.tif")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colors_of_12_bits_in_16_are_no_photo_either(
+    tmp_path: Path, suffix: str, channels: int
+) -> None:
+    """Pillow keeps the upper 8 bits of 16: such a photo would be almost black."""
+    path = tmp_path / f"raw{suffix}"
+    values = np.random.default_rng(0).integers(0, 4096, (8, 8, channels)).astype(np.uint16)
+    values[..., 3:] = 65535  # opaque
+    cv2.imwrite(str(path), values)
+    with pytest.raises(UserError, match=rf"raw\{suffix}: .*16-bit pixels of at most 4095"):
+        open_upright(path)
+    for bright in (values * 0, values * 16):
+        bright[..., 3:] = 65535
+        cv2.imwrite(str(path), bright)
+        assert open_upright(path).size == (8, 8), "black, or scaled"
 
 
 def test_a_pipe_is_never_opened(tmp_path: Path) -> None:

@@ -81,8 +81,6 @@ import subprocess
 import sys
 from pathlib import Path
 import numpy as np
-from tinyml.format.writer import GraphWriter
-from tinyml.runtimes.pc import load_pc
 from tinyml.runtimes.reference import open_reference, reference_name
 from tinyml.runtimes.tflite_micro import arena_bytes
 path = Path("m.tflite")

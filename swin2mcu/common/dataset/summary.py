@@ -6,9 +6,11 @@ import os
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
+from swin2mcu.common.cli import one_line
 from swin2mcu.common.dataset.folder import ImageFolder
 from swin2mcu.common.dataset.layouts import SPLITS
 from swin2mcu.common.dataset.walk import passed_lines
@@ -43,7 +45,7 @@ def describe(folder: ImageFolder) -> str:
     if len(rows) > len(shown):
         lines.append(f"  (the {len(shown)} smallest; {len(rows) - len(shown)} more)")
     lines += [f"  {folder.note}"] if folder.note else []
-    lines += warnings(folder, counts)
+    lines += map(one_line, warnings(folder, counts))
     if folder.unlabeled:
         lines.append(f"  without a label: {len(folder.unlabeled)} photos, for distillation only")
     lines += [f"  {line}" for line in passed_lines(dict(folder.passed_over))]
@@ -63,15 +65,18 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
         if (folder.splits == split).any():
             none = [n for i, n in enumerate(folder.classes) if not counts[i, split]]
             lines += [f"  warning: {split} has no photo of {', '.join(none)}"] if none else []
-    alike: dict[str, list[str]] = {}
-    for name in folder.classes:
-        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
     lines += [
         f"  warning: {' and '.join(map(repr, names))} are different classes; if they are one: "
         "swin2mcu split --rename OLD=NEW"
-        for names in alike.values()
-        if len(names) > 1
+        for names in alike(folder.classes)
     ]
+    places = dict(zip(folder.groups, folder.splits.tolist(), strict=True))
+    apart = [names for names in alike(folder.groups) if len({places[one] for one in names}) > 1]
+    if apart:
+        lines.append(
+            f"  warning: groups in several splits are called almost alike "
+            f"({' and '.join(map(repr, apart[0]))} first): if they are one, give them one name"
+        )
     crossing = crossing_groups(folder)
     if crossing:
         test = {folder.groups[i] for i in np.flatnonzero(folder.splits == "test")}
@@ -96,6 +101,15 @@ def warnings(folder: ImageFolder, counts: Counter[tuple[int, str]]) -> list[str]
             "--test-group NAME trains on the two others"
         )
     return lines
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ in case, in how a letter is written, or in spaces alone."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        key = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+        found.setdefault(key, []).append(name)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def crossing_groups(folder: ImageFolder) -> list[str]:
