@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from swin2mcu.common.dataset import ImageFolder
+from swin2mcu.common.dataset import ImageFolder, scan_folder
 
 Make = Callable[..., Path]
 CLASSES = ("blight", "healthy")
@@ -24,3 +24,10 @@ def table(folder: ImageFolder) -> dict[str, tuple[int, ...]]:
         )
         for number, name in enumerate(folder.classes)
     }
+
+
+def split_of(data: Path) -> dict[str, tuple[str, str]]:
+    """File → its class and split."""
+    folder = scan_folder(data)
+    rows = zip(folder.files, folder.labels, folder.splits.tolist(), strict=True)
+    return {file: (folder.classes[label], split) for file, label, split in rows}
