@@ -24,8 +24,15 @@ from rich.progress import track
 from host_tools.inputs import Model, add_model, load_model
 from host_tools.results import log_target_access
 from swin2mcu.common.accuracy import show_accuracy
-from swin2mcu.common.answer import auroc, auroc_error, best_temperature, evidence, real_logits
-from swin2mcu.common.card import TEMPERATURE_MAX, Calibration, update_card
+from swin2mcu.common.answer import (
+    auroc,
+    auroc_error,
+    best_temperature,
+    evidence,
+    real_logits,
+    softmax,
+)
+from swin2mcu.common.card import Calibration, update_card
 from swin2mcu.common.cli import Parser, UserError, plain_console, run_command
 from swin2mcu.common.dataset import ImageFolder, check_corrupt, import_folder
 from swin2mcu.common.dataset.walk import photos_in
@@ -34,6 +41,7 @@ from swin2mcu.common.pixels import load_pixels
 from tinyml.runtimes.pc import load_pc
 
 COVERAGE = 0.92  # share of val's photos that get an answer
+EVEN = 1.1  # times 1 / classes: a mean probability below this says nothing
 IMAGES_MIN = 20  # with fewer photos a share of them means nothing
 
 MARGIN = 1e-6  # of evidence, beyond the last photo; sums in another order differ by far less
@@ -133,6 +141,8 @@ def report_of(logits: Reals, labels: npt.NDArray[np.int64], fitted: Calibration)
         "images": len(labels),
         "refused": round(float(1 - sure.mean()), 5),
         "top1": float(right.mean()),
+        # Of the class that is named.
+        "mean_probability": round(float(softmax(logits, fitted.temperature).max(1).mean()), 5),
         "largest_class": round(float(np.bincount(labels).max() / len(labels)), 5),
         "top1_answered": round(float(right[sure].mean()), 5) if sure.any() else None,
     }
@@ -240,10 +250,11 @@ def text_of(report: dict[str, Any], model: Model) -> str:
             f"  {name}: {one['not_sure']} of {one['photos']} not sure{chosen}; "
             f"AUROC {one['auroc']:.3f} ± at most {one['auroc_standard_error_at_most']:.3f}"
         )
-    if fitted["temperature"] > 0.99 * TEMPERATURE_MAX:
+    if report["val"]["mean_probability"] < EVEN / len(model.card.classes):
         lines.append(
-            "  warning: on val the model is as sure where it is wrong as where it is right: its "
-            "probabilities and *not sure* say nothing; it needs more photos, or more epochs"
+            "  warning: on val the model is as sure where it is wrong as where it is right, so all "
+            "classes have about the same probability and *not sure* says nothing: it needs more "
+            "photos, or more epochs"
         )
     lines.append(f"written into {model.folder / 'card.json'}")
     if model.measured:

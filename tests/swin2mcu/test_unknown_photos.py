@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from host_tools.inputs import Model
-from swin2mcu.calibrate import names_of, split_logits, unknown_logits
+from swin2mcu.calibrate import EVEN, fit, names_of, report_of, split_logits, unknown_logits
 from swin2mcu.common.card import Card, SplitRule
 from swin2mcu.common.cli import UserError
 from swin2mcu.common.dataset import scan_folder
@@ -50,3 +50,14 @@ def test_unreadable_photos_are_counted_as_in_training(
     photos = [root / folder.files[position] for position in val]
     with pytest.raises(UserError, match=f"2 of {count} images in cars cannot be read"):
         unknown_logits(model, run, photos, "cars")
+
+
+def test_large_logits_at_the_highest_temperature_are_no_even_probabilities() -> None:
+    labels = np.arange(40) % 4
+    logits = 5000.0 * (labels[:, None] == np.arange(4))
+    fitted = fit(logits, labels, 0.9, None, 0)
+    assert fitted.temperature <= 100
+    assert report_of(logits, labels, fitted)["mean_probability"] > 0.9
+    wrong = 0.01 * (labels[:, None] != np.arange(4))
+    fitted = fit(wrong, labels, 0.9, None, 0)
+    assert report_of(wrong, labels, fitted)["mean_probability"] < EVEN / 4
